@@ -1,0 +1,61 @@
+"""The ways to make a model smaller or faster that a recipe can list."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PruneChannels:
+    """Remove whole channels and neurons, those of the smallest weights first, then train the rest again."""
+
+    method: Literal["channels"] = "channels"
+    ratio: float = 0.5  # share of each layer's channels to remove
+    finetune_epochs: int = 10
+    finetune_lr_share: float = 0.3  # of the training's learning rate
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise ValueError("ratio is above 0 and below 1")
+        if self.finetune_epochs < 0 or self.finetune_lr_share <= 0:
+            raise ValueError("finetune_epochs is 0 or more, finetune_lr_share above 0")
+
+
+Prune = PruneChannels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Int8Static:
+    """Weights (per channel) and activations as 8-bit integers, with ranges calibrated on train rows."""
+
+    method: Literal["int8_static"] = "int8_static"
+    calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
+    calibration_rows: int = 256
+    reduce_range: bool = True  # 7-bit weights: no saturation on processors without VNNI
+
+    def __post_init__(self) -> None:
+        if self.calibration_rows < 1:
+            raise ValueError("calibration_rows is at least 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Int8Dynamic:
+    """Weights of fully connected layers as 8-bit integers, activations quantized at run time."""
+
+    method: Literal["int8_dynamic"] = "int8_dynamic"
+    reduce_range: bool = True
+
+
+Quantize = Int8Static | Int8Dynamic
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectConfig:
+    """Which candidate is released: the best by `objective` among those within `max_loss` of the uncompressed one."""
+
+    objective: Literal["latency", "size", "quality"] = "latency"
+    max_loss: float = 0.01  # largest loss of the recipe's metric on validation against the uncompressed model
+    batch_size: int = 1  # the batch size whose latency counts; one of profile.batch_sizes
+
+    def __post_init__(self) -> None:
+        if self.max_loss < 0:
+            raise ValueError("max_loss is 0 or more")

@@ -1,0 +1,85 @@
+"""What a recipe says about data: where it is, what its columns are, how it is split and prepared."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ColumnKind = Literal["number", "category", "boolean", "image", "ignore"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Where the rows come from and what each column means.
+
+    `source` is a CSV, Parquet or npz file, a folder of images with one folder per class, a packed data set
+    (a folder with a card.json), or a URL of one of the files. Columns of kind `ignore` are kept with the
+    rows, for groups and times, and are never shown to the model.
+    """
+
+    source: str
+    target: str
+    columns: dict[str, ColumnKind]
+    bad_rows: Literal["refuse", "quarantine"] = "refuse"
+    quarantine_share: float | None = None  # largest share of rows, 0 to 1, that may be set aside
+
+    def __post_init__(self) -> None:
+        if self.target not in self.columns:
+            raise ValueError(f"target '{self.target}' is not among columns: {', '.join(self.columns)}")
+        if self.columns[self.target] in ("image", "ignore"):
+            raise ValueError(f"target '{self.target}' can't be of kind {self.columns[self.target]}")
+        if (self.bad_rows == "quarantine") != (self.quarantine_share is not None):
+            raise ValueError("quarantine_share goes with bad_rows: quarantine, and only with it")
+        if self.quarantine_share is not None and not 0 < self.quarantine_share < 1:
+            raise ValueError(f"quarantine_share is {self.quarantine_share}: allowed is above 0 and below 1")
+        features = [kind for name, kind in self.columns.items() if name != self.target and kind != "ignore"]
+        if not features:
+            raise ValueError("no column is left to learn from: at least one besides the target isn't `ignore`")
+        if "image" in features and len(features) > 1:
+            raise ValueError("an image column can't be mixed with other features: mark the others `ignore`")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitConfig:
+    """How rows are shared out among train, validation and test.
+
+    hash: by a hash of the row's content (or group) and the seed: stable when rows are added, exact duplicates
+    together, the shares approximate. stratified: quotas per class for new rows, past rows stay where they were.
+    time: by absolute cut-offs on `time_column`.
+    """
+
+    method: Literal["hash", "stratified", "time"] = "hash"
+    validation: float = 0.15  # share of rows, 0 to 1; of no effect for `time`
+    test: float = 0.15
+    seed: int = 0
+    group: str | None = None  # rows that share this column's value stay together
+    time_column: str | None = None
+    validation_from: str | None = None  # ISO date, or a number, from which rows are validation
+    test_from: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
+            raise ValueError("validation and test are shares above 0 whose sum is below 1")
+        by_time = (self.time_column, self.validation_from, self.test_from)
+        if self.method == "time" and None in by_time:
+            raise ValueError("method: time needs time_column, validation_from and test_from")
+        if self.method != "time" and by_time != (None, None, None):
+            raise ValueError("time_column, validation_from and test_from go with method: time, and only with it")
+        if self.method == "time" and self.group is not None:
+            raise ValueError("group can't be combined with method: time")
+        if self.method == "stratified" and self.group is not None:
+            raise ValueError("group can't be combined with method: stratified")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareConfig:
+    """How raw values become features. Fitted on train only, and exported inside the model."""
+
+    numbers: Literal["standard", "quantile", "none"] = "standard"
+    min_category_rows: int = 2  # rarer values share the code of unknown ones
+    image_size: tuple[int, int] | None = None  # pixels, height then width; None: the images have one size already
+    image_channels: Literal[1, 3] | None = None  # None: 1 if every train image is grey, else 3
+
+    def __post_init__(self) -> None:
+        if self.min_category_rows < 1:
+            raise ValueError("min_category_rows is at least 1")
+        if self.image_size is not None and min(self.image_size) < 1:
+            raise ValueError("image_size is two numbers of pixels, each at least 1")

@@ -1,0 +1,73 @@
+"""What was learned from the train rows about how raw values become features: plain data, no torch.
+
+`components.data.prepare.fit` makes one; `components.models.prepare` is the same thing as a torch module, and
+`components.export.raw_inputs` as an ONNX graph.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberColumn:
+    """A number (or a boolean as 0 and 1): missing -> `fill`, then through the quantiles if any, then (x - center) / scale.
+
+    `quantiles` holds the train rows' values at evenly spaced ranks (strictly rising, piecewise-linear to
+    -1 ... 1), empty where no quantile map is used. With `flag`, a feature says 1 where the value was missing.
+    """
+
+    name: str
+    fill: float
+    center: float
+    scale: float
+    flag: bool = False
+    quantiles: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CategoryColumn:
+    """A category: the code of values[i] is i + 2; 0 is any unknown value, 1 a missing one."""
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def codes(self) -> int:
+        """Number of codes, the unknown and the missing one included."""
+        return len(self.values) + 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageColumn:
+    """An image: resized (bilinear, antialiased) to `size` if given, then (pixel / 255 - mean) / std per channel."""
+
+    name: str
+    channels: int
+    size: tuple[int, int]  # pixels, height then width, of what the network sees
+    resize: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What is predicted: one of `classes`, or a number whose network output is (y - center) / scale."""
+
+    name: str
+    classes: tuple[str, ...] = ()
+    center: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preparation:
+    """How the features of a model are made: an image, or numbers and categories."""
+
+    target: Target
+    numbers: tuple[NumberColumn, ...] = ()
+    categories: tuple[CategoryColumn, ...] = ()
+    image: ImageColumn | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Width of the network's output: a logit per class, or one number."""
+        return len(self.target.classes) or 1

@@ -1,0 +1,54 @@
+"""The recipe: everything that decides what is built, composed from the configs of the rooms that use it."""
+
+from dataclasses import dataclass, field
+
+from components.compression.config import Prune, Quantize, SelectConfig
+from components.data.config import DataConfig, PrepareConfig, SplitConfig
+from components.evaluation.config import EvaluateConfig
+from components.export.config import ExportConfig
+from components.models.config import Network
+from components.release.config import GateConfig
+from components.runtimes.config import ProfileConfig
+from components.task import DEFAULT_METRIC, METRICS, Metric, Task
+from components.training.config import CLASSIFICATION_LOSSES, TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One model, from its data to the rule of its release."""
+
+    model: str  # the registered model's name
+    task: Task
+    metric: Metric | None = None  # what selection and the gate compare; None: accuracy, or RMSE for regression
+    seed: int = 0  # of training; the split has its own
+    data: DataConfig
+    split: SplitConfig = field(default_factory=SplitConfig)
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    network: Network
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    prune: tuple[Prune, ...] = ()
+    quantize: tuple[Quantize, ...] = ()
+    export: ExportConfig = field(default_factory=ExportConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+
+    @property
+    def judged_by(self) -> Metric:
+        """The metric that selection and the gate compare."""
+        return self.metric or DEFAULT_METRIC[self.task]
+
+    def __post_init__(self) -> None:
+        if self.metric is not None and self.metric not in METRICS[self.task]:
+            raise ValueError(f"metric {self.metric} isn't one of {self.task}: {', '.join(METRICS[self.task])}")
+        if self.train.loss is not None:
+            fits = isinstance(self.train.loss, CLASSIFICATION_LOSSES) == (self.task == "classification")
+            if not fits:
+                raise ValueError(f"loss {self.train.loss.name} isn't one for {self.task}")
+        if self.task == "regression" and self.data.columns[self.data.target] != "number":
+            raise ValueError(f"regression needs a target of kind number, '{self.data.target}' is of another")
+        if self.select.batch_size not in self.profile.batch_sizes:
+            raise ValueError(f"select.batch_size {self.select.batch_size} isn't among profile.batch_sizes")
+        if self.network.family in ("cnn", "resnet") and "image" not in self.data.columns.values():
+            raise ValueError(f"network {self.network.family} needs an image column: use mlp for tables")

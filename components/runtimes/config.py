@@ -1,0 +1,20 @@
+"""Which runtimes are measured, and how."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileConfig:
+    """Latency, interleaved against the uncompressed model in the same process."""
+
+    runtimes: tuple[str, ...] = ("onnxruntime",)
+    batch_sizes: tuple[int, ...] = (1, 32)
+    threads: int = 1
+    rounds: int = 60  # A/B rounds; the speed-up's confidence interval comes from their ratios
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not self.runtimes or not self.batch_sizes or min(self.batch_sizes) < 1:
+            raise ValueError("runtimes and batch_sizes have at least one entry, each batch size at least 1")
+        if self.threads < 1 or self.rounds < 10 or not 0.5 < self.confidence < 1:
+            raise ValueError("threads is at least 1, rounds at least 10, confidence above 0.5 and below 1")

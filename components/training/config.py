@@ -1,0 +1,182 @@
+"""Every knob of training. The unit is in the name, or under the field."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SGD:
+    """Stochastic gradient descent with Nesterov momentum."""
+
+    name: Literal["sgd"] = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adam:
+    """Adam (Kingma and Ba 2015)."""
+
+    name: Literal["adam"] = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    name: Literal["adamw"] = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adagrad:
+    """Adagrad (Duchi et al. 2011)."""
+
+    name: Literal["adagrad"] = "adagrad"
+    lr: float = 1e-2
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adafactor:
+    """Adafactor (Shazeer and Stern 2018)."""
+
+    name: Literal["adafactor"] = "adafactor"
+    lr: float = 1e-2
+    weight_decay: float = 0.0
+
+
+Optimizer = SGD | Adam | AdamW | Adagrad | Adafactor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CrossEntropy:
+    """Cross-entropy over classes. `balanced` weighs each class by the inverse of its share of train."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: float = 0.0  # 0 to 1
+    class_weights: Literal["none", "balanced"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BCE:
+    """Binary cross-entropy, one-against-all where there are more than two classes."""
+
+    name: Literal["bce"] = "bce"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MSE:
+    """Mean squared error, in units of the target's standard deviation."""
+
+    name: Literal["mse"] = "mse"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MAE:
+    """Mean absolute error, in units of the target's standard deviation."""
+
+    name: Literal["mae"] = "mae"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Huber:
+    """Huber loss: squared up to `delta` standard deviations of the target, linear beyond."""
+
+    name: Literal["huber"] = "huber"
+    delta: float = 1.0
+
+
+Loss = CrossEntropy | BCE | MSE | MAE | Huber
+CLASSIFICATION_LOSSES = (CrossEntropy, BCE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constant:
+    """The optimizer's rate throughout."""
+
+    name: Literal["constant"] = "constant"
+    warmup_epochs: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cosine:
+    """From the optimizer's rate to `final_share` of it along half a cosine (Loshchilov and Hutter 2017)."""
+
+    name: Literal["cosine"] = "cosine"
+    warmup_epochs: float = 0.0  # linear rise from 0
+    final_share: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneCycle:
+    """Up to the optimizer's rate during `rise_share` of the steps, then down (Smith and Topin 2018)."""
+
+    name: Literal["one_cycle"] = "one_cycle"
+    rise_share: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnPlateau:
+    """The rate times `factor` after `patience_epochs` without a better validation metric."""
+
+    name: Literal["on_plateau"] = "on_plateau"
+    factor: float = 0.3
+    patience_epochs: int = 5
+    warmup_epochs: float = 0.0
+
+
+Schedule = Constant | Cosine | OneCycle | OnPlateau
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Augment:
+    """Random changes to train images, made on the device, anew for each batch."""
+
+    flip: bool = False  # left to right, half of the time
+    crop_pixels: int = 0  # pad by so many pixels, then cut out at a random place
+    rotate_degrees: float = 0.0  # by an angle drawn from minus to plus so many degrees
+
+    def __post_init__(self) -> None:
+        if self.crop_pixels < 0 or not 0 <= self.rotate_degrees <= 180:
+            raise ValueError("crop_pixels is 0 or more, rotate_degrees 0 to 180")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How the network is fitted. The weights of the epoch with the best validation metric are kept."""
+
+    epochs: int = 60
+    batch_size: int = 64
+    optimizer: Optimizer = field(default_factory=AdamW)
+    loss: Loss | None = None  # None: cross-entropy for classification, MSE for regression
+    schedule: Schedule = field(default_factory=Cosine)
+    stop_after_epochs: int | None = None  # early stopping: so many epochs without a better validation metric
+    augment: Augment = field(default_factory=Augment)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compile: bool = False
+    channels_last: bool = True
+    accumulate: int = 1  # batches whose gradients make one step
+    clip_norm: float | None = None  # largest L2 norm of the gradient
+    weight_average: float = 0.0  # decay of an exponential moving average of the weights, 0: off
+    device: str = "auto"  # auto: cuda, else mps, else cpu
+    threads: int | None = None  # CPU threads; None: torch's own choice
+    checkpoint_seconds: float = 30.0  # the result doesn't depend on it
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.accumulate) < 1:
+            raise ValueError("epochs, batch_size and accumulate are at least 1")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError("clip_norm is above 0")
+        if not 0 <= self.weight_average < 1:
+            raise ValueError("weight_average is 0 or more and below 1")
+        if self.stop_after_epochs is not None and self.stop_after_epochs < 1:
+            raise ValueError("stop_after_epochs is at least 1")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError("threads is at least 1")
+        if self.optimizer.lr <= 0 or self.optimizer.weight_decay < 0:
+            raise ValueError("the optimizer's lr is above 0 and its weight_decay 0 or more")

@@ -1,6 +1,6 @@
 """What a recipe says about data: where it is, what its columns are, how it is split and prepared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 ColumnKind = Literal["number", "category", "boolean", "image", "ignore"]
@@ -15,7 +15,7 @@ class DataConfig:
     rows, for groups and times, and are never shown to the model.
     """
 
-    source: str
+    source: str = field(metadata={"in_key": False})  # the content decides, not where it lies
     target: str
     columns: dict[str, ColumnKind]
     bad_rows: Literal["refuse", "quarantine"] = "refuse"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberColumn:
-    """A number (or a boolean as 0 and 1): missing -> `fill`, then through the quantiles if any, then (x - center) / scale.
+    """A number (or a boolean as 0 and 1): missing -> `fill`, then the quantiles if any, then (x - center) / scale.
 
     `quantiles` holds the train rows' values at evenly spaced ranks (strictly rising, piecewise-linear to
     -1 ... 1), empty where no quantile map is used. With `flag`, a feature says 1 where the value was missing.

@@ -1,0 +1,159 @@
+"""What a split must know of each row: hashes of its content and group, its class, its time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.data.config import DataConfig, SplitConfig
+from components.data.findings import Finding, Findings
+from components.data.hashing import Hashes, row_hashes, value_hashes
+from components.data.kinds import as_text, is_text, to_number
+from components.data.parts import one_array, tables
+from components.errors import nearest, refuse
+from components.task import Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """One entry per row."""
+
+    row: Hashes  # of all columns that aren't `ignore`
+    group: Hashes  # of the group column; the row's own where there is none
+    codes: npt.NDArray[np.int32]  # place of its class in `names`; 0 for regression
+    names: tuple[str, ...]  # of classes, in the order of their first rows; one empty name for regression
+    labelled: bool  # whether the names are classes
+    time: npt.NDArray[np.float64]  # a number, or seconds since 1970; empty without a time column
+    cut_offs: tuple[float, float] = (np.inf, np.inf)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Codes:
+    """Numbers names in the order in which they turn up."""
+
+    of: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, names: pa.Array) -> npt.NDArray[np.int32]:
+        encoded = names.dictionary_encode()
+        known = [self.of.setdefault(name, len(self.of)) for name in encoded.dictionary.to_pylist()]
+        return np.array(known, dtype=np.int32)[encoded.indices.to_numpy()]
+
+
+def read_content(config: SplitConfig, data: DataConfig, folder: Path, *, task: Task) -> Content:
+    """Read the packed data set once, streaming; about 30 bytes per row stay in memory.
+
+    Raises:
+        Refusal: the group or time column isn't there or has missing values, or a class isn't a whole number.
+    """
+    shown = [name for name, kind in data.columns.items() if kind != "ignore"]
+    extra = [name for name in (config.group, config.time_column) if name is not None]
+    _check_names(extra, data)
+    codes, findings, clock = _Codes(), Findings(), _Clock(config)
+    pieces: list[tuple[Hashes, Hashes, npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
+    start = 0
+    for table in tables(folder, list(dict.fromkeys([*shown, *extra]))):
+        row = row_hashes(table, shown)
+        group = _groups(table, config.group, start, findings) if config.group is not None else row
+        code = _classes(table, data, start, codes, findings) if task == "classification" else np.zeros(0, np.int32)
+        time = clock.read(table, start, findings) if config.time_column is not None else np.zeros(0)
+        pieces.append((row, group, code, time))
+        start += len(table)
+    if findings.count:
+        raise findings.refusal(_places, do="mend the data, or choose another column or kind")
+    row, group, code, time = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    labelled = task == "classification"
+    return Content(
+        row=row,
+        group=group,
+        codes=code if labelled else np.zeros(len(row), np.int32),
+        names=tuple(codes.of) if labelled else ("",),
+        labelled=labelled,
+        time=time,
+        cut_offs=clock.cut_offs,
+    )
+
+
+def _check_names(names: Sequence[str], data: DataConfig) -> None:
+    for name in names:
+        if name not in data.columns:
+            what = f"the split needs the column '{name}', which is not in data.columns"
+            raise refuse(what, allowed=", ".join(data.columns), do=nearest(name, data.columns))
+        if data.columns[name] == "image":
+            raise refuse(f"the split can't group by, or compare, the image column '{name}'")
+
+
+def _groups(table: pa.Table, name: str, start: int, findings: Findings) -> Hashes:
+    values = as_text(one_array(table, name))
+    _find(findings, pc.is_null(values), name, start, "the group is missing")
+    return value_hashes(values)
+
+
+def _classes(table: pa.Table, data: DataConfig, start: int, codes: _Codes, findings: Findings) -> npt.NDArray[np.int32]:
+    values = one_array(table, data.target)
+    if pa.types.is_floating(values.type):
+        broken = pc.not_equal(pc.trunc(values), values)
+        what = "a class must be a whole number: give the target the kind category, or the task regression"
+        _find(findings, broken, data.target, start, what)
+    return codes(as_text(values))
+
+
+class _Clock:
+    """Reads times as numbers, in the way that fits cut-offs and column: plain numbers, or dates."""
+
+    def __init__(self, config: SplitConfig) -> None:
+        self.name = config.time_column or ""
+        self.given = (config.validation_from or "", config.test_from or "")
+        self.numeric: bool | None = None
+        self.cut_offs = (np.inf, np.inf)
+
+    def read(self, table: pa.Table, start: int, findings: Findings) -> npt.NDArray[np.float64]:
+        """Return the times of the rows; missing and unreadable ones become findings."""
+        raw = one_array(table, self.name)
+        if self.numeric is None:
+            self._decide(raw)
+        times = _numbers(raw) if self.numeric else _seconds(raw)
+        kind = "a number" if self.numeric else "a date or time in ISO form"
+        _find(findings, pa.array(np.isnan(times)), self.name, start, f"the time is missing, or not {kind}")
+        return times
+
+    def _decide(self, raw: pa.Array) -> None:
+        """Numbers, if both cut-offs and the first times are: `2020` may also be a year among dates."""
+        as_numbers = _numbers(pa.array(self.given))
+        start = raw.drop_null().slice(0, 100)
+        self.numeric = not np.isnan(as_numbers).any() and not pa.types.is_temporal(raw.type)
+        self.numeric = self.numeric and not (len(start) and np.isnan(_numbers(start)).all())
+        first, second = as_numbers if self.numeric else _seconds(pa.array(self.given))
+        if not first < second:
+            given = f"validation_from is '{self.given[0]}', test_from is '{self.given[1]}'"
+            allowed = "two ISO dates, or two numbers, the first before the second"
+            raise refuse(given, where="split", allowed=allowed)
+        self.cut_offs = (float(first), float(second))
+
+
+def _numbers(raw: pa.Array) -> npt.NDArray[np.float64]:
+    values: npt.NDArray[np.float64] = to_number(raw).values.to_numpy(zero_copy_only=False).astype(np.float64)
+    return values
+
+
+def _seconds(raw: pa.Array) -> npt.NDArray[np.float64]:
+    """ISO dates and times as seconds since 1970; those without a zone are in UTC."""
+    given = as_text(raw) if is_text(raw.type) else raw
+    series = pd.Series(given.to_pandas(), dtype=object)
+    stamps = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
+    seconds = (stamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return seconds.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _find(findings: Findings, bad: pa.Array, name: str, start: int, what: str) -> None:
+    rows = np.flatnonzero(bad.to_numpy(zero_copy_only=False).astype(np.bool_))
+    found = (Finding(row=start + int(row) + 1, column=name, what=what) for row in rows)
+    findings.add(found, count=len(rows))
+
+
+def _places(rows: Sequence[int]) -> list[str]:
+    return [f"row {row} of the packed data" for row in rows]

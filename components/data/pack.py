@@ -1,0 +1,141 @@
+"""Turns a source of rows into a packed data set: a folder of Parquet files and a card, streaming and validated."""
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.data import card as cards
+from components.data.card import Card, read_card, write_card
+from components.data.check import Checked, check_columns, check_rows, class_names
+from components.data.classes import check_classes, sorted_classes
+from components.data.config import DataConfig
+from components.data.findings import Finding, Findings
+from components.data.quarantine import Quarantine, quarantine_path
+from components.data.sources.chunk import Chunk, Source
+from components.data.sources.table import SOURCES, kind_of
+from components.data.writer import PartWriter
+from components.errors import refuse
+
+log = logging.getLogger(__name__)
+MOST_CLASSES: Final = 10_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Tally:
+    """What is counted while the rows go by."""
+
+    findings: Findings = field(default_factory=Findings)
+    classes: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+
+
+def pack(config: DataConfig, folder: Path, *, source: Path, progress: Progress | None = None) -> Card:
+    """Read the source, check every cell against the recipe's columns, and write the rows into the folder.
+
+    The same rows give the same bytes. `folder` is made, and must be new or empty; bad rows that the recipe
+    lets aside go to `quarantine_path(folder)`. `progress` is told the number of rows read so far.
+
+    Raises:
+        Refusal: something is wrong with the source; the first problems are named, the rest counted.
+    """
+    opened = SOURCES[kind_of(source)](source, config)
+    check_columns(opened.schema, config, where=source.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise refuse("the folder is not empty", where=str(folder))
+    try:
+        card = _pack(config, folder, source=opened, name=source.name, progress=progress)
+        card = _with_origin(card, source)
+        write_card(card, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return card
+
+
+def _pack(config: DataConfig, folder: Path, *, source: Source, name: str, progress: Progress | None) -> Card:
+    tally = _Tally()
+    with PartWriter(folder) as writer, Quarantine(quarantine_path(folder)) as quarantine:
+        for chunk in source.chunks():
+            checked = check_rows(chunk, config)
+            tally.rows += len(chunk.rows) + len(chunk.torn)
+            _record(tally, chunk, checked)
+            if config.bad_rows == "quarantine":
+                quarantine.add(chunk, checked.findings, chunk.torn)
+            good = _good(checked)
+            _count_classes(tally, good, config, name)
+            if config.bad_rows == "quarantine" or not tally.findings.count:
+                writer.write(good)
+            if progress is not None:
+                progress(tally.rows)
+    _judge(tally, config, source, set_aside=quarantine.rows, name=name)
+    return Card(
+        columns=dict(config.columns),
+        target=config.target,
+        rows=writer.rows,
+        files=tuple(writer.files),
+        classes=sorted_classes(tally.classes),
+        source=name,
+        quarantined=quarantine.rows,
+    )
+
+
+def _record(tally: _Tally, chunk: Chunk, checked: Checked) -> None:
+    torn = [Finding(row=line.row, what=line.what) for line in chunk.torn]
+    found = sorted([*checked.findings, *torn], key=lambda finding: finding.row)
+    tally.findings.add(found, count=len(found))
+
+
+def _good(checked: Checked) -> pa.Table:
+    return checked.table.filter(pa.array(~checked.bad)) if checked.bad.any() else checked.table
+
+
+def _count_classes(tally: _Tally, table: pa.Table, config: DataConfig, name: str) -> None:
+    if config.columns[config.target] == "number":
+        return
+    counts = pc.value_counts(class_names(table.column(config.target).combine_chunks()))
+    for entry in counts:
+        tally.classes[entry["values"].as_py()] += entry["counts"].as_py()
+    if len(tally.classes) > MOST_CLASSES:
+        raise refuse(
+            f"the target has more than {MOST_CLASSES} classes after {tally.rows} rows",
+            where=f"{name}, column '{config.target}'",
+            do="give it the kind number for a regression, or choose another target",
+        )
+
+
+def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int, name: str) -> None:
+    """Decide whether what was found can stand."""
+    if not tally.rows:
+        raise refuse("there are no rows", where=name)
+    if config.bad_rows == "refuse" and tally.findings.count:
+        do = "mend these cells, or set data.bad_rows: quarantine and data.quarantine_share to set bad rows aside"
+        raise tally.findings.refusal(source.places, do=do)
+    if config.quarantine_share is not None and set_aside > config.quarantine_share * tally.rows:
+        share = f"{set_aside} of {tally.rows} rows are bad ({set_aside / tally.rows:.2%})"
+        do = f"{share}, more than data.quarantine_share {config.quarantine_share:.2%}: mend them, or raise it"
+        raise tally.findings.refusal(source.places, do=do)
+    if set_aside:
+        log.warning("%s: set aside %d of %d rows as bad", name, set_aside, tally.rows)
+    if config.columns[config.target] != "number":
+        check_classes(tally.classes, where=f"{name}, column '{config.target}'")
+
+
+def _with_origin(card: Card, source: Path) -> Card:
+    """The card, with the origin that a packed source's own card tells."""
+    if not (source / cards.NAME).is_file():
+        return card
+    earlier = read_card(source)
+    if earlier.rows != card.rows + card.quarantined:
+        what = f"the card says {earlier.rows} rows, the files hold {card.rows + card.quarantined}"
+        raise refuse(what, where=source.name, do="pack the data again")
+    return replace(card, source=earlier.source, licence=earlier.licence, description=earlier.description)

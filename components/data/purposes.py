@@ -1,0 +1,37 @@
+"""What each part of the rows is for. Reading a part for anything else fails the run."""
+
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.errors import refuse
+
+Part = Literal["train", "validation", "test"]
+Purpose = Literal["fit", "calibrate", "stop", "select", "report", "gate"]
+
+PARTS: Final[tuple[Part, ...]] = ("train", "validation", "test")
+PURPOSES: Final[dict[Part, frozenset[Purpose]]] = {
+    "train": frozenset({"fit", "calibrate"}),
+    "validation": frozenset({"stop", "select"}),
+    "test": frozenset({"report", "gate"}),
+}
+
+
+def rows_of(assignments: Path, part: Part, *, purpose: Purpose) -> npt.NDArray[np.int64]:
+    """Return the numbers, from 0 and rising, of the part's rows.
+
+    Raises:
+        Refusal: the part is not for this purpose.
+    """
+    if purpose not in PURPOSES[part]:
+        right = next(name for name, purposes in PURPOSES.items() if purpose in purposes)
+        what = f"the {part} rows were asked for, to {purpose}"
+        allowed = f"on {part} rows: {', '.join(sorted(PURPOSES[part]))}"
+        raise refuse(what, allowed=allowed, do=f"{purpose} on {right} rows")
+    table = pq.read_table(assignments, columns=["row", "part"])
+    rows: npt.NDArray[np.int64] = table.filter(pc.equal(table["part"], part))["row"].to_numpy().astype(np.int64)
+    return rows

@@ -1,0 +1,104 @@
+"""Rows of a folder of images: one folder per class, an image file per row."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from components.data.findings import shortened
+from components.data.images import SUFFIXES
+from components.data.kinds import IMAGE_TYPE
+from components.data.sources.chunk import Chunk
+from components.errors import Problem, Refusal, refuse
+
+CHUNK_BYTES: Final = 16 << 20
+_LEFT_BY_SYSTEMS: Final = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
+_PARTS: Final = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+
+
+class ImageFolder:
+    """Images in folders whose names are their classes; hidden files, and those that systems leave, don't count.
+
+    The two columns bear the names that the recipe gave them.
+    """
+
+    def __init__(self, path: Path, *, image: str, label: str) -> None:
+        self.path = path
+        self.schema = pa.schema([(image, IMAGE_TYPE), (label, pa.string())])
+        self.files = _files(path)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the images, by the order of their paths."""
+        first, size, pending = 1, 0, list[tuple[bytes, str]]()
+        for name in self.files:
+            pending.append(((self.path / name).read_bytes(), name))
+            size += len(pending[-1][0])
+            if size >= CHUNK_BYTES:
+                yield self._chunk(pending, first=first)
+                first, size, pending = first + len(pending), 0, []
+        if pending:
+            yield self._chunk(pending, first=first)
+
+    def places(self, rows: Sequence[int]) -> list[str]:
+        """Return the paths of the images within the folder."""
+        return [self.files[row - 1] for row in rows]
+
+    def _chunk(self, images: list[tuple[bytes, str]], *, first: int) -> Chunk:
+        structs = pa.array([{"bytes": data, "path": name} for data, name in images], IMAGE_TYPE)
+        labels = pa.array([name.partition("/")[0] for _, name in images], pa.string())
+        rows = np.arange(first, first + len(images), dtype=np.int64)
+        return Chunk(table=pa.table([structs, labels], schema=self.schema), rows=rows)
+
+
+def _files(root: Path) -> list[str]:
+    """The images' paths below the root, sorted.
+
+    Raises:
+        Refusal: there are none, or there is anything else.
+    """
+    files = [
+        (Path(folder) / name).relative_to(root).as_posix() for folder, inner, names in _walk(root) for name in names
+    ]
+    images = sorted(name for name in files if Path(name).suffix.lower() in SUFFIXES)
+    if not images:
+        raise refuse(
+            "the folder holds no images",
+            where=root.name,
+            allowed=f"one folder per class with {', '.join(sorted(SUFFIXES))} files in it",
+        )
+    _check_layout(root, files, images)
+    return images
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if _counts(name))
+        yield folder, inner, [name for name in names if _counts(name)]
+
+
+def _counts(name: str) -> bool:
+    return not name.startswith(".") and name not in _LEFT_BY_SYSTEMS
+
+
+def _check_layout(root: Path, files: list[str], images: list[str]) -> None:
+    others = sorted(set(files) - set(images))
+    problems = [
+        Problem(what="is not an image, by its name", where=name, do="move it out of the folder") for name in others
+    ]
+    problems += [
+        Problem(what="lies in no class folder", where=name, do="move it into the folder of its class")
+        for name in images
+        if "/" not in name
+    ]
+    classes = {name.partition("/")[0] for name in images if "/" in name}
+    empty = sorted({p.name for p in root.iterdir() if p.is_dir() and _counts(p.name)} - classes)
+    problems += [Problem(what="the class folder holds no images", where=name, do="fill or remove it") for name in empty]
+    if classes and {name.lower() for name in classes} <= _PARTS and all(name.count("/") > 1 for name in images):
+        what = f"the folders {', '.join(sorted(classes))} look like parts of a split, not like classes"
+        do = "put the class folders of all parts into one folder: Steelyard splits the rows itself"
+        problems.append(Problem(what=what, where=root.name, do=do))
+    if problems:
+        raise Refusal(shortened(problems, count=len(problems)))

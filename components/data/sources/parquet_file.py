@@ -1,0 +1,70 @@
+"""Rows of a Parquet file, or of a folder of them (a packed data set is one), streaming."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.data.sources.chunk import Chunk
+from components.errors import Problem, Refusal, refuse
+
+CHUNK_ROWS: Final = 16_384
+
+
+class ParquetFiles:
+    """One or several Parquet files of one schema, in the order of their names."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        schemas = {file: _schema(file) for file in self.files}
+        self.schema: pa.Schema = schemas[self.files[0]]
+        odd = [file.name for file, schema in schemas.items() if not schema.equals(self.schema)]
+        if odd:
+            raise Refusal(
+                Problem(what=f"its columns differ from those of {self.files[0].name}", where=name) for name in odd[:10]
+            )
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield batches of rows; dictionaries are read as their values."""
+        row = 1
+        for file in self.files:
+            try:
+                for batch in pq.ParquetFile(file).iter_batches(batch_size=CHUNK_ROWS, use_threads=False):
+                    table = _plain(pa.Table.from_batches([batch]))
+                    yield Chunk(table=table, rows=np.arange(row, row + len(table), dtype=np.int64))
+                    row += len(table)
+            except (pa.ArrowException, OSError) as error:
+                raise refuse(f"is a damaged Parquet file ({_first_line(error)})", where=file.name) from None
+
+    def places(self, rows: Sequence[int]) -> list[str]:
+        """Return `file, row 17`, where the row is counted within its file."""
+        ends = np.cumsum([pq.read_metadata(file).num_rows for file in self.files])
+        places = []
+        for row in rows:
+            file = int(np.searchsorted(ends, row))
+            places.append(f"{self.files[file].name}, row {row - (int(ends[file - 1]) if file else 0)}")
+        return places
+
+
+def _schema(file: Path) -> pa.Schema:
+    try:
+        stored = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise refuse(f"is not a Parquet file, or a damaged one ({_first_line(error)})", where=file.name) from None
+    return _plain(stored.remove_metadata().empty_table()).schema
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table with dictionary columns as their values."""
+    for place, column in enumerate(table.schema):
+        if pa.types.is_dictionary(column.type):
+            plain = table.column(place).cast(column.type.value_type)
+            table = table.set_column(place, pa.field(column.name, column.type.value_type), plain)
+    return table
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,68 @@
+"""The kinds of source, by name, and how one is known by its path."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from components.data.config import DataConfig
+from components.data.sources.chunk import Source
+from components.data.sources.csv_file import CsvFile
+from components.data.sources.image_folder import ImageFolder
+from components.data.sources.npz_file import NpzFile
+from components.data.sources.parquet_file import ParquetFiles
+from components.errors import nearest, refuse
+from components.table import Table
+
+KIND_OF_SUFFIX: Final = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npz": "npz",
+}
+
+
+def _open_csv(path: Path, config: DataConfig) -> Source:  # noqa: ARG001 - one signature for all
+    return CsvFile(path)
+
+
+def _open_parquet(path: Path, config: DataConfig) -> Source:  # noqa: ARG001
+    return ParquetFiles(path)
+
+
+def _open_npz(path: Path, config: DataConfig) -> Source:
+    return NpzFile(path, image=image_column(config), label=config.target)
+
+
+def _open_images(path: Path, config: DataConfig) -> Source:
+    return ImageFolder(path, image=image_column(config), label=config.target)
+
+
+SOURCES: Table[Callable[[Path, DataConfig], Source]] = Table(
+    "kind of source",
+    {"csv": _open_csv, "parquet": _open_parquet, "npz": _open_npz, "images": _open_images},
+)
+
+
+def image_column(config: DataConfig) -> str:
+    """Return the name of the image column; where there is none, the name that one would have."""
+    return next((name for name, kind in config.columns.items() if kind == "image"), "image")
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of source that lies at the path.
+
+    Raises:
+        Refusal: nothing is there, or nothing that Steelyard reads.
+    """
+    if not path.exists():
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise refuse("no such file or folder", where=str(path), do=nearest(path.name, beside))
+    if path.is_dir():
+        return "parquet" if any(path.glob("*.parquet")) else "images"
+    kind = KIND_OF_SUFFIX.get(path.suffix.lower())
+    if kind is None:
+        allowed = f"{', '.join(KIND_OF_SUFFIX)}, a folder of images with a folder per class, or a packed data set"
+        raise refuse("Steelyard can't read this kind of file", where=path.name, allowed=allowed)
+    return kind

@@ -1,0 +1,251 @@
+"""Figures of quality: quickly, each epoch, and thoroughly, with intervals, for the report and the gate.
+
+A figure that isn't defined on the given rows (ROC AUC of a single class, R2 of a constant target) is left out.
+
+N rows, K classes, B resamples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.answers import Answers, Floats, Labels, Values, answers
+from components.evaluation.bootstrap import affordable, resample
+from components.evaluation.config import EvaluateConfig
+from components.evaluation.interval import Interval
+from components.evaluation.weighted import CALIBRATION_BINS, area_under_roc, confidence_bins, per_class, weighted
+from components.task import METRICS, Metric, Task
+
+QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # of the residuals
+SHOWN: Final = 500  # rows of a regression that the report draws
+FULL_CONFUSION: Final = 60  # classes up to which the whole matrix is kept
+PAIRS: Final = 20  # most confused pairs of classes that are kept
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassFigures:
+    """One class against the others. `roc_auc` is None where the class has no row, or all of them."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    roc_auc: float | None
+    support: int  # rows that truly are of this class
+    predicted: int  # rows that were said to be
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confused:
+    """Rows of one class that were said to be of another."""
+
+    true: str
+    predicted: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationBin:
+    """The rows whose top probability lies in one bin: how sure the model was, and how often right."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Residuals:
+    """Predicted minus true values, in the target's unit."""
+
+    quantiles: dict[str, float]  # "0.05" -> value
+    true: tuple[float, ...]  # a sample of rows, at most SHOWN, drawn evenly by rank of the true value
+    predicted: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """All figures of one model on one part of the data: plain values only."""
+
+    task: Task
+    rows: int
+    confidence: float
+    resamples: int
+    figures: dict[Metric, Interval]
+    classes: tuple[ClassFigures, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()  # rows by true class, then by predicted one; () above FULL_CONFUSION
+    confused: tuple[Confused, ...] = ()  # the most frequent errors first
+    calibration: tuple[CalibrationBin, ...] = ()  # bins without rows are left out
+    residuals: Residuals | None = None
+    notes: tuple[str, ...] = ()
+
+
+def figures(task: Task, *, target: npt.ArrayLike, output: npt.ArrayLike, classes: int) -> dict[Metric, float]:
+    """Return every figure of the task, by scikit-learn's names and with its values.
+
+    They are computed by `weighted` and not by scikit-learn, which takes 7 times as long (11 ms on 400 rows of 10
+    classes): they are wanted each epoch.
+
+    Raises:
+        Refusal: The output doesn't fit the target, or isn't finite.
+    """
+    return _figures(answers(task, target=target, output=output, classes=classes), METRICS[task])
+
+
+def evaluate(
+    config: EvaluateConfig,
+    *,
+    task: Task,
+    target: npt.ArrayLike,
+    output: npt.ArrayLike,
+    classes: Sequence[str],
+    seed: int,
+) -> Evaluation:
+    """Measure a model thoroughly.
+
+    Intervals are two-sided, by the percentile bootstrap over rows, all figures on the same resamples. Two
+    exceptions: the calibration error, which resampling biases upwards, has its resamples shifted back by their
+    mean bias; and accuracy, where every answer was right (or wrong) and resampling can't say anything, has
+    Wilson's interval.
+
+    Raises:
+        Refusal: As `figures`.
+    """
+    given = answers(task, target=target, output=output, classes=len(classes))
+    resamples = affordable(config.resamples, given)
+    values = _figures(given, METRICS[task])
+    intervals = _intervals(given, values, resamples=resamples, confidence=config.confidence, seed=seed)
+    common = Evaluation(
+        task=task,
+        rows=len(given.target),
+        confidence=config.confidence,
+        resamples=resamples,
+        figures=intervals,
+        notes=_notes(given, values, wanted=config.resamples, made=resamples),
+    )
+    if isinstance(given, Values):
+        return replace(common, residuals=_residuals(given))
+    confusion = _confusion(given)
+    return replace(
+        common,
+        classes=_classes(given, classes),
+        confusion=tuple(tuple(row) for row in confusion.tolist()) if given.classes <= FULL_CONFUSION else (),
+        confused=_confused(confusion, classes),
+        calibration=_calibration(given),
+    )
+
+
+def _figures(given: Answers, metrics: Sequence[Metric]) -> dict[Metric, float]:
+    ones = np.ones((len(given.target), 1))
+    values = {metric: float(weighted(metric, given, ones)[0]) for metric in metrics}
+    return {metric: value for metric, value in values.items() if np.isfinite(value)}
+
+
+def _intervals(
+    given: Answers, values: dict[Metric, float], *, resamples: int, confidence: float, seed: int
+) -> dict[Metric, Interval]:
+    rows = len(given.target)
+    blocks = [
+        {metric: weighted(metric, given, weights) for metric in values}
+        for weights in resample(rows, resamples, seed=seed)
+    ]
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    intervals = {}
+    for metric, value in values.items():
+        drawn = np.concatenate([block[metric] for block in blocks])
+        if metric == "calibration_error":
+            drawn = np.clip(drawn - (drawn.mean() - value), 0, 1)
+        low, high = np.nanquantile(drawn, tails).tolist()
+        if metric == "accuracy" and value in (0.0, 1.0):
+            low, high = wilson(value, rows, confidence=confidence)
+        intervals[metric] = Interval(value, min(low, value), max(high, value))
+    return intervals
+
+
+def wilson(share: float, rows: int, *, confidence: float) -> tuple[float, float]:
+    """Return the two-sided score interval of a share. Source: Wilson 1927."""
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + confidence) / 2))
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z / (1 + z * z / rows) * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _notes(given: Answers, values: dict[Metric, float], *, wanted: int, made: int) -> tuple[str, ...]:
+    metrics = METRICS["classification" if isinstance(given, Labels) else "regression"]
+    notes = [f"{metric} isn't defined on these rows." for metric in metrics if metric not in values]
+    if made < wanted:
+        notes.append(f"{made} resamples instead of {wanted}, since there are many rows.")
+    if isinstance(given, Labels) and given.correct.all():
+        notes.append("No answer was wrong: of the figures of labels only accuracy has an interval that says much.")
+    return tuple(notes)
+
+
+def _confusion(given: Labels) -> npt.NDArray[np.int64]:
+    cells = np.bincount(given.target * given.classes + given.predicted, minlength=given.classes**2)
+    return cells.reshape(given.classes, given.classes)
+
+
+def _classes(given: Labels, names: Sequence[str]) -> tuple[ClassFigures, ...]:
+    ones = np.ones((len(given.target), 1))
+    hits = per_class(given.target, given.correct[:, None].astype(np.float64), given.classes)[:, 0]
+    support = per_class(given.target, ones, given.classes)[:, 0]
+    predicted = per_class(given.predicted, ones, given.classes)[:, 0]
+    areas = [float(area_under_roc(given.target == k, given.probabilities[:, k], ones)[0]) for k in range(given.classes)]
+    return tuple(
+        ClassFigures(
+            name=name,
+            precision=float(hits[k] / max(predicted[k], 1)),
+            recall=float(hits[k] / max(support[k], 1)),
+            f1=float(2 * hits[k] / max(support[k] + predicted[k], 1)),
+            roc_auc=areas[k] if np.isfinite(areas[k]) else None,
+            support=int(support[k]),
+            predicted=int(predicted[k]),
+        )
+        for k, name in enumerate(names)
+    )
+
+
+def _confused(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> tuple[Confused, ...]:
+    errors = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-errors, axis=None, kind="stable")[:PAIRS]
+    pairs = [(int(cell) // len(names), int(cell) % len(names)) for cell in order]
+    return tuple(
+        Confused(true=names[true], predicted=names[said], rows=int(errors[true, said]))
+        for true, said in pairs
+        if errors[true, said]
+    )
+
+
+def _calibration(given: Labels) -> tuple[CalibrationBin, ...]:
+    bins, top = confidence_bins(given), given.probabilities.max(axis=1)
+    sums = per_class(bins, np.stack([np.ones_like(top), top, given.correct], axis=1), CALIBRATION_BINS)  # [bins, 3]
+    return tuple(
+        CalibrationBin(
+            low=k / CALIBRATION_BINS,
+            high=(k + 1) / CALIBRATION_BINS,
+            rows=int(rows),
+            confidence=float(confidence / rows),
+            accuracy=float(right / rows),
+        )
+        for k, (rows, confidence, right) in enumerate(sums)
+        if rows
+    )
+
+
+def _residuals(given: Values) -> Residuals:
+    residuals: Floats = given.predicted - given.target
+    order = np.argsort(given.target, kind="stable")
+    shown = order[np.unique(np.linspace(0, len(order) - 1, SHOWN).astype(np.intp))]
+    return Residuals(
+        quantiles={
+            f"{q:g}": float(value) for q, value in zip(QUANTILES, np.quantile(residuals, QUANTILES), strict=True)
+        },
+        true=tuple(given.target[shown].tolist()),
+        predicted=tuple(given.predicted[shown].tolist()),
+    )

@@ -1,0 +1,99 @@
+"""The proof of an export: PyTorch and the file give the same answers on the same real rows.
+
+N rows, K outputs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from components.data.preparation import Preparation
+from components.data.rows import Array, Rows
+from components.errors import refuse
+from components.export.names import core_inputs
+from components.models.model import Model
+from components.runtimes.feeds import Session, answers, core_batches, predict
+from components.runtimes.onnx_runtime import open_onnxruntime
+
+BATCH_SIZES = (1, 2, 7, 32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """Largest absolute difference of any output, in the output's own unit, by batch size."""
+
+    by_batch_size: dict[int, float]
+    rows: int
+    scale: float  # largest absolute output of PyTorch, 1 for probabilities: what the differences compare with
+
+    @property
+    def max_abs_diff(self) -> float:
+        """The largest over all batch sizes."""
+        return max(self.by_batch_size.values())
+
+    def holds(self, tolerance: float) -> bool:
+        """Say whether no output differs by more than the tolerance, as a share of the scale where that is above 1."""
+        return self.max_abs_diff <= tolerance * max(1.0, self.scale)
+
+
+def parity(
+    path: Path, model: Model, preparation: Preparation, rows: Rows, *, batch_sizes: Sequence[int] = BATCH_SIZES
+) -> Parity:
+    """Compare the file, run by onnxruntime on raw rows, with PyTorch on the same rows."""
+    return differences(open_onnxruntime(path), reference(model, preparation, rows), preparation, rows, batch_sizes)
+
+
+def differences(
+    session: Session, expected: npt.NDArray[np.float32], preparation: Preparation, rows: Rows, batch_sizes: Sequence[int]
+) -> Parity:
+    """Compare any session's answers with the expected ones [N, K], for each batch size on rows of its own choice."""
+    if len(rows) == 0:
+        raise refuse("there are no rows to compare answers on", do="give the validation split more rows")
+    found = {size: predict(session, preparation, rows, batch_size=size) for size in batch_sizes}
+    by_batch_size = {size: _largest_difference(output, expected) for size, output in found.items()}
+    scale = 1.0 if preparation.target.classes else float(np.abs(expected).max())
+    return Parity(by_batch_size=by_batch_size, rows=len(rows), scale=scale)
+
+
+def reference(model: Model, preparation: Preparation, rows: Rows, *, batch_size: int = 256) -> npt.NDArray[np.float32]:
+    """Return PyTorch's answers [N, K] for raw rows, in evaluation mode; the model's mode is left as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return answers(
+                lambda feeds: _run(model, preparation, dict(feeds)),
+                core_batches(preparation, rows, batch_size=batch_size),
+                rows=len(rows),
+            )
+    finally:
+        model.train(was_training)
+
+
+def _run(model: Model, preparation: Preparation, feeds: dict[str, Array]) -> npt.NDArray[np.float32]:
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    raw = [tensor.to(device) for tensor in tensors(preparation, feeds)]
+    output: npt.NDArray[np.float32] = model(*raw).float().cpu().numpy()
+    return output
+
+
+def tensors(preparation: Preparation, feeds: dict[str, Array]) -> tuple[torch.Tensor, ...]:
+    """Return feeds of the core graph as the raw tensors of the model, with those that have no columns."""
+    given = [torch.from_numpy(feeds[name]) for name in core_inputs(preparation)]
+    if preparation.image is not None or len(given) == 2:
+        return tuple(given)
+    rows = len(given[0])
+    if preparation.numbers:
+        return given[0], torch.zeros((rows, 0), dtype=torch.int64)
+    return torch.zeros((rows, 0), dtype=torch.float64), given[0]
+
+
+def _largest_difference(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
+    if found.shape != expected.shape:
+        return float("inf")
+    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    return float("inf") if np.isnan(difference).any() else float(difference.max(initial=0.0))

@@ -1,0 +1,72 @@
+"""Where a laptop keeps its state: one folder, `.steelyard/` here or what STEELYARD_HOME names."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The paths of the state. Nothing is made before it is needed."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """Bytes between stages."""
+        return self.root / "store"
+
+    @property
+    def checkouts(self) -> Path:
+        """Folders of the store, laid out for reading."""
+        return self.root / "store" / "folders"
+
+    @property
+    def ledger(self) -> Path:
+        """Records, leases, releases."""
+        return self.root / "ledger.db"
+
+    @property
+    def work(self) -> Path:
+        """Folders of stages that are running, or were killed."""
+        return self.root / "work"
+
+    @property
+    def runs(self) -> Path:
+        """A folder per run: its report."""
+        return self.root / "runs"
+
+    @property
+    def mlflow_db(self) -> Path:
+        """MLflow's database."""
+        return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.root / "mlflow" / "artifacts"
+
+    @property
+    def prefect(self) -> Path:
+        """Prefect's home, with its database."""
+        return self.root / "prefect"
+
+    @property
+    def dvc_remote(self) -> Path:
+        """The DVC remote: a folder."""
+        return self.root / "dvc" / "remote"
+
+    @property
+    def dvc_imports(self) -> Path:
+        """Files that were named by URL."""
+        return self.root / "dvc" / "imports"
+
+    @property
+    def services(self) -> Path:
+        """Which servers `up` has started."""
+        return self.root / "services.json"
+
+
+def find_home() -> Home:
+    """Return the home that the environment names, or `.steelyard` in the current folder."""
+    return Home(Path(os.environ.get("STEELYARD_HOME") or ".steelyard").absolute())

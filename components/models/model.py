@@ -1,0 +1,165 @@
+"""The model: raw rows in, probabilities or values out. Built from its spec, saved and loaded without pickle.
+
+N rows, F numbers, C categories or channels, H x W pixels, D features, K outputs.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from components.data.preparation import CategoryColumn, Preparation, Target
+from components.errors import refuse
+from components.models.config import Network
+from components.models.families import FAMILIES
+from components.models.prepare import PrepareImage, PrepareTable, prepare
+from components.models.shapes import resize_
+from components.models.tensors import read_tensors, write_bytes, write_tensors
+from components.task import Task
+
+SPEC_FILE: Final = "model.json"
+WEIGHTS_FILE: Final = "weights.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """All that a model is, but its weights."""
+
+    task: Task
+    network: Network
+    preparation: Preparation
+
+
+class TableNetwork(nn.Module):
+    """An embedding per category column in front of a body that sees one tensor [N, D]."""
+
+    def __init__(self, categories: tuple[CategoryColumn, ...], body: nn.Module) -> None:
+        super().__init__()
+        widths = [embedding_width(column) for column in categories]
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(column.codes, width) for column, width in zip(categories, widths, strict=True)
+        )
+        self.body = body
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """Numbers [N, F'] and codes [N, C] to [N, K]."""
+        embedded = [embedding(codes[:, i]) for i, embedding in enumerate(self.embeddings)]
+        output: Tensor = self.body(torch.cat([numbers, *embedded], dim=1) if embedded else numbers)
+        return output
+
+
+class Head(nn.Module):
+    """Network outputs [N, K] to probabilities [N, K], or to values [N, 1] in the target's own units."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Softmax, or the way back from the standardised target."""
+        if self.target.classes:
+            return torch.softmax(output, dim=1)
+        return output * self.target.scale + self.target.center
+
+
+class Model(nn.Module):
+    """Raw rows to answers, in three parts that can be used alone.
+
+    Raw tensors are (numbers float64 [N, F], codes int64 [N, C]) for tables, (pixels uint8 [N, H, W, C],) for images.
+    """
+
+    def __init__(self, prepare: PrepareTable | PrepareImage, network: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.network = network
+        self.head = head
+
+    def features(self, *raw: Tensor) -> tuple[Tensor, ...]:
+        """What the network sees: (numbers float32 [N, F'], codes int64 [N, C]), or (image float32 [N, C, H, W],)."""
+        features: tuple[Tensor, ...] = self.prepare(*raw)
+        return features
+
+    def forward(self, *raw: Tensor) -> Tensor:
+        """Probabilities [N, K] or values [N, 1]."""
+        answers: Tensor = self.head(self.network(*self.features(*raw)))
+        return answers
+
+    def output_layers(self) -> list[nn.Module]:
+        """The fully connected layers whose rows are the outputs: what pruning must leave as wide as it is."""
+        last = [m for name, m in self.network.named_modules() if name.split(".")[-1] in ("output", "skip")]
+        linear = [m for m in self.network.modules() if isinstance(m, nn.Linear)]
+        return last or linear[-1:]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedModel:
+    """A model and what it was built from."""
+
+    model: Model
+    spec: ModelSpec
+
+
+def build(spec: ModelSpec, *, seed: int) -> Model:
+    """Return a new model on the CPU, its first weights decided by the seed alone."""
+    preparation = spec.preparation
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = FAMILIES[spec.network.family](
+            spec.network, shape=feature_shape(preparation), outputs=preparation.outputs
+        )
+        network = body if preparation.image else TableNetwork(preparation.categories, body)
+    return Model(prepare(preparation), network, Head(preparation.target))
+
+
+def feature_shape(preparation: Preparation) -> tuple[int, ...]:
+    """Shape of one row as a family's network sees it: (C, H, W), or (D,) with embeddings included."""
+    if preparation.image is not None:
+        return (preparation.image.channels, *preparation.image.size)
+    flags = sum(column.flag for column in preparation.numbers)
+    return (len(preparation.numbers) + flags + sum(map(embedding_width, preparation.categories)),)
+
+
+def embedding_width(column: CategoryColumn) -> int:
+    """Width of a category's embedding: about the square root of its codes, at most 50 (the rule of fastai)."""
+    return min(50, ceil(1.6 * column.codes**0.56))
+
+
+def example(preparation: Preparation, *, rows: int = 2) -> tuple[Tensor, ...]:
+    """Return raw tensors of zeros that the model accepts, to trace or to try it."""
+    if preparation.image is not None:
+        return (torch.zeros(rows, *preparation.image.size, preparation.image.channels, dtype=torch.uint8),)
+    numbers = torch.zeros(rows, len(preparation.numbers), dtype=torch.float64)
+    return numbers, torch.zeros(rows, len(preparation.categories), dtype=torch.int64)
+
+
+def save(model: Model, spec: ModelSpec, folder: Path) -> Path:
+    """Write model.json and weights.safetensors into the folder, each atomically. Equal models give equal bytes."""
+    write_tensors(folder / WEIGHTS_FILE, model.network.state_dict())
+    write_bytes(folder / SPEC_FILE, (json.dumps(asdict(spec), indent=1, sort_keys=True) + "\n").encode())
+    return folder
+
+
+def load(folder: Path) -> LoadedModel:
+    """Return the model that `save` wrote, in evaluation mode; a pruned one with the shapes that it was pruned to.
+
+    Raises:
+        Refusal: a file is missing or damaged, or the weights are those of another network.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        spec = TypeAdapter(ModelSpec).validate_json((folder / SPEC_FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise refuse(f"can't read the model: {error}", where=str(folder / SPEC_FILE), do="train it again") from error
+    model = build(spec, seed=0)
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    resize_(model.network, tensors)
+    try:
+        model.network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise refuse(f"these are the weights of another network: {error}", where=str(folder / WEIGHTS_FILE)) from error
+    return LoadedModel(model=model.eval(), spec=spec)

@@ -1,0 +1,72 @@
+"""The identity of a stage's result, computed from what decides it."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from importlib.metadata import version
+
+from components.store.artifact import Artifact
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+Parts = dict[str, str]  # what a key is made of, by a name that a person understands
+
+
+def canonical(value: object) -> Json:
+    """Return the value as JSON that depends on its content alone.
+
+    Artifacts become their digests. Fields of dataclasses with the metadata `in_key: False` are left out: where
+    something lies, or how often it is saved, decides nothing.
+    """
+    match value:
+        case Artifact():
+            return value.digest
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(name): canonical(entry) for name, entry in value.items()}
+        case Sequence():
+            return [canonical(entry) for entry in value]
+        case _ if is_dataclass(value):
+            shown = [field.name for field in fields(value) if field.metadata.get("in_key", True)]
+            return {name: canonical(getattr(value, name)) for name in shown}
+    raise TypeError(f"{type(value).__name__} can't be part of a stage's inputs")
+
+
+def strings(value: Json) -> Iterator[str]:
+    """Yield every string value within: the names that choose among the entries of tables."""
+    match value:
+        case str():
+            yield value
+        case list():
+            for entry in value:
+                yield from strings(entry)
+        case dict():
+            for entry in value.values():
+                yield from strings(entry)
+
+
+def parts_of(inputs: Mapping[str, object], *, stage: str, code: Mapping[str, str], libraries: Sequence[str]) -> Parts:
+    """Return what the key is made of: the stage, its code, its inputs and the versions of its libraries."""
+    parts = {"stage": stage}
+    parts |= {f"code {name}": digest for name, digest in code.items()}
+    for name, value in inputs.items():
+        parts |= _flat(f"input {name}", canonical(value))
+    parts |= {f"library {name}": version(name).partition("+")[0] for name in libraries}  # without `+cpu`
+    return parts
+
+
+def _flat(name: str, value: Json) -> Parts:
+    """Spread dictionaries over dotted names, so that a difference can be named."""
+    if isinstance(value, dict):
+        spread: Parts = {name: "{}"} if not value else {}
+        for entry, inner in value.items():
+            spread |= _flat(f"{name}.{entry}", inner)
+        return spread
+    return {name: json.dumps(value, sort_keys=True)}
+
+
+def key_of(parts: Parts) -> str:
+    """Return the SHA-256 of the parts as hex."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

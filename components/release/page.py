@@ -1,0 +1,274 @@
+"""What the report shows, as plain data: the stages fill it in, `components.release.report` draws it.
+
+Every part but the decision may be missing; the report then leaves its section out. K classes, N rows.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from components.evaluation.interval import Interval
+from components.task import Metric, Task
+
+Outcome = Literal["promoted", "held", "refused"]
+Verdict = Literal["front", "dominated", "not faster", "refused for quality"]
+Answer = Literal["yes", "no", "not enough evidence"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A name and a value, shown as they are."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What was decided about which release, and the figures that a reader asks for first."""
+
+    outcome: Outcome
+    model: str
+    version: str  # the version that it is or would be; "" if none was registered
+    date: str  # as shown, with its time zone
+    reason: str  # the gate's, one sentence
+    task: Task
+    metric: Metric
+    quality: Interval  # of the selected candidate on test
+    test_rows: int
+    selected: str  # the candidate's name
+    size_bytes: int
+    latency_ms: Interval  # of one batch
+    batch_size: int
+    speedup: Interval  # uncompressed / selected latency
+    uncompressed_size_bytes: int
+    confidence: float = 0.95  # of every interval of the page
+    rows_needed: int | None = None  # test rows for 80 % power, where evidence lacked
+    run: str = ""  # the id under which the run is found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Challenger against what it must not be worse than, on the same test rows, in the metric's unit.
+
+    Against a champion: `gain` is the difference, positive where the challenger is better, and `limit` is minus the
+    margin. Against the recipe's floor: `gain` is the challenger's value, and `limit` the floor.
+    """
+
+    against: Literal["champion", "floor"]
+    name: str  # such as "champion, version 3"
+    gain: Interval
+    limit: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One rule of the gate."""
+
+    name: str
+    answer: Answer
+    detail: str  # the figures, and what was allowed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """Latency of one batch, and how many times as fast as the uncompressed model that is."""
+
+    batch_size: int
+    latency_ms: Interval
+    speedup: Interval | None = None  # None for the uncompressed model itself
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A point of the search, measured on validation."""
+
+    name: str
+    verdict: Verdict
+    quality: Interval
+    size_bytes: int
+    timings: tuple[Timing, ...]
+    runtime: str = "onnxruntime"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Front:
+    """All candidates, and which of them was selected."""
+
+    candidates: tuple[Candidate, ...]
+    selected: str
+    uncompressed: str
+    batch_size: int  # whose latency counted
+    objective: str  # such as "latency"
+    quality_limit: float | None = None  # the worst quality that selection allowed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """One value per epoch, from epoch 1 on; NaN where there was none."""
+
+    name: str  # such as "train"
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """How one training went."""
+
+    title: str  # such as "Training" or "Fine-tuning after pruning channels by 0.5"
+    loss: tuple[Curve, ...]
+    metric: tuple[Curve, ...]
+    metric_name: Metric
+    best_epoch: int  # from 1
+    facts: tuple[Fact, ...] = ()  # such as seconds, samples per second, device, parameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A figure of the test set."""
+
+    metric: Metric
+    selected: Interval
+    uncompressed: Interval | None = None
+    champion: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confusion:
+    """Test rows by true class (rows of the table) and predicted class (columns), K x K."""
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Residuals:
+    """True and predicted values of the test rows."""
+
+    target: str
+    true: tuple[float, ...]
+    predicted: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassChange:
+    """Share of one class's test rows that were right, before and after."""
+
+    name: str
+    rows: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerClass:
+    """What changed for each class."""
+
+    before: str  # whose figures: "champion, version 3", or "uncompressed"
+    changes: tuple[ClassChange, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """A simple model on the same test rows."""
+
+    name: str
+    quality: Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bin:
+    """Test rows whose highest probability falls in one range."""
+
+    confidence: float  # mean of the highest probability
+    accuracy: float  # share that was right
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """Whether the probabilities mean what they say."""
+
+    bins: tuple[Bin, ...]
+    error: float  # expected calibration error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchParity:
+    """The largest difference between PyTorch's output and the exported file's, at one batch size."""
+
+    batch_size: int
+    max_abs_diff: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """Whether the exported file still gives the same answers."""
+
+    batches: tuple[BatchParity, ...]
+    rows: int
+    tolerance: float | None  # None where the candidate is quantized: its answers are judged by quality
+    same_answers: float | None = None  # share of rows with the same predicted class
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerError:
+    """Signal to quantization noise of one layer's output; higher is better."""
+
+    name: str
+    sqnr_db: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassShare:
+    """Rows of one class in each part, in the order of `Data.parts`."""
+
+    name: str
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One part of the split."""
+
+    name: str  # train, validation, test
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """The rows, and how they were split."""
+
+    parts: tuple[Part, ...]
+    classes: tuple[ClassShare, ...] = ()
+    facts: tuple[Fact, ...] = ()  # such as source, columns, digest, method of the split, rows set aside
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """One link of the chain of digests, each made from those before it."""
+
+    name: str  # such as "data", "split", "code", "checkpoint", "candidate", "onnx", "gate"
+    digest: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """The whole report."""
+
+    decision: Decision
+    comparison: Comparison | None = None
+    checks: tuple[Check, ...] = ()
+    front: Front | None = None
+    training: tuple[Training, ...] = ()
+    scores: tuple[Score, ...] = ()
+    confusion: Confusion | None = None
+    residuals: Residuals | None = None
+    per_class: PerClass | None = None
+    baselines: tuple[Baseline, ...] = ()
+    calibration: Calibration | None = None
+    parity: Parity | None = None
+    quantization: tuple[LayerError, ...] = ()
+    data: Data | None = None
+    provenance: tuple[Link, ...] = ()
+    environment: tuple[Fact, ...] = ()

@@ -1,0 +1,182 @@
+"""Is a classifier not worse than another by more than a margin? An exact paired test, its power, and its interval.
+
+Of n rows, `lost` are those that only the old model gets right, `won` those that only the new one does. The rows on
+which both are right or both wrong say nothing but n. The difference in accuracy is d = (won - lost) / n; the
+hypothesis to be refuted is d <= -margin.
+
+Rows are ordered by Tango's score statistic, whose normal approximation isn't trusted: its critical value is raised
+until the chance of a wrong yes, summed over the trinomial distribution of (won, lost) and at its largest over all
+discordances that have a true loss equal to the margin, is at most alpha. So the test holds its size at every n, and
+its power is a sum too, not an approximation.
+
+Source: Tango 1998, Statistics in Medicine 17, equations 9 to 12 (the statistic); Hsueh, Liu and Chen 2001,
+Biometrics 57 (unconditional exact tests for paired non-inferiority).
+"""
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.interval import Interval
+
+Floats = npt.NDArray[np.float64]
+
+NUISANCE: Final = 96  # values of the unknown discordance at which the size is computed
+MANY: Final = 20_000  # rows above which the size is computed at a quarter of them, where counts are smallest:
+# elsewhere the normal approximation is right within 0.0005 by then (benchmarks/gate.py)
+TAIL: Final = 1e-9  # probability that a sum over the distribution may leave out on each side
+STEPS: Final = 13  # halvings of the critical value's bracket: it ends within 5e-4
+LARGEST: Final = 10_000_000  # rows beyond which `rows_needed` doesn't search
+
+
+def score(won: npt.ArrayLike, lost: npt.ArrayLike, rows: int, *, margin: npt.ArrayLike) -> Floats:
+    """Return how many standard errors the difference lies above -margin; -1 < margin < 1, and arrays broadcast.
+
+    The standard error is that of the most likely model whose difference is -margin.
+    """
+    won, lost, margin = (np.asarray(x, dtype=np.float64) for x in (won, lost, margin))
+    linear = lost * (1 + margin) + won * (1 - margin) - 2 * rows * margin
+    constant = won * margin * (1 - margin)
+    # Of the two forms of the root, the one that doesn't cancel.
+    root = np.sqrt(np.maximum(linear**2 + 8 * rows * constant, 0))
+    other = 2 * constant / np.where(root - linear == 0, np.inf, root - linear)
+    q_won = np.clip(np.where(linear > 0, (linear + root) / (4 * rows), other), np.maximum(0, -margin), 1)
+    spread = np.sqrt(np.maximum(rows * (2 * q_won + margin - margin**2), 0))
+    above = won - lost + rows * margin
+    certain = np.where(above == 0, 0.0, np.copysign(np.inf, above))  # no spread: the margin is seen, or impossible
+    return np.where(spread > 0, above / np.where(spread > 0, spread, 1), certain)
+
+
+def most_lost(won: Floats, rows: int, *, margin: float, critical: float) -> Floats:
+    """Return, for each count won, the largest count lost whose score is at least `critical` (-1: there is none)."""
+    low, high = np.full(won.shape, -1.0), rows - won  # the answer lies in low ... high
+    while np.any(low < high):
+        middle = np.ceil((low + high) / 2)
+        enough = score(won, middle, rows, margin=margin) >= critical
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle - 1)
+    return low
+
+
+def chance(rows: int, *, p_won: float, p_lost: float, limits: tuple[Floats, Floats]) -> float:
+    """Return the probability that (won, lost) lies in the region of yes: lost <= limit(won).
+
+    `limits` are counts won, rising by 1 from 0, and the limit of each; counts beyond them are taken as beyond reach.
+    """
+    from scipy.special import bdtr, gammaln, xlog1py, xlogy
+
+    won, limit = limits
+    inside = (won >= _count(rows, p_won, TAIL)) & (won <= _count(rows, p_won, 1 - TAIL) + 1) & (limit >= 0)
+    won, limit = won[inside], limit[inside]
+    ways = gammaln(rows + 1) - gammaln(won + 1) - gammaln(rows - won + 1)
+    density = np.exp(ways + xlogy(won, p_won) + xlog1py(rows - won, -p_won))
+    below = bdtr(limit, (rows - won).astype(np.int64), min(1.0, p_lost / (1 - p_won)))
+    return float(np.sum(density * np.where(limit >= rows - won, 1.0, below)))
+
+
+def _count(rows: int, share: float, probability: float) -> float:
+    """Return a count that a binomial variable stays below with at least this probability (above, where it is small)."""
+    from scipy.special import ndtri
+
+    # Bernstein's inequality in place of the quantile: wider, and certain.
+    reach = abs(float(ndtri(probability))) * 1.2
+    half = reach * float(np.sqrt(rows * share * (1 - share))) + reach**2
+    return rows * share + (half if probability > 0.5 else -half)
+
+
+@lru_cache(maxsize=256)
+def critical_value(rows: int, *, margin: float, alpha: float) -> float:
+    """Return the score from which on the answer is yes: the least that holds alpha where the margin is lost."""
+    from scipy.special import ndtri
+
+    low, high = float(-ndtri(alpha)), 8.0
+    if size(rows, margin=margin, critical=low) <= alpha:
+        return low
+    for _ in range(STEPS):
+        middle = (low + high) / 2 if high - low < 1 else low + 0.25
+        if size(rows, margin=margin, critical=middle) <= alpha:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def size(rows: int, *, margin: float, critical: float) -> float:
+    """Return the largest chance of a yes at a true loss equal to the margin, over all discordances."""
+    shares = _nuisances(rows, margin)
+    limits = _limits(rows, float(shares[-1]), margin=margin, critical=critical)
+    return max(chance(rows, p_won=float(q), p_lost=float(q) + margin, limits=limits) for q in shares)
+
+
+def _nuisances(rows: int, margin: float) -> Floats:
+    """Return chances of a row to be won at which the size is computed, dense where counts are small."""
+    top = (1 - margin) / 2
+    if rows <= MANY:
+        return top * np.linspace(0, 1, NUISANCE) ** 2
+    return min(top, MANY / 2 / rows + 2 * margin) * np.linspace(0, 1, NUISANCE // 4) ** 2
+
+
+def power(rows: int, *, discordance: float, margin: float, alpha: float) -> float:
+    """Return the chance of a yes where both models are equally good and differ on this share of the rows."""
+    if rows == 0:
+        return 0.0
+    critical = critical_value(rows, margin=margin, alpha=alpha)
+    limits = _limits(rows, discordance / 2, margin=margin, critical=critical)
+    return min(1.0, chance(rows, p_won=discordance / 2, p_lost=discordance / 2, limits=limits))
+
+
+def rows_needed(*, discordance: float, margin: float, alpha: float, wanted: float = 0.8) -> int | None:
+    """Return the rows at which the power reaches `wanted`, to about 1 %; None where they are beyond LARGEST."""
+    from scipy.special import ndtri
+
+    known = max(1.0, discordance * float(ndtri(wanted) - ndtri(alpha)) ** 2 / margin**2)
+    high = int(known)
+    while power(min(high, LARGEST), discordance=discordance, margin=margin, alpha=alpha) < wanted:
+        if high >= LARGEST:
+            return None
+        high = int(high * 1.25) + 1
+    low = 0 if high <= known else int(high / 1.25) - 1
+    while high - low > max(1, high // 100):
+        middle = (low + high) // 2
+        if power(middle, discordance=discordance, margin=margin, alpha=alpha) < wanted:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _limits(rows: int, p_won: float, *, margin: float, critical: float) -> tuple[Floats, Floats]:
+    won = np.arange(0.0, min(rows, int(_count(rows, p_won, 1 - TAIL)) + 2) + 1)
+    return won, most_lost(won, rows, margin=margin, critical=critical)
+
+
+def interval(won: int, lost: int, rows: int, *, critical: float) -> Interval:
+    """Return the difference in accuracy with the differences that its score doesn't reject on either side."""
+    return Interval(
+        (won - lost) / rows,
+        _edge(won, lost, rows, target=critical, low=-1.0, high=(won - lost) / rows),
+        _edge(won, lost, rows, target=-critical, low=(won - lost) / rows, high=1.0),
+    )
+
+
+def _edge(won: int, lost: int, rows: int, *, target: float, low: float, high: float) -> float:
+    """Return the difference at which the score has the target value, between two that hold it; the score falls."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        if float(score(won, lost, rows, margin=-middle)) >= target:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def shown_worse(won: int, lost: int, rows: int, *, margin: float) -> float:
+    """Return the p-value of `it is worse by more than the margin`, exact and at its largest over all discordances."""
+    seen = float(score(won, lost, rows, margin=margin))
+    if seen >= 0:
+        return 1.0
+    # Seen from the old model: won and lost change places, and it is to be better by more than the margin.
+    shares = margin + _nuisances(rows, margin)
+    limits = _limits(rows, float(shares[-1]), margin=-margin, critical=-seen)
+    return min(1.0, max(chance(rows, p_won=float(p), p_lost=float(p) - margin, limits=limits) for p in shares))

@@ -1,0 +1,222 @@
+"""The releases of a model and which of them is champion: the authority, beside which a registry's alias is a copy.
+
+A move of the champion is compare-and-set on the version it replaces. It is written as `pending`, and becomes `done`
+when the new champion has answered, or `undone`.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from components.errors import refuse
+from components.planning.ledger import Lease, Ledger
+from components.store.artifact import Artifact
+from components.task import Metric, Task
+
+Action = Literal["promote", "rollback", "reject", "hold"]
+State = Literal["pending", "done", "undone"]
+MOVE_SECONDS = 120.0  # lease of one move of the champion
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """A registered version, with what a later challenger is compared with."""
+
+    model: str
+    version: int
+    run_id: str
+    candidate: str
+    runtime: str
+    onnx: Artifact
+    assignments: Artifact  # which rows it was trained on
+    task: Task
+    target: str
+    classes: tuple[str, ...]
+    metric: Metric
+    test: dict[Metric, float]
+    latency_ms: dict[str, float]  # by batch size
+    size_bytes: int
+    at: float  # seconds since 1970
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """One entry of the audit log."""
+
+    seq: int
+    model: str
+    action: Action
+    version: int
+    replaced: int | None
+    state: State
+    actor: str
+    reason: str
+    basis: str  # the judgement that it follows, or empty where a person decided
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """The releases of one model in the ledger."""
+
+    ledger: Ledger
+    model: str
+
+    def add(self, release: Release) -> None:
+        """Keep a release that was just registered."""
+        with self.ledger.transaction() as connection:
+            row = (self.model, release.version, release.onnx.digest, json.dumps(asdict(release)), release.at)
+            connection.execute("INSERT OR REPLACE INTO releases VALUES (?,?,?,?,?)", row)
+
+    def all(self) -> list[Release]:
+        """Return every release, the newest first."""
+        query = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
+        with self.ledger.transaction() as connection:
+            return [_release(row[0]) for row in connection.execute(query, (self.model,))]
+
+    def get(self, version: int) -> Release:
+        """Return a release. Raises Refusal where there is none of that version."""
+        found = {release.version: release for release in self.all()}
+        if version not in found:
+            allowed = ", ".join(map(str, sorted(found))) or "none yet"
+            raise refuse(f"{self.model} has no version {version}", allowed=allowed, do="see `steelyard list`")
+        return found[version]
+
+    def of(self, onnx: Artifact) -> Release | None:
+        """Return the release of that very file."""
+        return next((release for release in self.all() if release.onnx.digest == onnx.digest), None)
+
+    def forget(self) -> None:
+        """Drop what is known of a model that its registry lost."""
+        with self.ledger.transaction() as connection:
+            connection.execute("DELETE FROM releases WHERE model = ?", (self.model,))
+            connection.execute("DELETE FROM moves WHERE model = ?", (self.model,))
+
+    def moves(self) -> list[Move]:
+        """Return the audit log, the oldest entry first."""
+        query = (
+            "SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves"
+            " WHERE model = ? ORDER BY seq"
+        )
+        with self.ledger.transaction() as connection:
+            return [_move(row) for row in connection.execute(query, (self.model,))]
+
+    def champion(self) -> Release | None:
+        """Return the version that the alias should name."""
+        return _champion(self.moves(), self.all())
+
+    def opponent(self, challenger: Artifact) -> Release | None:
+        """Return whom the challenger is judged against: the champion, or if it reigns itself, the one it replaced.
+
+        So a run that changes nothing asks the gate the question that was answered already.
+        """
+        champion = self.champion()
+        if champion is None or champion.onnx.digest != challenger.digest:
+            return champion
+        last = [move for move in self.moves() if _has_moved(move)][-1]
+        return None if last.replaced is None else self.get(last.replaced)
+
+    def barred(self, version: int) -> Move | None:
+        """Return the move that forbids the version's promotion without force: its rejection or its rolling back."""
+        for move in reversed(self.moves()):
+            if move.state == "done" and move.action == "rollback" and move.replaced == version:
+                return move
+            if move.state == "undone" and move.version == version:
+                return move
+            if move.version == version and move.state == "done":
+                return move if move.action == "reject" else None
+        return None
+
+    def note(self, action: Literal["reject", "hold"], version: int, *, actor: str, reason: str, basis: str) -> None:
+        """Write down a decision that moves nothing."""
+        self._insert(action, version, None, "done", actor, reason, basis)
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Hold the right to move the champion. Raises Refusal where another holds it for too long."""
+        lease = self._wait_for_lease()
+        try:
+            yield
+        finally:
+            self.ledger.release(lease)
+
+    def begin(
+        self, action: Literal["promote", "rollback"], version: int, *, expected: int | None, actor: str, reason: str, basis: str
+    ) -> int:
+        """Write a pending move, if the champion is the expected version. Call it within `moving`.
+
+        Raises:
+            Refusal: the champion is another one.
+        """
+        champion = self.champion()
+        actual = None if champion is None else champion.version
+        if actual != expected:
+            raise refuse(
+                f"the champion of {self.model} is version {actual or 'none'}, not {expected or 'none'} as expected",
+                do="look at it with `steelyard show`, and decide again",
+            )
+        return self._insert(action, version, actual, "pending", actor, reason, basis)
+
+    def end(self, seq: int, state: Literal["done", "undone"]) -> None:
+        """Say how a pending move ended."""
+        with self.ledger.transaction() as connection:
+            connection.execute("UPDATE moves SET state = ? WHERE seq = ?", (state, seq))
+
+    def unfinished(self) -> list[Move]:
+        """Return moves whose mover died: inside `moving`, any that are still pending."""
+        return [move for move in self.moves() if move.state == "pending"]
+
+    def _insert(
+        self, action: Action, version: int, replaced: int | None, state: State, actor: str, reason: str, basis: str
+    ) -> int:
+        statement = (
+            "INSERT INTO moves (model, action, version, replaced, state, actor, reason, basis, at)"
+            " VALUES (?,?,?,?,?,?,?,?,?)"
+        )
+        row = (self.model, action, version, replaced, state, actor, reason, basis, time.time())
+        with self.ledger.transaction() as connection:
+            return int(connection.execute(statement, row).lastrowid or 0)
+
+    def _wait_for_lease(self) -> Lease:
+        until = time.monotonic() + 2 * MOVE_SECONDS
+        while time.monotonic() < until:
+            if lease := self.ledger.acquire(f"promotion {self.model}", seconds=MOVE_SECONDS):
+                return lease
+            time.sleep(0.2)
+        raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
+
+
+def _has_moved(move: Move) -> bool:
+    return move.state == "done" and move.action in ("promote", "rollback")
+
+
+def _champion(moves: list[Move], releases: list[Release]) -> Release | None:
+    done = [move for move in moves if _has_moved(move)]
+    if not done:
+        return None
+    return next((release for release in releases if release.version == done[-1].version), None)
+
+
+def _release(text: str) -> Release:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Release).validate_python(json.loads(text))
+
+
+def _move(row: tuple[int, str, Action, int, int | None, State, str, str, str, float]) -> Move:
+    seq, model, action, version, replaced, state, actor, reason, basis, at = row
+    return Move(
+        seq=seq,
+        model=model,
+        action=action,
+        version=version,
+        replaced=replaced,
+        state=state,
+        actor=actor,
+        reason=reason,
+        basis=basis,
+        at=at,
+    )

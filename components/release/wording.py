@@ -1,0 +1,175 @@
+"""Figures in words: one way to write each kind of number, and the sentences that are made of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from components.evaluation.interval import Interval
+from components.release.page import Baseline, Comparison, Decision, Front
+from components.task import LOWER_IS_BETTER, Metric
+
+NAMES: Final[dict[Metric, str]] = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "precision_macro": "precision (macro)",
+    "recall_macro": "recall (macro)",
+    "f1_macro": "F1 (macro)",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+SHARES: Final[frozenset[Metric]] = frozenset(
+    {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
+)
+MINUS, DASH, NARROW = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits, thousands apart, without an exponent where it can be read."""
+    if not math.isfinite(value):
+        return DASH
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if not -5 <= exponent < 7:
+        return f"{value:.{digits - 1}e}".replace("-", MINUS)
+    return f"{value:,.{max(digits - 1 - exponent, 0)}f}".replace(",", NARROW).replace("-", MINUS)
+
+
+def count(value: int) -> str:
+    """Write a whole number, thousands apart."""
+    return f"{value:,}".replace(",", NARROW)
+
+
+def plural(value: int, noun: str) -> str:
+    """Write so many of a thing."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Write a share as per cent."""
+    return f"{100 * value:.{digits}f}{NARROW}%".replace("-", MINUS) if math.isfinite(value) else DASH
+
+
+def quality(value: float, metric: Metric) -> str:
+    """Write a value of the metric."""
+    return percent(value) if metric in SHARES else _plain(value)
+
+
+def _plain(value: float) -> str:
+    return significant(value, 4) if abs(value) >= 10 else f"{value:.3f}".replace("-", MINUS)
+
+
+def quality_range(interval: Interval, metric: Metric) -> str:
+    """Write an interval of the metric, the unit once."""
+    if metric in SHARES:
+        return f"{100 * interval.low:.1f}{DASH}{percent(interval.high)}".replace("-", MINUS)
+    return f"{_plain(interval.low)}{DASH}{_plain(interval.high)}"
+
+
+def gain(value: float, metric: Metric) -> str:
+    """Write a difference of the metric with its sign, shares in points."""
+    size = f"{abs(100 * value):.1f} points" if metric in SHARES else _plain(abs(value))
+    zero = not any(digit in size for digit in "123456789")
+    return size if zero else f"{MINUS if value < 0 else '+'}{size}"
+
+
+def size(value: float) -> str:
+    """Write bytes in the decimal unit that suits them."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{significant(value / factor)} {unit}"
+    return f"{value:.0f} B"
+
+
+def latency(value: float) -> str:
+    """Write milliseconds, or microseconds where they are few."""
+    if value < 0.1:
+        return f"{significant(1000 * value)} µs"
+    return f"{significant(value)} ms" if value < 10_000 else f"{significant(value / 1000)} s"
+
+
+def latency_range(interval: Interval) -> str:
+    """Write an interval of milliseconds, the unit once."""
+    if interval.high < 0.1:
+        return f"{significant(1000 * interval.low)}{DASH}{significant(1000 * interval.high)} µs"
+    return f"{significant(interval.low)}{DASH}{significant(interval.high)} ms"
+
+
+def times(value: float) -> str:
+    """Write a ratio."""
+    return f"{significant(value, 3 if value < 10 else 2)}×"
+
+
+def times_range(interval: Interval) -> str:
+    """Write an interval of ratios."""
+    return f"{significant(interval.low)}{DASH}{significant(interval.high)}×"
+
+
+def per_batch(batch_size: int) -> str:
+    """Say what a latency is of."""
+    return "row" if batch_size == 1 else f"batch of {batch_size}"
+
+
+def is_better(one: float, other: float, metric: Metric) -> bool:
+    """Say whether a value of the metric is better than another."""
+    return one < other if metric in LOWER_IS_BETTER else one > other
+
+
+def speed(interval: Interval) -> str:
+    """Say how fast against the uncompressed model, and only as much as the interval shows."""
+    if interval.low > 1:
+        return f"{times(interval.value)} as fast as the uncompressed model ({times_range(interval)})"
+    if interval.high < 1:
+        return f"slower than the uncompressed model ({times_range(interval)} as fast)"
+    return f"not measurably faster than the uncompressed model ({times_range(interval)})"
+
+
+def headline(decision: Decision) -> str:
+    """Say what was decided."""
+    version = f" {decision.version}" if decision.version else ""
+    verb = {"promoted": "is promoted", "held": "is held", "refused": "is refused"}[decision.outcome]
+    return f"{decision.model}{version} {verb}"
+
+
+def figures(decision: Decision, front: Front | None) -> str:
+    """Continue the headline with its figures."""
+    untouched = front is not None and decision.selected == front.uncompressed
+    how = "the uncompressed model itself" if untouched else speed(decision.speedup)
+    return (
+        f"{NAMES[decision.metric]} {quality(decision.quality.value, decision.metric)} "
+        f"({quality_range(decision.quality, decision.metric)}), {size(decision.size_bytes)}, "
+        f"{latency(decision.latency_ms.value)} per {per_batch(decision.batch_size)}, {how}."
+    )
+
+
+def comparison(given: Comparison, metric: Metric) -> str:
+    """Say what the beam shows."""
+    if given.against == "floor":
+        return (
+            f"{NAMES[metric].capitalize() if metric in SHARES else NAMES[metric]} "
+            f"{quality(given.gain.value, metric)} against the floor of {quality(given.limit, metric)}."
+        )
+    return (
+        f"{gain(given.gain.value, metric)} against the {given.name} "
+        f"({gain(given.gain.low, metric)} to {gain(given.gain.high, metric)}); "
+        f"down to {gain(given.limit, metric)} is allowed."
+    )
+
+
+def against_baselines(decision: Decision, baselines: Sequence[Baseline]) -> str:
+    """Say honestly whether the net is worth its trouble."""
+    metric = decision.metric
+    best = sorted(baselines, key=lambda b: b.quality.value, reverse=metric not in LOWER_IS_BETTER)[0]
+    shown = f"{best.name} ({quality(best.quality.value, metric)})"
+    if not is_better(decision.quality.value, best.quality.value, metric):
+        return (
+            f"The net doesn't beat the best baseline, {shown}. On this data the simpler model is the better choice "
+            "unless the net is needed for another reason."
+        )
+    if decision.quality.overlaps(best.quality):
+        return f"The net is ahead of the best baseline, {shown}, but their intervals overlap: the lead isn't certain."
+    return f"The net beats the best baseline, {shown}, by more than the intervals leave in doubt."

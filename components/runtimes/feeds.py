@@ -1,0 +1,131 @@
+"""Rows as a runtime wants them: batches of feeds by input name, images of mixed sizes grouped and put back in order.
+
+N rows, H x W pixels, C channels, K outputs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from components.data.images import with_channels
+from components.data.prepare import encode
+from components.data.preparation import ImageColumn, Preparation
+from components.data.rows import Array, Rows
+from components.errors import Problem, Refusal
+from components.export.names import IMAGE, PIXELS, core_inputs
+
+Index = npt.NDArray[np.intp]
+Output = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Feeds of some rows, and which rows of the whole they are."""
+
+    index: Index
+    feeds: dict[str, Array]
+
+
+class Session(Protocol):
+    """Whatever answers feeds."""
+
+    def run(self, feeds: Mapping[str, Array]) -> Output:
+        """Return the model's output [N, K] for one batch."""
+        ...
+
+
+def batches(preparation: Preparation, rows: Rows, *, batch_size: int) -> Iterator[Batch]:
+    """Yield the rows as feeds of the released graph: raw columns, or images of one size at a time."""
+    image = preparation.image
+    if image is not None:
+        yield from _image_batches(image, rows, batch_size=batch_size, name=IMAGE)
+        return
+    for index in _slices(np.arange(len(rows)), batch_size):
+        yield Batch(index=index, feeds=raw_feeds(preparation, rows.take(index)))
+
+
+def core_batches(preparation: Preparation, rows: Rows, *, batch_size: int) -> Iterator[Batch]:
+    """Yield the rows as feeds of the core graph, for calibration and for errors by layer."""
+    image = preparation.image
+    if image is not None:
+        yield from _image_batches(image, rows, batch_size=batch_size, name=PIXELS)
+        return
+    for index in _slices(np.arange(len(rows)), batch_size):
+        numbers, codes = encode(preparation, rows.take(index))
+        tensors = {"numbers": numbers, "codes": codes}
+        yield Batch(index=index, feeds={name: tensors[name] for name in core_inputs(preparation)})
+
+
+def raw_feeds(preparation: Preparation, rows: Rows) -> dict[str, Array]:
+    """Return all rows of a table as feeds of the released graph: float64 or str objects [N, 1] by column."""
+    numbers = {c.name: rows[c.name].astype(np.float64).reshape(-1, 1) for c in preparation.numbers}
+    strings = {c.name: rows[c.name].astype(object).reshape(-1, 1) for c in preparation.categories}
+    return {**numbers, **strings}
+
+
+def predict(session: Session, preparation: Preparation, rows: Rows, *, batch_size: int = 256) -> Output:
+    """Return the released graph's output [N, K] for the rows, in their order."""
+    return answers(session.run, batches(preparation, rows, batch_size=batch_size), rows=len(rows))
+
+
+def answers(run: Callable[[Mapping[str, Array]], Output], given: Iterable[Batch], *, rows: int) -> Output:
+    """Run each batch, and return the outputs [N, K] in the order of the rows."""
+    outputs, places = [], []
+    for batch in given:
+        outputs.append(run(batch.feeds))
+        places.append(batch.index)
+    joined = np.concatenate(outputs) if outputs else np.zeros((rows, 1), dtype=np.float32)
+    result = np.empty_like(joined)
+    result[np.concatenate(places) if places else slice(0)] = joined
+    return result
+
+
+def repeated(preparation: Preparation, rows: Rows, *, batch_size: int) -> dict[str, Array]:
+    """Return one batch of exactly this size for timing: of real rows, over and over where there are fewer.
+
+    Of images with mixed sizes, the size that most rows have is taken.
+    """
+    if preparation.image is not None:
+        pixels = rows[preparation.image.name]
+        most = max(_same_size(pixels), key=len)
+        rows = rows.take(most)
+    wanted = rows.take(np.resize(np.arange(len(rows)), batch_size))
+    return next(iter(batches(preparation, wanted, batch_size=batch_size))).feeds
+
+
+def _image_batches(image: ImageColumn, rows: Rows, *, batch_size: int, name: str) -> Iterator[Batch]:
+    pixels = rows[image.name]
+    if not image.resize:
+        _check_sizes(pixels, image)
+    for same in _same_size(pixels):
+        for index in _slices(same, batch_size):
+            stacked = np.stack([with_channels(pixels[i], image.channels) for i in index])
+            yield Batch(index=index, feeds={name: stacked})
+
+
+def _same_size(pixels: Array) -> list[Index]:
+    """Return the rows of each size, sizes in the order of their first row; grey and colour images stay together."""
+    if pixels.dtype != object:
+        return [np.arange(len(pixels))]
+    sizes: dict[tuple[int, int], list[int]] = {}
+    for row, image in enumerate(pixels):
+        sizes.setdefault(image.shape[:2], []).append(row)
+    return [np.array(members) for members in sizes.values()]
+
+
+def _check_sizes(pixels: Array, image: ImageColumn) -> None:
+    odd = [i for i, one in enumerate(pixels) if one.shape[:2] != image.size]
+    if odd:
+        height, width = pixels[odd[0]].shape[:2]
+        what = f"{len(odd)} images aren't of the size that the model was trained on; the first has {height} x {width}"
+        allowed = f"{image.size[0]} x {image.size[1]} pixels"
+        do = "set prepare.image_size, so that every image is resized inside the model"
+        raise Refusal([Problem(what=what, where=f"column '{image.name}', row {odd[0]}", allowed=allowed, do=do)])
+
+
+def _slices(index: Index, size: int) -> Iterator[Index]:
+    for start in range(0, len(index), size):
+        yield index[start : start + size]

@@ -1,0 +1,26 @@
+"""The handle of stored bytes: what stages pass to each other instead of the bytes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """A file or a folder in the store, named by its content.
+
+    `digest` is the SHA-256 of the file, or of the folder's manifest (a sorted JSON list of relative path,
+    SHA-256 and size of each file). `name` is what a person calls it; it is no part of the identity.
+    """
+
+    digest: str
+    kind: Literal["file", "folder"]
+    size_bytes: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a look without reading tells of a stored blob; where it changed, the blob is hashed again."""
+
+    size_bytes: int
+    changed: str  # the file's time in ns, or what an object store has in its place

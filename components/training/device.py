@@ -1,0 +1,55 @@
+"""The device, and torch's global settings for as long as a training lasts."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import torch
+
+from components.errors import refuse
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of the name; `auto` is cuda, else mps, else cpu.
+
+    Raises:
+        Refusal: there is no such device here.
+    """
+    if name == "auto":
+        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).splitlines()[0]
+        do = "take train.device: auto, or run where there is such a device"
+        raise refuse(f"device '{name}': {said}", where="train.device", allowed="auto, cpu, cuda, mps", do=do) from error
+    return device
+
+
+def seed_of(seed: int, purpose: str, number: int) -> int:
+    """Return 63 bits decided by the seed, what they are for, and the number of the epoch or step."""
+    return int.from_bytes(blake2b(f"{seed} {purpose} {number}".encode(), digest_size=8).digest()) >> 1
+
+
+@contextmanager
+def settings(device: torch.device, *, threads: int | None) -> Iterator[None]:
+    """Deterministic algorithms and the number of CPU threads, put back afterwards with the random state."""
+    before = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what makes cuBLAS deterministic
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            torch.set_num_threads(threads or before)
+            torch.use_deterministic_algorithms(True)
+            torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
+            yield
+        finally:
+            torch.set_num_threads(before)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            torch.utils.deterministic.fill_uninitialized_memory = fill

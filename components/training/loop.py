@@ -1,0 +1,199 @@
+"""The training loop. It ends with the same bytes whether or not it was killed on the way.
+
+Order of rows: a function of (seed, epoch). Dropout and augmentation: of (seed, step). Learning rate, best epoch and
+early stopping: of the step and the history. So the state is weights, optimizer, history and place, nothing else.
+"""
+
+import logging
+from copy import deepcopy
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from time import monotonic
+
+import torch
+
+from components.errors import refuse
+from components.models.model import Model
+from components.models.prepare import PrepareImage
+from components.task import Metric
+from components.training.checkpoint import State, load_checkpoint_, save_checkpoint
+from components.training.config import Augment, TrainConfig
+from components.training.device import find_device, settings
+from components.training.examples import Examples, dataset, order, steps_of_epoch
+from components.training.fingerprint import fingerprint_of
+from components.training.losses import criterion
+from components.training.optimizers import optimizer
+from components.training.precision import check, scaler
+from components.training.step import Run, learn_
+from components.training.validate import improvements, validate
+from components.training.watch import Observer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """How a training went."""
+
+    history: tuple[dict[str, float], ...]  # of each epoch: train_loss, validation_loss, validation_METRIC, lr
+    best_epoch: int  # from 0: the one whose weights were kept
+    seconds: float  # over all attempts
+    samples_per_second: float
+    device: str
+
+
+def fit(
+    model: Model,
+    config: TrainConfig,
+    train: Examples,
+    validation: Examples,
+    *,
+    metric: Metric,
+    seed: int,
+    folder: Path,
+    observer: Observer,
+) -> Fitted:
+    """Train the model's network in place, and leave it on the CPU with the weights of its best epoch.
+
+    Args:
+        model: New, or trained already: then this is fine-tuning.
+        config: How.
+        train: What is learned from.
+        validation: What chooses the epoch, stops early and lowers the rate on a plateau.
+        metric: What "best" means; equal values are told apart by the lower validation loss, then the earlier epoch.
+        seed: Of the order of rows, dropout and augmentation.
+        folder: Of the checkpoint. Called again with the same arguments and folder, training goes on from there.
+        observer: Is told of steps and epochs.
+
+    Raises:
+        Refusal: the device or precision can't be had, a set has too few rows, or the loss became NaN or infinite.
+    """
+    device = find_device(config.device)
+    check(config.precision, device)
+    with settings(device, threads=config.threads):
+        run = _run(model, config, train, validation, metric=metric, seed=seed, device=device)
+        state = _first_state(model, run)
+        name = fingerprint_of(state.network, config, run.train, run.validation, metric=metric, seed=seed)
+        if load_checkpoint_(state, folder, fingerprint=name):
+            log.info("going on from epoch %d, step %d", len(state.history), state.step)
+        forward = torch.compile(state.network) if config.compile else state.network
+        saved, began = monotonic(), monotonic() - state.seconds
+        while not _finished(run, state):
+            epoch, steps = len(state.history), len(run.steps)
+            rows = order(len(run.train), seed=seed, epoch=epoch).to(device)
+            state.network.train()
+            while state.step < steps:
+                learn_(run, state, forward, rows)
+                observer.step(step=epoch * steps + state.step, steps=config.epochs * steps)
+                if state.step < steps and monotonic() - saved >= config.checkpoint_seconds:
+                    saved = _checkpoint(run, state, folder, name=name, began=began)
+            observer.epoch(_end_epoch_(run, state), epoch=epoch)
+            if _finished(run, state) or monotonic() - saved >= config.checkpoint_seconds:
+                saved = _checkpoint(run, state, folder, name=name, began=began)
+        state.network.load_state_dict(state.best)
+        model.to("cpu").eval()
+    return _fitted(run, state)
+
+
+def _run(
+    model: Model,
+    config: TrainConfig,
+    train: Examples,
+    validation: Examples,
+    *,
+    metric: Metric,
+    seed: int,
+    device: torch.device,
+) -> Run:
+    target, image = model.head.target, model.prepare if isinstance(model.prepare, PrepareImage) else None
+    if image is None and config.augment != Augment():
+        raise refuse("augment is for images, and this is a table", where="train.augment", do="leave it out")
+    if not len(validation):
+        raise refuse("validation has no rows", where="split", do="give it a larger share")
+    rows = dataset(train, model, target, device=device, channels_last=config.channels_last)
+    return Run(
+        config=config,
+        train=rows,
+        validation=dataset(validation, model, target, device=device, channels_last=config.channels_last),
+        steps=steps_of_epoch(len(rows), size=config.batch_size, accumulate=config.accumulate),
+        criterion=criterion(config.loss, target=rows.target, classes=len(target.classes)),
+        head=model.head,
+        metric=metric,
+        seed=seed,
+        black=None if image is None else image.black.to(device),
+        device=device,
+    )
+
+
+def _first_state(model: Model, run: Run) -> State:
+    config = run.config
+    layout = torch.channels_last if config.channels_last and run.black is not None else torch.preserve_format
+    network = model.network.to(run.device, memory_format=layout)
+    return State(
+        network=network,
+        average=deepcopy(network) if config.weight_average else None,
+        optimizer=optimizer(config.optimizer, network, fused=run.device.type != "mps"),
+        scaler=scaler(config.precision, run.device),
+        losses=torch.zeros(sum(map(len, run.steps)), device=run.device),
+    )
+
+
+def _end_epoch_(run: Run, state: State) -> dict[str, float]:
+    """Judge the epoch, add it to the history, and keep its weights if it is the best so far."""
+    _refuse_nonsense(run, state)
+    figures = {
+        "train_loss": state.losses.sum().item() / len(run.train),
+        **validate(state.evaluated, run.validation, head=run.head, criterion=run.criterion, metric=run.metric),
+        "lr": state.optimizer.param_groups[0]["lr"],
+    }
+    _refuse_nonsense(run, state, validation_loss=figures["validation_loss"])
+    state.history.append(figures)
+    state.improved = improvements(state.history, metric=run.metric)
+    state.step = 0
+    if state.improved[-1]:
+        state.best = {name: tensor.detach().clone() for name, tensor in state.evaluated.state_dict().items()}
+    log.info("epoch %d: %s", len(state.history), ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    return figures
+
+
+def _finished(run: Run, state: State) -> bool:
+    epochs, patience = len(state.history), run.config.stop_after_epochs
+    stalled = patience is not None and epochs > 0 and not any(state.improved[-patience:])
+    return epochs == run.config.epochs or stalled
+
+
+def _refuse_nonsense(run: Run, state: State, *, validation_loss: float = 0.0) -> None:
+    wrong = (~torch.isfinite(state.losses)).nonzero().flatten().tolist()
+    if not wrong and isfinite(validation_loss):
+        return
+    step = len(state.history) * len(run.steps) + (wrong[0] // run.config.accumulate + 1 if wrong else state.step)
+    what = (
+        f"the train loss is {state.losses[wrong[0]].item()}" if wrong else f"the validation loss is {validation_loss}"
+    )
+    lr, precision = state.optimizer.param_groups[0]["lr"], run.config.precision
+    raise refuse(
+        f"{what} at step {step} (epoch {len(state.history) + 1}), with lr {lr:.3g} in {precision}",
+        where="train",
+        allowed="a finite loss",
+        do=f"take a lower train.optimizer.lr (say {run.config.optimizer.lr / 10:.3g}), a warm-up, clip_norm: 1, "
+        "or look for huge numbers in the data (prepare.numbers: quantile)",
+    )
+
+
+def _checkpoint(run: Run, state: State, folder: Path, *, name: str, began: float) -> float:
+    """Save the state, and return when."""
+    _refuse_nonsense(run, state)
+    state.seconds = monotonic() - began
+    save_checkpoint(state, folder, fingerprint=name)
+    return monotonic()
+
+
+def _fitted(run: Run, state: State) -> Fitted:
+    return Fitted(
+        history=tuple(state.history),
+        best_epoch=max(epoch for epoch, improved in enumerate(state.improved) if improved),
+        seconds=state.seconds,
+        samples_per_second=len(state.history) * len(run.train) / state.seconds,
+        device=str(run.device),
+    )

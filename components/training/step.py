@@ -1,0 +1,90 @@
+"""One step of training: batches to gradients, gradients to new weights.
+
+N rows, K outputs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from components.models.model import Head
+from components.task import Metric
+from components.training.augment import augment
+from components.training.checkpoint import State
+from components.training.config import Augment, TrainConfig
+from components.training.device import seed_of
+from components.training.examples import Dataset
+from components.training.losses import Criterion
+from components.training.precision import autocast
+from components.training.schedules import Moment, rate_share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What stays the same while training. A step is a list of batches, each (first, behind the last) row."""
+
+    config: TrainConfig
+    train: Dataset
+    validation: Dataset
+    steps: list[list[tuple[int, int]]]  # of an epoch
+    criterion: Criterion
+    head: Head
+    metric: Metric
+    seed: int
+    black: Tensor | None  # what a black pixel is as a feature, [C, 1, 1]; None for tables
+    device: torch.device
+
+
+def learn_(run: Run, state: State, forward: nn.Module, rows: Tensor) -> None:
+    """Take one step. The gradients of several batches are weighed by their rows, as if they were one batch."""
+    config, parts = run.config, run.steps[state.step]
+    number = len(state.history) * len(run.steps) + state.step
+    torch.manual_seed(seed_of(run.seed, "step", number))  # of dropout and augmentation
+    for first, last in parts:
+        features, target = run.train.batch(rows[first:last])
+        with autocast(config.precision, run.device):
+            output = forward(*_augmented(run, features))
+        loss = run.criterion(output.float(), target)
+        state.losses[first // config.batch_size] = loss.detach() * (last - first)
+        state.scaler.scale(loss * ((last - first) / (parts[-1][1] - parts[0][0]))).backward()  # type: ignore[no-untyped-call]
+    if config.clip_norm is not None:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.network.parameters(), config.clip_norm)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate(run, state)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average is not None:
+        average_(state.average, state.network, decay=min(config.weight_average, (1 + number) / (10 + number)))
+    state.step += 1
+
+
+def rate(run: Run, state: State) -> float:
+    """Return the learning rate of the step that comes next."""
+    each = len(run.steps)
+    moment = Moment(
+        step=len(state.history) * each + state.step,
+        steps=run.config.epochs * each,
+        steps_per_epoch=each,
+        improved=state.improved,
+    )
+    return run.config.optimizer.lr * rate_share(run.config.schedule, moment)
+
+
+@torch.no_grad()
+def average_(average: nn.Module, network: nn.Module, *, decay: float) -> None:
+    """Move the average towards the network's weights and statistics; whole numbers, which count, are copied."""
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    real = [pair for pair in pairs if pair[0].is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in real], [new for _, new in real], 1 - decay)
+    for old, new in pairs:
+        if not old.is_floating_point():
+            old.copy_(new)
+
+
+def _augmented(run: Run, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    if run.black is None or run.config.augment == Augment():
+        return features
+    return tuple(augment(run.config.augment, images, black=run.black) for images in features)

@@ -1,0 +1,44 @@
+"""Bring the data in: packed and validated, versioned by DVC, kept in the store."""
+
+from dataclasses import dataclass
+
+from components.data.config import DataConfig
+from components.planning.source import Source
+from components.store.artifact import Artifact
+from tasks.stage import Workspace, stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """A packed data set. `dvc_file` is the text by which DVC has it back from the remote."""
+
+    folder: Artifact
+    dvc_file: Artifact
+    dvc_md5: str
+    rows: int
+    source: str
+    quarantined: int  # rows set aside as bad
+
+
+@stage(libraries=("pyarrow", "pillow"))
+def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
+    """Pack the source, add it to DVC and push it to the DVC remote."""
+    import shutil
+    from pathlib import Path
+
+    from components.data.pack import pack
+    from tasks.versioning import snapshot
+
+    data = here.folder / "dvc" / "data"
+    shutil.rmtree(data.parent, ignore_errors=True)
+    data.mkdir(parents=True)
+    card = pack(config, data, source=Path(source.path), progress=lambda rows: here.log.info("packed %d rows", rows))
+    version = snapshot(data, workspace=data.parent, remote=here.home.dvc_remote)
+    return Dataset(
+        folder=here.keep(data),
+        dvc_file=here.keep(version.dvc_file),
+        dvc_md5=version.md5,
+        rows=card.rows,
+        source=card.source,
+        quarantined=card.quarantined,
+    )

@@ -1,0 +1,143 @@
+"""Two ways to go through a flow: run its stages as Prefect tasks, or only plan them.
+
+The same flow function serves both, so a plan can't disagree with the run that follows.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
+
+from components.errors import Refusal
+from components.planning.unknown import UNKNOWN, has_unknown
+from tasks.stage import Done, Stage, Yard, find, perform
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Run(Protocol):
+    """What a flow calls its stages through."""
+
+    def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the outputs of the stage for these inputs."""
+
+    def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the answer of a quick question to the ledger."""
+
+
+class Reached(Exception):  # noqa: N818 - the end that was asked for
+    """The stage named by `--until` is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One line of a plan. `seconds` is what the stage took when it last ran, None where it never did."""
+
+    stage: str
+    label: str
+    state: Literal["cached", "run", "wait"]  # wait: it will run, or be cached, depending on the stages before it
+    key: str
+    seconds: float | None
+
+
+@dataclass(slots=True)
+class Planner:
+    """Goes through a flow without running anything."""
+
+    yard: Yard
+    until: str | None = None
+    plan: list[Planned] = field(default_factory=list)
+    outputs: dict[str, object] = field(default_factory=dict)  # by label, of the cached stages
+
+    def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Note what would become of the stage."""
+        _stop_after(self.until, stage.name, [line.stage for line in self.plan])
+        inputs = stage.bind(*args, **kwargs)
+        label = stage.label(inputs)
+        if has_unknown(inputs):
+            self._note(stage.name, label, "wait", "")
+            return cast(R, UNKNOWN)
+        done = find(stage, inputs, self.yard)
+        if done is None:
+            self._note(stage.name, label, "run", "")
+            return cast(R, UNKNOWN)
+        self._note(stage.name, label, "cached", done.key)
+        self.outputs[label] = done.outputs
+        return done.outputs
+
+    def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Ask, unless what is asked about is unknown."""
+        return cast(R, UNKNOWN) if has_unknown([args, kwargs]) else question(self.yard, *args, **kwargs)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether every stage is cached."""
+        return all(line.state == "cached" for line in self.plan)
+
+    def _note(self, stage: str, label: str, state: Literal["cached", "run", "wait"], key: str) -> None:
+        past = self.yard.ledger.history(self.yard.model, label, limit=1)
+        self.plan.append(Planned(stage, label, state, key, past[0].seconds if past else None))
+
+
+@dataclass(slots=True)
+class PrefectRun:
+    """Runs each stage as a task of the Prefect flow that it is used in, in this process and thread."""
+
+    yard: Yard
+    until: str | None = None
+    watch: Callable[[Done[object]], None] = lambda _: None  # told of each stage when it is done
+    done: list[Done[object]] = field(default_factory=list)
+
+    def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the stage, or take its recorded outputs; in Prefect the latter is Completed and named Cached."""
+        _stop_after(self.until, stage.name, [line.stage for line in self.done])
+        inputs = stage.bind(*args, **kwargs)
+        done = _as_prefect_task(stage, inputs, self.yard)
+        self.done.append(cast(Done[object], done))
+        self.watch(cast(Done[object], done))
+        return done.outputs
+
+    def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Ask the ledger."""
+        return question(self.yard, *args, **kwargs)
+
+
+def _stop_after(until: str | None, stage: str, past: list[str]) -> None:
+    if until is not None and stage != until and until in past:
+        raise Reached(until)
+
+
+def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard) -> Done[R]:
+    from prefect import get_run_logger, task
+    from prefect.cache_policies import NO_CACHE
+    from prefect.states import Completed, Failed, State
+
+    finished: list[Done[R]] = []
+    refused: list[Refusal] = []
+
+    def body() -> State[None]:
+        logger = cast(logging.Logger, get_run_logger())
+        try:
+            done = perform(stage, inputs, yard, log=logger)
+        except Refusal as refusal:  # input that a person can mend: no traceback, and no second try
+            refused.append(refusal)
+            return Failed(message=str(refusal))
+        finished.append(done)
+        logger.info("%s: %s", done.label, "cached" if done.cached else f"{done.seconds:.1f} s")
+        return Completed(name="Cached" if done.cached else "Completed")
+
+    prefect_task = task(
+        body,
+        name=stage.name,
+        task_run_name=stage.label(inputs),
+        retries=stage.retries,
+        cache_policy=NO_CACHE,  # the stage cache is ours: docs/decisions/
+        persist_result=False,
+    )
+    state = prefect_task(return_state=True)
+    if refused:
+        raise refused[0]
+    if not finished:
+        state.result()  # raises what went wrong
+    return finished[-1]

@@ -1,0 +1,65 @@
+"""Share the rows out among train, validation and test; and read them, for a stated purpose."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.data.config import DataConfig, SplitConfig
+from components.data.purposes import Part, Purpose
+from components.store.artifact import Artifact
+from components.task import Task
+from tasks.ingest import Dataset
+from tasks.stage import Workspace, Yard, stage
+
+if TYPE_CHECKING:
+    from components.data.rows import Rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splits:
+    """Which rows belong to which part, and how many they are."""
+
+    dataset: Dataset
+    assignments: Artifact
+    previous: Artifact | None  # the assignments that these continue
+    rows: dict[str, int]  # by part
+    classes: dict[str, dict[str, int]]  # rows by part and class; empty for regression
+
+
+@stage(libraries=("pyarrow",))
+def split(
+    here: Workspace,
+    config: SplitConfig,
+    *,
+    data: DataConfig,
+    task: Task,
+    dataset: Dataset,
+    previous: Artifact | None,
+) -> Splits:
+    """Assign every row to a part."""
+    from components.data import split as component
+
+    file = here.folder / "assignments.parquet"
+    past = here.open(previous) if previous else None
+    shares = component.split(config, data, here.open(dataset.folder), file, task=task, previous=past)
+    return Splits(
+        dataset=dataset, assignments=here.keep(file), previous=previous, rows=shares.rows, classes=shares.classes
+    )
+
+
+def continued(yard: Yard, config: SplitConfig, dataset: Dataset) -> Artifact | None:
+    """Return the assignments that a stratified split must respect: those of the model's data before this one."""
+    if config.method != "stratified":
+        return None
+    for record in yard.ledger.history(yard.model, "split", limit=100):
+        past = split.outputs(record)
+        return past.previous if past.dataset.folder.digest == dataset.folder.digest else past.assignments
+    return None
+
+
+def rows_for(here: Workspace, splits: Splits, part: Part, *, data: DataConfig, purpose: Purpose) -> "Rows":
+    """Read the rows of a part for a purpose. A purpose that the part isn't for is refused."""
+    from components.data.load import load
+    from components.data.purposes import rows_of
+
+    index = rows_of(here.open(splits.assignments), part, purpose=purpose)
+    return load(here.open(splits.dataset.folder), index, data.columns)

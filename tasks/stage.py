@@ -1,0 +1,307 @@
+"""What every stage shares: its key, the look for a hit, the lease, the work, the commit.
+
+A stage is a function of a workspace and typed inputs (frozen dataclasses, artifacts, plain values) that returns a
+frozen dataclass. Nothing here imports torch, prefect or mlflow, so that a plan costs no start-up time.
+"""
+
+import inspect
+import json
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
+
+from components.home import Home
+from components.models.config import Custom
+from components.planning.closure import code_of
+from components.planning.key import Parts, canonical, key_of, parts_of, strings
+from components.planning.ledger import Lease, LeaseLost, Ledger, Record
+from components.store.artifact import Artifact
+from components.store.store import Stamps, Store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Inputs = dict[str, object]
+POLL_SECONDS = 0.5
+
+
+class Tracker(Protocol):
+    """Where a stage's live figures go. It never raises and never waits for a server."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Record the values at this step."""
+
+    def progress(self, name: str, step: int, steps: int) -> None:
+        """Note how far a long piece of work has come."""
+
+
+class Silent:
+    """The tracker of work that nobody watches."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Drop the values."""
+
+    def progress(self, name: str, step: int, steps: int) -> None:
+        """Drop it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Yard:
+    """Where a run works: its state, its name, and how it was asked to treat the cache."""
+
+    home: Home
+    store: Store
+    ledger: Ledger
+    model: str
+    run: str = ""
+    tracker: Tracker = Silent()
+    force: frozenset[str] = frozenset()  # stages to run though they are recorded
+    verify: bool = False  # hash every output of a hit, not only those whose stamp changed
+    lease_seconds: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workspace:
+    """What a stage's function is given: a folder of its own, the store, a logger and a tracker.
+
+    The folder survives a killed worker, and the next attempt at the same key finds it as it was.
+    """
+
+    folder: Path
+    home: Home
+    store: Store
+    log: logging.Logger
+    tracker: Tracker
+
+    def open(self, artifact: Artifact) -> Path:
+        """Return where the artifact can be read. It must not be changed."""
+        return self.store.get(artifact)
+
+    def keep(self, path: Path) -> Artifact:
+        """Put a file or folder into the store."""
+        return self.store.put(path)
+
+
+@dataclass(frozen=True)
+class Stage(Generic[P, R]):
+    """A function with an identity: its name, its code, the libraries that decide its result.
+
+    `settled` belongs to stages that are never cached because they change the world: it says whether the actual
+    state is the wanted one already, and returns the outputs then.
+    """
+
+    function: Callable[Concatenate[Workspace, P], R]
+    libraries: tuple[str, ...] = ()
+    retries: int = 0
+    settled: Callable[Concatenate[Yard, P], R | None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The function's name: the stage's word everywhere."""
+        return self.function.__name__
+
+    @cached_property
+    def _returns(self) -> type:
+        return cast(type, get_type_hints(self.function)["return"])
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Inputs:
+        """Return the inputs by name."""
+        bound = inspect.signature(self.function).bind(None, *args, **kwargs)
+        bound.apply_defaults()
+        return dict(list(bound.arguments.items())[1:])
+
+    def label(self, inputs: Inputs) -> str:
+        """Return the stage's name, with the name of the candidate where it has one."""
+        name = inputs.get("name")
+        return f"{self.name} {name}" if isinstance(name, str) else self.name
+
+    def parts(self, inputs: Inputs) -> Parts:
+        """Return what the key of these inputs is made of."""
+        named = set(strings(canonical(inputs)))
+        code = code_of(f"{self.function.__module__}:{self.name}", named=named, also=_user_code(inputs))
+        return parts_of(inputs, stage=self.name, code=code, libraries=self.libraries)
+
+    def outputs(self, record: Record) -> R:
+        """Return the recorded outputs as what the function returned."""
+        from pydantic import TypeAdapter
+
+        return cast(R, TypeAdapter(self._returns).validate_python(record.outputs))
+
+
+def stage(
+    *,
+    libraries: tuple[str, ...] = (),
+    retries: int = 0,
+    settled: Callable[Concatenate[Yard, P], R | None] | None = None,
+) -> Callable[[Callable[Concatenate[Workspace, P], R]], Stage[P, R]]:
+    """Make a stage of a function. The function stays as it is, at `.function`."""
+
+    def made(function: Callable[Concatenate[Workspace, P], R]) -> Stage[P, R]:
+        return Stage(function, libraries=libraries, retries=retries, settled=settled)
+
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[R]):
+    """What became of a stage in a run."""
+
+    stage: str
+    label: str
+    key: str
+    outputs: R
+    cached: bool
+    seconds: float
+
+
+def find(stage: Stage[P, R], inputs: Inputs, yard: Yard) -> Done[R] | None:
+    """Return the stage's outputs if they are there, whole, from an earlier time."""
+    label = stage.label(inputs)
+    if stage.settled is not None:
+        outputs = stage.settled(yard, **inputs)  # type: ignore[call-arg]
+        return None if outputs is None else Done(stage.name, label, stage.name, outputs, True, 0.0)
+    key = key_of(stage.parts(inputs))
+    record = yard.ledger.record(key)
+    if record is None or (stage.name in yard.force and record.run != yard.run):
+        return None
+    outputs = stage.outputs(record)
+    if not all(yard.store.is_intact(one, record.stamps, hash_all=yard.verify) for one in artifacts(outputs)):
+        return None
+    return Done(stage.name, label, key, outputs, True, record.seconds)
+
+
+def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logger) -> Done[R]:
+    """Return the stage's outputs: from the record, or from another worker that is at it, or by doing the work."""
+    if stage.settled is not None:
+        return find(stage, inputs, yard) or _do_uncached(stage, inputs, yard, log)
+    key = key_of(stage.parts(inputs))
+    waiting = False
+    while True:
+        if hit := find(stage, inputs, yard):
+            return hit
+        lease = yard.ledger.acquire(f"stage {key}", seconds=yard.lease_seconds)
+        if lease is None:
+            if not waiting:
+                log.info("%s: another worker is at it; waiting for its result", stage.label(inputs))
+            waiting = True
+            time.sleep(POLL_SECONDS)
+            continue
+        try:
+            # Between the look and the lease the other worker may have ended: look again before working.
+            return find(stage, inputs, yard) or _do(stage, inputs, yard, lease=lease, log=log)
+        except LeaseLost:
+            log.warning("%s: took longer than its lease, and another worker took it over", stage.label(inputs))
+        finally:
+            yard.ledger.release(lease)
+
+
+def artifacts(value: object) -> Iterator[Artifact]:
+    """Yield every artifact within a stage's outputs."""
+    match value:
+        case Artifact():
+            yield value
+        case dict():
+            for entry in value.values():
+                yield from artifacts(entry)
+        case list() | tuple():
+            for entry in value:
+                yield from artifacts(entry)
+        case _ if is_dataclass(value):
+            for field in fields(value):
+                yield from artifacts(getattr(value, field.name))
+
+
+def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, lease: Lease, log: logging.Logger) -> Done[R]:
+    parts = stage.parts(inputs)
+    key, label = key_of(parts), stage.label(inputs)
+    folder = _own_folder(yard.home.work / key, lease)
+    started = time.monotonic()
+    with _held(lease, yard) as lost:
+        try:
+            here = Workspace(folder=folder, home=yard.home, store=yard.store, log=log, tracker=yard.tracker)
+            outputs = stage.function(here, **inputs)  # type: ignore[call-arg]
+        except Exception as error:
+            if lost.is_set():  # the folder was taken along by the worker that took over
+                raise LeaseLost(lease.name) from error
+            raise
+    seconds = time.monotonic() - started
+    record = Record(
+        key=key,
+        stage=stage.name,
+        label=label,
+        model=yard.model,
+        run=yard.run,
+        outputs=json.loads(json.dumps(asdict(outputs))),  # type: ignore[call-overload]
+        stamps=_stamps(outputs, yard.store),
+        parts=parts,
+        seconds=seconds,
+        at=time.time(),
+    )
+    yard.ledger.commit(lease, record)
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    return Done(stage.name, label, key, outputs, False, seconds)
+
+
+def _do_uncached(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Logger) -> Done[R]:
+    folder = yard.home.work / f"{stage.name}-{yard.run}"
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    try:
+        here = Workspace(folder=folder, home=yard.home, store=yard.store, log=log, tracker=yard.tracker)
+        outputs = stage.function(here, **inputs)  # type: ignore[call-arg]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Done(stage.name, stage.label(inputs), stage.name, outputs, False, time.monotonic() - started)
+
+
+def _stamps(outputs: object, store: Store) -> Stamps:
+    found: Stamps = {}
+    for artifact in artifacts(outputs):
+        stamps = store.stamps(artifact)
+        if stamps is None:
+            raise FileNotFoundError(f"{artifact.name} vanished from the store while its stage ran")
+        found |= stamps
+    return found
+
+
+def _own_folder(folder: Path, lease: Lease) -> Path:
+    """Take over the folder of an earlier attempt, so that a worker that lost its lease no longer finds it."""
+    own = folder / lease.token
+    earlier = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
+    if earlier:
+        earlier[-1].rename(own)
+        for stale in earlier[:-1]:
+            shutil.rmtree(stale, ignore_errors=True)
+    own.mkdir(parents=True, exist_ok=True)
+    return own
+
+
+@contextmanager
+def _held(lease: Lease, yard: Yard) -> Iterator[threading.Event]:
+    """Renew the lease in the background. The event is set when it was lost."""
+    lost, ended = threading.Event(), threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(yard.lease_seconds / 3):
+            if not yard.ledger.renew(lease, seconds=yard.lease_seconds):
+                lost.set()
+                return
+
+    thread = threading.Thread(target=renew, daemon=True, name=f"lease {lease.name}")
+    thread.start()
+    try:
+        yield lost
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _user_code(inputs: Inputs) -> list[str]:
+    """Return the import paths of the user's own networks among the inputs."""
+    return [value.path for value in inputs.values() if isinstance(value, Custom)]

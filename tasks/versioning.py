@@ -1,0 +1,120 @@
+"""The only file that imports DVC: it versions data sets, and brings back those that a repository tracks."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.errors import refuse
+
+os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """A data set as DVC knows it."""
+
+    md5: str  # of the folder, ending in .dir
+    dvc_file: Path  # the .dvc text, all that is needed to have the data back from the remote
+
+
+def snapshot(data: Path, *, workspace: Path, remote: Path | str) -> Version:
+    """Add the folder to DVC in a throw-away workspace of its own, without git, and push it to the remote.
+
+    `data` must lie in `workspace`. DVC's cache is made by links, so the bytes aren't there twice.
+    """
+    from dvc.repo import Repo
+
+    with _quiet_dvc(workspace):
+        with Repo.init(str(workspace), no_scm=True, force=True) as repo:
+            _configure(repo, remote)
+        with Repo(str(workspace)) as repo:
+            (added,) = repo.add(str(data))
+            repo.push(remote="home")
+            return Version(md5=added.outs[0].hash_info.value, dvc_file=Path(added.path))
+
+
+def restore(dvc_file: Path, *, workspace: Path, remote: Path | str) -> Path:
+    """Have the data set of a .dvc file back from the remote, in the workspace, and return its folder."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    workspace.mkdir(parents=True, exist_ok=True)
+    with _quiet_dvc(workspace):
+        with Repo.init(str(workspace), no_scm=True, force=True) as repo:
+            _configure(repo, remote)
+        text = workspace / "data.dvc"
+        text.write_bytes(dvc_file.read_bytes())
+        try:
+            with Repo(str(workspace)) as repo:
+                repo.pull(targets=[str(text)], remote="home")
+        except DvcException as error:
+            raise refuse(
+                f"the data set can't be had back: {error}", where=str(remote), do="check that the remote holds it"
+            ) from error
+    return workspace / "data"
+
+
+def bring(path: Path) -> bool:
+    """Make a data set that an enclosing DVC repository tracks, where it isn't there. False: nothing tracks it."""
+    root = next((folder for folder in path.parents if (folder / ".dvc").is_dir()), None)
+    if root is None:
+        return False
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            (out,) = repo.find_outs_by_path(str(path))
+            try:
+                repo.pull(targets=[out.stage.addressing])
+            except DvcException:  # no remote holds it: build it again
+                repo.reproduce(targets=[out.stage.addressing], single_item=True)
+    except DvcException:
+        return path.exists()
+    return path.exists()
+
+
+def fetch(url: str, *, workspace: Path) -> Path:
+    """Have the file of a URL in the workspace; where it is there already, only if it changed."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    workspace.mkdir(parents=True, exist_ok=True)
+    name = url.rsplit("/", 1)[-1].partition("?")[0] or "data"
+    with _quiet_dvc(workspace):
+        try:
+            if not (workspace / ".dvc").is_dir():
+                with Repo.init(str(workspace), no_scm=True) as repo:
+                    repo.imp_url(url, out=str(workspace / name))
+            else:
+                with Repo(str(workspace)) as repo:
+                    repo.update(targets=[str(workspace / f"{name}.dvc")])
+        except (DvcException, OSError) as error:
+            raise refuse(f"{url} can't be had: {error}", do="check the address, and that this machine reaches it") from error
+    return workspace / name
+
+
+def _configure(repo: object, remote: Path | str) -> None:
+    with repo.config.edit("repo") as config:  # type: ignore[attr-defined]
+        config["core"] |= {"analytics": False, "check_update": False, "autostage": False, "remote": "home"}
+        config["cache"] |= {"type": ["reflink", "hardlink", "copy"]}
+        config["remote"]["home"] = {"url": str(remote)}
+
+
+class _quiet_dvc:  # noqa: N801 - reads as a statement
+    """Keep DVC's own state inside the workspace, and its progress bars off."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.changes = {
+            "DVC_GLOBAL_CONFIG_DIR": str(workspace / ".global"),
+            "DVC_SYSTEM_CONFIG_DIR": str(workspace / ".system"),
+            "DVC_SITE_CACHE_DIR": str(workspace / ".site"),
+        }
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.changes}
+        os.environ.update(self.changes)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})

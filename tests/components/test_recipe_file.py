@@ -1,0 +1,377 @@
+import json
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.compression.config import Int8Dynamic, Int8Static, PruneChannels
+from components.errors import Problem, Refusal
+from components.models.config import CNN, MLP
+from components.recipe import Recipe
+from components.recipe_file import decode, read, to_yaml, write
+from components.recipe_schema import json_schema
+from components.recipe_types import Absent, default, hints, members, sections
+from components.training.config import SGD
+
+GOOD = """\
+model: digits
+task: classification
+data:
+  source: digits.csv
+  target: label
+  columns:
+    label: category
+    width: number
+network:
+  family: mlp
+"""
+
+
+def problems(text: str, *changes: str) -> list[Problem]:
+    with pytest.raises(Refusal) as refused:
+        decode(text, source="r.yaml", folder=Path("/data"), changes=changes)
+    return list(refused.value.problems)
+
+
+def good(text: str = GOOD, *changes: str) -> Recipe:
+    return decode(text, source="r.yaml", folder=Path("/data"), changes=changes)
+
+
+# --- properties -------------------------------------------------------------------------------------------------
+
+
+def values(kind: object) -> st.SearchStrategy[object]:
+    """A strategy for the type of any field of a recipe, made from the type."""
+    if found := sections(kind):
+        strategies = [section_values(section) for section in found]
+        none = [st.none()] if type(None) in members(kind) else []
+        return st.one_of(*none, *strategies)
+    if len(members(kind)) > 1:
+        return st.one_of(*(values(member) for member in members(kind)))
+    inside = get_args(kind)
+    if get_origin(kind) is Literal:
+        return st.sampled_from(inside)
+    if get_origin(kind) is dict:
+        return st.dictionaries(TEXTS, values(inside[1]), max_size=3)
+    if get_origin(kind) is tuple:
+        many = inside[1:] == (...,)
+        return st.lists(values(inside[0]), max_size=3).map(tuple) if many else st.tuples(*map(values, inside))
+    return {int: NUMBERS, float: SHARES, bool: st.booleans(), str: TEXTS, type(None): st.none()}[kind]
+
+
+NUMBERS = st.integers(-5, 10**7)
+SHARES = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.1, 1e-3, 1.0, 1e22, 5e-324])
+AWKWARD = [
+    "no",
+    "null",
+    "~",
+    "1e-3",
+    "010",
+    "0x1",
+    "1:30",
+    "2024-01-01",
+    "true",
+    "",
+    " a",
+    "{x}",
+    "a: b",
+    "#",
+    "=",
+    "<<",
+]
+TEXTS = st.sampled_from(AWKWARD) | st.text(max_size=8)
+
+
+@st.composite
+def section_values(draw: st.DrawFn, kind: type) -> object:
+    """Any valid value of a section: drawn fields are kept as long as the whole stays possible."""
+    if kind is Recipe:
+        built: dict[str, object] = {"model": draw(TEXTS), "task": "classification", "data": good().data}
+        built["network"] = draw(values(hints(Recipe)["network"]).filter(lambda n: n.family in ("mlp", "custom")))
+    else:
+        built = {"path": "package.module:Net"} if "path" in hints(kind) else {}
+    for field in fields(kind):
+        if not isinstance(default(field), Absent):
+            tried = {**built, field.name: draw(values(hints(kind)[field.name]))}
+            try:
+                kind(**tried)
+            except ValueError:
+                continue
+            built = tried
+    return kind(**built)
+
+
+RECIPES = section_values(Recipe)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RECIPES, TEXTS, TEXTS)
+def test_any_recipe_reads_back_as_it_was_written(recipe: Recipe, target: str, other: str) -> None:
+    columns = {target: "category", other + "x" + target: "number"}
+    recipe = replace(recipe, data=replace(recipe.data, target=target, columns=columns))
+    assert good(to_yaml(recipe)) == recipe
+
+
+@settings(max_examples=60, deadline=None)
+@given(RECIPES, st.data())
+def test_any_misspelt_key_is_refused_at_its_line(recipe: Recipe, data: st.DataObject) -> None:
+    recipe = replace(recipe, model="m")
+    lines = to_yaml(recipe).splitlines()
+    keys = [n for n, line in enumerate(lines) if re.match(r"^ *(- )?[a-z_]+:", line) and not line.startswith("    ")]
+    line = data.draw(st.sampled_from([n for n in keys if recipe.network.family != "custom" or n < 10]))
+    lines[line] = lines[line].replace(":", "zq:", 1)
+    found = problems("\n".join(lines))
+    assert any("unknown key" in problem.what and f"r.yaml:{line + 1}:" in problem.where for problem in found)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab:- \n\t[]{}&*!#'\"|>%@,.01")))
+def test_no_text_makes_anything_but_a_recipe_or_a_refusal(text: str) -> None:
+    problems(text)
+
+
+# --- every mistake at its place ---------------------------------------------------------------------------------
+
+
+def test_three_mistakes_are_three_problems_in_one_refusal() -> None:
+    found = problems(GOOD + "  widht: 3\ntrain:\n  epochs: 0\n  optimizer: {name: adamww}\n")
+    assert {p.where for p in found} == {"r.yaml:11:3", "r.yaml:13:11", "r.yaml:14:21"}
+    assert "did you mean 'width'?" in {p.do for p in found}
+    assert "did you mean 'adamw'?" in {p.do for p in found}
+
+
+@pytest.mark.parametrize(
+    ("added", "where", "says"),
+    [
+        ("  width: '3'", "r.yaml:11:10", "a whole number"),
+        ("  width: 3.0", "r.yaml:11:10", "a whole number"),
+        ("  width: 010", "r.yaml:11:10", "a whole number"),
+        ("  dropout: true", "r.yaml:11:12", "a number"),
+        ("  dropout: .nan", "r.yaml:11:12", "a number"),
+        ("  dropout: 1e999", "r.yaml:11:12", "a number"),
+        ("  dropout:", "r.yaml:11:11", "a number"),
+        ("  dropout: [1]", "r.yaml:11:12", "a number"),
+        ("  family: mpl", "r.yaml:11:3", "given twice, first at r.yaml:10:3"),
+        ("train: {compile: 1}", "r.yaml:11:18", "true or false"),
+        ("train: {precision: fp8}", "r.yaml:11:20", "fp32, bf16, fp16"),
+        ("train: 3", "r.yaml:11:8", "a mapping"),
+        ("train: {lr: 3}", "r.yaml:11:9", "it belongs to train.optimizer"),
+        ("train: {loss: {delta: 1}}", "r.yaml:11:15", "train.loss.name is missing"),
+        ("train: {loss: {name: mse}}", "r.yaml:11:15", "loss mse isn't one for classification"),
+        ("train: {optimizer: {name: adam, momentum: 0.9}}", "r.yaml:11:33", "unknown key train.optimizer.momentum"),
+        ("train: {optimizer: {lr: -1}}", "r.yaml:11:25", "above 0"),
+        ("prune: channels", "r.yaml:11:8", "a list"),
+        ("prune: [{ratio: 2}]", "r.yaml:11:17", "prune.0.ratio is 2"),
+        ("quantize: [{calibration: minmax}]", "r.yaml:11:12", "quantize.0.method is missing"),
+        ("prepare: {image_size: [8]}", "r.yaml:11:23", "a list of 2 values"),
+        ("profile: {batch_sizes: [2]}", "r.yaml:11:24", "isn't among profile.batch_sizes"),
+        ("metric: rmse", "r.yaml:11:9", "isn't one of classification"),
+        ("seed: !!python/name:os.system x", "r.yaml:11:7", "isn't data"),
+        ("seed: 1\nseed: 2", "r.yaml:12:1", "seed is given twice"),
+        ("seed: @", "r.yaml:11:7", "not YAML"),
+        ("gate:\n\tmargin: 1", "r.yaml:12:1", "indent with spaces"),
+        ("prepare: &a\n  image_size: *a", "r.yaml:11:10", "contains itself"),
+        ("---\nmodel: b", "r.yaml:11:1", "not YAML"),
+    ],
+)
+def test_a_mistake_is_named_at_its_place(added: str, where: str, says: str) -> None:
+    found = problems(GOOD + added + "\n")
+    assert [p.where for p in found] == [where]
+    assert says in str(found[0])
+
+
+def test_two_impossible_values_of_one_section_are_both_found() -> None:
+    found = problems(GOOD + "train:\n  epochs: 0\n  clip_norm: -1\n  weight_average: 2\n")
+    assert [p.where for p in found] == ["r.yaml:12:11", "r.yaml:13:14", "r.yaml:14:19"]
+
+
+def test_a_mistake_that_only_follows_from_another_is_not_reported() -> None:
+    found = problems(GOOD + "split:\n  method: tme\n  time_column: day\n")
+    assert [p.where for p in found] == ["r.yaml:12:11"]
+
+
+def test_missing_sections_are_named_once_each() -> None:
+    found = problems("model: a\ntask: classification\n")
+    assert [p.what for p in found] == ["data is missing", "network is missing"]
+
+
+def test_a_union_that_cannot_be_told_apart_lists_its_names() -> None:
+    (found,) = problems(GOOD.replace("family: mlp", "famly: mlp"))
+    assert (found.where, found.allowed) == ("r.yaml:10:3", "mlp, cnn, resnet, custom")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "[]", "text", "- a"])
+def test_a_text_that_holds_no_mapping_is_refused(text: str) -> None:
+    assert len(problems(text)) == 1
+
+
+def test_a_text_of_deep_brackets_is_refused() -> None:
+    assert len(problems("a: " + "[" * 5000)) == 1
+
+
+def test_aliases_that_grow_a_thousandfold_are_refused() -> None:
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    (found,) = problems("\n".join(rows))
+    assert "too large" in found.what
+
+
+# --- YAML's traps -----------------------------------------------------------------------------------------------
+
+
+def test_the_type_of_the_field_decides_what_a_text_means() -> None:
+    text = GOOD.replace("model: digits", "model: no").replace("width: number", "off: number\n    2024-01-01: number")
+    recipe = good(text + "train: {optimizer: {lr: 1e-3}, clip_norm: 1, compile: off}\nprune:\n")
+    assert recipe.model == "no"
+    assert list(recipe.data.columns) == ["label", "off", "2024-01-01"]
+    assert recipe.train.optimizer.lr == 0.001
+    assert recipe.train.clip_norm == 1.0
+    assert isinstance(recipe.train.clip_norm, float)
+    assert recipe.train.compile is False
+    assert recipe.prune == ()
+
+
+def test_an_untagged_section_is_its_default_or_its_only_member() -> None:
+    recipe = good(GOOD + "train: {optimizer: {lr: 1}}\nprune: [{ratio: 0.3}]\n")
+    assert recipe.train.optimizer.name == "adamw"
+    assert recipe.prune == (PruneChannels(ratio=0.3),)
+
+
+# --- changes ----------------------------------------------------------------------------------------------------
+
+
+def test_changes_reach_every_kind_of_field() -> None:
+    recipe = good(
+        GOOD,
+        "train.epochs=3",
+        "prune.0.ratio=0.25",
+        "prune.1={ratio: 0.75}",
+        "quantize=[{method: int8_dynamic}]",
+        "quantize.1.method=int8_static",
+        "train.optimizer.name=sgd",
+        "network={family: cnn}",
+        "data.columns.label=category",
+        "network={family: mlp, width: 7}",
+        "model='3'",
+    )
+    assert recipe.train.epochs == 3
+    assert recipe.prune == (PruneChannels(ratio=0.25), PruneChannels(ratio=0.75))
+    assert recipe.quantize == (Int8Dynamic(), Int8Static())
+    assert recipe.train.optimizer == SGD()
+    assert recipe.network == MLP(width=7)
+    assert recipe.model == "3"
+
+
+def test_a_column_with_a_dot_in_its_name_can_be_changed() -> None:
+    text = GOOD.replace("width: number", "petal.width: number\n    w: number")
+    assert good(text, "data.columns.petal.width=ignore").data.columns["petal.width"] == "ignore"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("trian.epochs=3", "did you mean 'train'?"),
+        ("train.epochs=x", "a whole number"),
+        ("train.epochs", "KEY=VALUE"),
+        ("=3", "KEY=VALUE"),
+        ("train.epochs=[", "not YAML"),
+        ("prune.3.ratio=0.5", "isn't an entry of the list"),
+        ("model.name=x", "can't be set inside digits"),
+        ("train.epochs=0", "at least 1"),
+        ("select.batch_size=7", "isn't among profile.batch_sizes"),
+    ],
+)
+def test_a_wrong_change_is_named_as_it_was_given(change: str, says: str) -> None:
+    text = GOOD + "prune: [{ratio: 0.5}]\n"
+    (found,) = problems(text, change)
+    assert found.where == f"--set {change}"
+    assert says in str(found)
+
+
+def test_mistakes_of_the_file_and_of_changes_come_together() -> None:
+    found = problems(GOOD + "sed: 1\n", "train.epochs=0", "nonsense")
+    assert {p.where for p in found} == {"r.yaml:11:1", "--set train.epochs=0", "--set nonsense"}
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_relative_source_is_relative_to_the_recipe(tmp_path: Path) -> None:
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(GOOD.replace("digits.csv", "../data/digits"))
+    assert read(folder / "a.yaml").data.source == str(tmp_path / "data" / "digits")
+    url = "s3://bucket/a.csv"
+    assert read(folder / "a.yaml", changes=[f"data.source={url}"]).data.source == url
+
+
+def test_a_written_recipe_reads_back(tmp_path: Path) -> None:
+    recipe = replace(good(), network=CNN(), data=replace(good().data, columns={"label": "category", "i": "image"}))
+    write(recipe, tmp_path / "a.yaml")
+    assert read(tmp_path / "a.yaml") == recipe
+
+
+def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "digits.yaml").write_text(GOOD)
+    with pytest.raises(Refusal, match=r"did you mean .*digits\.yaml"):
+        read(tmp_path / "digit.yaml")
+    with pytest.raises(Refusal, match="no such folder"):
+        read(tmp_path / "none" / "digit.yaml")
+    with pytest.raises(Refusal, match="can't be read"):
+        read(tmp_path)
+
+
+def test_bytes_that_are_not_text_are_named_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"model: a\ntask: \xe9\n")
+    with pytest.raises(Refusal, match=r"a\.yaml:2: byte 0xe9 isn't UTF-8"):
+        read(path)
+    path.write_bytes(b"model: \x00")
+    with pytest.raises(Refusal, match="not YAML"):
+        read(path)
+    path.write_bytes(b"#" * 2_000_000)
+    with pytest.raises(Refusal, match="larger"):
+        read(path)
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert read(path).model == "digits"
+
+
+# --- the schema -------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_knows_every_field_with_its_comment() -> None:
+    schema = json_schema()
+    json.dumps(schema)
+    definitions = schema["$defs"]
+    assert isinstance(definitions, dict)
+    train = definitions["TrainConfig"]
+    assert isinstance(train, dict)
+    assert train["additionalProperties"] is False
+    assert train["properties"]["clip_norm"] == {  # type: ignore[index,call-overload]
+        "anyOf": [{"type": "number"}, {"type": "null"}],
+        "description": "largest L2 norm of the gradient",
+        "default": None,
+    }
+    assert set(definitions["Recipe"]["properties"]) == {f.name for f in fields(Recipe)}  # type: ignore[index,call-overload,arg-type]
+
+
+def test_the_schema_accepts_what_the_reader_accepts() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    import yaml
+
+    checker = jsonschema.Draft202012Validator(json_schema())
+    assert not list(checker.iter_errors(yaml.safe_load(to_yaml(good()))))
+    assert list(checker.iter_errors(yaml.safe_load(GOOD + "  widht: 3\n")))
+
+
+def test_reading_a_recipe_loads_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "prefect", "mlflow", "pydantic", "pandas")
+    code = f"import sys, components.recipe_file; print([m for m in {heavy} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"

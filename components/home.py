@@ -69,4 +69,4 @@ class Home:
 
 def find_home() -> Home:
     """Return the home that the environment names, or `.steelyard` in the current folder."""
-    return Home(Path(os.environ.get("STEELYARD_HOME") or ".steelyard").absolute())
+    return Home(Path(os.environ.get("STEELYARD_HOME") or ".steelyard").expanduser().absolute())

@@ -14,6 +14,17 @@ from components.training.config import CLASSIFICATION_LOSSES, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Aim:
+    """What is learned from which columns by which network: what every stage from training on needs to know."""
+
+    task: Task
+    metric: Metric
+    seed: int
+    data: DataConfig
+    network: Network
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """One model, from its data to the rule of its release."""
 
@@ -38,6 +49,11 @@ class Recipe:
     def judged_by(self) -> Metric:
         """The metric that selection and the gate compare."""
         return self.metric or DEFAULT_METRIC[self.task]
+
+    @property
+    def aim(self) -> Aim:
+        """What the stages from training on share."""
+        return Aim(task=self.task, metric=self.judged_by, seed=self.seed, data=self.data, network=self.network)
 
     def __post_init__(self) -> None:
         if self.metric is not None and self.metric not in METRICS[self.task]:

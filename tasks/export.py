@@ -1,13 +1,11 @@
 """Write the released ONNX file: raw rows in, probabilities or values out; and prove that it answers as PyTorch does."""
 
-import json
 from dataclasses import dataclass
 
-from components.data.config import DataConfig
+from components.errors import refuse
 from components.export.config import ExportConfig
-from components.models.config import Network
+from components.recipe import Aim
 from components.store.artifact import Artifact
-from components.task import Task
 from tasks.quantize import Quantized
 from tasks.split import Splits, rows_for
 from tasks.stage import Workspace, stage
@@ -23,8 +21,9 @@ class Exported:
     model: Artifact  # the PyTorch model that it was made of
     parameters: int
     operators: dict[str, int]  # quantized ones by type; empty for a float candidate
-    errors_db: dict[str, float]
+    errors_db: dict[str, float]  # by layer, dB; empty for a float candidate
     parity: dict[int, float]  # largest absolute difference from PyTorch, by batch size
+    parity_rows: int
     max_abs_diff: float
 
     def figures(self) -> dict[str, float]:
@@ -32,16 +31,14 @@ class Exported:
         return {f"{self.name}.max_abs_diff": self.max_abs_diff, f"{self.name}.size_bytes": self.onnx.size_bytes}
 
 
-@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript"))
+@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript", "numpy"))
 def export(
     here: Workspace,
     config: ExportConfig,
     *,
     name: str,
     model: str,
-    network: Network,
-    task: Task,
-    data: DataConfig,
+    aim: Aim,
     trained: Trained,
     quantized: Quantized | None,
     splits: Splits,
@@ -51,7 +48,7 @@ def export(
 
     from components.export.canonical import canonical_bytes
     from components.export.metadata import metadata
-    from components.export.parity import parity, prove
+    from components.export.parity import parity
     from components.export.raw_inputs import with_raw_inputs
     from components.export.to_onnx import core
     from components.models.model import load
@@ -59,13 +56,14 @@ def export(
     loaded = load(here.open(trained.model))
     preparation = loaded.spec.preparation
     graph = onnx.load(here.open(quantized.core)) if quantized else core(loaded.model, preparation, opset=config.opset)
-    facts = metadata(model, task=task, columns=data.columns, preparation=preparation)
+    facts = metadata(model, task=aim.task, columns=aim.data.columns, preparation=preparation)
     file = here.folder / "model.onnx"
     file.write_bytes(canonical_bytes(with_raw_inputs(graph, preparation), metadata=facts))
-    rows = rows_for(here, splits, "validation", data=data, purpose="select", most=config.parity_rows)
-    found = parity(file, loaded.model, preparation, rows)
-    if quantized is None:
-        prove(found, config)
+    rows = rows_for(here, splits, "validation", data=aim.data, purpose="select")
+    found = parity(file, loaded.model, preparation, rows.some(config.parity_rows, seed=aim.seed))
+    if quantized is None and not found.holds(config.tolerance):
+        what = f"{name}: the exported file's answers differ from PyTorch's by {found.max_abs_diff:.2g}"
+        raise refuse(what, where="export.tolerance", allowed=f"{config.tolerance:g}", do="look at the network's operators")
     return Exported(
         name=name,
         onnx=here.keep(file),
@@ -74,5 +72,6 @@ def export(
         operators=quantized.operators if quantized else {},
         errors_db=quantized.errors_db if quantized else {},
         parity=found.by_batch_size,
+        parity_rows=found.rows,
         max_abs_diff=found.max_abs_diff,
     )

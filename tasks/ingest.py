@@ -33,7 +33,7 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     shutil.rmtree(data.parent, ignore_errors=True)
     data.mkdir(parents=True)
     card = pack(config, data, source=Path(source.path), progress=lambda rows: here.log.info("packed %d rows", rows))
-    version = snapshot(data, workspace=data.parent, remote=here.home.dvc_remote)
+    version = snapshot(data, workspace=data.parent, remote=here.yard.home.dvc_remote)
     return Dataset(
         folder=here.keep(data),
         dvc_file=here.keep(version.dvc_file),

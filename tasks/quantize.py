@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from components.compression.config import Quantize
-from components.data.config import DataConfig
 from components.export.config import ExportConfig
-from components.models.config import Network
+from components.recipe import Aim
 from components.store.artifact import Artifact
 from tasks.split import Splits, rows_for
 from tasks.stage import Workspace, stage
@@ -19,27 +18,27 @@ class Quantized:
     name: str
     core: Artifact
     operators: dict[str, int]  # quantized ones by type
-    errors_db: dict[str, float]  # signal to quantization noise by tensor, dB
+    errors_db: dict[str, float]  # signal to quantization noise by layer, dB
 
     def figures(self) -> dict[str, float]:
         """What the tracker keeps of it."""
         return {f"{self.name}.quantized_operators": sum(self.operators.values())}
 
 
-@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript"))
+@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript", "numpy"))
 def quantize(
     here: Workspace,
     method: Quantize,
     *,
     name: str,
-    network: Network,
+    aim: Aim,
     export: ExportConfig,
-    data: DataConfig,
     trained: Trained,
     splits: Splits,
 ) -> Quantized:
-    """Quantize the model's ONNX graph."""
-    from components.compression.quantization import quantize as component
+    """Quantize the model's ONNX graph, and measure what each layer lost on the calibration rows."""
+    from components.compression.layer_errors import layer_errors
+    from components.compression.quantization import quantize as quantize_core
     from components.export.canonical import canonical_bytes
     from components.export.to_onnx import core
     from components.models.model import load
@@ -47,9 +46,16 @@ def quantize(
 
     loaded = load(here.open(trained.model))
     preparation = loaded.spec.preparation
-    rows = rows_for(here, splits, "train", data=data, purpose="calibrate", most=CALIBRATION_ROWS)
-    feeds = [batch.feeds for batch in core_batches(preparation, rows, batch_size=32)]
-    done = component(core(loaded.model, preparation, opset=export.opset), method, calibration=feeds)
+    whole = core(loaded.model, preparation, opset=export.opset)
+    rows = rows_for(here, splits, "train", data=aim.data, purpose="calibrate")
+    some = rows.some(method.rows_read, seed=aim.seed)
+    feeds = [batch.feeds for batch in core_batches(preparation, some, batch_size=32)]
+    quantized = quantize_core(whole, method, calibration=feeds)
     file = here.folder / "core.onnx"
-    file.write_bytes(canonical_bytes(done.model))
-    return Quantized(name=name, core=here.keep(file), operators=done.operators, errors_db={})
+    file.write_bytes(canonical_bytes(quantized.core))
+    return Quantized(
+        name=name,
+        core=here.keep(file),
+        operators=quantized.operators,
+        errors_db=layer_errors(whole, quantized.core, feeds),
+    )

@@ -111,7 +111,8 @@ def _stop_after(until: str | None, stage: str, past: list[str]) -> None:
 def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard) -> Done[R]:
     from prefect import get_run_logger, task
     from prefect.cache_policies import NO_CACHE
-    from prefect.states import Completed, Failed, State
+    from prefect.client.schemas.objects import State
+    from prefect.states import Completed, Failed
 
     finished: list[Done[R]] = []
     refused: list[Refusal] = []
@@ -128,13 +129,13 @@ def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard) 
         return Completed(name="Cached" if done.cached else "Completed")
 
     prefect_task = task(
-        body,
         name=stage.name,
-        task_run_name=stage.label(inputs),
-        retries=stage.retries,
+        task_run_name=stage.label(inputs).replace("{", "{{").replace("}", "}}"),  # Prefect takes it for a template
+        retries=max(stage.retries, 1),  # Prefect logs a traceback where none is left: the condition ends them quietly
+        retry_condition_fn=lambda _task, _run, _state: not refused and stage.retries > 0,
         cache_policy=NO_CACHE,  # the stage cache is ours: docs/decisions/
         persist_result=False,
-    )
+    )(body)
     state = prefect_task(return_state=True)
     if refused:
         raise refused[0]

@@ -4,25 +4,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.data.config import DataConfig, SplitConfig
-from components.data.purposes import Part, Purpose
 from components.store.artifact import Artifact
 from components.task import Task
 from tasks.ingest import Dataset
 from tasks.stage import Workspace, Yard, stage
 
 if TYPE_CHECKING:
+    from components.data.purposes import Part, Purpose
     from components.data.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:
-    """Which rows belong to which part, and how many they are."""
+    """Which rows of the data set belong to which part, and how many they are."""
 
     dataset: Dataset
     assignments: Artifact
     previous: Artifact | None  # the assignments that these continue
     rows: dict[str, int]  # by part
     classes: dict[str, dict[str, int]]  # rows by part and class; empty for regression
+
+    def figures(self) -> dict[str, float]:
+        """What the tracker keeps of it."""
+        return {f"rows.{part}": rows for part, rows in self.rows.items()}
 
 
 @stage(libraries=("pyarrow",))
@@ -36,13 +40,13 @@ def split(
     previous: Artifact | None,
 ) -> Splits:
     """Assign every row to a part."""
-    from components.data import split as component
+    from components.data.split import split as assign
 
     file = here.folder / "assignments.parquet"
     past = here.open(previous) if previous else None
-    shares = component.split(config, data, here.open(dataset.folder), file, task=task, previous=past)
+    shared = assign(config, data, here.open(dataset.folder), file, task=task, previous=past)
     return Splits(
-        dataset=dataset, assignments=here.keep(file), previous=previous, rows=shares.rows, classes=shares.classes
+        dataset=dataset, assignments=here.keep(file), previous=previous, rows=shared.rows, classes=shared.classes
     )
 
 
@@ -56,8 +60,8 @@ def continued(yard: Yard, config: SplitConfig, dataset: Dataset) -> Artifact | N
     return None
 
 
-def rows_for(here: Workspace, splits: Splits, part: Part, *, data: DataConfig, purpose: Purpose) -> "Rows":
-    """Read the rows of a part for a purpose. A purpose that the part isn't for is refused."""
+def rows_for(here: Workspace, splits: Splits, part: "Part", *, data: DataConfig, purpose: "Purpose") -> "Rows":
+    """Read the rows of a part for a purpose. Raises Refusal for a purpose that the part isn't for."""
     from components.data.load import load
     from components.data.purposes import rows_of
 

@@ -11,11 +11,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from functools import cached_property
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
 from components.home import Home
 from components.models.config import Custom
@@ -23,12 +23,17 @@ from components.planning.closure import code_of
 from components.planning.key import Parts, canonical, key_of, parts_of, strings
 from components.planning.ledger import Lease, LeaseLost, Ledger, Record
 from components.store.artifact import Artifact
+from components.store.disk import full_disk_refused
 from components.store.store import Stamps, Store
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Inputs = dict[str, object]
 POLL_SECONDS = 0.5
+logger = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
@@ -60,7 +65,7 @@ class Yard:
     ledger: Ledger
     model: str
     run: str = ""
-    tracker: Tracker = Silent()
+    tracker: Tracker = field(default_factory=Silent)
     force: frozenset[str] = frozenset()  # stages to run though they are recorded
     verify: bool = False  # hash every output of a hit, not only those whose stamp changed
     lease_seconds: float = 60.0
@@ -70,22 +75,26 @@ class Yard:
 class Workspace:
     """What a stage's function is given: a folder of its own, the store, a logger and a tracker.
 
-    The folder survives a killed worker, and the next attempt at the same key finds it as it was.
+    The folder survives a killed worker, and the next attempt at the same key finds it as it was. `yard` is for the
+    stages that change the world outside the store.
     """
 
     folder: Path
-    home: Home
-    store: Store
+    yard: Yard
     log: logging.Logger
-    tracker: Tracker
+
+    @property
+    def tracker(self) -> Tracker:
+        """Where live figures go."""
+        return self.yard.tracker
 
     def open(self, artifact: Artifact) -> Path:
         """Return where the artifact can be read. It must not be changed."""
-        return self.store.get(artifact)
+        return self.yard.store.get(artifact)
 
     def keep(self, path: Path) -> Artifact:
         """Put a file or folder into the store."""
-        return self.store.put(path)
+        return self.yard.store.put(path)
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,8 @@ class Stage(Generic[P, R]):
 
     @cached_property
     def _returns(self) -> type:
-        return cast(type, get_type_hints(self.function)["return"])
+        returns = self.function.__annotations__["return"]
+        return cast(type, get_type_hints(self.function)["return"] if isinstance(returns, str) else returns)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> Inputs:
         """Return the inputs by name."""
@@ -124,14 +134,13 @@ class Stage(Generic[P, R]):
     def parts(self, inputs: Inputs) -> Parts:
         """Return what the key of these inputs is made of."""
         named = set(strings(canonical(inputs)))
-        code = code_of(f"{self.function.__module__}:{self.name}", named=named, also=_user_code(inputs))
+        entry = f"{self.function.__module__}:{self.name}"
+        code = code_of(entry, named=named, also=_user_code(inputs), types=_classes(inputs))
         return parts_of(inputs, stage=self.name, code=code, libraries=self.libraries)
 
     def outputs(self, record: Record) -> R:
-        """Return the recorded outputs as what the function returned."""
-        from pydantic import TypeAdapter
-
-        return cast(R, TypeAdapter(self._returns).validate_python(record.outputs))
+        """Return the recorded outputs as what the function returned. Raises ValueError where they aren't that."""
+        return cast(R, _adapter(self._returns).validate_python(record.outputs))
 
 
 def stage(
@@ -164,41 +173,56 @@ def find(stage: Stage[P, R], inputs: Inputs, yard: Yard) -> Done[R] | None:
     """Return the stage's outputs if they are there, whole, from an earlier time."""
     label = stage.label(inputs)
     if stage.settled is not None:
-        outputs = stage.settled(yard, **inputs)  # type: ignore[call-arg]
+        if stage.name in yard.force:
+            return None
+        outputs = stage.settled(yard, **inputs)  # type: ignore[call-arg,arg-type]
         return None if outputs is None else Done(stage.name, label, stage.name, outputs, True, 0.0)
-    key = key_of(stage.parts(inputs))
-    record = yard.ledger.record(key)
-    if record is None or (stage.name in yard.force and record.run != yard.run):
-        return None
-    outputs = stage.outputs(record)
-    if not all(yard.store.is_intact(one, record.stamps, hash_all=yard.verify) for one in artifacts(outputs)):
-        return None
-    return Done(stage.name, label, key, outputs, True, record.seconds)
+    return _recorded(stage, label, key_of(stage.parts(inputs)), yard)
 
 
 def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logger) -> Done[R]:
     """Return the stage's outputs: from the record, or from another worker that is at it, or by doing the work."""
     if stage.settled is not None:
         return find(stage, inputs, yard) or _do_uncached(stage, inputs, yard, log)
-    key = key_of(stage.parts(inputs))
+    label, parts = stage.label(inputs), stage.parts(inputs)
+    key = key_of(parts)
     waiting = False
     while True:
-        if hit := find(stage, inputs, yard):
+        if hit := _recorded(stage, label, key, yard):
+            yard.ledger.note_use(yard.model, label, key)
             return hit
         lease = yard.ledger.acquire(f"stage {key}", seconds=yard.lease_seconds)
         if lease is None:
             if not waiting:
-                log.info("%s: another worker is at it; waiting for its result", stage.label(inputs))
+                log.info("%s: another worker is at it; waiting for its result", label)
             waiting = True
-            time.sleep(POLL_SECONDS)
+            time.sleep(min(POLL_SECONDS, yard.lease_seconds / 3))
             continue
         try:
             # Between the look and the lease the other worker may have ended: look again before working.
-            return find(stage, inputs, yard) or _do(stage, inputs, yard, lease=lease, log=log)
+            return _recorded(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
         except LeaseLost:
-            log.warning("%s: took longer than its lease, and another worker took it over", stage.label(inputs))
+            log.warning("%s: took longer than its lease, and another worker took it over", label)
         finally:
             yard.ledger.release(lease)
+
+
+def _recorded(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | None:
+    record = yard.ledger.record(key)
+    if record is None or (stage.name in yard.force and record.run != yard.run):
+        return None
+    try:
+        outputs = stage.outputs(record)
+    except ValueError:  # recorded when its type was another one
+        return None
+    kept = list(artifacts(outputs))
+    now = [yard.store.stamps(one) for one in kept]
+    if not all(yard.store.is_intact(one, record.stamps, hash_all=yard.verify) for one in kept):
+        return None
+    stamps = {digest: stamp for some in now if some for digest, stamp in some.items()}
+    if stamps != record.stamps:  # only the times differ: it was hashed just now, and need not be the next time
+        yard.ledger.restamp(key, stamps)
+    return Done(stage.name, label, key, outputs, True, record.seconds)
 
 
 def artifacts(value: object) -> Iterator[Artifact]:
@@ -213,39 +237,39 @@ def artifacts(value: object) -> Iterator[Artifact]:
             for entry in value:
                 yield from artifacts(entry)
         case _ if is_dataclass(value):
-            for field in fields(value):
-                yield from artifacts(getattr(value, field.name))
+            for one in fields(value):
+                yield from artifacts(getattr(value, one.name))
 
 
-def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, lease: Lease, log: logging.Logger) -> Done[R]:
-    parts = stage.parts(inputs)
+def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: Lease, log: logging.Logger) -> Done[R]:
     key, label = key_of(parts), stage.label(inputs)
     folder = _own_folder(yard.home.work / key, lease)
     started = time.monotonic()
-    with _held(lease, yard) as lost:
+    with _held(lease, yard):
         try:
-            here = Workspace(folder=folder, home=yard.home, store=yard.store, log=log, tracker=yard.tracker)
-            outputs = stage.function(here, **inputs)  # type: ignore[call-arg]
+            with full_disk_refused(folder):
+                here = Workspace(folder=folder, yard=yard, log=log)
+                made = stage.function(here, **inputs)  # type: ignore[call-arg,arg-type]
         except Exception as error:
-            if lost.is_set():  # the folder was taken along by the worker that took over
+            if not yard.ledger.holds(lease):  # the folder was taken along by the worker that took over
                 raise LeaseLost(lease.name) from error
             raise
-    seconds = time.monotonic() - started
-    record = Record(
-        key=key,
-        stage=stage.name,
-        label=label,
-        model=yard.model,
-        run=yard.run,
-        outputs=json.loads(json.dumps(asdict(outputs))),  # type: ignore[call-overload]
-        stamps=_stamps(outputs, yard.store),
-        parts=parts,
-        seconds=seconds,
-        at=time.time(),
-    )
+        record = Record(
+            key=key,
+            stage=stage.name,
+            label=label,
+            model=yard.model,
+            run=yard.run,
+            outputs=json.loads(json.dumps(asdict(made))),  # type: ignore[call-overload]
+            stamps=_stamps(made, yard.store),
+            parts=parts,
+            seconds=time.monotonic() - started,
+            at=time.time(),
+        )
+    outputs = stage.outputs(record)  # as every later run will see them: equal keys downstream, now and then
     yard.ledger.commit(lease, record)
-    shutil.rmtree(folder.parent, ignore_errors=True)
-    return Done(stage.name, label, key, outputs, False, seconds)
+    _clear(folder)
+    return Done(stage.name, label, key, outputs, False, record.seconds)
 
 
 def _do_uncached(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Logger) -> Done[R]:
@@ -253,8 +277,8 @@ def _do_uncached(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Lo
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     try:
-        here = Workspace(folder=folder, home=yard.home, store=yard.store, log=log, tracker=yard.tracker)
-        outputs = stage.function(here, **inputs)  # type: ignore[call-arg]
+        here = Workspace(folder=folder, yard=yard, log=log)
+        outputs = stage.function(here, **inputs)  # type: ignore[call-arg,arg-type]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Done(stage.name, stage.label(inputs), stage.name, outputs, False, time.monotonic() - started)
@@ -270,6 +294,12 @@ def _stamps(outputs: object, store: Store) -> Stamps:
     return found
 
 
+def _clear(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # another attempt, forced, has begun beside it
+        folder.parent.rmdir()
+
+
 def _own_folder(folder: Path, lease: Lease) -> Path:
     """Take over the folder of an earlier attempt, so that a worker that lost its lease no longer finds it."""
     own = folder / lease.token
@@ -283,20 +313,22 @@ def _own_folder(folder: Path, lease: Lease) -> Path:
 
 
 @contextmanager
-def _held(lease: Lease, yard: Yard) -> Iterator[threading.Event]:
-    """Renew the lease in the background. The event is set when it was lost."""
-    lost, ended = threading.Event(), threading.Event()
+def _held(lease: Lease, yard: Yard) -> Iterator[None]:
+    """Renew the lease in the background, until it is lost."""
+    ended = threading.Event()
 
     def renew() -> None:
         while not ended.wait(yard.lease_seconds / 3):
-            if not yard.ledger.renew(lease, seconds=yard.lease_seconds):
-                lost.set()
-                return
+            try:
+                if not yard.ledger.renew(lease, seconds=yard.lease_seconds):
+                    return
+            except Exception as error:  # the ledger is busy: the next turn may do, and the commit decides
+                logger.warning("the lease of %s wasn't renewed: %s", lease.name, error)
 
     thread = threading.Thread(target=renew, daemon=True, name=f"lease {lease.name}")
     thread.start()
     try:
-        yield lost
+        yield
     finally:
         ended.set()
         thread.join()
@@ -304,4 +336,31 @@ def _held(lease: Lease, yard: Yard) -> Iterator[threading.Event]:
 
 def _user_code(inputs: Inputs) -> list[str]:
     """Return the import paths of the user's own networks among the inputs."""
-    return [value.path for value in inputs.values() if isinstance(value, Custom)]
+    return [value.path for value in _dataclasses(inputs) if isinstance(value, Custom)]
+
+
+def _classes(inputs: Inputs) -> list[str]:
+    """Return where the classes of the inputs are defined: their methods are code that the stage may call."""
+    classes = {type(value) for value in _dataclasses(inputs)}
+    return sorted(f"{one.__module__}:{one.__qualname__}" for one in classes)
+
+
+def _dataclasses(value: object) -> Iterator[object]:
+    match value:
+        case Mapping():
+            for entry in value.values():
+                yield from _dataclasses(entry)
+        case list() | tuple():
+            for entry in value:
+                yield from _dataclasses(entry)
+        case _ if is_dataclass(value):
+            yield value
+            for one in fields(value):
+                yield from _dataclasses(getattr(value, one.name))
+
+
+@cache
+def _adapter(returns: type) -> "TypeAdapter[object]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(returns)

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
+    from components.recipe import Recipe
+    from tasks.export import Exported
+    from tasks.profile import Profiled
+    from tasks.select import Selected
+    from tasks.split import Splits
+
 log = logging.getLogger(__name__)
 BATCH = 1000  # metrics, the most that MLflow takes at once
 FLUSH_SECONDS = 2.0
@@ -244,6 +250,15 @@ def tracked(client: "MlflowClient", home: Home, *, model: str, run_name: str) ->
         tracking.end(status)
 
 
+def existing(run_id: str) -> Tracking:
+    """Return a run that is there already, to add to it."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    return Tracking(client, run_id, run.info.experiment_id, Path())
+
+
 def _experiment(client: "MlflowClient", home: Home, model: str) -> str:
     found = client.get_experiment_by_name(model)
     if found is not None:
@@ -289,19 +304,21 @@ def register(tracking: Tracking, bundle: Bundle, *, model: str) -> int:
     return int(info.registered_model_version)
 
 
-def download(model: str, version: int, *, into: Path) -> Path:
-    """Have the files of a version, and return their folder."""
+def download(model: str, version: int | str, *, into: Path) -> Path:
+    """Have the files of a version, or of what an alias such as `champion` names, and return their folder."""
     import mlflow
 
     into.mkdir(parents=True, exist_ok=True)
-    return Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(into)))
+    uri = f"models:/{model}/{version}" if isinstance(version, int) else f"models:/{model}@{version}"
+    return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(into)))
 
 
-def answers(uri: str, rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Load a model as its users do, and return its answers."""
+def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]]) -> "pd.DataFrame":
+    """Load a downloaded version as its users do, and return its answers to rows given as records."""
     import mlflow
+    import pandas as pd
 
-    return mlflow.pyfunc.load_model(uri).predict(rows)
+    return mlflow.pyfunc.load_model(str(folder)).predict(pd.DataFrame([dict(row) for row in rows]))
 
 
 def alias(client: "MlflowClient", model: str) -> int | None:
@@ -345,3 +362,44 @@ def _requirements() -> list[str]:
 
     names = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
     return [f"{name}=={version(name)}" for name in names]
+
+
+def record(
+    run: Tracking,
+    recipe: "Recipe",
+    *,
+    exported: "Sequence[Exported]",
+    profiled: "Profiled",
+    selected: "Selected",
+    splits: "Splits",
+) -> None:
+    """Record a child run per candidate, and the data that the run read."""
+    files = {one.name: one for one in exported}
+    for one in profiled.measurements:
+        file = files[profiled.files[one.name]]
+        run.child(
+            one.name,
+            params={
+                "verdict": selected.verdicts[one.name],
+                "selected": str(one.name == selected.name),
+                "runtime": profiled.runtimes[one.name],
+                "sha256": file.onnx.digest,
+                "quantized_operators": json.dumps(file.operators),
+            },
+            metrics={
+                f"validation.{recipe.judged_by}": one.quality.value,
+                "size_bytes": one.size_bytes,
+                "parameters": file.parameters,
+                "max_abs_diff": file.max_abs_diff,
+                **{f"latency_ms.batch_{size}": value.value for size, value in one.latency_ms.items()},
+                **{f"speedup.batch_{size}": value.value for size, value in one.speedup.items()},
+            },
+        )
+    data = splits.dataset
+    source = {"sha256": data.folder.digest, "dvc_md5": data.dvc_md5, "source": data.source}
+    run.inputs(
+        [
+            Input(name=f"{recipe.model} {part}", digest=splits.assignments.digest[:36], source=source, context=part)
+            for part in splits.rows
+        ]
+    )

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from components.data.config import DataConfig, PrepareConfig
-from components.models.config import Network
+from components.data.config import PrepareConfig
+from components.recipe import Aim
 from components.store.artifact import Artifact
-from components.task import Metric, Task
 from components.training.config import TrainConfig
 from tasks.split import Splits, rows_for
 from tasks.stage import Tracker, Workspace, stage
+
+if TYPE_CHECKING:
+    from components.models.model import Model, ModelSpec
+    from components.training.loop import Fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,77 +23,75 @@ class Trained:
     name: str
     model: Artifact
     parameters: int
-    history: tuple[dict[str, float], ...]  # by epoch
-    best_epoch: int
+    history: tuple[dict[str, float], ...]  # by epoch; empty where nothing was trained
+    best_epoch: int  # from 0
     seconds: float
     samples_per_second: float
     device: str
 
     def figures(self) -> dict[str, float]:
         """What the tracker keeps of it."""
-        return {
-            f"{self.name}.parameters": self.parameters,
-            f"{self.name}.best_epoch": self.best_epoch,
-            f"{self.name}.samples_per_second": self.samples_per_second,
-        }
+        values = {"parameters": self.parameters, "best_epoch": self.best_epoch, "train_seconds": self.seconds}
+        return {f"{self.name}.{name}": value for name, value in values.items()}
+
+    def curves(self) -> tuple[dict[str, float], ...]:
+        """The figures of each epoch, by the names under which they were tracked live."""
+        return tuple({f"{self.name}.{metric}": value for metric, value in epoch.items()} for epoch in self.history)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Passes each epoch's figures on to the tracker."""
+    """Passes the figures of each epoch on to the tracker."""
 
     tracker: Tracker
     name: str
 
     def step(self, *, step: int, steps: int) -> None:
-        """Steps are the progress bar's."""
+        """Move the progress bar."""
         self.tracker.progress(self.name, step, steps)
 
     def epoch(self, metrics: Mapping[str, float], *, epoch: int) -> None:
-        """Record the epoch."""
+        """Track the epoch."""
         self.tracker.metrics({f"{self.name}.{metric}": value for metric, value in metrics.items()}, step=epoch)
 
 
 @stage(libraries=("torch", "numpy"))
-def train(
-    here: Workspace,
-    config: TrainConfig,
-    *,
-    network: Network,
-    prepare: PrepareConfig,
-    data: DataConfig,
-    task: Task,
-    metric: Metric,
-    seed: int,
-    splits: Splits,
-) -> Trained:
+def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareConfig, splits: Splits) -> Trained:
     """Fit the uncompressed model."""
     from components.data.prepare import fit as fit_preparation
-    from components.models.model import ModelSpec, build, save
-    from components.training.examples import examples
+    from components.models.model import ModelSpec, build
+    from components.training.from_rows import examples
     from components.training.loop import fit
 
-    rows = rows_for(here, splits, "train", data=data, purpose="fit")
-    preparation = fit_preparation(prepare, data, rows, task=task)
-    spec = ModelSpec(task=task, network=network, preparation=preparation)
-    model = build(spec, seed=seed)
+    rows = rows_for(here, splits, "train", data=aim.data, purpose="fit")
+    stop_rows = rows_for(here, splits, "validation", data=aim.data, purpose="stop")
+    preparation = fit_preparation(prepare, aim.data, rows, task=aim.task)
+    spec = ModelSpec(task=aim.task, network=aim.network, preparation=preparation)
+    model = build(spec, seed=aim.seed)
     fitted = fit(
         model,
         config,
         examples(preparation, rows),
-        examples(preparation, rows_for(here, splits, "validation", data=data, purpose="stop")),
-        metric=metric,
-        seed=seed,
+        examples(preparation, stop_rows),
+        metric=aim.metric,
+        seed=aim.seed,
         folder=here.folder / "checkpoint",
         observer=Watch(here.tracker, "train"),
     )
+    return kept(here, "train", model, spec, fitted)
+
+
+def kept(here: Workspace, name: str, model: "Model", spec: "ModelSpec", fitted: "Fitted | None") -> Trained:
+    """Put a model into the store, with how its training went; None: it wasn't trained again."""
+    from components.models.model import save
+
     return Trained(
-        name="train",
+        name=name,
         model=here.keep(save(model, spec, here.folder / "model")),
         parameters=sum(parameter.numel() for parameter in model.network.parameters()),
-        history=fitted.history,
-        best_epoch=fitted.best_epoch,
-        seconds=fitted.seconds,
-        samples_per_second=fitted.samples_per_second,
-        device=fitted.device,
+        history=fitted.history if fitted else (),
+        best_epoch=fitted.best_epoch if fitted else 0,
+        seconds=fitted.seconds if fitted else 0.0,
+        samples_per_second=fitted.samples_per_second if fitted else 0.0,
+        device=fitted.device if fitted else "cpu",
     )

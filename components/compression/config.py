@@ -32,6 +32,11 @@ class Int8Static:
     calibration_rows: int = 256
     reduce_range: bool = True  # 7-bit weights: no saturation on processors without VNNI
 
+    @property
+    def rows_read(self) -> int:
+        """How many train rows the method looks at."""
+        return self.calibration_rows
+
     def __post_init__(self) -> None:
         if self.calibration_rows < 1:
             raise ValueError("calibration_rows is at least 1")
@@ -43,6 +48,11 @@ class Int8Dynamic:
 
     method: Literal["int8_dynamic"] = "int8_dynamic"
     reduce_range: bool = True
+
+    @property
+    def rows_read(self) -> int:
+        """How many train rows the method looks at: only to measure the error of each layer."""
+        return 64
 
 
 Quantize = Int8Static | Int8Dynamic

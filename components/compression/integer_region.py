@@ -9,6 +9,7 @@ from typing import Final
 from onnx import ModelProto, NodeProto
 
 MULTIPLY: Final = ("Conv", "MatMul", "Gemm")  # where the time goes
+INTEGER: Final = ("MatMulInteger", "ConvInteger")  # the same, of integers without a scale
 CARRY: Final = ("Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Add")  # as fast, or faster, on integers
 _FLOAT_OUTPUTS: Final = ("MatMul", "Gemm", "Add")  # those that onnxruntime computes from integers to floats
 

@@ -9,26 +9,31 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
-from components.compression.integer_region import MULTIPLY
+from components.compression.integer_region import INTEGER, MULTIPLY
 from components.data.rows import Array
 from components.runtimes.onnx_runtime import OnnxRuntimeSession
 
 _CEILING_DB = 200.0  # of outputs that are the same to the last bit
 
 
-def layer_errors(float_core: ModelProto, int8_core: ModelProto, feeds: Iterable[Mapping[str, Array]]) -> dict[str, float]:
+def layer_errors(
+    float_core: ModelProto, int8_core: ModelProto, feeds: Iterable[Mapping[str, Array]]
+) -> dict[str, float]:
     """Return the signal-to-quantization-noise ratio, in dB (more is better), by layer in the order of the network.
 
     A layer is a multiplication by weights, named as in the PyTorch network. 20 dB is a noise of a tenth of the signal.
     """
     ours, theirs = _layers(float_core), _layers(int8_core)
     names = [name for name in ours if name in theirs]
-    float_run, int8_run = (_Probe(core, [at[n] for n in names]) for core, at in ((float_core, ours), (int8_core, theirs)))
+    float_run, int8_run = (
+        _Probe(core, [at[n] for n in names]) for core, at in ((float_core, ours), (int8_core, theirs))
+    )
     signal, noise = np.zeros(len(names)), np.zeros(len(names))
     for batch in feeds:
         for place, (true, rounded) in enumerate(zip(float_run(batch), int8_run(batch), strict=True)):
-            signal[place] += np.square(true, dtype=np.float64).sum()
-            noise[place] += np.square(true - rounded, dtype=np.float64).sum()
+            wanted = true.astype(np.float64)
+            signal[place] += np.square(wanted).sum()
+            noise[place] += np.square(wanted - rounded.astype(np.float64)).sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(noise > 0, 10 * np.log10(signal / noise), _CEILING_DB)
     return {name: float(min(ratio, _CEILING_DB)) for name, ratio in zip(names, ratios, strict=True)}
@@ -51,16 +56,40 @@ class _Probe:
 
 
 def _layers(core: ModelProto) -> dict[str, str]:
-    """Return, by the name of the layer's weights, the value that the layer makes, its bias included."""
+    """Return, by the name of the layer, the value that it makes, its bias included."""
+    makers = {output: node for node in core.graph.node for output in node.output}
     readers: dict[str, list[NodeProto]] = {}
     for node in core.graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    makers = {output: node for node in core.graph.node for output in node.output}
     layers: dict[str, str] = {}
     for node in core.graph.node:
-        if node.op_type in MULTIPLY or node.op_type == "MatMulInteger":
-            weights = _weights(node.input[1], makers)
-            if "." in weights:
-                layers[_layer(weights)] = _with_bias(node, readers, integer=node.op_type == "MatMulInteger")
+        layer = _layer(node.input[1], makers) if node.op_type in (*MULTIPLY, *INTEGER) else ""
+        if layer:
+            layers[layer] = _result(node, makers, readers)
     return layers
+
+
+def _layer(weights: str, makers: Mapping[str, NodeProto]) -> str:
+    """Return the layer's name in the PyTorch network, or nothing where the second factor isn't a weight."""
+    while weights in makers and makers[weights].op_type in ("DequantizeLinear", "Transpose"):
+        weights = makers[weights].input[0]
+    if weights in makers or "." not in weights:
+        return ""
+    for suffix in ("_quantized", "_Transposed", ".weight"):
+        weights = weights.removesuffix(suffix)
+    return weights.removeprefix("network.")
+
+
+def _result(node: NodeProto, makers: Mapping[str, NodeProto], readers: Mapping[str, list[NodeProto]]) -> str:
+    """Follow a bare product through its scaling to the sum with its bias."""
+    value = node.output[0]
+    follow = {"MatMul": ("Add",), **dict.fromkeys(INTEGER, ("Cast", "Mul", "Add"))}.get(node.op_type, ())
+    while len(readers.get(value, [])) == 1 and readers[value][0].op_type in follow:
+        reader = readers[value][0]
+        if reader.op_type == "Add" and all(name in makers for name in reader.input):
+            break  # a sum of two paths, not a bias
+        value = reader.output[0]
+        if reader.op_type == "Add":
+            break
+    return value

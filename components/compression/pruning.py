@@ -49,7 +49,8 @@ def prune_channels(model: Model, config: PruneChannels, *, example: tuple[Tensor
     """Return a copy of the model, on the CPU, without the `ratio` of each layer's channels whose weights are smallest.
 
     Channels that depend on each other go together; their importance is the L2 norm of all their weights. Counts are
-    rounded down to a multiple of 8 where layers are wide enough. Attention keeps its width. `example` holds the raw tensors of a few real rows.
+    rounded down to a multiple of 8 where layers are wide enough. Attention keeps its width. `example` holds the raw
+    tensors of a few real rows.
 
     Raises:
         Refusal: the network can't be traced, or nothing could be removed.
@@ -87,7 +88,7 @@ def _pruned(network: nn.Module, features: tuple[Tensor, ...], ratio: float) -> t
     _prune_(smaller, features, ratio=ratio, leave=frozenset())
     if _runs(smaller, features, like=network):
         return smaller, ()
-    # Some layers are tied to sizes that the tracer can't see (a reshape to a constant, a sum with the input): find them.
+    # Find the layers that are tied to sizes which the tracer can't see: a reshape to a constant, say.
     breaking = frozenset(name for name in _outputs(network) if _breaks(network, name, features, ratio))
     smaller = _copy(network)
     _prune_(smaller, features, ratio=ratio, leave=breaking)
@@ -120,7 +121,7 @@ def _prune_(network: nn.Module, features: tuple[Tensor, ...], *, ratio: float, l
             out_channel_groups={},
         )
         for group in pruner.step(interactive=True):
-            if not _reaches_output(group, pruner.DG) and not _members(group, names) & leave:
+            if not _reaches_output(group, pruner.DG) and not _narrowed(group, pruner.DG, names) & leave:
                 group.prune()
 
 
@@ -148,9 +149,10 @@ def _reaches_output(group: tp.dependency.Group, graph: tp.DependencyGraph) -> bo
     return any(not dep.target.outputs and graph.is_out_channel_pruning_fn(dep.handler) for dep, _ in group)
 
 
-def _members(group: tp.dependency.Group, names: dict[nn.Module, str]) -> set[str]:
-    """Return the layers of the group that lose outputs, or what stands in for them."""
-    return {names[dep.target.module] for dep, _ in group if dep.target.module in names}
+def _narrowed(group: tp.dependency.Group, graph: tp.DependencyGraph, names: dict[nn.Module, str]) -> set[str]:
+    """Return the layers that lose outputs with the group."""
+    losing = (dep.target.module for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler))
+    return {names[module] for module in losing if module in names}
 
 
 def _rounding(network: nn.Module, ratio: float) -> int | None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from components.compression.config import Int8Dynamic, Int8Static, Quantize
-from components.compression.integer_region import MULTIPLY, inner_nodes, with_float_outputs
+from components.compression.integer_region import INTEGER, MULTIPLY, inner_nodes, with_float_outputs
 from components.data.rows import Array
 from components.errors import Refusal, refuse
 from components.export.canonical import canonical
@@ -33,7 +34,6 @@ from components.table import Table
 
 Feeds = Mapping[str, Array]
 
-_INTEGER = ("MatMulInteger", "ConvInteger")
 _CALIBRATIONS = {
     "minmax": CalibrationMethod.MinMax,
     "entropy": CalibrationMethod.Entropy,
@@ -66,7 +66,7 @@ def int8_static(core: ModelProto, config: Quantize, *, calibration: Iterable[Fee
     """Weights as signed integers per channel, activations as unsigned ones in ranges seen on the calibration feeds."""
     if not isinstance(config, Int8Static):
         raise TypeError(f"int8_static got {type(config).__name__}")
-    feeds = list(calibration)
+    feeds = list(_equal_batches(list(calibration)))
     if not feeds:
         raise refuse("there are no rows to calibrate the quantization on", do="give the train split more rows")
     prepared = _prepared(core, config.method)
@@ -109,9 +109,7 @@ def int8_dynamic(core: ModelProto, config: Quantize, *, calibration: Iterable[Fe
     return _counted(result, config.method)
 
 
-QUANTIZERS: Table[Quantizer] = Table(
-    "quantization method", {"int8_static": int8_static, "int8_dynamic": int8_dynamic}
-)
+QUANTIZERS: Table[Quantizer] = Table("quantization method", {"int8_static": int8_static, "int8_dynamic": int8_dynamic})
 
 
 def quantized_operators(model: ModelProto) -> dict[str, int]:
@@ -120,7 +118,7 @@ def quantized_operators(model: ModelProto) -> dict[str, int]:
     found = Counter(
         node.op_type
         for node in model.graph.node
-        if node.op_type in _INTEGER
+        if node.op_type in INTEGER
         or (node.op_type in MULTIPLY and all(makers.get(name) == "DequantizeLinear" for name in node.input[:2]))
     )
     return dict(sorted(found.items()))
@@ -134,6 +132,15 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # the library has n
 
     def get_next(self) -> Feeds | None:
         return next(self._feeds, None)
+
+
+def _equal_batches(feeds: list[Feeds]) -> Iterator[Feeds]:
+    """Yield the same rows in batches of one size: onnxruntime's histograms fail on a smaller last one."""
+    sizes = [len(next(iter(batch.values()))) for batch in feeds]
+    size = gcd(*sizes)
+    for batch, rows in zip(feeds, sizes, strict=True):
+        for start in range(0, rows, size):
+            yield {name: values[start : start + size] for name, values in batch.items()}
 
 
 def _prepared(core: ModelProto, method: str) -> ModelProto:

@@ -36,7 +36,7 @@ class Card:
 
 def write_card(card: Card, folder: Path) -> None:
     """Write the card into the folder of its data set."""
-    text = json.dumps(asdict(card), indent=2, ensure_ascii=False, sort_keys=True)
+    text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
     (folder / NAME).write_text(text + "\n", encoding="utf-8")
 
 

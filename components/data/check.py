@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from components.data.config import ColumnKind, DataConfig
 from components.data.findings import Finding, shortened
-from components.data.kinds import CONVERSIONS, Converted, accepts, as_text
+from components.data.kinds import CONVERSIONS, Converted, accepts
+from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
 from components.errors import Problem, Refusal, nearest
 
@@ -39,7 +40,7 @@ def check_columns(schema: pa.Schema, config: DataConfig, *, where: str) -> None:
         if count > 1
     ]
     problems += [_missing(name, config, names, where) for name in config.columns if name not in names]
-    problems += [_unknown(name, config, where) for name in names if name not in config.columns]
+    problems += [_unknown(name, where) for name in names if name not in config.columns]
     for column in schema:
         kind = config.columns.get(column.name)
         if kind is not None and not accepts(kind, column.type):
@@ -56,10 +57,9 @@ def _missing(name: str, config: DataConfig, names: Mapping[str, int], where: str
     return Problem(what=what, where=where, allowed=given, do=nearest(name, free) or "mend data.columns or the data")
 
 
-def _unknown(name: str, config: DataConfig, where: str) -> Problem:
-    gone = [other for other in config.columns if nearest(name, [other])]
-    hint = f"did you mean '{nearest(name, config.columns).split(chr(39))[1]}'? " if gone else ""
-    do = f"{hint}list it under data.columns, as `{name or chr(34) * 2}: ignore` if the model shall not see it"
+def _unknown(name: str, where: str) -> Problem:
+    shown = name or '""'
+    do = f"list it under data.columns, as `{shown}: ignore` if the model shall not see it"
     return Problem(what=f"the column '{name}' is not in the recipe", where=where, do=do)
 
 
@@ -81,10 +81,7 @@ def check_rows(chunk: Chunk, config: DataConfig) -> Checked:
 
 
 def _convert(table: pa.Table, name: str, kind: ColumnKind) -> Converted:
-    raw = table.column(name).combine_chunks()
-    if isinstance(raw, pa.ChunkedArray):  # an empty column
-        raw = pa.concat_arrays(raw.chunks) if raw.num_chunks else pa.array([], raw.type)
-    return CONVERSIONS[kind](raw)
+    return CONVERSIONS[kind](one_array(table, name))
 
 
 def _bad_cells(chunk: Chunk, name: str, column: Converted) -> Iterator[Finding]:
@@ -104,8 +101,3 @@ def _shown(value: object) -> str:
 def _null(values: pa.Array) -> npt.NDArray[np.bool_]:
     mask: npt.NDArray[np.bool_] = pc.is_null(values).to_numpy(zero_copy_only=False)
     return mask
-
-
-def class_names(values: pa.Array) -> pa.Array:
-    """Return the names of the classes that target values stand for."""
-    return as_text(values)

@@ -1,12 +1,13 @@
 """Classes of a target: their order, and whether each has enough rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from components.data.findings import shortened
 from components.errors import Problem, Refusal, refuse
 
-LEAST_ROWS: Final = 2
+LEAST_ROWS: Final = 2  # of a class
+MOST: Final = 10_000  # classes
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -38,3 +39,10 @@ def check_classes(counts: Mapping[str, int], *, where: str) -> None:
         do = f"add rows of it, join it with another class, or leave it out: {LEAST_ROWS} rows are the least"
         problems = [Problem(what=f"the class '{name}' has 1 row", where=where, do=do) for name in rare[:11]]
         raise Refusal(shortened(problems, count=len(rare)))
+
+
+def check_count(names: Collection[str], *, where: str) -> None:
+    """Refuse a target with more values than classes can sensibly be."""
+    if len(names) > MOST:
+        do = "give it the kind number for a regression, or choose another target"
+        raise refuse(f"the target has more than {MOST:,} classes", where=where, do=do)

@@ -1,7 +1,7 @@
 """What a split must know of each row: hashes of its content and group, its class, its time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.data.classes import check_count
 from components.data.config import DataConfig, SplitConfig
 from components.data.findings import Finding, Findings
 from components.data.hashing import Hashes, row_hashes, value_hashes
@@ -18,64 +19,77 @@ from components.data.parts import one_array, tables
 from components.errors import nearest, refuse
 from components.task import Task
 
+Codes = npt.NDArray[np.uint16]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """One entry per row."""
+    """One entry per row, for some of the rows."""
 
+    start: int  # number of the first row, from 0
     row: Hashes  # of all columns that aren't `ignore`
     group: Hashes  # of the group column; the row's own where there is none
-    codes: npt.NDArray[np.int32]  # place of its class in `names`; 0 for regression
-    names: tuple[str, ...]  # of classes, in the order of their first rows; one empty name for regression
-    labelled: bool  # whether the names are classes
+    codes: Codes  # place of its class in the names; 0 for regression
     time: npt.NDArray[np.float64]  # a number, or seconds since 1970; empty without a time column
-    cut_offs: tuple[float, float] = (np.inf, np.inf)
 
 
-@dataclass(kw_only=True, slots=True)
-class _Codes:
-    """Numbers names in the order in which they turn up."""
+class Contents:
+    """Reads the packed data set once, streaming.
 
-    of: dict[str, int] = field(default_factory=dict)
-
-    def __call__(self, names: pa.Array) -> npt.NDArray[np.int32]:
-        encoded = names.dictionary_encode()
-        known = [self.of.setdefault(name, len(self.of)) for name in encoded.dictionary.to_pylist()]
-        return np.array(known, dtype=np.int32)[encoded.indices.to_numpy()]
-
-
-def read_content(config: SplitConfig, data: DataConfig, folder: Path, *, task: Task) -> Content:
-    """Read the packed data set once, streaming; about 30 bytes per row stay in memory.
-
-    Raises:
-        Refusal: the group or time column isn't there or has missing values, or a class isn't a whole number.
+    `names` are the classes that have turned up so far, in that order; for regression one empty name stands for all.
     """
-    shown = [name for name, kind in data.columns.items() if kind != "ignore"]
-    extra = [name for name in (config.group, config.time_column) if name is not None]
-    _check_names(extra, data)
-    codes, findings, clock = _Codes(), Findings(), _Clock(config)
-    pieces: list[tuple[Hashes, Hashes, npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
-    start = 0
-    for table in tables(folder, list(dict.fromkeys([*shown, *extra]))):
-        row = row_hashes(table, shown)
-        group = _groups(table, config.group, start, findings) if config.group is not None else row
-        code = _classes(table, data, start, codes, findings) if task == "classification" else np.zeros(0, np.int32)
-        time = clock.read(table, start, findings) if config.time_column is not None else np.zeros(0)
-        pieces.append((row, group, code, time))
-        start += len(table)
-    if findings.count:
-        raise findings.refusal(_places, do="mend the data, or choose another column or kind")
-    row, group, code, time = (np.concatenate(column) for column in zip(*pieces, strict=True))
-    labelled = task == "classification"
-    return Content(
-        row=row,
-        group=group,
-        codes=code if labelled else np.zeros(len(row), np.int32),
-        names=tuple(codes.of) if labelled else ("",),
-        labelled=labelled,
-        time=time,
-        cut_offs=clock.cut_offs,
-    )
+
+    def __init__(self, config: SplitConfig, data: DataConfig, folder: Path, *, task: Task) -> None:
+        self.config, self.data, self.folder, self.task = config, data, folder, task
+        self.clock = _Clock(config)
+        self._known: dict[str, int] = {} if task == "classification" else {"": 0}
+        _check_names([name for name in (config.group, config.time_column) if name is not None], data)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, in the order of their codes."""
+        return tuple(self._known)
+
+    def __iter__(self) -> Iterator[Content]:
+        """Yield the rows in order.
+
+        Raises:
+            Refusal: a group or time is missing, a class isn't a whole number, or there are very many classes.
+        """
+        shown = [name for name, kind in self.data.columns.items() if kind != "ignore"]
+        extra = [name for name in (self.config.group, self.config.time_column) if name is not None]
+        findings, start = Findings(), 0
+        for table in tables(self.folder, list(dict.fromkeys([*shown, *extra]))):
+            content = self._read(table, shown, start, findings)
+            start += len(table)
+            if not findings.count:
+                yield content
+        if findings.count:
+            raise findings.refusal(_places, do="mend the data, or choose another column or kind")
+
+    def _read(self, table: pa.Table, shown: Sequence[str], start: int, findings: Findings) -> Content:
+        row, none = row_hashes(table, shown), np.zeros(len(table), dtype=np.uint16)
+        grouped, timed = self.config.group, self.config.time_column
+        return Content(
+            start=start,
+            row=row,
+            group=_groups(table, grouped, start, findings) if grouped is not None else row,
+            codes=self._classes(table, start, findings) if self.task == "classification" else none,
+            time=self.clock.read(table, start, findings) if timed is not None else np.zeros(0),
+        )
+
+    def _classes(self, table: pa.Table, start: int, findings: Findings) -> Codes:
+        values, target = one_array(table, self.data.target), self.data.target
+        if pa.types.is_floating(values.type):
+            broken = pc.not_equal(pc.trunc(values), values)
+            what = "a class must be a whole number: give the target the kind category, or the task regression"
+            _find(findings, broken, target, start, what)
+        encoded = as_text(values).dictionary_encode()
+        for name in encoded.dictionary.to_pylist():
+            self._known.setdefault(name, len(self._known))
+        check_count(self._known, where=f"column '{target}'")
+        codes: Codes = np.array([self._known[name] for name in encoded.dictionary.to_pylist()], dtype=np.uint16)
+        return codes[encoded.indices.to_numpy()]
 
 
 def _check_names(names: Sequence[str], data: DataConfig) -> None:
@@ -91,15 +105,6 @@ def _groups(table: pa.Table, name: str, start: int, findings: Findings) -> Hashe
     values = as_text(one_array(table, name))
     _find(findings, pc.is_null(values), name, start, "the group is missing")
     return value_hashes(values)
-
-
-def _classes(table: pa.Table, data: DataConfig, start: int, codes: _Codes, findings: Findings) -> npt.NDArray[np.int32]:
-    values = one_array(table, data.target)
-    if pa.types.is_floating(values.type):
-        broken = pc.not_equal(pc.trunc(values), values)
-        what = "a class must be a whole number: give the target the kind category, or the task regression"
-        _find(findings, broken, data.target, start, what)
-    return codes(as_text(values))
 
 
 class _Clock:
@@ -146,7 +151,7 @@ def _seconds(raw: pa.Array) -> npt.NDArray[np.float64]:
     series = pd.Series(given.to_pandas(), dtype=object)
     stamps = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
     seconds = (stamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    return seconds.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(seconds, dtype=np.float64)
 
 
 def _find(findings: Findings, bad: pa.Array, name: str, start: int, what: str) -> None:

@@ -41,7 +41,7 @@ def load(folder: Path, index: npt.NDArray[np.int64] | None, columns: Mapping[str
         start += len(table)
         for name, kind in wanted.items():
             pieces[name].append(values(one_array(here, name), kind))
-    return Rows(columns={name: _joined(arrays, wanted[name], order) for name, arrays in pieces.items()})
+    return Rows(columns={name: _joined(pieces.pop(name), kind, order) for name, kind in wanted.items()})
 
 
 def _within(rising: npt.NDArray[np.int64], start: int, length: int) -> pa.Array:

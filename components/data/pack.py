@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.data import card as cards
 from components.data.card import Card, read_card, write_card
-from components.data.check import Checked, check_columns, check_rows, class_names
-from components.data.classes import check_classes, sorted_classes
+from components.data.check import Checked, check_columns, check_rows
+from components.data.classes import check_classes, check_count, sorted_classes
 from components.data.config import DataConfig
 from components.data.findings import Finding, Findings
+from components.data.kinds import as_text
+from components.data.parts import one_array
 from components.data.quarantine import Quarantine, quarantine_path
 from components.data.sources.chunk import Chunk, Source
 from components.data.sources.table import SOURCES, kind_of
@@ -24,7 +25,6 @@ from components.data.writer import PartWriter
 from components.errors import refuse
 
 log = logging.getLogger(__name__)
-MOST_CLASSES: Final = 10_000
 
 Progress = Callable[[int], None]
 
@@ -102,15 +102,10 @@ def _good(checked: Checked) -> pa.Table:
 def _count_classes(tally: _Tally, table: pa.Table, config: DataConfig, name: str) -> None:
     if config.columns[config.target] == "number":
         return
-    counts = pc.value_counts(class_names(table.column(config.target).combine_chunks()))
+    counts = pc.value_counts(as_text(one_array(table, config.target)))
     for entry in counts:
         tally.classes[entry["values"].as_py()] += entry["counts"].as_py()
-    if len(tally.classes) > MOST_CLASSES:
-        raise refuse(
-            f"the target has more than {MOST_CLASSES} classes after {tally.rows} rows",
-            where=f"{name}, column '{config.target}'",
-            do="give it the kind number for a regression, or choose another target",
-        )
+    check_count(tally.classes, where=f"{name}, column '{config.target}'")
 
 
 def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int, name: str) -> None:

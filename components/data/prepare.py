@@ -19,6 +19,7 @@ from components.errors import Problem, Refusal, refuse
 from components.task import Task
 
 QUANTILES: Final = 64
+TRUTH: Final = ("false", "true")  # the classes of a boolean target
 Floats = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
@@ -98,10 +99,7 @@ def encode_target(preparation: Preparation, rows: Rows) -> npt.NDArray[np.int64]
     if not target.classes:
         return given.astype(np.float64)
     codes = {name: code for code, name in enumerate(target.classes)}
-    if given.dtype != object and set(codes) <= {"false", "true"}:
-        names = np.array(["false", "true"], dtype=object)[given.astype(np.int64)]
-    else:
-        names = label_names(given)
+    names = label_names(given, truth=set(codes) <= set(TRUTH))
     unseen = Counter(str(name) for name in names if name not in codes)
     if unseen:
         raise Refusal(
@@ -116,19 +114,20 @@ def encode_target(preparation: Preparation, rows: Rows) -> npt.NDArray[np.int64]
     return np.fromiter((codes[name] for name in names), dtype=np.int64, count=len(names))
 
 
-def label_names(given: Array) -> npt.NDArray[np.object_]:
-    """Return target values as names of classes: text as it is, whole numbers without a point."""
+def label_names(given: Array, *, truth: bool) -> npt.NDArray[np.object_]:
+    """Return target values as names of classes: text as it is, whole numbers without a point, booleans as such."""
     if given.dtype == object:
         return given.astype(object)
+    if truth:
+        return np.array(TRUTH, dtype=object)[given.astype(np.int64)]
     distinct, inverse = np.unique(given.astype(np.float64), return_inverse=True)
     names = [str(int(value)) if float(value).is_integer() else repr(float(value)) for value in distinct]
     return np.array(names, dtype=object)[inverse]
 
 
-def _fit_target(name: str, given: Array, task: Task, *, truth: bool = False) -> Target:
+def _fit_target(name: str, given: Array, task: Task, *, truth: bool) -> Target:
     if task == "classification":
-        names = np.array(["false", "true"], dtype=object)[given.astype(np.int64)] if truth else label_names(given)
-        return Target(name=name, classes=in_order(set(names)))
+        return Target(name=name, classes=in_order(set(label_names(given, truth=truth))))
     center, scale = _center_and_scale(given.astype(np.float64))
     return Target(name=name, center=center, scale=scale)
 

@@ -32,3 +32,9 @@ class Rows:
     def take(self, index: npt.NDArray[np.intp] | slice) -> "Rows":
         """Return the rows at the index, in its order."""
         return Rows(columns={name: values[index] for name, values in self.columns.items()})
+
+    def some(self, most: int, *, seed: int) -> "Rows":
+        """Return all rows, or `most` of them drawn without replacement, in their order."""
+        if len(self) <= most:
+            return self
+        return self.take(np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False)))

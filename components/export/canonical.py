@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import onnx
+import onnx.inliner
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto
 
 IR_VERSION = 10  # the oldest that holds what we write, so that older runtimes can read it
@@ -35,7 +36,7 @@ def canonical_bytes(model: ModelProto, *, metadata: Mapping[str, str] | None = N
     """Return the bytes of the canonical model, checked in full: the same for the same mathematics, on any machine."""
     result = canonical(model, metadata=metadata)
     onnx.checker.check_model(result, full_check=True)
-    return result.SerializeToString(deterministic=True)
+    return bytes(result.SerializeToString(deterministic=True))
 
 
 def metadata_of(model: ModelProto) -> dict[str, str]:
@@ -45,7 +46,9 @@ def metadata_of(model: ModelProto) -> dict[str, str]:
 
 def _opsets(model: ModelProto) -> list[onnx.OperatorSetIdProto]:
     used = {node.domain for node in _all_nodes(model.graph)} | {""}
-    return [onnx.helper.make_opsetid(opset.domain, opset.version) for opset in model.opset_import if opset.domain in used]
+    return [
+        onnx.helper.make_opsetid(opset.domain, opset.version) for opset in model.opset_import if opset.domain in used
+    ]
 
 
 def _all_nodes(graph: GraphProto) -> Iterable[NodeProto]:
@@ -87,7 +90,7 @@ def _in_order_of_use(graph: GraphProto) -> list[NodeProto]:
 
 
 def _key(node: NodeProto) -> str:
-    return next(output for output in node.output if output)
+    return str(next(output for output in node.output if output))
 
 
 def _reads(node: NodeProto) -> list[str]:
@@ -109,7 +112,7 @@ def _subgraphs(node: NodeProto) -> list[GraphProto]:
 
 
 def _names(graph: GraphProto, nodes: list[NodeProto]) -> dict[str, str]:
-    """Return the new name of every value that is used. A parameter's (with a dot in it) stays, since reports show it."""
+    """Return the new name of every value that is used. A parameter's, with a dot in it, stays: reports show it."""
     names = {value.name: value.name for value in [*graph.input, *graph.output]}
     taken = set(names)
     constants = {tensor.name for tensor in graph.initializer}
@@ -125,7 +128,7 @@ def _names(graph: GraphProto, nodes: list[NodeProto]) -> dict[str, str]:
 
 
 def _parameter(name: str) -> str:
-    return name.removeprefix("model.")
+    return name.removeprefix("core/").removeprefix("model.")
 
 
 def _free_name(stem: str, count: Counter[str], taken: set[str]) -> str:

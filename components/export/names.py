@@ -16,7 +16,7 @@ VALUES: Final = "values"  # float [N, 1]
 
 
 def core_inputs(preparation: Preparation) -> tuple[str, ...]:
-    """Return the names of the core graph's inputs. A table without numbers, or without categories, has no such input."""
+    """Return the names of the core graph's inputs. A table without numbers, or categories, has no such input."""
     if preparation.image is not None:
         return (PIXELS,)
     return (NUMBERS,) * bool(preparation.numbers) + (CODES,) * bool(preparation.categories)
@@ -31,7 +31,7 @@ def raw_inputs(preparation: Preparation) -> tuple[str, ...]:
     """Return the names of the released graph's inputs, in order."""
     if preparation.image is not None:
         return (IMAGE,)
-    return tuple(column.name for column in (*preparation.numbers, *preparation.categories))
+    return (*(column.name for column in preparation.numbers), *(column.name for column in preparation.categories))
 
 
 def raw_output(preparation: Preparation) -> str:

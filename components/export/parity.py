@@ -48,7 +48,11 @@ def parity(
 
 
 def differences(
-    session: Session, expected: npt.NDArray[np.float32], preparation: Preparation, rows: Rows, batch_sizes: Sequence[int]
+    session: Session,
+    expected: npt.NDArray[np.float32],
+    preparation: Preparation,
+    rows: Rows,
+    batch_sizes: Sequence[int],
 ) -> Parity:
     """Compare any session's answers with the expected ones [N, K], for each batch size on rows of its own choice."""
     if len(rows) == 0:

@@ -5,10 +5,11 @@ takes, less the tensors without columns: `numbers` double [N, F], `codes` int64 
 """
 
 from copy import deepcopy
+from typing import cast
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.export import Dim
 
 from components.data.preparation import Preparation
@@ -24,26 +25,38 @@ _EXAMPLE_BATCH = 3
 _EXAMPLE_GROWTH = (5, 9)  # pixels of height and width beyond what the network sees
 
 
-class _WithoutCodes(nn.Module):
-    """A model of a table that has no categories: the empty tensor of codes is made inside."""
+class _Image(nn.Module):
+    """A model with one named argument, as the exporter wants it."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
-        return self.model(numbers, torch.zeros((numbers.shape[0], 0), dtype=torch.int64))  # type: ignore[no-any-return]
+    def forward(self, pixels: Tensor) -> Tensor:
+        # Channels last in memory, which pixels are, would turn pooling into a gather of its own elements.
+        features = (feature.contiguous() for feature in self.model.features(pixels))
+        return cast(Tensor, self.model.head(self.model.network(*features)))
 
 
-class _WithoutNumbers(nn.Module):
-    """A model of a table that has categories only: the empty tensor of numbers is made inside."""
+class _Table(_Image):
+    """A model of a table of numbers and categories."""
 
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
+    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:  # type: ignore[override]
+        return cast(Tensor, self.model(numbers, codes))
 
-    def forward(self, codes: torch.Tensor) -> torch.Tensor:
-        return self.model(torch.zeros((codes.shape[0], 0), dtype=torch.float64), codes)  # type: ignore[no-any-return]
+
+class _Numbers(_Image):
+    """A model of a table without categories: the empty tensor of codes is made inside."""
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        return cast(Tensor, self.model(numbers, torch.zeros((numbers.shape[0], 0), dtype=torch.int64)))
+
+
+class _Categories(_Image):
+    """A model of a table without numbers: the empty tensor of numbers is made inside."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return cast(Tensor, self.model(torch.zeros((codes.shape[0], 0), dtype=torch.float64), codes))
 
 
 def core(model: Model, preparation: Preparation, *, opset: int = 20) -> onnx.ModelProto:
@@ -52,13 +65,27 @@ def core(model: Model, preparation: Preparation, *, opset: int = 20) -> onnx.Mod
     Raises: Refusal where torch can't export the network with a batch of any size.
     """
     module, inputs, shapes = _traceable(deepcopy(model).cpu(), preparation)
-    return canonical(_exported(module.eval(), inputs, shapes, opset=opset, output=core_output(preparation)))
+    graph = canonical(_exported(module.eval(), inputs, shapes, opset=opset, output=core_output(preparation)))
+    _check_any_batch(graph)
+    return graph
+
+
+def _check_any_batch(model: onnx.ModelProto) -> None:
+    """Refuse a graph whose batch became a constant, as the exporter silently makes it where the network demands it."""
+    for value in (*model.graph.input, *model.graph.output):
+        first = value.type.tensor_type.shape.dim[0]
+        if not first.dim_param:
+            raise refuse(
+                f"the network can't be exported to ONNX: it takes batches of {first.dim_value} rows only",
+                allowed="networks that take a batch of any size",
+                do="take the batch size in the network's forward from its input, as in x.reshape(len(x), -1)",
+            )
 
 
 Shapes = dict[int, Dim]
 
 
-def _traceable(model: Model, preparation: Preparation) -> tuple[nn.Module, dict[str, torch.Tensor], dict[str, Shapes]]:
+def _traceable(model: Model, preparation: Preparation) -> tuple[nn.Module, dict[str, Tensor], dict[str, Shapes]]:
     batch = Dim("batch")
     if preparation.image is not None:
         image, shape = preparation.image, {0: batch}
@@ -67,18 +94,18 @@ def _traceable(model: Model, preparation: Preparation) -> tuple[nn.Module, dict[
             height, width = height + _EXAMPLE_GROWTH[0], width + _EXAMPLE_GROWTH[1]
             shape = {0: batch, 1: Dim("height"), 2: Dim("width")}
         pixels = torch.zeros((_EXAMPLE_BATCH, height, width, image.channels), dtype=torch.uint8)
-        return model, {PIXELS: pixels}, {PIXELS: shape}
+        return _Image(model), {PIXELS: pixels}, {PIXELS: shape}
     numbers = torch.zeros((_EXAMPLE_BATCH, len(preparation.numbers)), dtype=torch.float64)
     codes = torch.zeros((_EXAMPLE_BATCH, len(preparation.categories)), dtype=torch.int64)
     if not preparation.categories:
-        return _WithoutCodes(model), {NUMBERS: numbers}, {NUMBERS: {0: batch}}
+        return _Numbers(model), {NUMBERS: numbers}, {NUMBERS: {0: batch}}
     if not preparation.numbers:
-        return _WithoutNumbers(model), {CODES: codes}, {CODES: {0: batch}}
-    return model, {NUMBERS: numbers, CODES: codes}, {NUMBERS: {0: batch}, CODES: {0: batch}}
+        return _Categories(model), {CODES: codes}, {CODES: {0: batch}}
+    return _Table(model), {NUMBERS: numbers, CODES: codes}, {NUMBERS: {0: batch}, CODES: {0: batch}}
 
 
 def _exported(
-    module: nn.Module, inputs: dict[str, torch.Tensor], shapes: dict[str, Shapes], *, opset: int, output: str
+    module: nn.Module, inputs: dict[str, Tensor], shapes: dict[str, Shapes], *, opset: int, output: str
 ) -> onnx.ModelProto:
     try:
         with quiet():

@@ -3,6 +3,7 @@
 N rows, D features, K outputs.
 """
 
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ class Perceptron(nn.Module):
         super().__init__()
         widths = [features] + [config.width] * config.depth
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(config.dropout)]
         self.flatten = nn.Flatten()
         self.hidden = nn.Sequential(*layers)

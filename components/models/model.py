@@ -4,8 +4,8 @@ N rows, F numbers, C categories or channels, H x W pixels, D features, K outputs
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
-from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -91,7 +91,7 @@ class Model(nn.Module):
     def output_layers(self) -> list[nn.Module]:
         """The fully connected layers whose rows are the outputs: what pruning must leave as wide as it is."""
         last = [m for name, m in self.network.named_modules() if name.split(".")[-1] in ("output", "skip")]
-        linear = [m for m in self.network.modules() if isinstance(m, nn.Linear)]
+        linear: list[nn.Module] = [m for m in self.network.modules() if isinstance(m, nn.Linear)]
         return last or linear[-1:]
 
 
@@ -125,7 +125,7 @@ def feature_shape(preparation: Preparation) -> tuple[int, ...]:
 
 def embedding_width(column: CategoryColumn) -> int:
     """Width of a category's embedding: about the square root of its codes, at most 50 (the rule of fastai)."""
-    return min(50, ceil(1.6 * column.codes**0.56))
+    return min(50, math.ceil(1.6 * math.pow(column.codes, 0.56)))
 
 
 def example(preparation: Preparation, *, rows: int = 2) -> tuple[Tensor, ...]:

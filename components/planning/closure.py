@@ -1,240 +1,293 @@
 """The code that decides a stage's result: its function and every first-party definition that it reaches.
 
-The source is read, never run, so the planner needs none of the libraries. Definitions are digested from their
-syntax trees without docstrings, comments and annotations: rewording re-runs nothing, a changed helper does.
+The source is read, never run, so the planner needs none of the libraries. Rewording re-runs nothing (see
+`components.planning.syntax` for what counts of a definition), a changed helper does.
 
-What is followed: names of the same module, imported first-party names, attributes of imported modules, imports
-inside functions, decorators, base classes. A module that is passed around as a value counts whole. Statements of
-a reached module that aren't definitions count always. Of a `Table(…)` literal only the entries that the recipe
-names count. `getattr` with a computed name isn't followed: we don't write it.
+What is followed: names of the same module, imported names through re-exports, stars and aliases, attributes of
+modules, imports inside functions, decorators, base classes, types of fields, the classes of the inputs. A module
+that is passed around as a value counts whole. Statements that aren't definitions count as soon as their module is
+imported. A name that can't be found in its module makes the module count whole.
+
+What is chosen by name: of a `Table(…)` literal that is looked up, and of a union `A | B` or a field's type whose
+classes carry a tag (`x: Literal["y"] = "y"`), only the entries count that the inputs or a string in the reached
+code name. A table that is iterated over or passed on counts whole, and so does one of which nothing is named.
+
+The user's own modules count whole, with all that they import from outside the installed libraries; if they import by
+computed names, every file of their package does.
+
+What isn't seen, and so isn't written here: `getattr`, `globals` or `import_module` with a computed name, a table's
+key put together from pieces of strings, data files read by code, first-party methods reached only through an object
+that no followed code makes or names.
 """
 
-import ast
-import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 
-OBSERVERS = frozenset({"tasks.stage", "tasks.tracking", "components.errors", "components.store", "components.planning"})
+from components.errors import nearest, refuse
+from components.planning.syntax import Chain, Content, Import, Module, module_at, path_of
+
+OBSERVERS = ("tasks.stage", "tasks.tracking", "components.errors", "components.store", "components.planning")
 FIRST_PARTY = frozenset({"components", "tasks"})
 
 Digests = dict[str, str]  # by qualified name, `components.training.loop.fit`
 
 
-def code_of(entry: str, *, named: Set[str], also: Iterable[str] = ()) -> Digests:
+def code_of(entry: str, *, named: Set[str], also: Iterable[str] = (), types: Iterable[str] = ()) -> Digests:
     """Return a digest for each definition that `entry` reaches.
 
-    `entry` and `also` are written `package.module:name`; `also` is the user's own code, whose top-level package
-    then counts as first-party. `named` holds the strings of the recipe that choose among the entries of tables.
+    `entry`, `also` and `types` are written `package.module:name`. `also` is the user's own code. `types` are the
+    classes of the inputs. `named` holds the strings of the inputs.
+
+    Raises:
+        Refusal: `entry` or the user's code isn't there, or isn't Python.
     """
     also = tuple(also)
-    packages = FIRST_PARTY | {target.split(".")[0].split(":")[0] for target in also}
-    walk = _Walk(packages=packages, named=named)
-    for target in (entry, *also):
+    walk = _Walk(
+        packages=FIRST_PARTY | {_package(entry)},
+        users=frozenset(_package(target) for target in also) - FIRST_PARTY,
+        named=set(named),
+    )
+    for target in also:
+        walk.reach_users(_checked(target).name)
+    for target in (entry, *types):
         module, _, name = target.partition(":")
-        walk.reach(module, name)
+        walk.follow_module(module, (name.partition(".")[0],))
+    _checked(entry)
+    walk.settle()
     return dict(sorted(walk.digests.items()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Import:
-    module: str
-    name: str | None  # None: the module itself
+def _package(target: str) -> str:
+    return target.partition(":")[0].partition(".")[0]
+
+
+def _checked(target: str) -> Module:
+    name, _, wanted = target.partition(":")
+    module = module_at(name)
+    if module is None:
+        do = "install the package, or start from the folder that holds it"
+        raise refuse(f"there is no module {name}", where=target, do=do)
+    if module.path.suffix == ".py" and not module.knows(wanted) and not module.stars:
+        raise refuse(f"{name} has no '{wanted}'", where=target, do=nearest(wanted, module.definitions))
+    return module
 
 
 @dataclass(slots=True)
-class _Module:
-    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imports: dict[str, _Import] = field(default_factory=dict)
-    statements: list[ast.stmt] = field(default_factory=list)
+class _Choice:
+    """Something that counts once its tag, or the key of its entry, is named."""
+
+    tags: Set[str]
+    owner: str  # qualified name of the table or union, empty for the type of a field
+    label: str
+    module: Module
+    content: Content
 
 
 @dataclass(slots=True)
 class _Walk:
     packages: Set[str]
-    named: Set[str]
+    users: Set[str]
+    named: set[str]
     digests: Digests = field(default_factory=dict)
-    seen: set[tuple[str, str]] = field(default_factory=set)
+    seen: set[tuple[str, ...]] = field(default_factory=set)
+    choices: list[_Choice] = field(default_factory=list)
+    chosen: set[str] = field(default_factory=set)  # owners of which something is named
+    ours: dict[str, bool] = field(default_factory=dict)
 
-    def reach(self, module: str, name: str) -> None:
-        """Add the definition, and what it refers to."""
-        if (module, name) in self.seen or not self._is_ours(module):
+    def settle(self) -> None:
+        """Take what is named by now, until nothing new is named by what was taken."""
+        while self.choices:
+            ready = [choice for choice in self.choices if choice.tags & self.named]
+            if not ready:
+                ready = [choice for choice in self.choices if choice.owner and choice.owner not in self.chosen]
+            if not ready:
+                return
+            self.choices = [choice for choice in self.choices if all(choice is not one for one in ready)]
+            for choice in ready:
+                self._choose(choice)
+
+    def follow_module(self, name: str, rest: Chain, *, lookup: bool = False, quiet: bool = False) -> bool:
+        """Reach `name.rest`, or the whole module. Returns whether something was found."""
+        module = self._module(name)
+        if module is None:
+            return False
+        if name.partition(".")[0] in self.users:
+            self.reach_users(name)
+            return True
+        self._load(name)
+        if not rest:
+            self._reach_all(module)
+            return True
+        found = module.knows(rest[0])
+        if found:
+            self._reach(module, rest[0], rest[1:], lookup=lookup)
+        if module.is_package and path_of(f"{name}.{rest[0]}") is not None:
+            found = self.follow_module(f"{name}.{rest[0]}", rest[1:], lookup=lookup) or found
+        if not found:
+            found = any(self.follow_module(star, rest, lookup=lookup, quiet=True) for star in module.stars)
+        if not found and not quiet and not rest[0].startswith("__"):
+            self._reach_all(module)
+        return found
+
+    def reach_users(self, name: str) -> None:
+        """Add all of a user's module, and what it imports."""
+        module = self._module(name)
+        if module is None or ("user", name) in self.seen:
             return
-        self.seen.add((module, name))
-        plan = _read(module)
-        if plan is None:
+        self.seen.add(("user", name))
+        self.reach_users(name.rpartition(".")[0])
+        content = module.whole
+        self.digests[name] = content.digest
+        self.named |= content.strings
+        for loaded in module.loads | content.loads:
+            self._reach_import(loaded)
+        if content.chains & {("importlib", "import_module"), ("import_module",), ("__import__",)}:
+            for other in _files_of(name.partition(".")[0]):
+                self.reach_users(other)
+
+    def _reach_import(self, name: str) -> None:
+        top = name.partition(".")[0]
+        if top not in self.packages and (top in self.users or _is_local(top)):
+            self.users |= {top}
+            self.reach_users(name)
+        elif top in self.packages:
+            self.follow_module(name, ())
+
+    def _module(self, name: str) -> Module | None:
+        if name not in self.ours:
+            watched = any(name == one or name.startswith(f"{one}.") for one in OBSERVERS)
+            top = name.partition(".")[0]
+            self.ours[name] = not watched and (top in self.packages or top in self.users)
+        return module_at(name) if self.ours[name] else None
+
+    def _load(self, name: str) -> None:
+        """Add what importing the module runs: its loose statements, and those of what it imports in turn."""
+        if ("load", name) in self.seen:
             return
-        self._reach_statements(module, plan)
-        if name in plan.definitions:
-            for node in plan.definitions[name]:
-                self._add(f"{module}.{name}", node, module, plan)
-        elif name in plan.imports:
-            self._follow(plan.imports[name])
-        elif _path_of(f"{module}.{name}") is not None:
-            self.reach_all(f"{module}.{name}")
+        self.seen.add(("load", name))
+        module = self._module(name)
+        if module is None:
+            return
+        self._load_parents(name)
+        if module.statements:
+            self._add(f"{name}.<module>", module.loose, module)
+        for loaded in module.loads:
+            self._load(loaded)
 
-    def reach_all(self, module: str) -> None:
-        """Add everything that the module defines."""
-        plan = _read(module) if self._is_ours(module) else None
-        for name in plan.definitions if plan else ():
-            self.reach(module, name)
+    def _load_parents(self, name: str) -> None:
+        if parent := name.rpartition(".")[0]:
+            self._load(parent)
 
-    def _is_ours(self, module: str) -> bool:
-        parents = module.split(".")
-        watched = {".".join(parents[: depth + 1]) for depth in range(len(parents))}
-        return parents[0] in self.packages and not watched & OBSERVERS
+    def _reach_all(self, module: Module) -> None:
+        if ("all", module.name) in self.seen:
+            return
+        self.seen.add(("all", module.name))
+        self._load(module.name)
+        for name in module.definitions:
+            self._reach(module, name, ())
+        for targets in module.imports.values():
+            for target in targets:
+                if target.name is not None:
+                    self._follow(target, ())
 
-    def _reach_statements(self, module: str, plan: _Module) -> None:
-        if (module, "") not in self.seen:
-            self.seen.add((module, ""))
-            for node in plan.statements:
-                self._add(f"{module}.<module>", node, module, plan)
+    def _reach(self, module: Module, name: str, rest: Chain, *, lookup: bool = False) -> None:
+        if name in module.definitions:
+            self._reach_definition(module, name, lookup=lookup and not rest)
+        for target in module.imports.get(name, ()):
+            self._follow(target, rest, lookup=lookup)
 
-    def _add(self, qualified: str, node: ast.stmt, module: str, plan: _Module) -> None:
-        table = _table_entries(node)
-        parts: list[ast.AST] = [node] if table is None else [v for k, v in table.items() if k in self.named]
-        for part in parts:
-            before = self.digests.get(qualified, "")
-            self.digests[qualified] = hashlib.sha256((before + ast.dump(part)).encode()).hexdigest()[:16]
-            for target in _references(part, module, plan):
-                self._follow(target)
+    def _reach_definition(self, module: Module, name: str, *, lookup: bool) -> None:
+        qualified = f"{module.name}.{name}"
+        if (qualified, "all") in self.seen or (lookup and (qualified, "") in self.seen):
+            return
+        self.seen.add((qualified, ""))
+        if lookup and (table := module.table(name)) is not None:
+            for key, entry in table.items():
+                self.choices.append(_Choice({key}, qualified, key, module, module.read([entry])))
+            return
+        self.seen.add((qualified, "all"))
+        members = module.union(name)
+        if members is None:
+            self._add(qualified, module.content(name), module)
+        for member in members or ():
+            self._consider(member, module, owner=qualified)
 
-    def _follow(self, target: _Import) -> None:
-        if target.name is None:
-            self.reach_all(target.module)
+    def _add(self, qualified: str, content: Content, module: Module) -> None:
+        self.digests[qualified] = content.digest
+        self.named |= content.strings
+        for loaded in content.loads:
+            self._load(loaded)
+        for chain in content.chains:
+            self._resolve(chain, content, module)
+        for chain in content.lookups:
+            self._resolve(chain, content, module, lookup=True)
+        for chain in content.typed:
+            self._consider(chain, module)
+
+    def _resolve(self, chain: Chain, content: Content, module: Module, *, lookup: bool = False) -> None:
+        root, rest = chain[0], chain[1:]
+        for target in content.imports.get(root, ()):
+            self._follow(target, rest, lookup=lookup)
+        if module.knows(root):
+            self._reach(module, root, rest, lookup=lookup)
+        elif root not in content.imports:
+            for star in module.stars:
+                self.follow_module(star, chain, lookup=lookup, quiet=True)
+
+    def _follow(self, target: Import, rest: Chain, *, lookup: bool = False) -> None:
+        names = rest if target.name is None else (target.name, *rest)
+        self.follow_module(target.module, names, lookup=lookup)
+
+    def _consider(self, chain: Chain, module: Module, *, owner: str = "") -> None:
+        """Reach a class that may carry a tag: at once without one, else when the tag is named."""
+        tags = self._tags(chain, module)
+        content = Content(chains={chain})
+        label = ".".join(chain)
+        if tags:
+            self.choices.append(_Choice(tags, owner, label, module, content))
         else:
-            self.reach(target.module, target.name)
+            self._take(owner, label, content, module)
+
+    def _choose(self, choice: _Choice) -> None:
+        self.chosen.add(choice.owner)
+        self._take(choice.owner, choice.label, choice.content, choice.module)
+
+    def _take(self, owner: str, label: str, content: Content, module: Module) -> None:
+        if owner:
+            self._add(f"{owner}[{label}]", content, module)
+        else:
+            for chain in content.chains:
+                self._resolve(chain, content, module)
+
+    def _tags(self, chain: Chain, module: Module) -> set[str]:
+        """Return the tags of the class that the chain names, through imports."""
+        for _ in range(10):  # re-exports
+            if chain[0] in module.definitions:
+                return module.tags(chain[0])
+            target = next(iter(module.imports.get(chain[0], ())), None)
+            if target is None:
+                return set()
+            rest = chain[1:] if target.name is None else (target.name, *chain[1:])
+            following = self._module(target.module)
+            if following is None or not rest:
+                return set()
+            module, chain = following, rest
+        return set()
 
 
-@lru_cache(maxsize=None)
-def _path_of(module: str) -> Path | None:
-    top, *rest = module.split(".")
-    spec = find_spec(top)
-    if spec is None:
-        return None
-    if not rest:
-        return Path(spec.origin) if spec.origin else None
-    for place in spec.submodule_search_locations or ():
-        path = Path(place).joinpath(*rest)
-        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-            if candidate.is_file():
-                return candidate
-    return None
+def _files_of(package: str) -> Iterator[str]:
+    path = path_of(package)
+    if path is None or path.name != "__init__.py":
+        return
+    for file in sorted(path.parent.rglob("*.py")):
+        inner = file.relative_to(path.parent).with_suffix("").parts
+        yield ".".join([package, *(inner[:-1] if inner[-1] == "__init__" else inner)])
 
 
-def _read(module: str) -> _Module | None:
-    path = _path_of(module)
-    return None if path is None else _parse(module, path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=None)
-def _parse(module: str, path: Path, _changed: int) -> _Module:
-    plan = _Module()
-    is_package = path.name == "__init__.py"
-    tree = ast.parse(path.read_text("utf-8"))
-    _Bare().visit(tree)
-    for node in tree.body:
-        names = list(_defined_names(node))
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            plan.imports.update(_imports(node, module, is_package))
-        elif names:
-            for name in names:
-                plan.definitions.setdefault(name, []).append(node)
-        elif not _is_inert(node):
-            plan.statements.append(node)
-    return plan
-
-
-def _defined_names(node: ast.stmt) -> Iterator[str]:
-    match node:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            yield node.name
-        case ast.Assign():
-            for target in node.targets:
-                yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
-        case ast.AnnAssign(target=ast.Name(id=name)):
-            yield name
-
-
-def _is_inert(node: ast.stmt) -> bool:
-    """Docstrings, and the imports that only the type checker sees."""
-    match node:
-        case ast.Expr(value=ast.Constant()):
-            return True
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-            return True
-    return False
-
-
-def _imports(node: ast.Import | ast.ImportFrom, module: str, is_package: bool) -> dict[str, _Import]:
-    if isinstance(node, ast.Import):  # without `as` the top package is bound; the module then counts whole
-        return {alias.asname or alias.name.split(".")[0]: _Import(alias.name, None) for alias in node.names}
-    source = node.module or ""
-    if node.level:
-        parents = module.split(".")[: len(module.split(".")) - node.level + is_package]
-        source = ".".join([*parents, *([node.module] if node.module else [])])
-    return {alias.asname or alias.name: _Import(source, alias.name) for alias in node.names}
-
-
-def _table_entries(node: ast.stmt) -> dict[str, ast.expr] | None:
-    """Return the entries of a `Table("what", {…})` literal, or None for any other statement."""
-    match node:
-        case ast.Assign(value=value) | ast.AnnAssign(value=ast.Call() as value):
-            match value:
-                case ast.Call(func=ast.Name(id="Table"), args=[_, ast.Dict(keys=keys, values=values)]):
-                    pairs = zip(keys, values, strict=True)
-                    return {k.value: v for k, v in pairs if isinstance(k, ast.Constant) and isinstance(k.value, str)}
-    return None
-
-
-class _Bare(ast.NodeTransformer):
-    """Drops, in place, what doesn't decide a result: docstrings and annotations."""
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                node.returns = None
-                node.body = _without_docstring(node.body)
-            case ast.ClassDef():
-                node.body = _without_docstring(node.body)
-            case ast.arg():
-                node.annotation = None
-            case ast.AnnAssign():
-                node.annotation = ast.Constant(None)
-        return self.generic_visit(node)
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    match body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            return rest or [ast.Pass()]
-    return body
-
-
-def _references(node: ast.AST, module: str, plan: _Module) -> Iterator[_Import]:
-    imports = dict(plan.imports)
-    for part in ast.walk(node):
-        if isinstance(part, ast.Import | ast.ImportFrom):  # inside a function
-            imports.update(_imports(part, module, is_package=False))
-    resolved = set()
-    for part in ast.walk(node):
-        if isinstance(part, ast.Attribute) and (target := _attribute_target(part, imports)):
-            resolved.add(part.value)
-            yield target
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name) and part not in resolved:
-            if part.id in imports:
-                yield imports[part.id]
-            elif part.id in plan.definitions:
-                yield _Import(module, part.id)
-
-
-def _attribute_target(node: ast.Attribute, imports: dict[str, _Import]) -> _Import | None:
-    """Resolve `alias.attribute` where the alias is a module."""
-    if not isinstance(node.value, ast.Name) or node.value.id not in imports:
-        return None
-    target = imports[node.value.id]
-    module = target.module if target.name is None else f"{target.module}.{target.name}"
-    return None if _path_of(module) is None else _Import(module, node.attr)
+def _is_local(top: str) -> bool:
+    """Say whether the package is neither the standard library's nor installed among the libraries."""
+    if top in sys.stdlib_module_names:
+        return False
+    path = path_of(top)
+    return path is not None and not {"site-packages", "dist-packages"} & set(path.parts)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from importlib.metadata import version
 
 from components.store.artifact import Artifact
@@ -17,7 +18,8 @@ def canonical(value: object) -> Json:
     """Return the value as JSON that depends on its content alone.
 
     Artifacts become their digests. Fields of dataclasses with the metadata `in_key: False` are left out: where
-    something lies, or how often it is saved, decides nothing.
+    something lies, or how often it is saved, decides nothing. The order of a mapping counts: columns, say, reach
+    a model in theirs.
     """
     match value:
         case Artifact():
@@ -25,8 +27,8 @@ def canonical(value: object) -> Json:
         case None | bool() | int() | float() | str():
             return value
         case Mapping():
-            return {str(name): canonical(entry) for name, entry in value.items()}
-        case Sequence():
+            return _canonical_mapping(value)
+        case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
             return [canonical(entry) for entry in value]
         case _ if is_dataclass(value):
             shown = [field.name for field in fields(value) if field.metadata.get("in_key", True)]
@@ -34,8 +36,16 @@ def canonical(value: object) -> Json:
     raise TypeError(f"{type(value).__name__} can't be part of a stage's inputs")
 
 
+def _canonical_mapping(value: Mapping[object, object]) -> dict[str, Json]:
+    names = [name if isinstance(name, str) else json.dumps(name) for name in value]  # True is "true", as in records
+    if len(set(names)) < len(names):
+        raise TypeError(f"keys that differ in type alone can't be part of a stage's inputs: {', '.join(names)}")
+    entries = dict(zip(names, map(canonical, value.values()), strict=True))
+    return {"(order)": list(names), **entries} if len(names) > 1 else entries
+
+
 def strings(value: Json) -> Iterator[str]:
-    """Yield every string value within: the names that choose among the entries of tables."""
+    """Yield every string within, keys included: the names that choose among the entries of tables."""
     match value:
         case str():
             yield value
@@ -43,7 +53,8 @@ def strings(value: Json) -> Iterator[str]:
             for entry in value:
                 yield from strings(entry)
         case dict():
-            for entry in value.values():
+            for name, entry in value.items():
+                yield name
                 yield from strings(entry)
 
 
@@ -53,8 +64,13 @@ def parts_of(inputs: Mapping[str, object], *, stage: str, code: Mapping[str, str
     parts |= {f"code {name}": digest for name, digest in code.items()}
     for name, value in inputs.items():
         parts |= _flat(f"input {name}", canonical(value))
-    parts |= {f"library {name}": version(name).partition("+")[0] for name in libraries}  # without `+cpu`
+    parts |= {f"library {name}": _version(name) for name in libraries}
     return parts
+
+
+@cache
+def _version(library: str) -> str:
+    return version(library).partition("+")[0]  # without `+cpu`
 
 
 def _flat(name: str, value: Json) -> Parts:

@@ -18,14 +18,15 @@ from components.planning.key import Json, Parts
 from components.store.artifact import Stamp
 from components.store.store import Stamps
 
+BUSY_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY, stage TEXT, label TEXT, model TEXT, run TEXT, outputs TEXT, stamps TEXT, parts TEXT,
     seconds REAL, at REAL);
-CREATE INDEX IF NOT EXISTS records_by_label ON records (model, label, at);
+CREATE TABLE IF NOT EXISTS uses (model TEXT, label TEXT, key TEXT, at REAL, PRIMARY KEY (model, label, key));
 CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, token TEXT, expires REAL);
 CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT);
-CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, model TEXT, at REAL, keys TEXT, summary TEXT);
+CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, model TEXT, flow_run TEXT, at REAL);
 CREATE TABLE IF NOT EXISTS releases (
     model TEXT, version INTEGER, identity TEXT, content TEXT, at REAL, PRIMARY KEY (model, version));
 CREATE TABLE IF NOT EXISTS moves (
@@ -73,43 +74,46 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Open a connection whose statements take effect together, or not at all. Raises Refusal where damaged."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not self.path.exists()
-        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-        try:
-            if is_new:
-                connection.execute("PRAGMA journal_mode=WAL")
+        with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            if is_new or connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute("PRAGMA user_version=1")
             yield connection
             connection.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection for one statement that changes nothing. It waits for no writer."""
+        with self._readable_errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    _prepare(connection)
+                yield connection
+            finally:
+                connection.close()  # rolls back what wasn't committed
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):
+            text, do = _EXPLAINED.get(error.sqlite_errorcode & 0xFF, ("", ""))
+            if not text:
                 raise
-            raise refuse(
-                f"the ledger is damaged ({error})",
-                where=str(self.path),
-                do="move the file away: models stay in the registry, and stages are computed again",
-            ) from error
-        finally:
-            connection.close()  # rolls back what wasn't committed
+            raise refuse(f"{text} ({error})", where=str(self.path), do=do) from error
 
     # Records
 
     def record(self, key: str) -> Record | None:
         """Return what was recorded under the key."""
-        with self.transaction() as connection:
-            row = connection.execute(f"SELECT {_COLUMNS} FROM records WHERE key = ?", (key,)).fetchone()
+        with self._reading() as connection:
+            row = connection.execute(_RECORD, (key,)).fetchone()
         return None if row is None else _record(row)
 
     def history(self, model: str, label: str, *, limit: int = 10) -> list[Record]:
-        """Return the latest records of one stage of a model, the newest first."""
-        query = f"SELECT {_COLUMNS} FROM records WHERE model = ? AND label = ? ORDER BY at DESC LIMIT ?"
-        with self.transaction() as connection:
-            return [_record(row) for row in connection.execute(query, (model, label, limit))]
+        """Return the records that one stage of a model used, the latest use first."""
+        with self._reading() as connection:
+            return [_record(row) for row in connection.execute(_HISTORY, (model, label, limit))]
 
     def commit(self, lease: Lease, record: Record) -> None:
         """Write the record, if the lease is still held. Raises LeaseLost."""
@@ -117,8 +121,19 @@ class Ledger:
             row = connection.execute("SELECT token FROM leases WHERE name = ?", (lease.name,)).fetchone()
             if row is None or row[0] != lease.token:
                 raise LeaseLost(lease.name)
-            connection.execute(f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", _row(record))
+            connection.execute("INSERT OR REPLACE INTO records VALUES (?,?,?,?,?,?,?,?,?,?)", _row(record))
+            _use(connection, record.model, record.label, record.key)
             connection.execute("DELETE FROM leases WHERE name = ?", (lease.name,))
+
+    def note_use(self, model: str, label: str, key: str) -> None:
+        """Note that a stage of the model takes what is recorded under the key, perhaps by another model's run."""
+        with self.transaction() as connection:
+            _use(connection, model, label, key)
+
+    def restamp(self, key: str, stamps: Stamps) -> None:
+        """Keep the new stamps of outputs that were found to be what they were, so that they aren't hashed each time."""
+        with self.transaction() as connection:
+            connection.execute("UPDATE records SET stamps = ? WHERE key = ?", (_stamps_text(stamps), key))
 
     # Leases
 
@@ -138,6 +153,12 @@ class Ledger:
             update = "UPDATE leases SET expires = ? WHERE name = ? AND token = ?"
             return connection.execute(update, (time.time() + seconds, lease.name, lease.token)).rowcount == 1
 
+    def holds(self, lease: Lease) -> bool:
+        """Say whether nobody else has taken the lease."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT token FROM leases WHERE name = ?", (lease.name,)).fetchone()
+        return row is not None and row[0] == lease.token
+
     def release(self, lease: Lease) -> None:
         """Give the lease back. Does nothing where it was lost."""
         with self.transaction() as connection:
@@ -147,7 +168,7 @@ class Ledger:
 
     def digest(self, path: str, stamp: Stamp) -> str | None:
         """Return the digest that the path had when it had this stamp."""
-        with self.transaction() as connection:
+        with self._reading() as connection:
             row = connection.execute("SELECT stamp, digest FROM digests WHERE path = ?", (path,)).fetchone()
         return row[1] if row and row[0] == _stamp_text(stamp) else None
 
@@ -158,18 +179,16 @@ class Ledger:
 
     # Runs
 
-    def end_run(self, run: str, *, model: str, keys: list[str], summary: Json) -> None:
-        """Keep what a finished run said of itself, for the next one that has nothing to do."""
+    def end_run(self, run: str, *, model: str, flow_run: str) -> None:
+        """Keep which Prefect flow run a finished run was."""
         with self.transaction() as connection:
-            row = (run, model, time.time(), json.dumps(keys), json.dumps(summary))
-            connection.execute("INSERT OR REPLACE INTO runs VALUES (?,?,?,?,?)", row)
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (?,?,?,?)", (run, model, flow_run, time.time()))
 
-    def last_summary(self, model: str, keys: list[str]) -> Json:
-        """Return the summary of the latest run whose stages had exactly these keys, or None."""
-        query = "SELECT summary FROM runs WHERE model = ? AND keys = ? ORDER BY at DESC LIMIT 1"
-        with self.transaction() as connection:
-            row = connection.execute(query, (model, json.dumps(keys))).fetchone()
-        return json.loads(row[0]) if row else None
+    def flow_run(self, run: str) -> str:
+        """Return the Prefect flow run of a run, or an empty string where it isn't known."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT flow_run FROM runs WHERE run = ?", (run,)).fetchone()
+        return str(row[0]) if row else ""
 
     # Looks at a test split
 
@@ -182,16 +201,58 @@ class Ledger:
             return int(connection.execute(count, (test_split, challenger)).fetchone()[0])
 
 
-_COLUMNS = "key, stage, label, model, run, outputs, stamps, parts, seconds, at"
+_RECORD = "SELECT key, stage, label, model, run, outputs, stamps, parts, seconds, at FROM records WHERE key = ?"
+_HISTORY = """
+    SELECT key, stage, records.label, records.model, run, outputs, stamps, parts, seconds, records.at
+    FROM uses JOIN records USING (key) WHERE uses.model = ? AND uses.label = ? ORDER BY uses.at DESC LIMIT ?
+"""
+_MOVE_AWAY = "move the file away: models stay in the registry, and stages are computed again"
+_EXPLAINED = {
+    sqlite3.SQLITE_CORRUPT: ("the ledger is damaged", _MOVE_AWAY),
+    sqlite3.SQLITE_NOTADB: ("the ledger is damaged", _MOVE_AWAY),
+    sqlite3.SQLITE_FULL: ("no space left on the disk", "free some space; the next run goes on from here"),
+    sqlite3.SQLITE_IOERR: ("the ledger can't be read or written", "look whether the disk is full, or failing"),
+    sqlite3.SQLITE_CANTOPEN: ("the ledger can't be opened", "look at the rights of the file and its folder"),
+    sqlite3.SQLITE_READONLY: ("the ledger can't be written", "look at the rights of the file and its folder"),
+    sqlite3.SQLITE_PERM: ("the ledger can't be written", "look at the rights of the file and its folder"),
+    sqlite3.SQLITE_BUSY: ("another process has held the ledger for too long", "end it, or try again"),
+}
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables, in a journal mode in which readers and a writer don't wait for each other."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:  # the change of mode doesn't wait by itself for others that open the file
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in SCHEMA.split(";"):
+        connection.execute(statement)
+    connection.execute("PRAGMA user_version=1")
+    connection.execute("COMMIT")
+
+
+def _use(connection: sqlite3.Connection, model: str, label: str, key: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO uses VALUES (?,?,?,?)", (model, label, key, time.time()))
 
 
 def _stamp_text(stamp: Stamp) -> str:
     return f"{stamp.size_bytes} {stamp.changed}"
 
 
+def _stamps_text(stamps: Stamps) -> str:
+    return json.dumps({digest: [stamp.size_bytes, stamp.changed] for digest, stamp in stamps.items()})
+
+
 def _row(record: Record) -> tuple[str | float, ...]:
-    stamps = {digest: [stamp.size_bytes, stamp.changed] for digest, stamp in record.stamps.items()}
-    texts = (json.dumps(record.outputs), json.dumps(stamps), json.dumps(record.parts))
+    texts = (json.dumps(record.outputs), _stamps_text(record.stamps), json.dumps(record.parts))
     return (record.key, record.stage, record.label, record.model, record.run, *texts, record.seconds, record.at)
 
 

@@ -33,7 +33,8 @@ def device_kind(wanted: str) -> str:
     """Return the kind of device that `wanted` means here: `auto` is cuda, else mps, else cpu."""
     if wanted != "auto":
         return wanted
-    if not version("torch").endswith("+cpu") and Path("/dev/nvidia0").exists():
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles")
+    if not version("torch").endswith("+cpu") and not hidden and any(Path("/dev").glob("nvidia[0-9]*")):
         return "cuda"
     return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
 

@@ -1,12 +1,15 @@
 """The data that a user names: its content digest, read again only where its files changed."""
 
 import hashlib
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.planning.ledger import Ledger
 from components.store.artifact import Stamp
 from components.store.folder import sha256
+
+SETTLED_NS = 100_000_000  # file systems keep times to some milliseconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,8 +23,10 @@ class Source:
 def look_at(path: Path, ledger: Ledger) -> Source | None:
     """Return the source at the path, or None where nothing is there.
 
-    A folder's digest is over the relative paths and contents of its files; hidden ones don't count.
+    A folder's digest is over the relative paths and contents of its files; hidden ones don't count. A file is read
+    again where its size, one of its times or its inode differ.
     """
+    path = path.absolute()
     if path.is_file():
         return Source(path=str(path), digest=_digest(path, ledger))
     if not path.is_dir():
@@ -30,20 +35,31 @@ def look_at(path: Path, ledger: Ledger) -> Source | None:
     known = _folder_stamp(files, path)
     digest = ledger.digest(str(path), known)
     if digest is None:
+        began = time.time_ns()
         lines = [f"{sha256(file)} {file.relative_to(path).as_posix()}" for file in files]
-        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        ledger.remember(str(path), known, digest)
+        digest = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+        _remember(ledger, path, known, digest, settled=_latest(files) < began - SETTLED_NS)
     return Source(path=str(path), digest=digest)
 
 
 def _digest(path: Path, ledger: Ledger) -> str:
-    status = path.stat()
-    stamp = Stamp(status.st_size, str(status.st_mtime_ns))
+    stamp = _folder_stamp([path], path.parent)
     digest = ledger.digest(str(path), stamp)
     if digest is None:
+        began = time.time_ns()
         digest = sha256(path)
-        ledger.remember(str(path), stamp, digest)
+        _remember(ledger, path, stamp, digest, settled=_latest([path]) < began - SETTLED_NS)
     return digest
+
+
+def _remember(ledger: Ledger, path: Path, stamp: Stamp, digest: str, *, settled: bool) -> None:
+    """Keep the digest, unless the files are so new that a further change might leave their times as they are."""
+    if settled:
+        ledger.remember(str(path), stamp, digest)
+
+
+def _latest(files: list[Path]) -> int:
+    return max((file.stat().st_ctime_ns for file in files), default=0)
 
 
 def _is_hidden(file: Path, root: Path) -> bool:
@@ -56,5 +72,6 @@ def _folder_stamp(files: list[Path], root: Path) -> Stamp:
     for file in files:
         status = file.stat()
         size += status.st_size
-        text.update(f"{file.relative_to(root).as_posix()} {status.st_size} {status.st_mtime_ns}\n".encode())
+        facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        text.update(f"{file.relative_to(root).as_posix()} {facts}\n".encode("utf-8", "surrogateescape"))
     return Stamp(size, text.hexdigest())

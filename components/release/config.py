@@ -21,8 +21,10 @@ class GateConfig:
     on_not_enough_evidence: Literal["hold", "if_not_worse"] = "hold"
 
     def __post_init__(self) -> None:
-        if self.margin <= 0 or not 0.5 < self.confidence < 1:
-            raise ValueError("margin is above 0, confidence above 0.5 and below 1")
+        if not 0 < self.margin < 1 or not 0.5 < self.confidence < 1:
+            raise ValueError("margin is above 0 and below 1, confidence above 0.5 and below 1")
+        if self.class_margin is not None and self.class_margin >= 1:
+            raise ValueError("class_margin is below 1, or null for no limit")
         for name in ("class_margin", "max_slowdown", "max_growth"):
             value = getattr(self, name)
             if value is not None and value <= 0:

@@ -77,7 +77,8 @@ class Scale:
 
     def ticks(self, wanted: int) -> list[float]:
         """Return about so many round values inside the scale."""
-        return log_ticks(self.low, self.high, wanted) if self.log else round_ticks(self.low, self.high, wanted)
+        low, high = sorted((self.low, self.high))
+        return log_ticks(low, high, wanted) if self.log else round_ticks(low, high, wanted)
 
 
 def round_ticks(low: float, high: float, wanted: int) -> list[float]:
@@ -184,12 +185,13 @@ def shortened(text: str, width: float, *, font: float = FONT) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Box:
-    """A rectangle of the chart."""
+    """A rectangle of the chart, and how bad it is to write over it."""
 
     left: float
     top: float
     right: float
     bottom: float
+    weight: float = 1.0
 
     def overlap(self, other: "Box") -> float:
         """Return the area that both have in common."""
@@ -225,7 +227,7 @@ def placed(labels: Sequence[Label], *, bounds: Box, obstacles: Sequence[Box]) ->
     for label in labels:
         choices = [(_cost(box, taken, bounds) + far, box, far) for box, far in _boxes(label)]
         cost, box, far = min(choices, key=lambda choice: choice[0])
-        if cost - far > 1 and not label.needed:
+        if cost - far > 10 and not label.needed:
             continue
         taken.append(box)
         if far > 8:
@@ -235,7 +237,7 @@ def placed(labels: Sequence[Label], *, bounds: Box, obstacles: Sequence[Box]) ->
 
 
 def _cost(box: Box, taken: Sequence[Box], bounds: Box) -> float:
-    return sum(box.overlap(other) for other in taken) + 1000 * box.outside(bounds)
+    return sum(box.overlap(other) * other.weight for other in taken) + 1000 * box.outside(bounds)
 
 
 def _boxes(label: Label) -> list[tuple[Box, float]]:

@@ -3,10 +3,11 @@
 Two ways, since figures are of two kinds. Both start from the jackknife: the rows are dealt into at most UNITS units,
 and how far the gain moves when a unit is left out says how much each contributes.
 
-Figures of labels (F1, balanced accuracy ...) move in jumps, and where few rows differ the units seen say nothing of
-those unseen. So z²/2 rows that the new model newly gets wrong are added to those seen, each of the kind that hurts
-most; for counts this is within 3 % of the exact Poisson limit. Smooth figures (log loss, RMSE ...) have skewed
-errors: a bootstrap-t of the jackknife's pseudo-values (Efron and Tibshirani 1993, chapters 11 and 12.5).
+Figures of labels and ranks (F1, balanced accuracy, ROC AUC ...) move in jumps, and where few rows differ the rows seen
+say nothing of those unseen. So z²/2 rows that the new model newly gets wrong are added to those seen, each of the
+kind that hurts most; for counts this is about the exact Poisson limit. Smooth figures (log loss, RMSE ...) have
+skewed errors: a bootstrap-t of the jackknife's pseudo-values (Efron and Tibshirani 1993, chapters 11 and 12.5), with
+the worst unit seen counted once more, which mends what little the bootstrap says too often on 150 rows.
 
 N rows, U units, B resamples.
 """
@@ -28,8 +29,9 @@ from components.task import LOWER_IS_BETTER, Metric, Task
 UNITS: Final = 1000  # of the jackknife; a row each where there are fewer rows
 WORK: Final = 1e8  # values that the jackknife may touch: above it there are fewer and larger units, at least 100
 RESAMPLES: Final = 4000
+UNKNOWN: Final = 1e6  # standard errors: where a handful of rows can't bound the gain
 JUMPS: Final[frozenset[Metric]] = frozenset(
-    {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
+    {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "roc_auc"}
 )
 Scale = Literal["difference", "ratio", "share"]
 
@@ -65,8 +67,9 @@ def gain(
     unit_of = _units(challenger, seed=seed)
     left_out = [_gain(metric, challenger, champion, block, scale=scale) for block in _leaving_out(unit_of)]
     pseudo = _pseudo_values(float(seen[0]), np.concatenate(left_out))
-    if isinstance(champion, Labels) and (metric in JUMPS or _says_nothing(pseudo, challenger, champion)):
-        return _of_jumps(float(seen[0]), pseudo, worst=_worst_row(metric, champion), confidence=confidence)
+    if isinstance(champion, Labels) and metric in JUMPS:
+        worst = _worst_area(pseudo, challenger, champion) if metric == "roc_auc" else _worst_row(metric, champion)
+        return _of_jumps(float(seen[0]), pseudo, worst=worst, confidence=confidence)
     return _of_smooth(float(seen[0]), pseudo, scale=scale, confidence=confidence, seed=seed)
 
 
@@ -102,12 +105,6 @@ def _pseudo_values(seen: float, left_out: Floats) -> Floats:
     return len(left_out) * seen - (len(left_out) - 1) * left_out
 
 
-def _says_nothing(pseudo: Floats, challenger: Labels | Answers, champion: Labels) -> bool:
-    """Say whether two different models show no spread at all, as where both separate the classes perfectly."""
-    same = isinstance(challenger, Labels) and np.array_equal(challenger.probabilities, champion.probabilities)
-    return len(pseudo) < 2 or (float(np.ptp(pseudo)) < 1e-12 and not same)
-
-
 def _worst_row(metric: Metric, champion: Labels) -> float:
     """Return how much the figure can fall by one more wrong row: one of the rarest class.
 
@@ -117,6 +114,19 @@ def _worst_row(metric: Metric, champion: Labels) -> float:
     support = np.bincount(champion.target, minlength=champion.classes)
     counted = 1 if metric == "roc_auc" and champion.classes == 2 else int((support > 0).sum())
     return 1 / float(support[support > 0].min()) / counted
+
+
+def _worst_area(pseudo: Floats, challenger: Answers, champion: Labels) -> float:
+    """Return what one more misplaced row takes from the area: twice the largest contribution seen.
+
+    Once isn't enough: near an area of 1, on 600 rows, it said yes 9 % of the time where it may 5 %. Of different
+    models that show no contribution, as where both separate the classes perfectly, it is all that a row can take.
+    """
+    if isinstance(challenger, Labels) and np.array_equal(challenger.probabilities, champion.probabilities):
+        return 0.0
+    most = _worst_row("roc_auc", champion)
+    seen = 2 * float(np.abs(pseudo - pseudo.mean()).max()) / len(pseudo) if len(pseudo) else most
+    return min(seen, most) if seen > 1e-12 else most
 
 
 def _of_jumps(seen: float, pseudo: Floats, *, worst: float, confidence: float) -> Gain:
@@ -135,26 +145,38 @@ def _of_jumps(seen: float, pseudo: Floats, *, worst: float, confidence: float) -
 
 
 def _of_smooth(seen: float, pseudo: Floats, *, scale: Scale, confidence: float, seed: int) -> Gain:
-    error = float(pseudo.std(ddof=1) / np.sqrt(len(pseudo))) if len(pseudo) > 1 else math.inf
-    below, above = _studentised(pseudo, confidence=confidence, seed=seed)
+    error = float(pseudo.std(ddof=1) / np.sqrt(len(pseudo))) if len(pseudo) > 1 else 1.0
+    below, above = _reaches(pseudo, confidence=confidence, seed=seed)
 
     def power(margin: float, times: float) -> float:
         allowed = math.log1p(margin) if scale == "ratio" else margin
         return float(ndtr(allowed * math.sqrt(times) / error - below)) if error > 0 else 1.0
 
-    ends = (seen, seen - below * error, seen + above * error) if error < math.inf else (seen, -math.inf, math.inf)
-    return Gain(interval=Interval(*(-math.expm1(-end) if scale == "ratio" else end for end in ends)), power=power)
+    low = seen - below * error if error > 0 else seen
+    high = seen + above * error if error > 0 else seen
+    if scale == "ratio":
+        seen, low, high = (-math.expm1(min(-end, 700.0)) for end in (seen, low, high))
+    return Gain(interval=Interval(seen, low, high), power=power)
 
 
-def _studentised(pseudo: Floats, *, confidence: float, seed: int) -> tuple[float, float]:
+def _reaches(pseudo: Floats, *, confidence: float, seed: int) -> tuple[float, float]:
     """Return how many standard errors below and above the gain its one-sided limits lie."""
-    units, mean = len(pseudo), float(pseudo.mean())
-    if units < 2 or not pseudo.std() > 0:
-        return 0.0, 0.0
+    if len(pseudo) < 2:
+        return UNKNOWN, UNKNOWN
+    low = _studentised(np.append(pseudo, pseudo.min()), seed=seed)
+    high = _studentised(np.append(pseudo, pseudo.max()), seed=seed)
+    below = float(np.quantile(low, confidence, method="inverted_cdf"))
+    above = -float(np.quantile(high, 1 - confidence, method="inverted_cdf"))
+    return min(below, UNKNOWN), min(above, UNKNOWN)
+
+
+def _studentised(values: Floats, *, seed: int) -> Floats:
+    """Return, of each resample, how many of its own standard errors its mean lies above that of the values, [B]."""
+    units, centred = len(values), values - values.mean()
     blocks = []
     for weights in resample(units, RESAMPLES, seed=seed):
-        shift = (pseudo - mean) @ weights / units
-        error = np.sqrt(np.maximum(((pseudo - mean) ** 2 @ weights / units - shift**2) / (units - 1), 0))
-        blocks.append(np.divide(shift, error, out=np.copysign(np.full_like(shift, np.inf), shift), where=error > 0))
-    low, high = np.quantile(np.concatenate(blocks), [1 - confidence, confidence], method="inverted_cdf").tolist()
-    return high, -low
+        shift = np.asarray(centred @ weights / units)
+        error = np.sqrt(np.maximum(((centred**2) @ weights / units - shift**2) / (units - 1), 0))
+        certain = np.copysign(np.inf, shift)
+        blocks.append(np.where(error > 0, shift / np.where(error > 0, error, 1), certain))
+    return np.concatenate(blocks)

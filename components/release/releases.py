@@ -1,7 +1,7 @@
 """The releases of a model and which of them is champion: the authority, beside which a registry's alias is a copy.
 
 A move of the champion is compare-and-set on the version it replaces. It is written as `pending`, and becomes `done`
-when the new champion has answered, or `undone`.
+when the new champion has answered, `undone` where it answered wrongly, or `abandoned` where its mover died.
 """
 
 import json
@@ -9,15 +9,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Literal
+from functools import cache
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Literal
 
 from components.errors import refuse
 from components.planning.ledger import Lease, Ledger
 from components.store.artifact import Artifact
 from components.task import Metric, Task
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 Action = Literal["promote", "rollback", "reject", "hold"]
-State = Literal["pending", "done", "undone"]
+State = Literal["pending", "done", "undone", "abandoned"]
 MOVE_SECONDS = 120.0  # lease of one move of the champion
 
 
@@ -31,6 +36,7 @@ class Release:
     candidate: str
     runtime: str
     onnx: Artifact
+    checkpoint: Artifact  # the PyTorch model that the file was made of, with its preparation
     assignments: Artifact  # which rows it was trained on
     task: Task
     target: str
@@ -73,9 +79,8 @@ class Releases:
 
     def all(self) -> list[Release]:
         """Return every release, the newest first."""
-        query = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
         with self.ledger.transaction() as connection:
-            return [_release(row[0]) for row in connection.execute(query, (self.model,))]
+            return self._releases(connection)
 
     def get(self, version: int) -> Release:
         """Return a release. Raises Refusal where there is none of that version."""
@@ -97,16 +102,13 @@ class Releases:
 
     def moves(self) -> list[Move]:
         """Return the audit log, the oldest entry first."""
-        query = (
-            "SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves"
-            " WHERE model = ? ORDER BY seq"
-        )
         with self.ledger.transaction() as connection:
-            return [_move(row) for row in connection.execute(query, (self.model,))]
+            return self._moves(connection)
 
     def champion(self) -> Release | None:
         """Return the version that the alias should name."""
-        return _champion(self.moves(), self.all())
+        with self.ledger.transaction() as connection:
+            return _champion(self._moves(connection), self._releases(connection))
 
     def opponent(self, challenger: Artifact) -> Release | None:
         """Return whom the challenger is judged against: the champion, or if it reigns itself, the one it replaced.
@@ -116,23 +118,27 @@ class Releases:
         champion = self.champion()
         if champion is None or champion.onnx.digest != challenger.digest:
             return champion
-        last = [move for move in self.moves() if _has_moved(move)][-1]
-        return None if last.replaced is None else self.get(last.replaced)
+        rises = [move for move in self.moves() if _has_moved(move) and move.version == champion.version]
+        before = next((move.replaced for move in reversed(rises) if move.action == "promote"), None)
+        return next((release for release in self.all() if release.version == before), None)
 
     def barred(self, version: int) -> Move | None:
         """Return the move that forbids the version's promotion without force: its rejection or its rolling back."""
         for move in reversed(self.moves()):
-            if move.state == "done" and move.action == "rollback" and move.replaced == version:
-                return move
             if move.state == "undone" and move.version == version:
                 return move
-            if move.version == version and move.state == "done":
+            if move.state != "done" or move.action == "hold":  # nothing was found out about the version
+                continue
+            if move.action == "rollback" and move.replaced == version:
+                return move
+            if move.version == version:
                 return move if move.action == "reject" else None
         return None
 
     def note(self, action: Literal["reject", "hold"], version: int, *, actor: str, reason: str, basis: str) -> None:
         """Write down a decision that moves nothing."""
-        self._insert(action, version, None, "done", actor, reason, basis)
+        with self.ledger.transaction() as connection:
+            self._insert(connection, action, version, None, "done", actor, reason, basis)
 
     @contextmanager
     def moving(self) -> Iterator[None]:
@@ -144,41 +150,79 @@ class Releases:
             self.ledger.release(lease)
 
     def begin(
-        self, action: Literal["promote", "rollback"], version: int, *, expected: int | None, actor: str, reason: str, basis: str
+        self,
+        action: Literal["promote", "rollback"],
+        version: int,
+        *,
+        expected: int | None,
+        actor: str,
+        reason: str,
+        basis: str,
     ) -> int:
         """Write a pending move, if the champion is the expected version. Call it within `moving`.
 
         Raises:
             Refusal: the champion is another one.
         """
-        champion = self.champion()
-        actual = None if champion is None else champion.version
-        if actual != expected:
+        with self.ledger.transaction() as connection:
+            champion = _champion(self._moves(connection), self._releases(connection))
+            actual = None if champion is None else champion.version
+            if actual != expected:
+                raise refuse(
+                    f"the champion of {self.model} is version {actual or 'none'}, not {expected or 'none'} as expected",
+                    do="look at it with `steelyard show`, and decide again",
+                )
+            if any(move.state == "pending" for move in self._moves(connection)):
+                raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
+            return self._insert(connection, action, version, actual, "pending", actor, reason, basis)
+
+    def end(self, seq: int, state: Literal["done", "undone", "abandoned"]) -> None:
+        """Say how a pending move ended.
+
+        Raises:
+            Refusal: it has ended already, by another process that took this one for dead.
+        """
+        with self.ledger.transaction() as connection:
+            connection.execute("UPDATE moves SET state = ? WHERE seq = ? AND state = 'pending'", (state, seq))
+            now = connection.execute("SELECT state FROM moves WHERE seq = ?", (seq,)).fetchone()
+        if now is None or now[0] != state:
             raise refuse(
-                f"the champion of {self.model} is version {actual or 'none'}, not {expected or 'none'} as expected",
+                f"this move of {self.model}'s champion took too long: another process took over",
                 do="look at it with `steelyard show`, and decide again",
             )
-        return self._insert(action, version, actual, "pending", actor, reason, basis)
-
-    def end(self, seq: int, state: Literal["done", "undone"]) -> None:
-        """Say how a pending move ended."""
-        with self.ledger.transaction() as connection:
-            connection.execute("UPDATE moves SET state = ? WHERE seq = ?", (state, seq))
 
     def unfinished(self) -> list[Move]:
         """Return moves whose mover died: inside `moving`, any that are still pending."""
         return [move for move in self.moves() if move.state == "pending"]
 
-    def _insert(
-        self, action: Action, version: int, replaced: int | None, state: State, actor: str, reason: str, basis: str
+    def _releases(self, connection: Connection) -> list[Release]:
+        query = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
+        return [_release(row[0]) for row in connection.execute(query, (self.model,))]
+
+    def _moves(self, connection: Connection) -> list[Move]:
+        query = (
+            "SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves"
+            " WHERE model = ? ORDER BY seq"
+        )
+        return [_move(row) for row in connection.execute(query, (self.model,))]
+
+    def _insert(  # noqa: PLR0917 - a row of the table
+        self,
+        connection: Connection,
+        action: Action,
+        version: int,
+        replaced: int | None,
+        state: State,
+        actor: str,
+        reason: str,
+        basis: str,
     ) -> int:
         statement = (
             "INSERT INTO moves (model, action, version, replaced, state, actor, reason, basis, at)"
             " VALUES (?,?,?,?,?,?,?,?,?)"
         )
         row = (self.model, action, version, replaced, state, actor, reason, basis, time.time())
-        with self.ledger.transaction() as connection:
-            return int(connection.execute(statement, row).lastrowid or 0)
+        return int(connection.execute(statement, row).lastrowid or 0)
 
     def _wait_for_lease(self) -> Lease:
         until = time.monotonic() + 2 * MOVE_SECONDS
@@ -201,9 +245,14 @@ def _champion(moves: list[Move], releases: list[Release]) -> Release | None:
 
 
 def _release(text: str) -> Release:
+    return _adapter().validate_python(json.loads(text))
+
+
+@cache
+def _adapter() -> "TypeAdapter[Release]":
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Release).validate_python(json.loads(text))
+    return TypeAdapter(Release)
 
 
 def _move(row: tuple[int, str, Action, int, int | None, State, str, str, str, float]) -> Move:

@@ -24,7 +24,10 @@ NAMES: Final[dict[Metric, str]] = {
 SHARES: Final[frozenset[Metric]] = frozenset(
     {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
 )
+NBSP = "\N{NO-BREAK SPACE}"
+JOINER = "\N{WORD JOINER}"  # so that a range isn't broken at its dash
 MINUS, DASH, NARROW = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -66,13 +69,13 @@ def _plain(value: float) -> str:
 def quality_range(interval: Interval, metric: Metric) -> str:
     """Write an interval of the metric, the unit once."""
     if metric in SHARES:
-        return f"{100 * interval.low:.1f}{DASH}{percent(interval.high)}".replace("-", MINUS)
-    return f"{_plain(interval.low)}{DASH}{_plain(interval.high)}"
+        return f"{100 * interval.low:.1f}{DASH}{JOINER}{percent(interval.high)}".replace("-", MINUS)
+    return f"{_plain(interval.low)}{DASH}{JOINER}{_plain(interval.high)}"
 
 
 def gain(value: float, metric: Metric) -> str:
     """Write a difference of the metric with its sign, shares in points."""
-    size = f"{abs(100 * value):.1f} points" if metric in SHARES else _plain(abs(value))
+    size = f"{abs(100 * value):.1f}{NBSP}points" if metric in SHARES else significant(abs(value))
     zero = not any(digit in size for digit in "123456789")
     return size if zero else f"{MINUS if value < 0 else '+'}{size}"
 
@@ -81,32 +84,62 @@ def size(value: float) -> str:
     """Write bytes in the decimal unit that suits them."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= factor:
-            return f"{significant(value / factor)} {unit}"
-    return f"{value:.0f} B"
+            return f"{significant(value / factor)}{NBSP}{unit}"
+    return f"{value:.0f}{NBSP}B"
 
 
 def latency(value: float) -> str:
-    """Write milliseconds, or microseconds where they are few."""
-    if value < 0.1:
-        return f"{significant(1000 * value)} µs"
-    return f"{significant(value)} ms" if value < 10_000 else f"{significant(value / 1000)} s"
+    """Write milliseconds in the unit that suits them."""
+    unit, factor = unit_of(value)
+    return f"{significant(value * factor)}{NBSP}{unit}"
 
 
 def latency_range(interval: Interval) -> str:
     """Write an interval of milliseconds, the unit once."""
-    if interval.high < 0.1:
-        return f"{significant(1000 * interval.low)}{DASH}{significant(1000 * interval.high)} µs"
-    return f"{significant(interval.low)}{DASH}{significant(interval.high)} ms"
+    unit, factor = unit_of(interval.value)
+    return f"{significant(interval.low * factor)}{DASH}{JOINER}{significant(interval.high * factor)}{NBSP}{unit}"
+
+
+def unit_of(milliseconds: float) -> tuple[str, float]:
+    """Return the unit that suits a time, and how many of it a millisecond has."""
+    if milliseconds < 1:
+        return "µs", 1000.0
+    return ("ms", 1.0) if milliseconds < 10_000 else ("s", 0.001)
+
+
+def latency_tick(value: float, largest: float) -> str:
+    """Write a round time of an axis, in the unit that suits the axis."""
+    unit, factor = unit_of(largest)
+    return f"{value * factor:g}{NBSP}{unit}"
+
+
+def tick(value: float) -> str:
+    """Write a round value of an axis."""
+    return f"{value:,.10g}".replace(",", NARROW).replace("-", MINUS)
+
+
+def scientific(value: float) -> str:
+    """Write a small number by a power of ten."""
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    digits = f"{value / 10.0**exponent:.1f}"
+    return power(exponent) if digits == "1.0" else f"{digits}{NBSP}{TIMES}{NBSP}{power(exponent)}"
+
+
+def power(exponent: int) -> str:
+    """Write ten to the exponent."""
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def times(value: float) -> str:
     """Write a ratio."""
-    return f"{significant(value, 3 if value < 10 else 2)}×"
+    return f"{significant(value, 3 if value < 10 else 2)}{TIMES}"
 
 
 def times_range(interval: Interval) -> str:
     """Write an interval of ratios."""
-    return f"{significant(interval.low)}{DASH}{significant(interval.high)}×"
+    return f"{significant(interval.low)}{DASH}{JOINER}{significant(interval.high)}{TIMES}"
 
 
 def per_batch(batch_size: int) -> str:
@@ -130,7 +163,7 @@ def speed(interval: Interval) -> str:
 
 def headline(decision: Decision) -> str:
     """Say what was decided."""
-    version = f" {decision.version}" if decision.version else ""
+    version = f" version {decision.version}" if decision.version else ""
     verb = {"promoted": "is promoted", "held": "is held", "refused": "is refused"}[decision.outcome]
     return f"{decision.model}{version} {verb}"
 

@@ -10,12 +10,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from components.data.images import with_channels
-from components.data.prepare import encode
-from components.data.preparation import ImageColumn, Preparation
+from components.data.preparation import Preparation
+from components.data.prepare import encode, image_groups
 from components.data.rows import Array, Rows
-from components.errors import Problem, Refusal
-from components.export.names import IMAGE, PIXELS, core_inputs
+from components.export.names import CODES, IMAGE, NUMBERS, PIXELS, core_inputs
 
 Index = npt.NDArray[np.intp]
 Output = npt.NDArray[np.float32]
@@ -39,9 +37,8 @@ class Session(Protocol):
 
 def batches(preparation: Preparation, rows: Rows, *, batch_size: int) -> Iterator[Batch]:
     """Yield the rows as feeds of the released graph: raw columns, or images of one size at a time."""
-    image = preparation.image
-    if image is not None:
-        yield from _image_batches(image, rows, batch_size=batch_size, name=IMAGE)
+    if preparation.image is not None:
+        yield from _image_batches(preparation, rows, batch_size=batch_size, name=IMAGE)
         return
     for index in _slices(np.arange(len(rows)), batch_size):
         yield Batch(index=index, feeds=raw_feeds(preparation, rows.take(index)))
@@ -49,13 +46,12 @@ def batches(preparation: Preparation, rows: Rows, *, batch_size: int) -> Iterato
 
 def core_batches(preparation: Preparation, rows: Rows, *, batch_size: int) -> Iterator[Batch]:
     """Yield the rows as feeds of the core graph, for calibration and for errors by layer."""
-    image = preparation.image
-    if image is not None:
-        yield from _image_batches(image, rows, batch_size=batch_size, name=PIXELS)
+    if preparation.image is not None:
+        yield from _image_batches(preparation, rows, batch_size=batch_size, name=PIXELS)
         return
     for index in _slices(np.arange(len(rows)), batch_size):
         numbers, codes = encode(preparation, rows.take(index))
-        tensors = {"numbers": numbers, "codes": codes}
+        tensors = {NUMBERS: numbers, CODES: codes}
         yield Batch(index=index, feeds={name: tensors[name] for name in core_inputs(preparation)})
 
 
@@ -89,41 +85,15 @@ def repeated(preparation: Preparation, rows: Rows, *, batch_size: int) -> dict[s
     Of images with mixed sizes, the size that most rows have is taken.
     """
     if preparation.image is not None:
-        pixels = rows[preparation.image.name]
-        most = max(_same_size(pixels), key=len)
-        rows = rows.take(most)
+        rows = rows.take(max(image_groups(preparation, rows), key=lambda group: len(group.index)).index)
     wanted = rows.take(np.resize(np.arange(len(rows)), batch_size))
     return next(iter(batches(preparation, wanted, batch_size=batch_size))).feeds
 
 
-def _image_batches(image: ImageColumn, rows: Rows, *, batch_size: int, name: str) -> Iterator[Batch]:
-    pixels = rows[image.name]
-    if not image.resize:
-        _check_sizes(pixels, image)
-    for same in _same_size(pixels):
-        for index in _slices(same, batch_size):
-            stacked = np.stack([with_channels(pixels[i], image.channels) for i in index])
-            yield Batch(index=index, feeds={name: stacked})
-
-
-def _same_size(pixels: Array) -> list[Index]:
-    """Return the rows of each size, sizes in the order of their first row; grey and colour images stay together."""
-    if pixels.dtype != object:
-        return [np.arange(len(pixels))]
-    sizes: dict[tuple[int, int], list[int]] = {}
-    for row, image in enumerate(pixels):
-        sizes.setdefault(image.shape[:2], []).append(row)
-    return [np.array(members) for members in sizes.values()]
-
-
-def _check_sizes(pixels: Array, image: ImageColumn) -> None:
-    odd = [i for i, one in enumerate(pixels) if one.shape[:2] != image.size]
-    if odd:
-        height, width = pixels[odd[0]].shape[:2]
-        what = f"{len(odd)} images aren't of the size that the model was trained on; the first has {height} x {width}"
-        allowed = f"{image.size[0]} x {image.size[1]} pixels"
-        do = "set prepare.image_size, so that every image is resized inside the model"
-        raise Refusal([Problem(what=what, where=f"column '{image.name}', row {odd[0]}", allowed=allowed, do=do)])
+def _image_batches(preparation: Preparation, rows: Rows, *, batch_size: int, name: str) -> Iterator[Batch]:
+    for group in image_groups(preparation, rows):
+        for places in _slices(np.arange(len(group.index)), batch_size):
+            yield Batch(index=group.index[places], feeds={name: group.pixels[places]})
 
 
 def _slices(index: Index, size: int) -> Iterator[Index]:

@@ -2,15 +2,19 @@
 
 import hashlib
 import os
+import re
+import time
 import uuid
-from errno import EDQUOT, ENOSPC
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from components.errors import refuse
 from components.store.artifact import Stamp
+from components.store.disk import full_disk_refused
 
 CHUNK = 1 << 20  # bytes
+ABANDONED_SECONDS = 24 * 3600.0
+IS_DIGEST = re.compile("[0-9a-f]{64}").fullmatch
 
 
 def sha256(path: Path) -> str:
@@ -37,29 +41,25 @@ class FolderBlobs:
 
     def place(self, digest: str) -> Path:
         """Return where the blob of that digest is, or would be."""
+        if not IS_DIGEST(digest):
+            raise ValueError(f"{digest!r} is no SHA-256")
         return self.root / "objects" / digest[:2] / digest[2:]
 
     def put(self, source: Path) -> str:
         """Copy the file in, hashing on the way, and rename it into its place."""
         incoming = self.root / "incoming" / uuid.uuid4().hex
         try:
-            incoming.parent.mkdir(parents=True, exist_ok=True)
-            with source.open("rb") as file, incoming.open("wb") as copy:
-                digest = _copy_and_hash(file, copy)
-            place = self.place(digest)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            incoming.chmod(0o444)
-            incoming.replace(place)
-        except OSError as error:
-            if error.errno in (ENOSPC, EDQUOT):
-                raise refuse(
-                    f"no space left to store {source.name} ({source.stat().st_size:,} bytes)",
-                    where=str(self.root),
-                    do="free some space, or move the state with STEELYARD_HOME; the next run goes on from here",
-                ) from error
-            raise
+            with full_disk_refused(self.root):
+                incoming.parent.mkdir(parents=True, exist_ok=True)
+                with source.open("rb") as file, incoming.open("wb") as copy:
+                    digest = _copy_and_hash(file, copy)
+                place = self.place(digest)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                incoming.chmod(0o444)
+                incoming.replace(place)
         finally:
             incoming.unlink(missing_ok=True)
+            self._sweep()
         return digest
 
     def get(self, digest: str) -> Path:
@@ -83,3 +83,10 @@ class FolderBlobs:
             return sha256(self.place(digest)) == digest
         except OSError:
             return False
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left half written."""
+        for left in (self.root / "incoming").glob("*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                    left.unlink()

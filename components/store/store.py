@@ -1,16 +1,19 @@
 """Files and folders over blobs: a folder is a manifest, itself a blob, and the blobs that it names."""
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.errors import refuse
 from components.store.artifact import Artifact, Stamp
 from components.store.blobs import Blobs
+from components.store.disk import full_disk_refused
 
 Stamps = dict[str, Stamp]  # by digest
 
@@ -23,12 +26,17 @@ class Store:
     checkouts: Path
 
     def put(self, source: Path) -> Artifact:
-        """Store a file, or a folder with everything in it."""
-        if source.is_file():
+        """Store a file, or a folder with everything in it.
+
+        Raises:
+            Refusal: the disk is full, or the folder holds a link that leaves it, or what is neither file nor folder.
+        """
+        if not source.is_dir():
             digest = self.blobs.put(source)
             return Artifact(digest=digest, kind="file", size_bytes=source.stat().st_size, name=source.name)
-        entries = [_entry(self.blobs, path, source) for path in sorted(source.rglob("*")) if path.is_file()]
-        digest = self._put_manifest(entries)
+        with full_disk_refused(source):
+            entries = [_entry(self.blobs, path, source) for path in _inside(source)]
+            digest = self._put_manifest(entries)
         size = sum(entry.size_bytes for entry in entries)
         return Artifact(digest=digest, kind="folder", size_bytes=size, name=source.name)
 
@@ -37,9 +45,10 @@ class Store:
         if artifact.kind == "file":
             return self.blobs.get(artifact.digest)
         place = self.checkouts / artifact.digest
-        entries = list(self._manifest(artifact.digest))
+        entries = self._manifest(artifact.digest)
         if not self._is_laid_out(entries, place):
-            self._lay_out(entries, place)
+            with full_disk_refused(place):
+                self._lay_out(entries, place)
         return place
 
     def stamps(self, artifact: Artifact) -> Stamps | None:
@@ -66,11 +75,16 @@ class Store:
     def _digests(self, artifact: Artifact) -> Iterator[str]:
         yield artifact.digest
         if artifact.kind == "folder":
-            yield from (entry.digest for entry in self._manifest(artifact.digest))
+            yield from (entry.digest for entry in self._manifest(artifact.digest) if entry.digest)
 
-    def _manifest(self, digest: str) -> "Iterator[_Entry]":
-        for path, entry_digest, size in json.loads(self.blobs.get(digest).read_text("utf-8")):
-            yield _Entry(path, entry_digest, size)
+    def _manifest(self, digest: str) -> "list[_Entry]":
+        content = self.blobs.get(digest).read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ValueError(f"the manifest {digest} is damaged")
+        entries = [_Entry(*entry) for entry in json.loads(content)]
+        if any(_leaves(entry.path) for entry in entries):
+            raise refuse(f"the stored folder {digest} names a file outside of itself", do="don't trust this store")
+        return entries
 
     def _put_manifest(self, entries: "list[_Entry]") -> str:
         text = json.dumps([[entry.path, entry.digest, entry.size_bytes] for entry in entries])
@@ -80,16 +94,21 @@ class Store:
             return self.blobs.put(path)
 
     def _is_laid_out(self, entries: "list[_Entry]", place: Path) -> bool:
-        return all(_is_same(place / entry.path, self.blobs.get(entry.digest)) for entry in entries) and place.is_dir()
+        if not place.is_dir() or {entry.path for entry in entries} != set(map(_relative(place), _inside(place))):
+            return False
+        return all(_is_same(place / entry.path, self.blobs.get(entry.digest)) for entry in entries if entry.digest)
 
     def _lay_out(self, entries: "list[_Entry]", place: Path) -> None:
         building = self.checkouts / f"incoming-{uuid.uuid4().hex}"
         try:
+            building.mkdir(parents=True)
             for entry in entries:
                 target = building / entry.path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(self.blobs.get(entry.digest), target)
-            building.mkdir(parents=True, exist_ok=True)
+                if entry.digest:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _link_or_copy(self.blobs.get(entry.digest), target)
+                else:
+                    target.mkdir(parents=True)
             shutil.rmtree(place, ignore_errors=True)
             building.rename(place)
         except OSError:
@@ -101,19 +120,43 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    path: str  # relative, with forward slashes
-    digest: str
+    path: str  # relative, with forward slashes; one more at the end of an empty folder
+    digest: str  # empty for an empty folder
     size_bytes: int
 
 
+def _inside(root: Path) -> list[Path]:
+    """Return the files and the empty folders, sorted by their relative paths."""
+    found = []
+    for path in root.rglob("*"):
+        if path.is_symlink() and not (path.is_file() and path.resolve().is_relative_to(root.resolve())):
+            raise refuse("a link that leads out of its folder, or to a folder, isn't stored", where=str(path))
+        if path.is_file() or (path.is_dir() and not any(path.iterdir())):
+            found.append(path)
+        elif not path.is_dir():
+            raise refuse("neither a file nor a folder", where=str(path))
+    return sorted(found, key=_relative(root))
+
+
+def _relative(root: Path) -> Callable[[Path], str]:
+    return lambda path: path.relative_to(root).as_posix() + ("/" if path.is_dir() else "")
+
+
 def _entry(blobs: Blobs, path: Path, root: Path) -> _Entry:
-    return _Entry(path.relative_to(root).as_posix(), blobs.put(path), path.stat().st_size)
+    relative = _relative(root)(path)
+    return _Entry(relative, "", 0) if path.is_dir() else _Entry(relative, blobs.put(path), path.stat().st_size)
+
+
+def _leaves(path: str) -> bool:
+    parts = path.removesuffix("/").split("/")
+    return not {"", ".", ".."}.isdisjoint(parts) or "\0" in path
 
 
 def _is_same(path: Path, blob: Path) -> bool:
-    if not path.is_file():
-        return False
+    """Say whether the file is the blob, by a link, or a copy of it that nobody has touched."""
     one, other = path.stat(), blob.stat()
+    if one.st_nlink > 1:
+        return one.st_ino == other.st_ino
     return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 

@@ -59,7 +59,7 @@ def save_checkpoint(state: State, folder: Path, *, fingerprint: str) -> None:
 
 
 def load_checkpoint_(state: State, folder: Path, *, fingerprint: str) -> bool:
-    """Bring the state to where the checkpoint left it. False, and nothing changed, if there is none of this training."""
+    """Bring the state to where the checkpoint left it. False, with nothing changed, if this training left none."""
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return False

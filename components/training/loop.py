@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 import torch
+from torch import nn
 
 from components.errors import refuse
 from components.models.model import Model
@@ -25,7 +26,7 @@ from components.training.fingerprint import fingerprint_of
 from components.training.losses import criterion
 from components.training.optimizers import optimizer
 from components.training.precision import check, scaler
-from components.training.step import Run, learn_
+from components.training.step import Forward, Run, learn_
 from components.training.validate import improvements, validate
 from components.training.watch import Observer
 
@@ -77,7 +78,7 @@ def fit(
         name = fingerprint_of(state.network, config, run.train, run.validation, metric=metric, seed=seed)
         if load_checkpoint_(state, folder, fingerprint=name):
             log.info("going on from epoch %d, step %d", len(state.history), state.step)
-        forward = torch.compile(state.network) if config.compile else state.network
+        forward: Forward = torch.compile(state.network) if config.compile else state.network
         saved, began = monotonic(), monotonic() - state.seconds
         while not _finished(run, state):
             epoch, steps = len(state.history), len(run.steps)
@@ -92,7 +93,9 @@ def fit(
             if _finished(run, state) or monotonic() - saved >= config.checkpoint_seconds:
                 saved = _checkpoint(run, state, folder, name=name, began=began)
         state.network.load_state_dict(state.best)
-        model.to("cpu").eval()
+        network = state.network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        network.eval()
+        model.prepare.to("cpu")
     return _fitted(run, state)
 
 
@@ -129,7 +132,7 @@ def _run(
 def _first_state(model: Model, run: Run) -> State:
     config = run.config
     layout = torch.channels_last if config.channels_last and run.black is not None else torch.preserve_format
-    network = model.network.to(run.device, memory_format=layout)
+    network: nn.Module = model.network.to(run.device, memory_format=layout)  # type: ignore[call-overload]
     return State(
         network=network,
         average=deepcopy(network) if config.weight_average else None,

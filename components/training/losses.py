@@ -1,6 +1,7 @@
 """Losses, each the mean over rows, of the network's output before the head.
 
-N rows, K outputs. Output float32 [N, K]; target int64 [N] of class indices (K classes), or float32 [N] of standardised values (0 classes).
+N rows, K outputs. Output float32 [N, K]; target int64 [N] of class indices, or
+float32 [N] of standardised values (0 classes).
 """
 
 from collections.abc import Callable
@@ -28,8 +29,10 @@ def cross_entropy(config: CrossEntropy, *, target: Tensor, classes: int) -> Crit
         weights = len(target) / (classes * target.bincount(minlength=classes).clamp(min=1))
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
+        if weights is None:
+            return F.cross_entropy(output, target, label_smoothing=config.label_smoothing)
         total = F.cross_entropy(output, target, weight=weights, label_smoothing=config.label_smoothing, reduction="sum")
-        return total / len(target)
+        return total / len(target)  # torch's own mean would divide by the batch's weights
 
     return loss
 

@@ -3,6 +3,7 @@
 N rows, K outputs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,11 +14,13 @@ from components.task import Metric
 from components.training.augment import augment
 from components.training.checkpoint import State
 from components.training.config import Augment, TrainConfig
-from components.training.device import seed_of
+from components.training.device import seed_, seed_of
 from components.training.examples import Dataset
 from components.training.losses import Criterion
 from components.training.precision import autocast
 from components.training.schedules import Moment, rate_share
+
+Forward = Callable[..., Tensor]  # features to outputs [N, K]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,18 +39,19 @@ class Run:
     device: torch.device
 
 
-def learn_(run: Run, state: State, forward: nn.Module, rows: Tensor) -> None:
+def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
     """Take one step. The gradients of several batches are weighed by their rows, as if they were one batch."""
     config, parts = run.config, run.steps[state.step]
     number = len(state.history) * len(run.steps) + state.step
-    torch.manual_seed(seed_of(run.seed, "step", number))  # of dropout and augmentation
+    seed_(run.device, seed_of(run.seed, "step", number))  # of dropout and augmentation
     for first, last in parts:
         features, target = run.train.batch(rows[first:last])
         with autocast(config.precision, run.device):
             output = forward(*_augmented(run, features))
         loss = run.criterion(output.float(), target)
         state.losses[first // config.batch_size] = loss.detach() * (last - first)
-        state.scaler.scale(loss * ((last - first) / (parts[-1][1] - parts[0][0]))).backward()  # type: ignore[no-untyped-call]
+        share = loss if len(parts) == 1 else loss * ((last - first) / (parts[-1][1] - parts[0][0]))
+        state.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
     if config.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.network.parameters(), config.clip_norm)

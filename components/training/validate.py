@@ -42,12 +42,13 @@ def outputs(network: nn.Module, rows: Dataset) -> Tensor:
     """Return the network's outputs for all rows, [N, K], before the head."""
     network.eval()
     places = torch.arange(len(rows), device=rows.target.device)
-    return torch.cat([network(*rows.batch(chunk)[0]) for chunk in places.split(CHUNK_ROWS)])
+    chunks = torch.split(places, CHUNK_ROWS)
+    return torch.cat([network(*rows.batch(chunk)[0]) for chunk in chunks])
 
 
 def improvements(history: Sequence[Mapping[str, float]], *, metric: Metric) -> tuple[bool, ...]:
     """Say of each epoch whether it was the best so far: by the metric, then by the lower validation loss."""
-    best, improved = (-inf, -inf), []
+    best, improved = (-inf, -inf), list[bool]()
     for epoch in history:
         rank = _rank(epoch, metric=metric)
         improved.append(rank > best or not improved)

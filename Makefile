@@ -1,0 +1,37 @@
+.PHONY: env run test lint types bench up down
+JOBS ?= 2
+PYTHON := .venv/bin/python
+
+# Make .venv from requirements.lock; does nothing when nothing changed.
+env:
+	@infra/environment.sh
+
+# Train, compress, prove and release the digits model, end to end.
+run: env
+	@.venv/bin/steelyard run recipes/digits.yaml
+
+# Run all tests, JOBS of them at a time.
+test: env
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS)
+
+# Check style, formatting and the layers between packages.
+lint: env
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@.venv/bin/lint-imports
+
+# Check types, strictly.
+types: env
+	@$(PYTHON) -m mypy
+
+# Measure every claim: each file of benchmarks/ prints a table and writes JSON.
+bench: env
+	@for file in benchmarks/[a-z]*.py; do $(PYTHON) -m "benchmarks.$$(basename "$$file" .py)" || exit 1; done
+
+# Start the Prefect server, the MLflow server and a worker on this machine, and leave them running.
+up: env
+	@.venv/bin/steelyard up
+
+# Stop them.
+down: env
+	@.venv/bin/steelyard down

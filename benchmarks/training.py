@@ -1,0 +1,256 @@
+"""Samples per second of our training loop, of a usual DataLoader loop, and of a careful hand-written one.
+
+All three take turns in one process, on one thread, with the same network, optimizer, batch size and number of steps;
+the ratios are of medians over the rounds, each round holding one turn of each loop.
+Run: python -m benchmarks.training [--rounds 5] [--output benchmarks/results/training.json]
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from components.data.preparation import ImageColumn, NumberColumn, Preparation, Target
+from components.models.config import CNN, MLP, Network
+from components.models.model import Model, ModelSpec, build
+from components.training.config import AdamW, TrainConfig
+from components.training.examples import Examples
+from components.training.loop import fit
+from components.training.watch import Silent
+
+CLASSES = 10
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    spec: ModelSpec
+    raw: tuple[np.ndarray, ...]
+    target: np.ndarray
+    batch_size: int
+    epochs: int
+
+    @property
+    def trained_rows(self) -> int:
+        return self.epochs * len(self.target)
+
+
+def cases(scale: float) -> list[Case]:
+    rng = np.random.default_rng(0)
+    target = Target(name="y", classes=tuple(map(str, range(CLASSES))))
+    image = ImageColumn(name="x", channels=1, size=(28, 28), resize=False, mean=(0.13,), std=(0.31,))
+    columns = tuple(NumberColumn(name=str(i), fill=0.0, center=0.0, scale=1.0) for i in range(32))
+    pictures, rows = int(1024 * scale), int(8192 * scale)
+    return [
+        Case(
+            "CNN, 28x28 images, batch 64",
+            _spec(CNN(width=32, stages=3), Preparation(target=target, image=image)),
+            (rng.integers(0, 256, (pictures, 28, 28, 1), dtype=np.uint8),),
+            rng.integers(0, CLASSES, pictures),
+            64,
+            1,
+        ),
+        Case(
+            "MLP, 32 columns, batch 128",
+            _spec(MLP(), Preparation(target=target, numbers=columns)),
+            (rng.normal(size=(rows, 32)), np.zeros((rows, 0), dtype=np.int64)),
+            rng.integers(0, CLASSES, rows),
+            128,
+            2,
+        ),
+    ]
+
+
+def _spec(network: Network, preparation: Preparation) -> ModelSpec:
+    return ModelSpec(task="classification", network=network, preparation=preparation)
+
+
+class Stopwatch(Silent):
+    """Times from the end of the first step to the end of the last, so that preparing and judging don't count."""
+
+    def __init__(self) -> None:
+        self.began = self.seconds = 0.0
+        self.steps = 0
+
+    def step(self, *, step: int, steps: int) -> None:
+        now = perf_counter()
+        if self.began:
+            self.seconds += now - self.began
+            self.steps += 1
+        self.began = now
+
+    def epoch(self, metrics: object, *, epoch: int) -> None:
+        self.began = 0.0
+
+
+def ours(case: Case, precision: Precision) -> float:
+    """Our `fit`, with everything that it does: seeding, schedule, loss checks, observer, checkpoints."""
+    config = TrainConfig(
+        epochs=case.epochs, batch_size=case.batch_size, optimizer=AdamW(), precision=precision, threads=1, device="cpu"
+    )
+    few = Examples(raw=tuple(part[:16] for part in case.raw), target=case.target[:16])
+    watch = Stopwatch()
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            build(case.spec, seed=0),
+            config,
+            Examples(raw=case.raw, target=case.target),
+            few,
+            metric="accuracy",
+            seed=0,
+            folder=Path(folder),
+            observer=watch,
+        )
+    return watch.steps * case.batch_size / watch.seconds
+
+
+def dataloader(case: Case, precision: Precision) -> float:
+    """The loop of the tutorials: a TensorDataset behind a shuffling DataLoader, Adam as it comes."""
+    model, features, target = _prepared(case)
+    loader = DataLoader(TensorDataset(*features, target), batch_size=case.batch_size, shuffle=True)
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=1e-3)
+    model.network.train()
+    done, watch = 0, Stopwatch()
+    for _ in range(case.epochs):
+        for *inputs, labels in loader:
+            optimizer.zero_grad()
+            with _autocast(precision):
+                loss = F.cross_entropy(model.network(*inputs), labels)
+            loss.backward()
+            optimizer.step()
+            done += loss.item() < float("inf")
+            watch.step(step=done, steps=0)
+        watch.epoch(None, epoch=0)
+    return watch.steps * case.batch_size / watch.seconds
+
+
+def by_hand(case: Case, precision: Precision) -> float:
+    """What a careful person writes: one tensor indexed by batches, channels-last, fused optimizer."""
+    model, features, target = _prepared(case)
+    network = model.network.to(memory_format=torch.channels_last)
+    features = tuple(f.contiguous(memory_format=torch.channels_last) if f.ndim == 4 else f for f in features)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    network.train()
+    watch = Stopwatch()
+    for _ in range(case.epochs):
+        for rows in torch.randperm(len(target)).split(case.batch_size):
+            with _autocast(precision):
+                loss = F.cross_entropy(network(*(f[rows] for f in features)), target[rows])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            watch.step(step=0, steps=0)
+        watch.epoch(None, epoch=0)
+    return watch.steps * case.batch_size / watch.seconds
+
+
+def _prepared(case: Case) -> tuple[Model, tuple[Tensor, ...], Tensor]:
+    model = build(case.spec, seed=0)
+    with torch.no_grad():
+        features = model.features(*(torch.from_numpy(part) for part in case.raw))
+    return model, features, torch.from_numpy(case.target)
+
+
+def _autocast(precision: Precision) -> torch.autocast | nullcontext[None]:
+    return torch.autocast("cpu", dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+LOOPS: dict[str, Callable[[Case, Precision], float]] = {
+    "steelyard": ours,
+    "by hand": by_hand,
+    "DataLoader": dataloader,
+}
+
+
+def measure(case: Case, precision: Precision, *, rounds: int) -> dict[str, object]:
+    rates: dict[str, list[float]] = {name: [] for name in LOOPS}
+    for turn in range(rounds + 1):
+        names = list(LOOPS) if turn % 2 else list(reversed(LOOPS))
+        for name in names:
+            rate = LOOPS[name](case, precision)
+            if turn:  # the first round warms up
+                rates[name].append(rate)
+    ratio = {other: [a / b for a, b in zip(rates["steelyard"], rates[other], strict=True)] for other in list(LOOPS)[1:]}
+    return {
+        "case": case.name,
+        "precision": precision,
+        "rows": len(case.target),
+        "epochs": case.epochs,
+        "samples_per_second": {name: _spread(values) for name, values in rates.items()},
+        "ratio_of_steelyard_to": {name: _spread(values) for name, values in ratio.items()},
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": round(median(values), 3), "low": round(min(values), 3), "high": round(max(values), 3)}
+
+
+def show(result: dict[str, object]) -> None:
+    print(f"{result['case']}, {result['precision']}")
+    rates, ratios = result["samples_per_second"], result["ratio_of_steelyard_to"]
+    assert isinstance(rates, dict)
+    assert isinstance(ratios, dict)
+    for name, rate in rates.items():
+        ours_to = ratios.get(name)
+        beside = (
+            f"  steelyard is {ours_to['median']:.2f}x ({ours_to['low']:.2f} to {ours_to['high']:.2f})"
+            if ours_to
+            else ""
+        )
+        print(f"  {name:12s} {rate['median']:9,.0f} samples/s ({rate['low']:,.0f} to {rate['high']:,.0f}){beside}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/training.json"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    results = []
+    for case in cases(options.scale):
+        for precision in ("fp32", "bf16"):
+            results.append(measure(case, precision, rounds=options.rounds))
+            show(results[-1])
+    machine = {"processor": platform.processor() or platform.machine(), "system": platform.system(), "threads": 1}
+    flags = sorted(flag for flag in ("avx512_bf16", "amx_bf16", "avx512_vnni") if flag in _cpu_flags())
+    content = {
+        "what": "samples per second while training, one interleaved run; low and high are the extremes of the rounds",
+        "rounds": options.rounds,
+        "machine": {**machine, "cpu": _cpu_name(), "instructions": flags},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "networks": {case.name: asdict(case.spec.network) for case in cases(options.scale)},
+        "results": results,
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"written to {options.output}")
+
+
+def _cpu_flags() -> set[str]:
+    path = Path("/proc/cpuinfo")
+    return set(path.read_text().split()) if path.exists() else set()
+
+
+def _cpu_name() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+if __name__ == "__main__":
+    main()

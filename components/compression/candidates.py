@@ -1,0 +1,204 @@
+"""Candidates for release: what they are, what was measured of them, which is worth having, and which is taken.
+
+"Better" in quality follows the metric. Speed is the speed-up over the uncompressed model at the recipe's batch size:
+it is measured in pairs, so it is exact where latencies of one noisy machine overlap.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, assert_never
+
+from components.compression.config import Int8Dynamic, Int8Static, Prune, Quantize, SelectConfig
+from components.errors import refuse
+from components.evaluation.interval import Interval
+from components.task import LOWER_IS_BETTER, METRICS, Metric
+
+Verdict = Literal["front", "dominated", "not faster", "refused for quality"]
+
+UNCOMPRESSED = "uncompressed"
+_SLACK = 1e-9  # so that a loss of exactly the limit is within it, whatever floats make of the difference
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One way to make the released file: pruned or not, quantized or not, run by a runtime."""
+
+    name: str
+    prune: Prune | None = None
+    quantize: Quantize | None = None
+    runtime: str = "onnxruntime"
+
+    @property
+    def compressed(self) -> bool:
+        """Whether anything was done to the model."""
+        return self.prune is not None or self.quantize is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """What was measured of one candidate."""
+
+    name: str
+    quality: Interval  # the recipe's metric, on validation
+    size_bytes: int
+    latency_ms: dict[int, Interval]  # by batch size
+    speedup: dict[int, Interval]  # by batch size, over the uncompressed model
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The candidate that is released, and why, in one sentence."""
+
+    name: str
+    reason: str
+
+
+def candidates(
+    prunings: Sequence[Prune], quantizations: Sequence[Quantize], runtimes: Sequence[str]
+) -> tuple[Candidate, ...]:
+    """Return the product of what the recipe lists, uncompressed first; names are unique and say what was done."""
+    found: list[Candidate] = []
+    taken: set[str] = set()
+    for runtime, prune, quantize in product(runtimes, (None, *prunings), (None, *quantizations)):
+        parts = [part for part in (_prune_name(prune), _quantize_name(quantize)) if part]
+        stem = "+".join(parts) or UNCOMPRESSED
+        name = _unique(stem if runtime == runtimes[0] else f"{stem}@{runtime}", taken)
+        found.append(Candidate(name=name, prune=prune, quantize=quantize, runtime=runtime))
+    return tuple(found)
+
+
+def verdicts(config: SelectConfig, metric: Metric, measurements: Iterable[Measurement]) -> dict[str, Verdict]:
+    """Return a verdict for each candidate, by name, in the order given.
+
+    refused for quality: worse than the limit allows. not faster: the speed-up isn't shown to be above 1. dominated:
+    another one that isn't refused is as good in quality, speed and size, and better in one. front: all others.
+    """
+    measured = _ordered(measurements)
+    allowed = _within_limit(config, metric, measured)
+    front = {m.name for m in _front(config, metric, allowed)}
+    return {m.name: _verdict(m, config, allowed=allowed, front=front) for m in measured}
+
+
+def select(config: SelectConfig, metric: Metric, measurements: Iterable[Measurement]) -> Selection:
+    """Return the best by the objective among those within the limit, never a dominated one.
+
+    For latency, candidates whose speed-up overlaps the fastest one's are a tie, broken by quality, then size, then
+    name. For size and quality the others follow in the order quality, size, speed, name.
+    """
+    measured = sorted(_ordered(measurements), key=lambda m: m.name)
+    allowed = _within_limit(config, metric, measured)
+    front = _front(config, metric, allowed)
+    match config.objective:
+        case "latency":
+            fastest = max(front, key=lambda m: _speed(m, config).value)
+            tied = [m for m in front if _speed(m, config).overlaps(_speed(fastest, config))]
+            best = min(tied, key=lambda m: (-_good(m, metric), m.size_bytes, m.name))
+        case "size":
+            best = min(front, key=lambda m: (m.size_bytes, -_good(m, metric), -_speed(m, config).value, m.name))
+        case "quality":
+            best = min(front, key=lambda m: (-_good(m, metric), m.size_bytes, -_speed(m, config).value, m.name))
+        case _:
+            assert_never(config.objective)
+    return Selection(name=best.name, reason=_reason(best, config, metric, measured, allowed))
+
+
+def limit(config: SelectConfig, metric: Metric, uncompressed: float) -> float:
+    """Return the worst value of the metric that is allowed.
+
+    `max_loss` is in units of the metric, for rmse and mae a share of the uncompressed model's value, since those have
+    the target's own units.
+    """
+    share = metric in LOWER_IS_BETTER and metric in METRICS["regression"]
+    loss = config.max_loss * (abs(uncompressed) if share else 1.0)
+    return uncompressed + loss if metric in LOWER_IS_BETTER else uncompressed - loss
+
+
+def _within_limit(config: SelectConfig, metric: Metric, measured: Sequence[Measurement]) -> list[Measurement]:
+    whole = next((m for m in measured if m.name == UNCOMPRESSED), None)
+    if whole is None:
+        raise refuse(f"no measurement is named '{UNCOMPRESSED}'", do="measure the uncompressed model with the others")
+    worst = limit(config, metric, whole.quality.value)
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    slack = _SLACK * max(1.0, abs(worst))
+    # Written so that a quality that isn't a number is refused.
+    return [m for m in measured if m.name == UNCOMPRESSED or _good(m, metric) >= sign * worst - slack]
+
+
+def _front(config: SelectConfig, metric: Metric, allowed: Sequence[Measurement]) -> list[Measurement]:
+    points = {m.name: (_good(m, metric), _speed(m, config).value, -float(m.size_bytes)) for m in allowed}
+    return [m for m in allowed if not any(_dominates(points[o.name], points[m.name]) for o in allowed)]
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(ours >= theirs for ours, theirs in zip(one, other, strict=True))
+
+
+def _verdict(
+    measurement: Measurement, config: SelectConfig, *, allowed: Sequence[Measurement], front: set[str]
+) -> Verdict:
+    if measurement not in allowed:
+        return "refused for quality"
+    if measurement.name != UNCOMPRESSED and _speed(measurement, config).low <= 1:
+        return "not faster"
+    return "front" if measurement.name in front else "dominated"
+
+
+def _good(measurement: Measurement, metric: Metric) -> float:
+    """Return the quality so that more is better."""
+    return -measurement.quality.value if metric in LOWER_IS_BETTER else measurement.quality.value
+
+
+def _speed(measurement: Measurement, config: SelectConfig) -> Interval:
+    return measurement.speedup[config.batch_size]
+
+
+def _ordered(measurements: Iterable[Measurement]) -> list[Measurement]:
+    measured = list(measurements)
+    if len({m.name for m in measured}) != len(measured):
+        raise ValueError("two measurements have the same name")
+    return measured
+
+
+def _reason(
+    best: Measurement,
+    config: SelectConfig,
+    metric: Metric,
+    measured: Sequence[Measurement],
+    allowed: Sequence[Measurement],
+) -> str:
+    whole = next(m for m in measured if m.name == UNCOMPRESSED)
+    if best is whole and len(measured) == 1:
+        return "there is no other candidate"
+    speed, size = _speed(best, config), whole.size_bytes / max(best.size_bytes, 1)
+    what = {"latency": "the fastest", "size": "the smallest", "quality": f"the best in {metric}"}[config.objective]
+    among = f"{what} of {len(allowed)} within the limit ({metric} {limit(config, metric, whole.quality.value):.4g})"
+    if best is whole:
+        return f"{among}: no compressed one is better beyond doubt"
+    return (
+        f"{among}: {speed.value:.2f}x as fast as the uncompressed ({speed.low:.2f} to {speed.high:.2f}, batch "
+        f"{config.batch_size}), {size:.1f}x smaller, {metric} {best.quality.value:.4g} against "
+        f"{whole.quality.value:.4g}"
+    )
+
+
+def _prune_name(prune: Prune | None) -> str:
+    return "" if prune is None else f"pruned-{round(prune.ratio * 100)}"
+
+
+def _quantize_name(quantize: Quantize | None) -> str:
+    match quantize:
+        case None:
+            return ""
+        case Int8Static():
+            return "int8-static" if quantize.calibration == "minmax" else f"int8-static-{quantize.calibration}"
+        case Int8Dynamic():
+            return "int8-dynamic"
+        case _:
+            assert_never(quantize)
+
+
+def _unique(stem: str, taken: set[str]) -> str:
+    name = next(n for n in (stem, *(f"{stem}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+    taken.add(name)
+    return name

@@ -1,0 +1,273 @@
+"""Writes a commented starter recipe for a source, by looking at its rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from components.data.card import NAME, read_card
+from components.data.classes import LEAST_ROWS
+from components.data.config import ColumnKind, DataConfig
+from components.data.guess import Guess, guess, guess_target
+from components.data.sources.chunk import Source
+from components.data.sources.table import SOURCES, kind_of
+from components.data.survey import Survey, survey
+from components.errors import nearest, refuse
+from components.task import Task
+
+SMALL_SIDE: Final = 64  # pixels; larger images get a residual network, and are made smaller
+SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """What the recipe will say."""
+
+    model: str
+    source: str
+    target: str
+    task: Task
+    columns: dict[str, Guess]
+    seen: Survey
+    classes: dict[str, int]
+
+
+def draft(source: Path, *, target: str | None = None, model: str | None = None, written_as: str | None = None) -> str:
+    """Return the text of a starter recipe for the source.
+
+    `written_as` is the source as the recipe shall say it, relative to where the recipe will lie. Every row is
+    read once, so that one word in a million numbers is known of.
+
+    Raises:
+        Refusal: the source can't be read, or no target is named and there is none by nature, as a folder of
+        images has in its folders' names.
+    """
+    kind = kind_of(source)
+    named = target or _natural_target(source, kind)
+    opened = SOURCES[kind](source, _placeholder(source, named or "target"))
+    _check_target(named, opened, source)
+    seen = survey(opened)
+    if not seen.rows:
+        raise refuse("there are no rows", where=source.name)
+    label = named or ""
+    task, said = guess_target(seen.columns[label], where=source.name)
+    columns = {name: said if name == label else guess(facts, seen) for name, facts in seen.columns.items()}
+    columns |= {name: Guess(kind=kind) for name, kind in _card_kinds(source).items() if name != label}
+    plan = Draft(
+        model=model or _model_name(source),
+        source=written_as or str(source),
+        target=label,
+        task=task,
+        columns=_learnable(columns, label, source),
+        seen=seen,
+        classes=dict(seen.columns[label].distinct) if task == "classification" else {},
+    )
+    return "\n".join(_lines(plan)) + "\n"
+
+
+def _natural_target(source: Path, kind: str) -> str | None:
+    if (source / NAME).is_file():
+        return read_card(source).target
+    return {"images": "label", "npz": "y"}.get(kind)
+
+
+def _card_kinds(source: Path) -> dict[str, ColumnKind]:
+    """The kinds that a packed data set's card tells: no need to guess them."""
+    return dict(read_card(source).columns) if (source / NAME).is_file() else {}
+
+
+def _placeholder(source: Path, target: str) -> DataConfig:
+    """A config with the names that pictures get; other sources bring their own."""
+    image = "image" if target != "image" else "picture"
+    columns: dict[str, ColumnKind] = {image: "image", target: "category"}
+    return DataConfig(source=str(source), target=target, columns=columns)
+
+
+def _check_target(target: str | None, opened: Source, source: Path) -> None:
+    names = opened.schema.names
+    if target is None:
+        last = f"--target {quoted(names[-1])}, say" if names else ""
+        raise refuse("which column is the target?", where=source.name, allowed=", ".join(names), do=last)
+    if target not in names:
+        what = f"there is no column '{target}'"
+        raise refuse(what, where=source.name, allowed=", ".join(names), do=nearest(target, names))
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise refuse(f"several columns are named {', '.join(twice)}", where=source.name, do="rename all but one")
+
+
+def _learnable(columns: dict[str, Guess], target: str, source: Path) -> dict[str, Guess]:
+    if all(said.kind == "ignore" for name, said in columns.items() if name != target):
+        why = "; ".join(f"{name}: {said.why}" for name, said in list(columns.items())[:10] if name != target)
+        raise refuse("no column looks like something to learn from", where=source.name, allowed=why)
+    return columns
+
+
+def _model_name(source: Path) -> str:
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in source.stem)
+    return name.strip("-_") or "model"
+
+
+def quoted(text: str) -> str:
+    """Return text as a YAML scalar, in quotes where it could be taken for something else."""
+    import yaml
+
+    simple = text.replace("_", "").replace("-", "").isalnum() and text[0].isascii() and text[0].isalpha()
+    words = {"y", "n", "yes", "no", "true", "false", "on", "off", "null", "none", "nan", "inf"}
+    if simple and text.isascii() and text.lower() not in words:
+        return text
+    return str(yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**9)).strip()
+
+
+def _lines(plan: Draft) -> Iterator[str]:
+    yield "# A starter recipe, written by looking at the data: read it, and change what you know better."
+    yield f"model: {quoted(plan.model)}"
+    yield f"task: {plan.task}  # {_about_task(plan)}"
+    yield ""
+    yield from _data_lines(plan)
+    yield from _split_lines(plan)
+    yield from _prepare_lines(plan)
+    yield from _network_lines(plan)
+    yield from _release_lines(plan)
+
+
+def _about_task(plan: Draft) -> str:
+    if plan.task == "classification":
+        return f"{len(plan.classes)} classes; regression would predict a number"
+    return "the target is a number; classification would predict one of a few classes"
+
+
+def _data_lines(plan: Draft) -> Iterator[str]:
+    yield "data:"
+    yield f"  source: {quoted(plan.source)}  # {plan.seen.rows:,} rows; relative to this file"
+    yield f"  target: {quoted(plan.target)}"
+    yield "  columns:  # number, category, boolean, image, or ignore: kept with the rows, never shown to the model"
+    for name, said in plan.columns.items():
+        why = "the target" + (f"; {said.why}" if said.why else "") if name == plan.target else said.why
+        yield f"    {quoted(name)}: {said.kind}" + (f"  # {_one_line(why)}" if why else "")
+    rare = [name for name, count in plan.classes.items() if count < LEAST_ROWS]
+    if rare:
+        yield f"  # To mend first: {len(rare)} classes have one row only, such as {_one_line(rare[0])}"
+    yield "  bad_rows: refuse  # or quarantine, with quarantine_share: 0.01 of the rows at most"
+    yield ""
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _split_lines(plan: Draft) -> Iterator[str]:
+    share = 0.2 if plan.seen.rows < 1000 else 0.15
+    scarce = bool(plan.classes) and min(plan.classes.values()) < 100
+    yield "split:  # each row is for one purpose: train fits, validation selects, test judges"
+    if scarce:
+        yield "  method: stratified  # some classes are small: each part gets its share of every class"
+    else:
+        yield "  method: hash  # a row never changes its part when rows are added"
+    yield f"  validation: {share}"
+    yield f"  test: {share}"
+    dates = [name for name, said in plan.columns.items() if said.date]
+    if dates:
+        yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates[0])},"
+        yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
+    yield "  # group: a column; rows with the same value there (one patient, one machine) stay together"
+    yield ""
+
+
+def _prepare_lines(plan: Draft) -> Iterator[str]:
+    yield "prepare:  # fitted on train rows, and exported inside the model"
+    if plan.seen.image:
+        yield from _image_lines(plan)
+    else:
+        skewed = [name for name, said in plan.columns.items() if said.kind == "number" and name != plan.target]
+        skewed = [name for name in skewed if abs(plan.seen.columns[name].skewness) > SKEWED]
+        if skewed and plan.seen.rows >= 1000:
+            yield f"  numbers: quantile  # some columns have long tails, such as {_one_line(skewed[0])}"
+        else:
+            yield "  numbers: standard  # or quantile, for columns with long tails"
+    yield ""
+
+
+def _image_lines(plan: Draft) -> Iterator[str]:
+    size, mixed = _typical_size(plan.seen), len(plan.seen.sizes) > 1
+    side = max(size)
+    if side > SMALL_SIDE:
+        size = _shrunk(size)
+        yield f"  image_size: [{size[0]}, {size[1]}]  # height, width: larger may be better, and takes longer"
+    elif mixed:
+        yield f"  image_size: [{size[0]}, {size[1]}]  # height, width: the images have {len(plan.seen.sizes)} sizes"
+    else:
+        yield f"  image_size: null  # every image has {size[0]} x {size[1]} pixels"
+
+
+def _typical_size(seen: Survey) -> tuple[int, int]:
+    """The median height and width."""
+    sizes = sorted(seen.sizes.elements())
+    heights, widths = sorted(h for h, _ in sizes), sorted(w for _, w in sizes)
+    return (heights[len(sizes) // 2], widths[len(sizes) // 2]) if sizes else (32, 32)
+
+
+def _shrunk(size: tuple[int, int]) -> tuple[int, int]:
+    """The size with a longer side of SMALL_SIDE, in steps of 8."""
+    height, width = (max(16, round(side * SMALL_SIDE / max(size) / 8) * 8) for side in size)
+    return height, width
+
+
+def _network_lines(plan: Draft) -> Iterator[str]:
+    small = plan.seen.rows < 2000
+    size = _typical_size(plan.seen)
+    yield "network:"
+    if not plan.seen.image:
+        yield "  family: mlp"
+        yield f"  width: {128 if small else 256}"
+        yield f"  depth: {2 if small else 3}"
+        yield f"  dropout: {0.2 if small else 0.1}"
+    elif max(size) >= SMALL_SIDE:
+        yield "  family: resnet"
+        yield "  width: 32"
+        yield "  blocks: [2, 2, 2]"
+    else:
+        yield "  family: cnn"
+        yield "  width: 32"
+        yield f"  stages: {3 if min(size) >= 8 else 2 if min(size) >= 4 else 1}"
+    yield ""
+    yield from _train_lines(plan)
+
+
+def _train_lines(plan: Draft) -> Iterator[str]:
+    rows = plan.seen.rows
+    if plan.seen.image:
+        batch, epochs = (
+            (32, 60) if rows < 500 else (64, 40) if rows < 5000 else (128, 20) if rows < 50_000 else (256, 10)
+        )
+    else:
+        batch, epochs = (
+            (32, 100) if rows < 2000 else (128, 60) if rows < 20_000 else (512, 30) if rows < 200_000 else (1024, 15)
+        )
+    yield "train:"
+    yield f"  epochs: {epochs}"
+    yield f"  batch_size: {batch}"
+    yield "  optimizer: {name: adamw, lr: 0.002}"
+    yield f"  stop_after_epochs: {max(4, epochs // 4)}  # so many epochs without a better validation metric end it"
+    if plan.seen.image:
+        yield "  augment:  # random changes to train images that must not change the answer"
+        yield f"    crop_pixels: {1 if max(_typical_size(plan.seen)) < 16 else 2}"
+        yield "    flip: false  # true, if left and right don't matter"
+    yield ""
+
+
+def _release_lines(plan: Draft) -> Iterator[str]:
+    floor = "0.9  # least test accuracy"
+    if plan.task == "regression":
+        deviation = plan.seen.columns[plan.target].deviation
+        floor = f"{deviation * 0.8:.4g}  # largest test RMSE, 0.8 of the target's standard deviation,"
+    yield "prune:  # candidates are every combination of these with quantize, and of neither"
+    yield "  - {method: channels, ratio: 0.5}"
+    yield "quantize:"
+    yield "  - {method: int8_static}"
+    yield "select:"
+    yield "  objective: latency  # or size, or quality"
+    yield "  max_loss: 0.01  # of the metric on validation, against the uncompressed model"
+    yield "gate:"
+    yield f"  # floor: {floor} of a first release"
+    yield "  margin: 0.01  # a later release may be worse than the champion by less than this"

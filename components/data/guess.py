@@ -1,0 +1,123 @@
+"""What a column is for, guessed from what was seen of it."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from components.data.classes import LEAST_ROWS
+from components.data.config import ColumnKind
+from components.data.kinds import accepts
+from components.data.survey import MOST_DISTINCT, ColumnFacts, Survey
+from components.errors import refuse
+from components.task import Task
+
+MOST_WHOLE_CLASSES: Final = 20  # whole numbers with more values than this are a quantity
+MOSTLY: Final = 0.95  # share of values that read as numbers, from which the others are mistakes
+_ID_NAME: Final = re.compile(
+    r"^$|^(id|index|uuid|guid|key|unnamed.*|__index_level_\d+__)$|[_\- .](id|uuid)$|[a-z]I[dD]$"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guess:
+    """A kind, and why where that isn't plain."""
+
+    kind: ColumnKind
+    why: str = ""
+    date: bool = False
+
+
+def guess(facts: ColumnFacts, seen: Survey) -> Guess:
+    """Return what a feature column is for."""
+    return _guess_by_type(facts, seen) or _guess_useless(facts) or _guess_number(facts) or _guess_text(facts)
+
+
+def _guess_by_type(facts: ColumnFacts, seen: Survey) -> Guess | None:
+    if facts.name == seen.image:
+        return Guess(kind="image", why=_sizes(seen))
+    if not accepts("category", facts.type):
+        return Guess(kind="ignore", why=f"values of type {facts.type} are beyond a model here")
+    if seen.image is not None:
+        return Guess(kind="ignore", why="an image can't be mixed with other features")
+    if facts.present and facts.truths == facts.present and facts.numbers < facts.present and len(facts.distinct) > 1:
+        return Guess(kind="boolean", why=_missing(facts))
+    return None
+
+
+def _guess_useless(facts: ColumnFacts) -> Guess | None:
+    if not facts.distinct:
+        return Guess(kind="ignore", why="always missing")
+    if len(facts.distinct) == 1 and facts.present == facts.rows:
+        return Guess(kind="ignore", why="always the same value")
+    if facts.dates == facts.present:
+        return Guess(kind="ignore", why="dates: of use for a split by time", date=True)
+    if _is_id(facts):
+        return Guess(kind="ignore", why="names the row: a different value in each")
+    return None
+
+
+def _guess_number(facts: ColumnFacts) -> Guess | None:
+    if facts.padded or facts.numbers < MOSTLY * facts.present or not facts.numbers:
+        return None
+    wrong = facts.present - facts.numbers
+    if wrong and facts.odd:
+        share = f"but not every value is a number, such as '{facts.odd[:40]}'"
+        return Guess(kind="number", why=f"{share}: mend them, or set bad_rows: quarantine")
+    return Guess(kind="number", why=_missing(facts))
+
+
+def _guess_text(facts: ColumnFacts) -> Guess:
+    distinct = len(facts.distinct)
+    count = f"more than {MOST_DISTINCT:,}" if facts.uncounted else f"{distinct:,}"
+    if facts.uncounted or distinct > facts.present / 2 or (distinct > 1000 and facts.present < 20 * distinct):
+        return Guess(kind="ignore", why=f"free text or names: {count} different values in {facts.present:,} rows")
+    return Guess(kind="category", why=", ".join(filter(None, [f"{count} values", _missing(facts)])))
+
+
+def _is_id(facts: ColumnFacts) -> bool:
+    if facts.counting and facts.present == facts.rows and facts.rows > 20:
+        return True
+    differ = facts.uncounted or len(facts.distinct) == facts.present
+    whole_or_text = facts.whole or facts.numbers < facts.present
+    return differ and whole_or_text and bool(_ID_NAME.search(facts.name.strip()) or _ID_NAME.search(facts.name.lower()))
+
+
+def _missing(facts: ColumnFacts) -> str:
+    missing = facts.rows - facts.present
+    return f"missing in {missing:,} of {facts.rows:,} rows" if missing else ""
+
+
+def _sizes(seen: Survey) -> str:
+    (height, width), _ = seen.sizes.most_common(1)[0] if seen.sizes else ((0, 0), 0)
+    return f"{height} x {width} pixels" if len(seen.sizes) == 1 else f"{len(seen.sizes)} sizes"
+
+
+def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
+    """Return the task and the kind of the target.
+
+    Raises:
+        Refusal: it has one value only, or is text with a different value in most rows.
+    """
+    place = f"{where}, column '{facts.name}'"
+    if len(facts.distinct) < 2:
+        raise refuse("the target has fewer than two values", where=place, do="name another target")
+    missing = _missing(facts)
+    why = f"{missing}: mend them, or set bad_rows: quarantine" if missing else ""
+    if pa.types.is_boolean(facts.type):
+        return "classification", Guess(kind="boolean", why=why)
+    if facts.numbers >= MOSTLY * facts.present and not facts.padded and not _few_whole(facts):
+        odd = f"not every value is a number, such as '{facts.odd[:40]}'" if facts.odd else ""
+        return "regression", Guess(kind="number", why="; ".join(filter(None, [why, odd])))
+    if facts.uncounted or len(facts.distinct) > facts.present / LEAST_ROWS:
+        what = (
+            f"the target has {len(facts.distinct):,} different values in {facts.present:,} rows: these are no classes"
+        )
+        raise refuse(what, where=place, do="name another target")
+    return "classification", Guess(kind="category", why=why)
+
+
+def _few_whole(facts: ColumnFacts) -> bool:
+    few = facts.whole and not facts.odd and len(facts.distinct) <= MOST_WHOLE_CLASSES
+    return few and min(facts.distinct.values()) >= LEAST_ROWS

@@ -1,0 +1,158 @@
+"""Looks at every row of a source once, and says what each column seems to hold.
+
+A guess for a starter recipe only: what a column means is the recipe's to say from then on.
+"""
+
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+
+from components.data.kinds import accepts, as_text, is_text, to_boolean, to_number
+from components.data.parts import one_array
+from components.data.sources.chunk import Source
+
+MOST_DISTINCT: Final = 10_000  # counted exactly up to here
+_DATE: Final = r"^(\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}([T ].*)?|\d{4}/\d{1,2}/\d{1,2}.*)$"
+_ORIENTATION: Final = 0x0112  # the EXIF tag
+_TURNED: Final = frozenset({5, 6, 7, 8})  # its values that swap height and width
+
+
+@dataclass(kw_only=True, slots=True)
+class ColumnFacts:
+    """What was seen of a column. Counts are of rows."""
+
+    name: str
+    type: pa.DataType
+    rows: int = 0
+    present: int = 0  # neither empty nor null
+    numbers: int = 0  # values that read as numbers
+    dates: int = 0
+    truths: int = 0  # words for true and false, and their type
+    whole: bool = True  # every number is whole
+    padded: bool = False  # numbers with leading zeros: codes, such as postal ones
+    counting: bool = True  # whole numbers that rise by one from row to row
+    length: int = 0  # characters, summed
+    odd: str = ""  # one value that isn't a number
+    distinct: Counter[str] = field(default_factory=Counter)  # rows of each value, until there are too many
+    uncounted: bool = False  # there are more values than are counted
+    last: float | None = None
+    center: float = 0.0
+    scale: float = 1.0
+    moments: tuple[float, float, float] = (0.0, 0.0, 0.0)  # sums of powers 1 to 3 of (x - center) / scale
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of the numbers."""
+        mean, square, _ = (total / max(self.numbers, 1) for total in self.moments)
+        return float(max(square - mean**2, 0.0) ** 0.5) * self.scale
+
+    @property
+    def skewness(self) -> float:
+        """The third standardised moment of the numbers."""
+        if self.numbers < 3:
+            return 0.0
+        mean, square, cube = (total / self.numbers for total in self.moments)
+        variance = square - mean**2
+        return (cube - 3 * mean * square + 2 * mean**3) / variance**1.5 if variance > 1e-12 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What was seen of a source."""
+
+    rows: int
+    columns: dict[str, ColumnFacts]
+    sizes: Counter[tuple[int, int]]  # images by height and width
+    image: str | None  # the name of the image column
+
+
+def survey(source: Source) -> Survey:
+    """Read every row, streaming, and gather what its columns hold."""
+    image = next((c.name for c in source.schema if accepts("image", c.type) and not pa.types.is_null(c.type)), None)
+    facts = {c.name: ColumnFacts(name=c.name, type=c.type) for c in source.schema}
+    sizes: Counter[tuple[int, int]] = Counter()
+    rows = 0
+    for chunk in source.chunks():
+        rows += len(chunk.rows)
+        for name, column in facts.items():
+            values = one_array(chunk.table, name)
+            column.rows += len(values)
+            if name == image:
+                sizes.update(_sizes(values))
+            elif accepts("category", column.type):
+                _look(column, values)
+    return Survey(rows=rows, columns=facts, sizes=sizes, image=image)
+
+
+def _look(column: ColumnFacts, values: pa.Array) -> None:
+    text = as_text(values).drop_null()
+    column.present += len(text)
+    column.length += int(pc.sum(pc.utf8_length(text)).as_py() or 0)
+    _count_distinct(column, text)
+    if pa.types.is_temporal(column.type):
+        column.dates += len(text)
+    elif pa.types.is_boolean(column.type):
+        column.truths += len(text)
+    else:
+        _look_at_words(column, text)
+        _look_at_numbers(column, values)
+
+
+def _look_at_words(column: ColumnFacts, text: pa.Array) -> None:
+    if not is_text(column.type):
+        return
+    column.dates += int(pc.sum(pc.match_substring_regex(text, _DATE)).as_py() or 0)
+    column.padded |= bool(pc.any(pc.match_substring_regex(text, r"^0\d+$")).as_py())
+    if column.truths == column.present - len(text):  # no other word so far
+        column.truths += len(text) - int(to_boolean(text).bad.sum())
+
+
+def _look_at_numbers(column: ColumnFacts, values: pa.Array) -> None:
+    read = to_number(values)
+    if read.bad.any() and not column.odd:
+        column.odd = str(values[int(np.argmax(read.bad))].as_py())
+    numbers = read.values.drop_null().to_numpy(zero_copy_only=False)
+    column.counting &= not read.bad.any() and len(numbers) == len(values)
+    if not len(numbers):
+        return
+    whole = np.trunc(numbers) == numbers
+    column.whole &= bool(whole.all())
+    steps = np.diff(numbers, prepend=numbers[0] - 1 if column.last is None else column.last)
+    column.counting &= bool((steps == 1).all())
+    column.last = float(numbers[-1])
+    if not column.numbers:
+        column.center, column.scale = float(np.median(numbers)), float(numbers.std()) or 1.0
+    shifted = (numbers - column.center) / column.scale
+    sums = (float((shifted**power).sum()) for power in (1, 2, 3))
+    one, two, three = (total + new for total, new in zip(column.moments, sums, strict=True))
+    column.moments = (one, two, three)
+    column.numbers += len(numbers)
+
+
+def _count_distinct(column: ColumnFacts, text: pa.Array) -> None:
+    if column.uncounted:
+        return
+    for entry in pc.value_counts(text):
+        column.distinct[entry["values"].as_py()] += entry["counts"].as_py()
+    column.uncounted = len(column.distinct) > MOST_DISTINCT
+
+
+def _sizes(values: pa.Array) -> list[tuple[int, int]]:
+    """Height and width of each image that can be opened, from its head alone."""
+    data = pc.struct_field(values, "bytes") if pa.types.is_struct(values.type) else values
+    return [size for size in map(_size, data.to_pylist()) if size is not None]
+
+
+def _size(data: bytes | None) -> tuple[int, int] | None:
+    try:
+        with Image.open(io.BytesIO(data or b"")) as image:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # ingest names it

@@ -1,0 +1,127 @@
+"""What simple models would answer on the same rows: a constant, a linear model and, on tables, gradient boosting.
+
+A net that doesn't beat them isn't worth its keep. They see what the net sees: the same train rows, encoded by the same
+preparation. On large data they are bounded, and say so.
+
+N rows, K classes.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from components.data.preparation import Preparation
+from components.data.prepare import encode_target
+from components.data.rows import Rows
+from components.evaluation.baseline_features import SIDE, Features, boosted_features, is_reduced, linear_features, width
+from components.task import Task
+
+Floats = npt.NDArray[np.float64]
+Target = npt.NDArray[np.int64] | Floats
+
+LINEAR_WORK: Final = 2e8  # rows x features x classes that the linear model is fitted on: 10 seconds of one core
+LINEAR_STEPS: Final = 300
+BOOSTED_WORK: Final = 4e7  # the same for boosting
+TREES: Final = 100
+ALL_TREES: Final = 2000  # of all classes together
+SMALL: Final = f"linear saw the images averaged down to {SIDE} pixels."
+CHUNK: Final = 10_000  # rows that are answered at once
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baselines:
+    """Outputs by name, probabilities [N, K] or values [N], and what was cut short."""
+
+    outputs: dict[str, Floats]
+    notes: tuple[str, ...] = ()
+
+
+class Learner(Protocol):
+    """A model of scikit-learn's."""
+
+    def fit(self, X: Floats, y: Target) -> object:  # noqa: N803 - scikit-learn's names
+        """Learn from rows, [N, F] and [N]."""
+
+
+def baselines(task: Task, *, train: Rows, part: Rows, preparation: Preparation, seed: int) -> Baselines:
+    """Fit the simple models on train rows, and answer for the rows of another part."""
+    target = encode_target(preparation, train)
+    classes = len(preparation.target.classes) if task == "classification" else 0
+    outputs = {"constant": constant(target, rows=len(part), classes=classes)}
+    if len(np.unique(target)) < 2:
+        note = "All train rows have one value of the target: no other baseline than the constant."
+        return Baselines(outputs=outputs, notes=(note,))
+    makers: dict[str, tuple[float, Callable[[Preparation, Rows], Features], Learner]] = {
+        "linear": (LINEAR_WORK, linear_features, _linear(classes)),
+    }
+    if preparation.image is None:
+        makers["gradient_boosting"] = (BOOSTED_WORK, boosted_features, _boosted(classes, preparation, seed=seed))
+    notes = [SMALL] if is_reduced(preparation) else []
+    for name, (work, features_of, learner) in makers.items():
+        most = max(1000, int(work / (width(preparation) * max(classes, 1))))
+        index = _some(len(train), most, seed=seed)
+        if len(index) < len(train):
+            notes.append(f"{name} was fitted on {len(index):,} of {len(train):,} train rows.")
+        seen = train.take(index)
+        features = features_of(preparation, seen)
+        if not _fit(learner, features(seen), target[index]):
+            notes.append(f"{name} was stopped after {LINEAR_STEPS} steps, before it had converged.")
+        outputs[name] = _answer(learner, features, part, classes=classes)
+    return Baselines(outputs=outputs, notes=tuple(notes))
+
+
+def constant(target: Target, *, rows: int, classes: int) -> Floats:
+    """Answer every row with the shares of the classes, [N, K], or with the mean, [N]."""
+    if not classes:
+        return np.full(rows, float(np.mean(target)))
+    shares = np.bincount(target.astype(np.int64), minlength=classes) / len(target)
+    return np.tile(shares, (rows, 1))
+
+
+def _linear(classes: int) -> Learner:
+    model: Learner = LogisticRegression(max_iter=LINEAR_STEPS) if classes else Ridge()
+    return model
+
+
+def _boosted(classes: int, preparation: Preparation, *, seed: int) -> Learner:
+    # Early stopping would hold out rows by class, and fail where a class has a single one.
+    kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+    trees = max(10, min(TREES, ALL_TREES // max(classes, 1)))
+    categorical = [False] * len(preparation.numbers) + [True] * len(preparation.categories)
+    model: Learner = kind(max_iter=trees, early_stopping=False, categorical_features=categorical, random_state=seed)
+    return model
+
+
+def _some(rows: int, most: int, *, seed: int) -> npt.NDArray[np.intp]:
+    """Return at most so many of the rows, at random, in their order."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, size=most, replace=False))
+
+
+def _fit(learner: Learner, features: Floats, target: Target) -> bool:
+    """Fit, and say whether it converged."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        learner.fit(features, target)
+    return not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+
+
+def _answer(learner: Learner, features: Features, part: Rows, *, classes: int) -> Floats:
+    """Return the outputs, [N, K] with 0 for a class that no train row had, or [N]."""
+    outputs = np.zeros((len(part), classes) if classes else len(part))
+    for start in range(0, len(part), CHUNK):
+        piece = slice(start, start + CHUNK)
+        given = features(part.take(piece))
+        if isinstance(learner, (LogisticRegression, HistGradientBoostingClassifier)):
+            outputs[piece, learner.classes_] = learner.predict_proba(given)
+        elif isinstance(learner, (Ridge, HistGradientBoostingRegressor)):
+            outputs[piece] = learner.predict(given)
+    return outputs

@@ -1,0 +1,125 @@
+"""How long an answer takes, measured so that a busy machine can't favour anyone.
+
+R rounds, B resamples. Sessions take turns: in each round the baseline and then every candidate, in an order drawn anew,
+so that what slows the machine down for a while slows all of them. A speed-up is the ratio within a round.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from components.data.rows import Array
+from components.evaluation.interval import Interval
+from components.runtimes.config import ProfileConfig
+from components.runtimes.feeds import Session
+
+Feeds = Mapping[str, Array]
+Floats = npt.NDArray[np.float64]
+
+_WARM_UP_SECONDS = 0.05  # and at least two runs
+_TURN_SECONDS = 0.002  # one turn lasts at least so long: the clock and the caller's own overhead then don't matter
+_MOST_RUNS = 2000  # of one turn
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """Latency and speed-up, by batch size."""
+
+    latency_ms: dict[int, Interval]  # of one batch: median over rounds
+    speedup: dict[int, Interval]  # the baseline's time over this one's: median over rounds of their ratios
+    rounds: dict[int, int]  # that were made
+
+
+def latency(
+    baseline: str,
+    sessions: Mapping[str, Session],
+    *,
+    feeds: Mapping[int, Feeds],
+    config: ProfileConfig,
+    seed: int,
+    seconds: float = 60.0,
+) -> dict[str, Timing]:
+    """Time all sessions, the baseline among them, by name.
+
+    `feeds` holds a batch by its size. The sessions' threads are theirs. Above `seconds` for one batch size, fewer
+    rounds are made, though at least 10. Intervals are percentile bootstraps of the median at `config.confidence`.
+    """
+    random = np.random.default_rng(seed)
+    measured = {
+        size: _rounds(baseline, sessions, feeds[size], rounds=config.rounds, seconds=seconds, random=random)
+        for size in config.batch_sizes
+    }
+    return {
+        name: Timing(
+            latency_ms={size: _median(times[name] * 1e3, config, seed) for size, times in measured.items()},
+            speedup={size: _median(times[baseline] / times[name], config, seed) for size, times in measured.items()},
+            rounds={size: len(times[name]) for size, times in measured.items()},
+        )
+        for name in sessions
+    }
+
+
+def _rounds(
+    baseline: str,
+    sessions: Mapping[str, Session],
+    feeds: Feeds,
+    *,
+    rounds: int,
+    seconds: float,
+    random: np.random.Generator,
+) -> dict[str, Floats]:
+    """Return seconds per run [R] of each session."""
+    once = {name: _warm_up(session, feeds) for name, session in sessions.items()}
+    runs = {name: int(np.clip(np.ceil(_TURN_SECONDS / time), 1, _MOST_RUNS)) for name, time in once.items()}
+    one_round = sum(once[name] * runs[name] for name in sessions)
+    made = int(np.clip(seconds / one_round, min(10, rounds), rounds))
+    times = {name: np.empty(made) for name in sessions}
+    others = [name for name in sessions if name != baseline]
+    with _undisturbed():
+        for turn in range(made):
+            for name in [baseline, *random.permutation(others).tolist()]:
+                times[name][turn] = _turn(sessions[name].run, feeds, runs=runs[name])
+    return times
+
+
+def _warm_up(session: Session, feeds: Feeds) -> float:
+    """Return the shortest time of a run, in seconds, seen while the session got warm."""
+    started, shortest, runs = perf_counter(), float("inf"), 0
+    while runs < 2 or perf_counter() - started < _WARM_UP_SECONDS:
+        shortest = min(shortest, _turn(session.run, feeds, runs=1))
+        runs += 1
+    return shortest
+
+
+def _turn(run: Callable[[Feeds], object], feeds: Feeds, *, runs: int) -> float:
+    started = perf_counter()
+    for _ in range(runs):
+        run(feeds)
+    return (perf_counter() - started) / runs
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep Python's garbage collection out of the measurement."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _median(values: Floats, config: ProfileConfig, seed: int) -> Interval:
+    """Return the median of [R] with its percentile bootstrap interval."""
+    drawn = np.random.default_rng(seed).integers(len(values), size=(_RESAMPLES, len(values)))  # [B, R]
+    medians = np.median(values[drawn], axis=1)
+    tail = (1 - config.confidence) / 2
+    low, high = np.quantile(medians, [tail, 1 - tail])
+    return Interval(float(np.median(values)), float(low), float(high))

@@ -1,0 +1,110 @@
+"""The gate's conditions beside the comparison itself: the floor, the limits, and the recall of each class.
+
+N rows, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from components.evaluation.answers import Labels
+from components.release.proportions import shown_worse
+from components.task import LOWER_IS_BETTER, Metric
+
+Status = Literal["passed", "failed", "unclear"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One condition: the value, its limit (None where there is none), and what came of it."""
+
+    name: str
+    status: Status
+    value: float | None
+    limit: float | None
+    text: str  # one sentence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassChange:
+    """What the new model does to the recall of one class.
+
+    `p_value` is that of `worse than the class margin allows`, by the exact paired test, corrected by Holm's method
+    for the number of classes.
+    """
+
+    name: str
+    rows: int
+    champion: float
+    challenger: float
+    lost: int  # rows of the class that only the champion gets right
+    won: int  # rows of the class that only the challenger gets right
+    p_value: float
+
+
+def floor_check(metric: Metric, *, value: float | None, floor: float | None) -> Check:
+    """Compare the challenger's own figure with the recipe's floor (a ceiling, where lower is better)."""
+    side = "at most" if metric in LOWER_IS_BETTER else "at least"
+    if floor is None:
+        text = "No floor was set: any value passes."
+        return Check(name="floor", status="passed", value=value, limit=None, text=text)
+    if value is None:
+        return Check(name="floor", status="unclear", value=None, limit=floor, text=f"{metric} isn't defined here.")
+    held = value <= floor if metric in LOWER_IS_BETTER else value >= floor
+    text = f"{metric} is {value:.4g}; {side} {floor:g} is wanted."
+    return Check(name="floor", status="passed" if held else "failed", value=value, limit=floor, text=text)
+
+
+def ratio_check(name: str, *, challenger: float | None, champion: float | None, limit: float | None) -> Check:
+    """Compare a cost, as a ratio of the champion's, with its limit."""
+    ratio = challenger / champion if challenger is not None and champion is not None and champion > 0 else None
+    if limit is None:
+        return Check(name=name, status="passed", value=ratio, limit=None, text="No limit was set.")
+    if ratio is None:
+        text = f"The {name} of both models isn't known."
+        return Check(name=name, status="unclear", value=None, limit=limit, text=text)
+    text = f"The {name} is {ratio:.3g} times the champion's; up to {limit:g} times is allowed."
+    return Check(name=name, status="passed" if ratio <= limit else "failed", value=ratio, limit=limit, text=text)
+
+
+def class_changes(
+    challenger: Labels, champion: Labels, *, classes: Sequence[str], margin: float
+) -> tuple[ClassChange, ...]:
+    """Compare the recall of each class that has rows."""
+    changes = []
+    for place, name in enumerate(classes):
+        rows = challenger.target == place
+        new, old, count = challenger.correct[rows], champion.correct[rows], int(rows.sum())
+        if count:
+            lost, won = int((old & ~new).sum()), int((new & ~old).sum())
+            p = shown_worse(won, lost, count, margin=margin)
+            changes.append((name, count, float(old.mean()), float(new.mean()), lost, won, p))
+    corrected = holm([change[-1] for change in changes])
+    return tuple(
+        ClassChange(name=name, rows=count, champion=old, challenger=new, lost=lost, won=won, p_value=p)
+        for (name, count, old, new, lost, won, _), p in zip(changes, corrected, strict=True)
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number. Source: Holm 1979."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(p_values) else steps
+    return [float(p) for p in corrected]
+
+
+def recall_check(changes: Sequence[ClassChange], *, margin: float, confidence: float) -> Check:
+    """Fail where a class is shown to have lost more recall than the margin allows."""
+    broken = [change for change in changes if change.p_value <= 1 - confidence]
+    falls = [change.champion - change.challenger for change in broken or changes]
+    worst = max(falls, default=0.0)
+    if broken:
+        names = ", ".join(f"'{change.name}'" for change in broken)
+        text = f"Recall is shown to have fallen by more than {100 * margin:g} points in {names}."
+        return Check(name="recall per class", status="failed", value=worst, limit=margin, text=text)
+    text = f"No class is shown to have lost more than {100 * margin:g} points of recall."
+    return Check(name="recall per class", status="passed", value=worst, limit=margin, text=text)

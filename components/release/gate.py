@@ -1,0 +1,299 @@
+"""The gate: may this model take the place of the one that is in use?
+
+It says yes, no, or not enough evidence, and shows every figure that it used. The first release needs only the floor.
+A later one must be shown to be not worse than the champion by more than the margin, on the same test rows: accuracy
+by an exact paired test (`proportions`), other figures by a paired interval (`paired`).
+
+No: it is shown to be worse by more than the margin, a floor or a limit is broken, or the two can't be compared.
+Not enough evidence: neither is shown; the number of rows that would be needed is given.
+
+Past looks at the same test rows are counted and reported, not corrected for. The confidence is a promise about each
+decision by itself. A correction would end routine retraining (after 20 releases the gate would ask for 99.75 %),
+and wouldn't help against what repeated looks really do, which is to let choices drift towards the test rows.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.answers import Answers, Labels, answers
+from components.evaluation.interval import Interval
+from components.evaluation.weighted import weighted
+from components.release import proportions
+from components.release.checks import Check, ClassChange, class_changes, floor_check, ratio_check, recall_check
+from components.release.config import GateConfig
+from components.release.paired import gain, scale_of
+from components.task import Metric, Task
+
+Decision = Literal["yes", "no", "not enough evidence"]
+WANTED: Final = 0.8  # power that `rows_needed` is about
+WORN: Final = 20  # looks from which on the reason says that new test rows are due
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A model as it stands before the gate. The champion's `output` is made anew, on the challenger's test rows."""
+
+    name: str  # of the model version: "digits 3"
+    task: Task
+    target: str  # column that is predicted
+    classes: tuple[str, ...]  # () for a regression
+    output: npt.NDArray[np.floating]  # probabilities [N, K] in the order of `classes`, or values [N] or [N, 1]
+    latency_ms: float | None  # of one batch, best measured interleaved with the other model
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """How the challenger compares with the champion by the metric."""
+
+    difference: Interval | None  # above 0: the challenger is better. None: not defined on these rows
+    shown: bool = False  # to be not worse by more than the margin
+    worse: bool = False  # shown to be worse by more than the margin
+    power: float | None = None  # chance that it is shown, on so many rows, were both equally good
+    rows_needed: int | None = None  # for that chance to be 80 %; None: unknown, or above 10 million
+    lost: int | None = None  # rows that only the champion gets right; None for figures that aren't of labels
+    won: int | None = None  # rows that only the challenger gets right
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """The decision, why, and all that it rests on: plain values only."""
+
+    decision: Decision
+    reason: str  # one sentence, for a person who doesn't know the figures
+    task: Task
+    metric: Metric
+    challenger: str
+    champion: str | None
+    value: float | None = None  # of the challenger
+    champion_value: float | None = None
+    margin: float  # in the metric's unit; for a regression a share of the champion's value, as is the difference
+    confidence: float
+    rows: int  # that both answered
+    looks: int  # earlier decisions on these test rows
+    checks: tuple[Check, ...] = ()
+    comparison: Comparison | None = None
+    classes: tuple[ClassChange, ...] = ()
+
+
+def judge(
+    config: GateConfig,
+    *,
+    metric: Metric,
+    task: Task,
+    target: npt.ArrayLike,
+    challenger: Standing,
+    champion: Standing | None,
+    seed: int,
+    looks: int = 0,
+) -> Judgement:
+    """Decide whether the challenger may be promoted.
+
+    Args:
+        config: The rule.
+        metric: What is compared.
+        task: What the recipe's model does.
+        target: The truth on the test rows: class indexes in the challenger's order, or values, [N]. The rows are
+            those that neither model was trained on.
+        challenger: The new model.
+        champion: The model in use, answering the same rows; None where there is none.
+        seed: Of the resamples.
+        looks: How many decisions were made on these test rows before.
+
+    Raises:
+        Refusal: An output doesn't fit the target, or holds NaN.
+    """
+    truth = np.asarray(target)
+    blank = Judgement(
+        decision="no",
+        reason="",
+        task=task,
+        metric=metric,
+        challenger=challenger.name,
+        champion=None if champion is None else champion.name,
+        margin=config.margin,
+        confidence=config.confidence,
+        rows=len(truth),
+        looks=looks,
+    )
+    obstacle = _obstacle(challenger, champion, rows=len(truth), task=task)
+    if obstacle:
+        return replace(blank, reason=f"{obstacle}: they can't be compared, a person decides.")
+    new = answers(task, target=truth, output=challenger.output, classes=len(challenger.classes))
+    value = _value(metric, new)
+    judged = replace(blank, value=value, checks=(floor_check(metric, value=value, floor=config.floor),))
+    if champion is None:
+        return decide(config, judged)
+    output = _in_order(champion, challenger.classes)
+    old = answers(task, target=truth, output=output, classes=len(challenger.classes))
+    classes: tuple[ClassChange, ...] = ()
+    if isinstance(new, Labels) and isinstance(old, Labels) and config.class_margin is not None:
+        classes = class_changes(new, old, classes=challenger.classes, margin=config.class_margin)
+    judged = replace(
+        judged,
+        champion_value=_value(metric, old),
+        comparison=compare(config, metric=metric, task=task, challenger=new, champion=old, seed=seed),
+        classes=classes,
+        checks=(*judged.checks, *_other_checks(config, challenger, champion, classes)),
+    )
+    return decide(config, judged)
+
+
+def compare(
+    config: GateConfig, *, metric: Metric, task: Task, challenger: Answers, champion: Answers, seed: int
+) -> Comparison:
+    """Compare two models' answers to the same rows by the metric."""
+    if isinstance(challenger, Labels) and isinstance(champion, Labels) and metric == "accuracy":
+        return _compare_accuracy(config, challenger, champion)
+    rows, margin = len(challenger.target), config.margin
+    scale = scale_of(metric, task)
+    seen = gain(metric, challenger=challenger, champion=champion, scale=scale, confidence=config.confidence, seed=seed)
+    if seen is None:
+        return Comparison(difference=None)
+    low, high = 1, proportions.LARGEST
+    while low < high:  # the power rises with the rows
+        middle = (low + high) // 2
+        low, high = (low, middle) if seen.power(margin, middle / rows) >= WANTED else (middle + 1, high)
+    return Comparison(
+        difference=seen.interval,
+        shown=seen.interval.low > -margin,
+        worse=seen.interval.high < -margin,
+        power=seen.power(margin, 1.0),
+        rows_needed=low if low < proportions.LARGEST else None,
+    )
+
+
+def _compare_accuracy(config: GateConfig, challenger: Labels, champion: Labels) -> Comparison:
+    rows, margin, alpha = len(challenger.target), config.margin, 1 - config.confidence
+    lost = int((champion.correct & ~challenger.correct).sum())
+    won = int((challenger.correct & ~champion.correct).sum())
+    # No discordant row was seen: that doesn't mean that there are none, so one is supposed.
+    discordance = max(lost + won, 1) / rows
+    critical = proportions.critical_value(rows, margin=margin, alpha=alpha)
+    return Comparison(
+        difference=proportions.interval(won, lost, rows, critical=critical),
+        shown=float(proportions.score(won, lost, rows, margin=margin)) >= critical,
+        worse=proportions.shown_worse(won, lost, rows, margin=margin) <= alpha,
+        power=proportions.power(rows, discordance=discordance, margin=margin, alpha=alpha),
+        rows_needed=proportions.rows_needed(discordance=discordance, margin=margin, alpha=alpha, wanted=WANTED),
+        lost=lost,
+        won=won,
+    )
+
+
+def decide(config: GateConfig, judged: Judgement) -> Judgement:
+    """Return the judgement with its decision and its reason, from its checks and its comparison."""
+    failed = [check for check in judged.checks if check.status == "failed"]
+    unclear = [check for check in judged.checks if check.status == "unclear"]
+    seen = judged.comparison
+    if failed or (seen is not None and seen.worse):
+        return replace(judged, decision="no", reason=_refusing(judged, failed))
+    if seen is None and not unclear:
+        return replace(judged, decision="yes", reason=_first(judged))
+    if seen is not None and seen.shown and not unclear:
+        return replace(judged, decision="yes", reason=_with_looks(judged, _approving(judged, seen)))
+    doubt = unclear[0].text if unclear else _doubting(judged, seen)
+    not_worse = seen is not None and seen.difference is not None and seen.difference.value >= 0
+    if config.on_not_enough_evidence == "if_not_worse" and not_worse:
+        reason = f"{judged.challenger} isn't worse as far as was seen, which the recipe lets pass. {doubt}"
+        return replace(judged, decision="yes", reason=_with_looks(judged, reason))
+    return replace(judged, decision="not enough evidence", reason=_with_looks(judged, doubt))
+
+
+def _obstacle(challenger: Standing, champion: Standing | None, *, rows: int, task: Task) -> str:
+    """Return why the two can't be compared, or an empty string."""
+    new, old = challenger, champion or challenger
+    differing = sorted(set(old.classes) ^ set(new.classes))
+    names = ", ".join(f"'{name}'" for name in differing[:5]) + (" ..." if len(differing) > 5 else "")
+    obstacles = {
+        f"{new.name} does {new.task}, the recipe {task}": new.task != task,
+        "There is no test row that neither model was trained on": rows == 0,
+        f"{old.name} does {old.task}, {new.name} {new.task}": old.task != new.task,
+        f"{old.name} predicts '{old.target}', {new.name} '{new.target}'": old.target != new.target,
+        f"{old.name} and {new.name} know different classes ({names} only one of them)": bool(differing),
+    }
+    return next((text for text, stands in obstacles.items() if stands), "")
+
+
+def _in_order(champion: Standing, classes: tuple[str, ...]) -> npt.NDArray[np.floating]:
+    """Return the champion's output with its columns in the challenger's order of classes."""
+    if champion.classes == classes:
+        return champion.output
+    return champion.output[:, [champion.classes.index(name) for name in classes]]
+
+
+def _value(metric: Metric, given: Answers) -> float | None:
+    value = float(weighted(metric, given, np.ones((len(given.target), 1)))[0])
+    return value if np.isfinite(value) else None
+
+
+def _other_checks(
+    config: GateConfig, challenger: Standing, champion: Standing, classes: tuple[ClassChange, ...]
+) -> tuple[Check, ...]:
+    speed = ratio_check(
+        "latency", challenger=challenger.latency_ms, champion=champion.latency_ms, limit=config.max_slowdown
+    )
+    size = ratio_check("size", challenger=challenger.size_bytes, champion=champion.size_bytes, limit=config.max_growth)
+    if config.class_margin is None or challenger.task == "regression":
+        return (speed, size)
+    return (recall_check(classes, margin=config.class_margin, confidence=config.confidence), speed, size)
+
+
+def _amount(judged: Judgement, amount: float) -> str:
+    """Return an amount of the metric with its unit, without its sign."""
+    amount = abs(amount)
+    if judged.task == "regression":
+        return f"{100 * amount:.3g} %"
+    if judged.metric == "log_loss":
+        return f"{amount:.3g}"
+    return f"{100 * amount:.3g} {'point' if f'{100 * amount:.3g}' == '1' else 'points'}"
+
+
+def _seen(judged: Judgement, seen: Comparison) -> str:
+    """Return in words what was seen of the difference."""
+    if seen.difference is None or seen.difference.value == 0:
+        return f"no difference in {judged.metric} was seen"
+    side = "better" if seen.difference.value > 0 else "worse"
+    return f"{judged.metric} was seen to be {_amount(judged, seen.difference.value)} {side}"
+
+
+def _first(judged: Judgement) -> str:
+    floor = judged.checks[0]
+    value = "undefined" if judged.value is None else f"{judged.value:.4g}"
+    return f"{judged.challenger} is the first release, with {judged.metric} {value}. {floor.text}"
+
+
+def _approving(judged: Judgement, seen: Comparison) -> str:
+    return (
+        f"{judged.challenger} can replace {judged.champion}: {_seen(judged, seen)} on {judged.rows:,} rows, and a loss "
+        f"of more than {_amount(judged, judged.margin)} is ruled out at {100 * judged.confidence:g} % confidence."
+    )
+
+
+def _refusing(judged: Judgement, failed: list[Check]) -> str:
+    if judged.comparison is not None and judged.comparison.worse:
+        return (
+            f"{judged.challenger} is worse than {judged.champion}: {_seen(judged, judged.comparison)}, which is shown "
+            f"to be more than the {_amount(judged, judged.margin)} allowed."
+        )
+    return f"{judged.challenger} breaks a limit. " + " ".join(check.text for check in failed)
+
+
+def _doubting(judged: Judgement, seen: Comparison | None) -> str:
+    if seen is None or seen.difference is None:
+        return f"{judged.metric} isn't defined on the {judged.rows:,} test rows, so nothing can be shown."
+    needed = "more than 10 million" if seen.rows_needed is None else f"about {seen.rows_needed:,}"
+    return (
+        f"It can't be told yet whether {judged.challenger} is as good as {judged.champion}: {_seen(judged, seen)} on "
+        f"{judged.rows:,} rows, but a loss of more than {_amount(judged, judged.margin)} isn't ruled out; "
+        f"{needed} rows would show it in 4 of 5 such cases."
+    )
+
+
+def _with_looks(judged: Judgement, reason: str) -> str:
+    if judged.looks < WORN:
+        return reason
+    return f"{reason} These test rows have decided {judged.looks} times before: new ones are due."

@@ -1,0 +1,528 @@
+"""The charts of the report: what each draws, from the page's plain data, at each width."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Final, Literal
+
+from components.release import wording
+from components.release.marks import (
+    FONT,
+    Box,
+    Chart,
+    Drawing,
+    Label,
+    Mark,
+    Path,
+    Scale,
+    Shape,
+    Text,
+    line,
+    linear,
+    placed,
+    polyline,
+    rect,
+    shape,
+    shortened,
+    width_of,
+)
+from components.release.page import Calibration, Candidate, Comparison, Confusion, Curve, Front, Residuals, Training
+from components.task import LOWER_IS_BETTER, Metric
+
+Fits = Literal["narrow", "middle", "wide"]
+WIDTHS: Final[dict[Fits, int]] = {"narrow": 328, "middle": 560, "wide": 1040}
+HALF: Final[tuple[Fits, ...]] = ("narrow", "middle")
+FULL: Final[tuple[Fits, ...]] = ("narrow", "middle", "wide")
+FORMS: Final[dict[str, Shape]] = {
+    "front": "circle",
+    "dominated": "square",
+    "not faster": "triangle",
+    "refused for quality": "diamond",
+}
+POINTS = 400  # of a scatter plot; more are thinned evenly
+
+
+def kind_of(verdict: str) -> str:
+    """Return the style of a verdict."""
+    return "v-" + verdict.replace(" ", "-")
+
+
+def drawn(widths: Sequence[Fits], draw: Callable[[int], tuple[int, list[Mark]]]) -> tuple[Drawing, ...]:
+    """Return the chart at each width; `draw` gives height and marks."""
+    made = [(fits, WIDTHS[fits], *draw(WIDTHS[fits])) for fits in widths]
+    return tuple(Drawing(width=w, height=h, marks=tuple(marks), fits=fits) for fits, w, h, marks in made)
+
+
+def axes(x: Scale, y: Scale, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]]) -> list[Mark]:
+    """Return the grid and the ticks of both axes."""
+    marks: list[Mark] = []
+    for value, words in y_ticks:
+        marks.append(line(x.start, y(value), x.end, y(value), "grid"))
+        marks.append(Text(x=x.start - 6, y=y(value) + 4, text=words, anchor="end"))
+    for value, words in x_ticks:
+        marks.append(line(x(value), y.start, x(value), y.start + 4, "axis"))
+        marks.append(Text(x=x(value), y=y.start + 17, text=words, anchor="middle"))
+    return [*marks, line(x.start, y.start, x.end, y.start, "axis")]
+
+
+def quality_ticks(scale: Scale, metric: Metric, wanted: int) -> list[tuple[float, str]]:
+    """Return round values of the metric and how they are written."""
+    ticks = scale.ticks(wanted)
+    if metric not in wording.SHARES:
+        return [(value, wording.tick(value)) for value in ticks]
+    digits = 0 if all(abs(100 * v - round(100 * v)) < 1e-6 for v in ticks) else 1
+    return [(value, wording.percent(value, digits)) for value in ticks if value <= 1 + 1e-9]
+
+
+# The front of candidates ---------------------------------------------------------------------------------------------
+
+
+def latency_of(candidate: Candidate, batch_size: int) -> "tuple[float, float, float]":
+    """Return value, low and high of the latency at this batch size, in ms."""
+    timing = next((t for t in candidate.timings if t.batch_size == batch_size), candidate.timings[0])
+    return timing.latency_ms.value, timing.latency_ms.low, timing.latency_ms.high
+
+
+def front_chart(front: Front, *, metric: Metric) -> Chart:
+    """Draw quality against latency, size as area, intervals as whiskers."""
+    name = wording.NAMES[metric]
+    verdicts = [v for v in FORMS if any(c.verdict == v for c in front.candidates)]
+    return Chart(
+        title=f"Candidates: {name} against latency",
+        caption=f"{name[0].upper()}{name[1:]} on validation against the latency of one "
+        f"{wording.per_batch(front.batch_size)}; the area of a mark is the file's size, whiskers are confidence "
+        "intervals. Up and left is better.",
+        drawings=drawn(FULL, lambda width: _front(front, metric, width)),
+        legend=tuple((kind_of(v), v) for v in verdicts),
+    )
+
+
+def _front(front: Front, metric: Metric, width: int) -> tuple[int, list[Mark]]:
+    height = 380 if width < 500 else 440
+    x, y = _front_scales(front, metric, width, height)
+    top = max(c.size_bytes for c in front.candidates)
+    largest = (13 if width < 500 else 18) * (0.65 if len(front.candidates) > 20 else 1)
+    radius = {c.name: max(largest * math.sqrt(c.size_bytes / top), 3.5) for c in front.candidates}
+    times = [(v, wording.latency_tick(v, x.high)) for v in x.ticks(3 if width < 500 else 7)]
+    marks = axes(x, y, times, quality_ticks(y, metric, 6))
+    marks += _limit(front, x, y, metric) + _staircase(front, x, y)
+    for candidate in sorted(front.candidates, key=lambda c: (_rank(c, front), -c.size_bytes)):
+        marks += _point(candidate, front, x, y, radius=radius[candidate.name], metric=metric)
+    marks += _front_labels(front, x, y, radius=radius)
+    name = wording.NAMES[metric]
+    return height, [
+        *marks,
+        Text(x=x.start, y=14, text=f"↑ better {name}", kind="axis-name"),
+        Text(
+            x=x.end,
+            y=height - 4,
+            text=f"latency per {wording.per_batch(front.batch_size)}",
+            kind="axis-name",
+            anchor="end",
+        ),
+        Text(x=x.start, y=height - 4, text="← faster", kind="axis-name"),
+    ]
+
+
+def _front_scales(front: Front, metric: Metric, width: int, height: int) -> tuple[Scale, Scale]:
+    latencies = [v for c in front.candidates for v in latency_of(c, front.batch_size) if v > 0]
+    qualities = [v for c in front.candidates for v in (c.quality.low, c.quality.high, c.quality.value)]
+    if front.quality_limit is not None:
+        qualities.append(front.quality_limit)
+    left, right = (52 if metric in wording.SHARES else 58), width - 14
+    log = max(latencies) > 6 * min(latencies)
+    # Room on the right is for labels.
+    if log:
+        x = Scale(low=min(latencies) / 1.25, high=max(latencies) * 1.6, start=left, end=right, log=True)
+    else:
+        room = (max(latencies) - min(latencies)) or max(latencies) * 0.2
+        low = min(latencies) - 0.12 * room
+        x = Scale(low=max(low, 0.0), high=max(latencies) + 0.22 * room, start=left, end=right)
+    ends = (28.0, height - 42.0) if metric in LOWER_IS_BETTER else (height - 42.0, 28.0)
+    y = linear(qualities, start=ends[0], end=ends[1], pad=0.08)
+    if metric in LOWER_IS_BETTER:  # better is up: turned over
+        y = Scale(low=y.high, high=y.low, start=height - 42.0, end=28.0)
+    return x, y
+
+
+def _rank(candidate: Candidate, front: Front) -> int:
+    return (candidate.verdict == "front") + 2 * (candidate.name == front.selected)
+
+
+def _limit(front: Front, x: Scale, y: Scale, metric: Metric) -> list[Mark]:
+    if front.quality_limit is None:
+        return []
+    at = y(front.quality_limit)
+    words = f"limit {wording.quality(front.quality_limit, metric)}"
+    return [
+        rect(x.start, at, x.end - x.start, y.start - at, "zone"),
+        line(x.start, at, x.end, at, "limit"),
+        Text(x=x.end - 4, y=min(at + 14, y.start - 3), text=words, kind="limit-name", anchor="end"),
+    ]
+
+
+def _staircase(front: Front, x: Scale, y: Scale) -> list[Mark]:
+    """Return the edge of what no other candidate beats in both quality and latency."""
+    best = [(latency_of(c, front.batch_size)[0], c.quality.value) for c in front.candidates if c.verdict == "front"]
+    points: list[tuple[float, float]] = []
+    for latency, value in sorted(best, key=lambda point: point[0]):
+        if points:
+            points.append((x(latency), points[-1][1]))
+        points.append((x(latency), y(value)))
+    return [polyline(points, "staircase")] if len(points) > 1 else []
+
+
+def _point(candidate: Candidate, front: Front, x: Scale, y: Scale, *, radius: float, metric: Metric) -> list[Mark]:
+    value, low, high = latency_of(candidate, front.batch_size)
+    at, up = x(value), y(candidate.quality.value)
+    kind = kind_of(candidate.verdict)
+    tip = (
+        f"{candidate.name}: {wording.NAMES[metric]} {wording.quality(candidate.quality.value, metric)} "
+        f"({wording.quality_range(candidate.quality, metric)}), {wording.latency(value)}, "
+        f"{wording.size(candidate.size_bytes)}; {candidate.verdict}"
+    )
+    whiskers = [
+        line(at, y(candidate.quality.low), at, y(candidate.quality.high), f"whisker {kind}"),
+        line(x(max(low, x.low)), up, x(min(high, x.high)), up, f"whisker {kind}"),
+    ]
+    ring = [shape("circle", at, up, radius + 5, "ring")] if candidate.name == front.selected else []
+    return [*whiskers, *ring, shape(FORMS[candidate.verdict], at, up, radius, f"mark {kind}", tip=tip)]
+
+
+def _front_labels(front: Front, x: Scale, y: Scale, *, radius: dict[str, float]) -> list[Mark]:
+    few = len(front.candidates) <= 12
+    ordered = sorted(front.candidates, key=lambda c: (-_rank(c, front), c.name != front.uncompressed, c.name))
+    labels, boxes = [], []
+    for c in ordered:
+        at, up = x(latency_of(c, front.batch_size)[0]), y(c.quality.value)
+        r = radius[c.name] + (5 if c.name == front.selected else 0)
+        boxes.append(Box(left=at - r, top=up - r, right=at + r, bottom=up + r))
+        ends = sorted((y(c.quality.low), y(c.quality.high)))
+        boxes.append(Box(left=at - 1, top=ends[0], right=at + 1, bottom=ends[1], weight=0.25))
+        needed = c.name in (front.selected, front.uncompressed)
+        if needed or few or c.verdict == "front":
+            kind = "label strong" if c.name == front.selected else "label"
+            words = shortened(c.name, (x.end - x.start) * 0.55)
+            labels.append(Label(x=at, y=up, radius=r, text=words, kind=kind, needed=needed))
+    if front.quality_limit is not None:
+        at = y(front.quality_limit)
+        boxes.append(Box(left=x.end - 90, top=at, right=x.end, bottom=at + 18))
+    bounds = Box(left=x.start + 2, top=min(y.start, y.end) - 8, right=x.end + 8, bottom=max(y.start, y.end) - 2)
+    return placed(labels, bounds=bounds, obstacles=boxes)
+
+
+# Training ------------------------------------------------------------------------------------------------------------
+
+
+def curves_chart(training: Training, *, what: Literal["loss", "metric"]) -> Chart:
+    """Draw curves over epochs, the best epoch marked."""
+    curves = training.loss if what == "loss" else training.metric
+    name = "loss" if what == "loss" else wording.NAMES[training.metric_name]
+    metric = training.metric_name if what == "metric" else None
+    return Chart(
+        title=f"{name[0].upper()}{name[1:]}",
+        caption=f"By epoch; the weights of epoch {training.best_epoch} were kept.",
+        drawings=drawn(HALF, lambda width: _curves(curves, training.best_epoch, metric, width)),
+    )
+
+
+def _curves(curves: Sequence[Curve], best: int, metric: Metric | None, width: int) -> tuple[int, list[Mark]]:
+    height = 230 if width < 500 else 270
+    epochs = max(len(curve.values) for curve in curves)
+    room = max(width_of(curve.name) for curve in curves) + 10
+    x = Scale(low=1, high=max(epochs, 2), start=48, end=width - room)
+    y = _curve_scale(curves, height)
+    ticks = [v for v in x.ticks(5 if width < 500 else 8) if v == int(v) and v > 0]
+    heights = quality_ticks(y, metric, 4) if metric else [(v, wording.tick(v)) for v in y.ticks(4)]
+    marks = axes(x, y, [(v, str(int(v))) for v in ticks], heights)
+    marks.append(line(x(best), y.start, x(best), y.end, "limit best"))
+    marks.append(_best_words(x(best), y.end - 6, f"best: epoch {best}", width))
+    ends: list[tuple[float, Text]] = []
+    for index, curve in enumerate(curves):
+        points = [(x(epoch), y(v)) for epoch, v in enumerate(curve.values, start=1)]
+        marks.append(polyline(within(points, top=y.end, bottom=y.start), f"curve c{index + 1}"))
+        if best <= len(points) and math.isfinite(points[best - 1][1]):
+            marks.append(shape("circle", *points[best - 1], 3.5, f"mark c{index + 1}"))
+        finite = [point for point in points if math.isfinite(point[1])]
+        if finite:
+            end = finite[-1]
+            ends.append((end[1], Text(x=end[0] + 6, y=0, text=curve.name, kind=f"label c{index + 1}")))
+    return height, [*marks, *spread(ends), Text(x=x.end, y=height - 2, text="epoch", kind="axis-name", anchor="end")]
+
+
+def _curve_scale(curves: Sequence[Curve], height: int) -> Scale:
+    """Return a scale on which one bad epoch doesn't press all others flat."""
+    known = sorted(v for curve in curves for v in curve.values if math.isfinite(v)) or [0.0, 1.0]
+    low, high = known[0], known[-1]
+    last = sorted(v for curve in curves for v in curve.values[len(curve.values) // 4 :] if math.isfinite(v)) or known
+    span = last[-1] - last[0]
+    low, high = max(low, last[0] - 2 * span) if span else low, min(high, last[-1] + 2 * span) if span else high
+    return linear([low, high], start=height - 36.0, end=26.0)
+
+
+def within(points: Sequence[tuple[float, float]], *, top: float, bottom: float) -> list[tuple[float, float]]:
+    """Return the line through the points, cut where it leaves the chart above or below."""
+    result = list(points[:1])
+    for (x0, y0), (x1, y1) in pairwise(points):
+        steps = [(edge - y0) / (y1 - y0) for edge in (top, bottom) if y1 != y0]
+        result += [(x0 + t * (x1 - x0), y0 + t * (y1 - y0)) for t in sorted(steps) if 0 < t < 1]
+        result.append((x1, y1))
+    return [(x, y if top - 0.01 <= y <= bottom + 0.01 else math.nan) for x, y in result]
+
+
+def _best_words(x: float, y: float, words: str, width: int) -> Text:
+    wide = width_of(words, font=11)
+    if x + wide / 2 > width - 4:
+        return Text(x=min(x, width - 4), y=y, text=words, kind="limit-name", anchor="end")
+    if x - wide / 2 < 0:
+        return Text(x=max(x, 4), y=y, text=words, kind="limit-name")
+    return Text(x=x, y=y, text=words, kind="limit-name", anchor="middle")
+
+
+def spread(ends: Sequence[tuple[float, Text]]) -> list[Text]:
+    """Return the texts at their heights, moved apart where they would touch."""
+    result: list[Text] = []
+    floor = -math.inf
+    for y, text in sorted(ends, key=lambda end: end[0]):
+        at = max(y + 4, floor + FONT + 2)
+        floor = at
+        result.append(Text(x=text.x, y=at, text=text.text, kind=text.kind, anchor=text.anchor))
+    return result
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+
+def confusion_chart(confusion: Confusion) -> Chart:
+    """Draw the matrix, coloured by the share of each true class."""
+    return Chart(
+        title="Confusion matrix on test",
+        caption="Each row is a true class, each column what the model said; the colour is the share of the row.",
+        drawings=drawn(HALF, lambda width: _confusion(confusion, width)),
+    )
+
+
+def _confusion(confusion: Confusion, width: int) -> tuple[int, list[Mark]]:
+    names = confusion.classes
+    longest = max(width_of(n) for n in names)
+    left = min(longest + 34, width * 0.34)
+    cell = min((width - left - 4) / len(names), 64 if len(names) > 4 else 130)
+    turned = longest > cell - 4
+    if turned:  # the last name leans out to the right
+        cell = min(cell, (width - left - min(0.7 * width_of(names[-1]), 60)) / (len(names) - 0.5))
+    tall = min(cell, 64)
+    top = min(longest * 0.75, 70) + 30 if turned else 40
+    marks: list[Mark] = [
+        Text(x=left + cell * len(names) / 2, y=12, text="predicted", kind="axis-name", anchor="middle")
+    ]
+    for index, name in enumerate(names):
+        middle = left + cell * (index + 0.5)
+        words = shortened(name, 88 if turned else cell)
+        marks.append(
+            Text(
+                x=middle - 2 if turned else middle,
+                y=top - 6,
+                text=words,
+                kind="tick",
+                anchor="start" if turned else "middle",
+                turn=-45 if turned else 0,
+            )
+        )
+        marks.append(
+            Text(
+                x=left - 8, y=top + tall * (index + 0.5) + 4, text=shortened(name, left - 30), kind="tick", anchor="end"
+            )
+        )
+    middle = top + tall * len(names) / 2
+    marks.append(Text(x=11, y=middle, text="true", kind="axis-name", anchor="middle", turn=-90))
+    for row, counts in enumerate(confusion.counts):
+        for column, value in enumerate(counts):
+            share = value / (sum(counts) or 1)
+            tip = f"true {names[row]}, predicted {names[column]}: {value} ({wording.percent(share)})"
+            box = Box(
+                left=left + cell * column,
+                top=top + tall * row,
+                right=left + cell * (column + 1),
+                bottom=top + tall * (row + 1),
+            )
+            marks += _cell(value, share, box, diagonal=row == column, tip=tip)
+    return math.ceil(top + tall * len(names) + 6), marks
+
+
+def _cell(value: int, share: float, box: Box, *, diagonal: bool, tip: str) -> list[Mark]:
+    kind = "cell right" if diagonal else "cell wrong"
+    # A rare error is still seen: the root lifts small shares.
+    strength = 0.0 if value == 0 else round(0.12 + 0.88 * (share if diagonal else math.sqrt(share)), 2)
+    wide, tall = box.right - box.left - 2, box.bottom - box.top - 2
+    marks: list[Mark] = [
+        rect(box.left + 1, box.top + 1, wide, tall, "cell empty"),
+        rect(box.left + 1, box.top + 1, wide, tall, kind, tip=tip, strength=strength),
+    ]
+    if value:
+        words = str(value) if len(str(value)) * 7.2 <= wide else f"{value / 1000:.0f}k"
+        dark = strength > 0.55
+        middle = (box.left + box.right) / 2, (box.top + box.bottom) / 2 + 4.5
+        marks.append(Text(x=middle[0], y=middle[1], text=words, anchor="middle", kind="count on" if dark else "count"))
+    return marks
+
+
+def residual_charts(residuals: Residuals) -> tuple[Chart, Chart]:
+    """Draw predicted against true values, and how the differences are distributed."""
+    step = max(1, math.ceil(len(residuals.true) / POINTS))
+    pairs = list(zip(residuals.true, residuals.predicted, strict=True))
+    shown = f" {wording.count(len(pairs[::step]))} of {wording.count(len(pairs))} rows are shown." if step > 1 else ""
+    differences = [predicted - true for true, predicted in pairs]
+    mean = sum(differences) / (len(differences) or 1)
+    return (
+        Chart(
+            title=f"Predicted against true {residuals.target}",
+            caption=f"Predicted against true {residuals.target} on test; on the line they are equal.{shown}",
+            drawings=drawn(HALF, lambda width: _scatter(pairs[::step], width)),
+        ),
+        Chart(
+            title="Residuals",
+            caption=f"Predicted minus true {residuals.target}, test rows; the mean is {wording.significant(mean)}.",
+            drawings=drawn(HALF, lambda width: _histogram(differences, mean, width)),
+        ),
+    )
+
+
+def _scatter(pairs: Sequence[tuple[float, float]], width: int) -> tuple[int, list[Mark]]:
+    height = 300 if width < 500 else 360
+    values = [value for pair in pairs for value in pair]
+    x = linear(values, start=56, end=width - 12)
+    y = linear(values, start=height - 36.0, end=14)
+    ticks = [(v, wording.tick(v)) for v in x.ticks(4)]
+    marks = [*axes(x, y, ticks, ticks), line(x(x.low), y(x.low), x(x.high), y(x.high), "limit")]
+    marks += [shape("circle", x(true), y(predicted), 2.8, "mark dot") for true, predicted in pairs]
+    return height, [
+        *marks,
+        Text(x=x.end, y=height - 2, text="true", kind="axis-name", anchor="end"),
+        Text(x=x.start + 6, y=24, text="predicted", kind="axis-name"),
+    ]
+
+
+def _histogram(values: Sequence[float], mean: float, width: int) -> tuple[int, list[Mark]]:
+    height = 300 if width < 500 else 360
+    edge = max(abs(v) for v in values) or 1.0
+    step = round_bins(edge, 24 if width < 500 else 36)
+    half = math.ceil(edge / step)
+    counts = [0] * (2 * half)
+    for value in values:
+        counts[min(int((value + half * step) / step), 2 * half - 1)] += 1
+    x = Scale(low=-half * step, high=half * step, start=46, end=width - 12)
+    y = Scale(low=0, high=max(counts) * 1.05, start=height - 36.0, end=14)
+    marks = axes(
+        x,
+        y,
+        [(v, wording.tick(v)) for v in x.ticks(4)],
+        [(v, wording.count(int(v))) for v in y.ticks(4) if v == int(v)],
+    )
+    bar = (x.end - x.start) / len(counts)
+    marks += [
+        rect(
+            x.start + bar * index + 0.5,
+            y(number),
+            bar - 1,
+            y.start - y(number),
+            "bar",
+            tip=f"{wording.plural(number, 'row')}",
+        )
+        for index, number in enumerate(counts)
+        if number
+    ]
+    marks.append(line(x(0), y.start, x(0), y.end, "limit"))
+    return height, [
+        *marks,
+        shape("triangle", x(mean), y.start - 5, 4, "mark c2", tip="mean"),
+        Text(x=x.end, y=height - 2, text="predicted − true", kind="axis-name", anchor="end"),  # noqa: RUF001
+        Text(x=x.start + 6, y=24, text="rows", kind="axis-name"),
+    ]
+
+
+def round_bins(edge: float, wanted: int) -> float:
+    """Return a round width of about so many bins from -edge to edge."""
+    from components.release.marks import round_step
+
+    return round_step(2 * edge / wanted)
+
+
+def calibration_chart(calibration: Calibration) -> Chart:
+    """Draw how often the model was right against how sure it was."""
+    return Chart(
+        title="Calibration",
+        caption="How often the model was right against how sure it was; on the line, 80 % sure is right 80 % of the "
+        f"time. The area of a dot is its rows. Expected calibration error {wording.percent(calibration.error)}.",
+        drawings=drawn(HALF, lambda width: _calibration(calibration, width)),
+    )
+
+
+def _calibration(calibration: Calibration, width: int) -> tuple[int, list[Mark]]:
+    height = 300 if width < 500 else 360
+    bins = [b for b in calibration.bins if b.rows]
+    low = min([b.confidence for b in bins] + [b.accuracy for b in bins] + [0.9])
+    low = max(math.floor(low * 10 - 0.3) / 10, 0.0)
+    x = Scale(low=low, high=1, start=52, end=width - 20)
+    y = Scale(low=low, high=1, start=height - 36.0, end=22)
+    ticks = [(v, wording.percent(v, 0)) for v in x.ticks(5)]
+    marks = [*axes(x, y, ticks, ticks), line(x(low), y(low), x(1), y(1), "limit")]
+    most = max(b.rows for b in bins)
+    marks.append(polyline([(x(b.confidence), y(b.accuracy)) for b in bins], "curve c1 thin"))
+    for b in bins:
+        sure, right = wording.percent(b.confidence), wording.percent(b.accuracy)
+        tip = f"{sure} sure, right {right}: {wording.plural(b.rows, 'row')}"
+        marks.append(
+            shape("circle", x(b.confidence), y(b.accuracy), max(13 * math.sqrt(b.rows / most), 3), "mark c1", tip=tip)
+        )
+    return height, [
+        *marks,
+        Text(x=x.end, y=height - 2, text="how sure", kind="axis-name", anchor="end"),
+        Text(x=x.start + 6, y=24, text="how often right", kind="axis-name"),
+    ]
+
+
+# The decision --------------------------------------------------------------------------------------------------------
+
+
+def beam_chart(comparison: Comparison, *, metric: Metric) -> Chart:
+    """Draw the difference and its interval on a beam, whose fulcrum is what is allowed."""
+    return Chart(
+        title="What was weighed",
+        caption=wording.comparison(comparison, metric),
+        drawings=drawn(FULL, lambda width: _beam(comparison, metric, width)),
+    )
+
+
+def _beam(comparison: Comparison, metric: Metric, width: int) -> tuple[int, list[Mark]]:
+    height, beam = 114, 46.0
+    floor = comparison.against == "floor"
+    # Against a floor the values of a metric where lower is better are turned over, so that better is right.
+    turned = floor and metric in LOWER_IS_BETTER
+    known = [comparison.gain.low, comparison.gain.high, comparison.limit] + ([] if floor else [0.0])
+    x = linear(known, start=10, end=width - 10, pad=0.22)
+    if turned:
+        x = Scale(low=x.high, high=x.low, start=x.start, end=x.end)
+    left, right = sorted((x(comparison.gain.low), x(comparison.gain.high)))
+    at, limit = x(comparison.gain.value), x(comparison.limit)
+    write = wording.quality if floor else wording.gain
+    marks: list[Mark] = [
+        rect(x.start, beam - 3, limit - x.start, 6, "beam bad"),
+        rect(limit, beam - 3, x.end - limit, 6, "beam good"),
+        Path(d=f"M{limit:.1f} {beam + 4:.1f}l13 22h-26z", kind="fulcrum"),
+        rect(left, beam - 7, right - left, 14, "interval"),
+        shape("circle", at, beam, 8, "weight"),
+        _inside(at, beam - 17, write(comparison.gain.value, metric), "label strong", width),
+        _inside(limit, beam + 44, f"{'floor' if floor else 'limit'} {write(comparison.limit, metric)}", "tick", width),
+    ]
+    for end in (comparison.gain.low, comparison.gain.high):
+        if abs(x(end) - at) > 90:
+            marks.append(_inside(x(end), beam - 13, write(end, metric), "tick", width))
+    if not floor and x(0) - limit > 70:
+        marks += [line(x(0), beam - 3, x(0), beam + 12, "axis"), _inside(x(0), beam + 26, "equal", "tick", width)]
+    marks.append(Text(x=x.end, y=height - 2, text="better →", kind="axis-name", anchor="end"))
+    return height, [*marks, Text(x=x.start, y=height - 2, text="← worse", kind="axis-name")]
+
+
+def _inside(x: float, y: float, words: str, kind: str, width: int) -> Text:
+    half = width_of(words, font=14 if "strong" in kind else FONT) / 2 + 2
+    return Text(x=min(max(x, half), width - half), y=y, text=words, kind=kind, anchor="middle")

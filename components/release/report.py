@@ -1,0 +1,441 @@
+"""The report: one HTML page that needs no network, made from a `Page`.
+
+Here is decided what stands where, and in which words. Charts are drawn in `plots` and `strips`, the template places
+them, and the style sheet alone knows colours. The same page gives the same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from components.evaluation.interval import Interval
+from components.release import wording
+from components.release.marks import Chart, outline, p
+from components.release.page import Candidate, Confusion, Data, Decision, Front, Page, Score, Timing, Training
+from components.release.plots import (
+    FORMS,
+    beam_chart,
+    calibration_chart,
+    confusion_chart,
+    curves_chart,
+    front_chart,
+    kind_of,
+    residual_charts,
+)
+from components.release.strips import baseline_chart, class_chart, parity_chart, quantization_chart
+from components.task import Metric
+
+FOLDER: Final = Path(__file__).parent
+LARGEST_MATRIX: Final = 10  # classes of a confusion matrix that is shown whole
+CONFUSIONS: Final = 18  # shown of a larger one
+TABLE_ROWS: Final = 14  # of candidates; of more, only the front is unfolded
+CLASSES: Final = 30  # shown of the split
+ICONS: Final = {
+    "yes": "M5.8 10.4l2.9 2.9 5.6-6.2",
+    "no": "M6.7 6.7l6.6 6.6M13.3 6.7l-6.6 6.6",
+    "not enough evidence": "M7.4 6.4v7.2M12.6 6.4v7.2",
+}
+KEYS: Final = {kind_of(v): outline(form, 0, 0, 5.5) for v, form in FORMS.items()} | {"ring": ""}
+LIGHT: Final = "--bg: #fff; --card: #fff; --ink: #17202a; --soft: #4d5966; --faint: #66727f; --line: #d0d5d5; "
+DARK: Final = (
+    "--bg: #10151b; --card: #181f27; --ink: #e9eef3; --soft: #aab6c2; --faint: #8b98a5; --line: #2c3641; "
+    "--grid: #242d37; --accent: #6cb0f5; --accent-soft: #1c2e42; --on-accent: #0c1218; --good: #5bc793; "
+    "--good-soft: #173427; --warn: #e8ac4e; --warn-soft: #382a12; --bad: #f08a7e; --bad-soft: #40211e; "
+    "--c1: #6cb0f5; --c2: #f0a35a; --c3: #5bc793; --c4: #bd9bee; --zone: #f08a7e; --wrong: #f0503f;"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tile:
+    """One large figure."""
+
+    name: str
+    value: str
+    range: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimingWords:
+    """A latency as the table shows it."""
+
+    batch_size: int
+    latency: str
+    range: str
+    speedup: str
+    speedup_range: str
+    tone: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateRow:
+    """A candidate as the table shows it."""
+
+    name: str
+    runtime: str
+    selected: bool
+    uncompressed: bool
+    verdict: str
+    kind: str
+    quality: str
+    quality_range: str
+    size: str
+    share: float
+    timings: tuple[TimingWords, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingCharts:
+    """One training as its charts."""
+
+    title: str
+    loss: Chart | None
+    metric: Chart | None
+    facts: tuple[object, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """Two classes that are taken for one another."""
+
+    true: str
+    predicted: str
+    words: str
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreRow:
+    """A figure of test as the table shows it: value and interval of each model."""
+
+    name: str
+    selected: tuple[str, str]
+    uncompressed: tuple[str, str]
+    champion: tuple[str, str]
+
+
+def render(page: Page) -> str:
+    """Return the report as one HTML file."""
+    metric = page.decision.metric
+    small = page.confusion is not None and len(page.confusion.classes) <= LARGEST_MATRIX
+    confusions = largest_confusions(page.confusion) if page.confusion and not small else []
+    rows = candidate_rows(page.front, metric=metric) if page.front else []
+    first = sum(row.selected or row.uncompressed or row.verdict == "front" for row in rows)
+    first = len(rows) if len(rows) <= TABLE_ROWS else first
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            page=page,
+            decision=page.decision,
+            headline=wording.headline(page.decision),
+            figures=wording.figures(page.decision, page.front),
+            metric_name=wording.NAMES[metric],
+            style=style(),
+            icons=ICONS,
+            keys=KEYS | {"ring": outline("circle", 0, 0, 5)},
+            sections=sections(page),
+            tiles=tiles(
+                page.decision, untouched=page.front is not None and page.front.uncompressed == page.decision.selected
+            ),
+            beam=beam_chart(page.comparison, metric=metric) if page.comparison else None,
+            front=front_chart(page.front, metric=metric) if page.front and page.front.candidates else None,
+            candidates_words=candidates_words(page.front) if page.front else "",
+            batch_sizes=batch_sizes(page.front) if page.front else [],
+            rows=rows[:first],
+            more_rows=rows[first:],
+            trainings=[training_charts(training) for training in page.training],
+            quality_cards=has_answers(page),
+            confusion=confusion_chart(page.confusion) if page.confusion and small else None,
+            confusions=confusions,
+            confusions_words=confusions_words(page.confusion) if page.confusion else "",
+            residuals=residual_charts(page.residuals) if page.residuals and page.residuals.true else (),
+            classes=class_chart(page.per_class) if page.per_class and page.per_class.changes else None,
+            calibration=calibration_chart(page.calibration) if has_bins(page) and page.calibration else None,
+            scores=[score_row(score) for score in page.scores],
+            scores_uncompressed=any(score.uncompressed for score in page.scores),
+            scores_champion=any(score.champion for score in page.scores),
+            baselines=baseline_chart(page.decision, page.baselines) if page.baselines else None,
+            baselines_words=wording.against_baselines(page.decision, page.baselines) if page.baselines else "",
+            parity=parity_chart(page.parity) if page.parity and page.parity.batches else None,
+            quantization=quantization_chart(page.quantization) if page.quantization else None,
+            parts=parts(page.data) if page.data else [],
+            parts_words=parts_words(page.data) if page.data else "",
+            class_rows=class_rows(page.data) if page.data else [],
+            classes_left_out=max(len(page.data.classes) - CLASSES, 0) if page.data else 0,
+        )
+    )
+
+
+def environment() -> Environment:
+    """Return Jinja's environment: everything is escaped, and a name that is missing is an error."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "n": p,
+        "count": wording.count,
+        "percent": wording.percent,
+        "plural": plural,
+        "batch": lambda size: "1 row" if size == 1 else f"batch of {size}".replace(" ", wording.NBSP),
+        "sentence": lambda words: words[:1].upper() + words[1:],
+    }
+    return made
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    """Write so many of a thing."""
+    return f"{wording.count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def style() -> Markup:
+    """Return the style sheet, with the dark colours in both of their places."""
+    text = (FOLDER / "report.css").read_text(encoding="utf-8").replace("DARK", DARK).replace("LIGHT", LIGHT)
+    return Markup(text)  # noqa: S704 - our own file
+
+
+def sections(page: Page) -> list[tuple[str, str]]:
+    """Return id and name of the sections that have something to show."""
+    known = [
+        ("candidates", "Candidates", page.front and page.front.candidates),
+        ("training", "Training", page.training),
+        ("answers", "Answers on test", has_answers(page)),
+        ("baselines", "Baselines", page.baselines),
+        ("proof", "Proof of the export", page.quantization or (page.parity and page.parity.batches)),
+        ("data", "Data", page.data),
+        ("provenance", "Where it comes from", page.provenance),
+        ("gate", "Gate", page.checks),
+        ("environment", "Measured on", page.environment),
+    ]
+    return [(name, words) for name, words, there in known if there]
+
+
+def has_answers(page: Page) -> bool:
+    """Say whether anything is known about the answers on test."""
+    return bool(
+        page.confusion
+        or (page.residuals and page.residuals.true)
+        or (page.per_class and page.per_class.changes)
+        or has_bins(page)
+        or page.scores
+    )
+
+
+def has_bins(page: Page) -> bool:
+    """Say whether a calibration plot has something to show."""
+    return page.calibration is not None and any(b.rows for b in page.calibration.bins)
+
+
+# The decision --------------------------------------------------------------------------------------------------------
+
+
+def tiles(decision: Decision, *, untouched: bool) -> list[Tile]:
+    """Return the four figures that a reader asks for first."""
+    name = wording.NAMES[decision.metric]
+    smaller = decision.uncompressed_size_bytes / max(decision.size_bytes, 1)
+    size_words = f"{wording.times(smaller)} smaller than uncompressed"
+    if smaller < 1.005:
+        size_words = f"{wording.size(decision.uncompressed_size_bytes)} uncompressed"
+    return [
+        Tile(
+            name=f"{name[0].upper()}{name[1:]} on test",
+            value=wording.quality(decision.quality.value, decision.metric),
+            range=wording.quality_range(decision.quality, decision.metric),
+        ),
+        Tile(name="Size", value=wording.size(decision.size_bytes), range=size_words),
+        Tile(
+            name=f"Latency per {wording.per_batch(decision.batch_size)}",
+            value=wording.latency(decision.latency_ms.value),
+            range=wording.latency_range(decision.latency_ms),
+        ),
+        Tile(
+            name="Speed against uncompressed",
+            value=wording.times(decision.speedup.value),
+            range="it is the uncompressed model" if untouched else wording.times_range(decision.speedup),
+        ),
+    ]
+
+
+# Candidates ----------------------------------------------------------------------------------------------------------
+
+
+def candidates_words(front: Front) -> str:
+    """Say how many there are, and what was selected why."""
+    number = {v: sum(c.verdict == v for c in front.candidates) for v in FORMS}
+    words = {
+        "front": "on the front",
+        "dominated": "dominated",
+        "not faster": "not faster than uncompressed",
+        "refused for quality": "refused for quality",
+    }
+    listed = ", ".join(f"{n} {words[v]}" for v, n in number.items() if n)
+    return f"{plural(len(front.candidates), 'candidate')}: {listed}. Selected by {front.objective}: {front.selected}."
+
+
+def batch_sizes(front: Front) -> list[int]:
+    """Return every batch size that was measured."""
+    return sorted({timing.batch_size for c in front.candidates for timing in c.timings})
+
+
+def candidate_rows(front: Front, *, metric: Metric) -> list[CandidateRow]:
+    """Return the candidates: the selected one, the front and the uncompressed, then others; each group by latency."""
+    order = {verdict: place for place, verdict in enumerate(FORMS)}
+    runtimes = {c.runtime for c in front.candidates}
+    largest = max((c.size_bytes for c in front.candidates), default=1)
+
+    def place(candidate: Candidate) -> tuple[bool, int, float, str]:
+        timing = next((t for t in candidate.timings if t.batch_size == front.batch_size), candidate.timings[0])
+        rank = 0 if candidate.name == front.uncompressed else order[candidate.verdict]
+        return candidate.name != front.selected, rank, timing.latency_ms.value, candidate.name
+
+    sizes = batch_sizes(front)
+    return [
+        CandidateRow(
+            name=c.name,
+            runtime=c.runtime if len(runtimes) > 1 else "",
+            selected=c.name == front.selected,
+            uncompressed=c.name == front.uncompressed,
+            verdict=c.verdict,
+            kind=kind_of(c.verdict),
+            quality=wording.quality(c.quality.value, metric),
+            quality_range=wording.quality_range(c.quality, metric),
+            size=wording.size(c.size_bytes),
+            share=64 * c.size_bytes / largest,
+            timings=tuple(timing_words(c.timings, size) for size in sizes),
+        )
+        for c in sorted(front.candidates, key=place)
+    ]
+
+
+def timing_words(timings: Sequence[Timing], batch_size: int) -> TimingWords:
+    """Return the latency at a batch size in words; a candidate that wasn't measured there has a dash."""
+    timing = next((t for t in timings if t.batch_size == batch_size), None)
+    if timing is None:
+        return TimingWords(batch_size=batch_size, latency=wording.DASH, range="", speedup="", speedup_range="", tone="")
+    speedup = timing.speedup
+    tone = "" if speedup is None or speedup.low > 1 else "muted"
+    return TimingWords(
+        batch_size=batch_size,
+        latency=wording.latency(timing.latency_ms.value),
+        range=wording.latency_range(timing.latency_ms),
+        speedup=faster(speedup) if speedup else wording.DASH,
+        speedup_range=wording.times_range(speedup) if speedup else "",
+        tone=tone,
+    )
+
+
+def faster(speedup: Interval) -> str:
+    """Write a speed-up, and say so where it is none."""
+    if speedup.low > 1:
+        return wording.times(speedup.value)
+    return "slower" if speedup.high < 1 else "not faster"
+
+
+# Training, answers, data ---------------------------------------------------------------------------------------------
+
+
+def training_charts(training: Training) -> TrainingCharts:
+    """Return the charts of a training."""
+    return TrainingCharts(
+        title=training.title,
+        loss=curves_chart(training, what="loss") if any(c.values for c in training.loss) else None,
+        metric=curves_chart(training, what="metric") if any(c.values for c in training.metric) else None,
+        facts=training.facts,
+    )
+
+
+def largest_confusions(confusion: Confusion) -> list[Pair]:
+    """Return the pairs of classes that are mistaken most often, for matrices too large to show."""
+    wrong = [
+        (count, row, column)
+        for row, counts in enumerate(confusion.counts)
+        for column, count in enumerate(counts)
+        if row != column and count
+    ]
+    wrong.sort(key=lambda found: (-found[0], found[1], found[2]))
+    return [
+        Pair(
+            true=confusion.classes[row],
+            predicted=confusion.classes[column],
+            words=f"{wording.count(count)} of {wording.count(sum(confusion.counts[row]))}",
+            share=100 * count / sum(confusion.counts[row]),
+        )
+        for count, row, column in wrong[:CONFUSIONS]
+    ]
+
+
+def confusions_words(confusion: Confusion) -> str:
+    """Say how many rows are wrong, of how many classes."""
+    rows = sum(map(sum, confusion.counts))
+    right = sum(counts[place] for place, counts in enumerate(confusion.counts))
+    return (
+        f"{plural(rows - right, 'row')} of {wording.count(rows)} are wrong, among {len(confusion.classes)} classes. "
+        "True class → what the model said, and how many of the true class's rows that is."
+    )
+
+
+def score_row(score: Score) -> ScoreRow:
+    """Return a figure of test in words."""
+
+    def words(interval: Interval | None) -> tuple[str, str]:
+        if interval is None:
+            return wording.DASH, ""
+        return wording.quality(interval.value, score.metric), wording.quality_range(interval, score.metric)
+
+    return ScoreRow(
+        name=wording.NAMES[score.metric],
+        selected=words(score.selected),
+        uncompressed=words(score.uncompressed),
+        champion=words(score.champion),
+    )
+
+
+def parts(data: Data) -> list[dict[str, str | int]]:
+    """Return the parts of the split with their shares."""
+    total = sum(part.rows for part in data.parts) or 1
+    return [{"name": part.name, "rows": part.rows, "share": wording.percent(part.rows / total)} for part in data.parts]
+
+
+def parts_words(data: Data) -> str:
+    """Say what the bar of the split shows."""
+    return ", ".join(f"{part.name} {plural(part.rows, 'row')}" for part in data.parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassCell:
+    """Rows of a class in a part, and their share of it."""
+
+    rows: int
+    share: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassRow:
+    """A class in each part."""
+
+    name: str
+    cells: tuple[ClassCell, ...]
+
+
+def class_rows(data: Data) -> list[ClassRow]:
+    """Return the classes with their rows in each part; of many, the largest."""
+    kept = data.classes
+    if len(kept) > CLASSES:
+        kept = tuple(sorted(kept, key=lambda c: (-sum(c.rows), c.name))[:CLASSES])
+    return [
+        ClassRow(
+            name=c.name,
+            cells=tuple(
+                ClassCell(rows=rows, share=wording.percent(rows / (part.rows or 1)))
+                for rows, part in zip(c.rows, data.parts, strict=True)
+            ),
+        )
+        for c in kept
+    ]

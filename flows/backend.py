@@ -1,0 +1,33 @@
+"""The servers of one run: those that are configured or up, else a Prefect server of its own that ends with it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from components.home import Home
+from flows.environment import configured, enter
+from flows.services import running, temporary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """Where a run reports to. `wait` returns when Prefect answers."""
+
+    mlflow_uri: str | None  # None: the database in the home
+    wait: Callable[[], None]
+
+
+@contextmanager
+def backend(home: Home) -> Iterator[Backend]:
+    """Make this process talk to the right servers. A server that has to be started is on its way when this returns."""
+    settings, up = configured(home), running(home)
+    if up is not None:
+        enter(home, prefect_url=up.prefect_api_url, mlflow_uri=up.mlflow_tracking_uri)
+        yield Backend(mlflow_uri=settings.mlflow_tracking_uri or up.mlflow_tracking_uri, wait=lambda: None)
+    elif settings.prefect_api_url is not None:
+        enter(home)
+        yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=lambda: None)
+    else:
+        with temporary(home) as server:
+            enter(home, prefect_url=server.api_url)
+            yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=server.ready)

@@ -1,0 +1,140 @@
+"""Processes that serve this machine: started in sessions of their own, asked for an answer, found again, stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, Final, Literal
+from urllib.request import ProxyHandler, Request, build_opener
+
+import psutil
+
+from components.errors import refuse
+
+MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it
+POLITE_SECONDS: Final = 6.0  # from SIGTERM to SIGKILL
+START_SECONDS: Final = 120.0
+HEALTH: Final = {"prefect": "/api/health", "mlflow": "/health"}
+Name = Literal["prefect", "mlflow", "worker"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One process that `up` started, as written down in the home."""
+
+    name: Name
+    pid: int
+    created: float  # of the process, seconds since 1970: tells it from a later one with its pid
+    mark: str
+    url: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process runs."""
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it runs, and answers if it is a server."""
+        return self.alive and (self.name not in HEALTH or answers(self.url + HEALTH[self.name], seconds=5.0))
+
+
+def spawn(
+    command: tuple[str, ...],
+    variables: Mapping[str, str],
+    output: IO[bytes],
+    *,
+    leash: int = subprocess.DEVNULL,
+    keep: tuple[int, ...] = (),
+) -> subprocess.Popen[bytes]:
+    """Start `python -P -m COMMAND` in a session of its own, which no Ctrl-C of this terminal reaches."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", *command],
+        env=dict(variables),
+        stdin=leash,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=keep,
+    )
+
+
+def await_answer(
+    name: str,
+    url: str,
+    process: "subprocess.Popen[bytes] | Service",
+    log_file: Path,
+    *,
+    seconds: float = START_SECONDS,
+    ask: Callable[[], bool] | None = None,
+) -> None:
+    """Wait until a service answers at the url, or `ask` says that it does."""
+    end = time.monotonic() + seconds
+    while not (ask() if ask else answers(url, seconds=max(0.1, min(5.0, end - time.monotonic())))):
+        ended = process.poll() is not None if isinstance(process, subprocess.Popen) else not process.alive
+        if ended or time.monotonic() > end:
+            said = log_file.read_text(errors="replace").strip().splitlines()[-3:]
+            what = f"{name} ended" if ended else f"{name} didn't answer within {seconds:.0f} s"
+            raise refuse(" | ".join([f"{what} at start", *said]), where=str(log_file))
+        time.sleep(0.05)
+
+
+def answers(url: str, *, seconds: float) -> bool:
+    """Whether a GET of a loopback address gives 200 within the time."""
+    return asked(Request(url), seconds=seconds) is not None  # noqa: S310 - our own http:// address
+
+
+def asked(request: Request, *, seconds: float) -> bytes | None:
+    """Return the body of a 200, or None. No proxy of the shell's is asked about this machine."""
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=seconds) as response:
+            return bytes(response.read())
+    except (OSError, HTTPException):
+        return None
+
+
+def holder(port: int) -> str:
+    """Return who listens on a port of this machine: `python (pid 123)`, or an empty string where that is hidden."""
+    with suppress(psutil.AccessDenied):
+        for connection in psutil.net_connections(kind="tcp"):
+            at = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and at and at.port == port and connection.pid:
+                with suppress(psutil.Error):
+                    return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""
+
+
+def stop(services: Iterable[Service]) -> None:
+    """Stop the services with all that they started: politely, then surely. The last started goes first."""
+    last_first = list(services)[::-1]
+    for wanted in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + POLITE_SECONDS
+        for service in last_first:
+            for process in members(service):
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(wanted)
+        while any(members(service) for service in last_first) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+def members(service: Service) -> list[psutil.Process]:
+    """Return the processes of a service: those that carry its mark in their environment."""
+    return [process for process in psutil.process_iter() if _marked(process, service.mark)]
+
+
+def _marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        marked = process.environ().get(MARK) == mark
+        return marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,152 @@
+"""The pipeline: ingest → split → train → evaluate → prune → quantize → export → profile → select → gate → register → promote.
+
+`run` is what the stages are called through: `tasks.runner` has one that runs them in Prefect, and one that plans.
+"""
+
+from dataclasses import dataclass, replace
+
+from components.compression.candidates import candidates
+from components.compression.config import Prune
+from components.planning.machine import device_kind, this_machine
+from components.planning.source import Source
+from components.recipe import Recipe
+from tasks.evaluate import Evaluated, Tested, evaluate, evaluate_test
+from tasks.export import Exported, export
+from tasks.gate import Judged, gate, opponent
+from tasks.ingest import ingest
+from tasks.profile import Profiled, profile
+from tasks.promote import Promoted, promote
+from tasks.prune import prune
+from tasks.quantize import quantize
+from tasks.register import Registered, register
+from tasks.report import Reported, report
+from tasks.runner import Run
+from tasks.select import Selected, select
+from tasks.split import Splits, continued, split
+from tasks.train import Trained, train
+
+STAGES = (
+    ingest,
+    split,
+    train,
+    evaluate,
+    prune,
+    quantize,
+    export,
+    profile,
+    select,
+    evaluate_test,
+    gate,
+    report,
+    register,
+    promote,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What the stages handed over."""
+
+    splits: Splits
+    models: tuple[Trained, ...]
+    evaluated: Evaluated
+    exported: tuple[Exported, ...]
+    profiled: Profiled
+    selected: Selected
+    tested: Tested
+    judged: Judged
+    reported: Reported
+    registered: Registered
+    promoted: Promoted
+
+
+def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
+    """Take a model from its data to its release."""
+    aim, config = recipe.aim, replace(recipe.train, device=device_kind(recipe.train.device))
+
+    data = run(ingest, recipe.data, source=source)
+    before = run.ask(continued, recipe.split, data)
+    splits = run(split, recipe.split, data=recipe.data, task=recipe.task, dataset=data, previous=before)
+
+    trained = run(train, config, aim=aim, prepare=recipe.prepare, splits=splits)
+    evaluated = run(evaluate, recipe.evaluate, aim=aim, trained=trained, splits=splits)
+
+    files = candidates(recipe.prune, recipe.quantize, recipe.profile.runtimes[:1])
+    models: dict[Prune | None, Trained] = {None: trained} | {
+        point.prune: run(prune, point.prune, name=point.name, aim=aim, config=config, trained=trained, splits=splits)
+        for point in files
+        if point.prune and not point.quantize
+    }
+    graphs = {
+        point.name: run(
+            quantize,
+            point.quantize,
+            name=point.name,
+            aim=aim,
+            export=recipe.export,
+            trained=models[point.prune],
+            splits=splits,
+        )
+        for point in files
+        if point.quantize
+    }
+    exported = tuple(
+        run(
+            export,
+            recipe.export,
+            name=point.name,
+            model=recipe.model,
+            aim=aim,
+            trained=models[point.prune],
+            quantized=graphs.get(point.name),
+            splits=splits,
+        )
+        for point in files
+    )
+
+    machine = this_machine()
+    profiled = run(
+        profile, recipe.profile, aim=aim, figures=recipe.evaluate, exported=exported, machine=machine, splits=splits
+    )
+    selected = run(select, recipe.select, metric=aim.metric, exported=exported, profiled=profiled)
+    tested = run(evaluate_test, recipe.evaluate, aim=aim, exported=exported, selected=selected, splits=splits)
+
+    champion = run.ask(opponent, selected)
+    judged = run(gate, recipe.gate, aim=aim, selected=selected, tested=tested, champion=champion, splits=splits)
+    reported = run(
+        report,
+        recipe,
+        models=tuple(models.values()),
+        exported=exported,
+        profiled=profiled,
+        selected=selected,
+        tested=tested,
+        judged=judged,
+        machine=machine,
+        splits=splits,
+    )
+    registered = run(
+        register,
+        recipe,
+        exported=exported,
+        profiled=profiled,
+        selected=selected,
+        tested=tested,
+        judged=judged,
+        reported=reported,
+        splits=splits,
+    )
+    promoted = run(promote, model=recipe.model, registered=registered, judged=judged)
+    return Outcome(
+        splits=splits,
+        models=tuple(models.values()),
+        evaluated=evaluated,
+        exported=exported,
+        profiled=profiled,
+        selected=selected,
+        tested=tested,
+        judged=judged,
+        reported=reported,
+        registered=registered,
+        promoted=promoted,
+    )

@@ -1,0 +1,130 @@
+"""One run of a recipe: plan it, and where something is left to do, do it in a Prefect flow and record it in MLflow."""
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from components.errors import refuse
+from components.home import Home
+from components.planning.key import Json
+from components.planning.ledger import Ledger
+from components.planning.source import Source, look_at
+from components.recipe import Recipe
+from components.store.folder import FolderBlobs
+from components.store.store import Store
+from components.planning.unknown import UNKNOWN
+from flows.backend import backend
+from flows.console import Show
+from flows.in_prefect import in_prefect
+from flows.retrain import STAGES, Outcome, retrain
+from flows.summary import flat, laid_out, summary
+from tasks.runner import Planned, Planner, PrefectRun, Reached
+from tasks.stage import Done, Yard
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """How a run was asked for."""
+
+    until: str | None = None
+    force: frozenset[str] = frozenset()
+    verify: bool = False
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in STAGES]
+        for name in (*self.force, *([self.until] if self.until else [])):
+            if name not in names:
+                raise refuse(f"there is no stage '{name}'", allowed=", ".join(names))
+
+
+def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
+    """Return where runs of the model work."""
+    wish = wish or Wish()
+    store = Store(FolderBlobs(home.store), home.checkouts)
+    return Yard(home=home, store=store, ledger=Ledger(home.ledger), model=model, force=wish.force, verify=wish.verify)
+
+
+def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
+    """Return the recipe's data. With `bring`, have it from its URL or from DVC where it isn't here."""
+    named = recipe.data.source
+    if "://" in named:
+        return _fetched(named, yard) if bring else None
+    path = Path(named)
+    if not path.exists() and bring:
+        from tasks.versioning import bring as bring_tracked
+
+        if not bring_tracked(path):
+            raise refuse(
+                f"there is no file or folder '{path}'",
+                where="data.source",
+                allowed="a CSV, Parquet or npz file, a folder of images with a folder per class, a packed data set, a URL",
+                do="mend the path; a relative one is relative to the recipe",
+            )
+    return look_at(path, yard.ledger)
+
+
+def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:
+    """Return what a run would do, stage by stage."""
+    yard = yard_of(home, recipe.model, wish)
+    return _planned(recipe, find_source(recipe, yard, bring=False), yard, wish)[0].plan
+
+
+def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
+    """Run the recipe and return its summary.
+
+    Raises:
+        Refusal: input that a person can mend.
+        Reached: the stage named by `wish.until` is done.
+    """
+    yard = yard_of(home, recipe.model, wish)
+    source = find_source(recipe, yard, bring=True)
+    if source is None:
+        raise refuse("the data vanished while it was looked at", where=recipe.data.source)
+    planner, outcome = _planned(recipe, source, yard, wish)
+    if outcome is not None and planner.nothing_to_do:
+        return _unchanged(recipe, planner, outcome, yard)
+    return _run(recipe, source, yard, wish)
+
+
+def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:
+    planner = Planner(yard, until=wish.until)
+    try:
+        return planner, retrain(recipe, source or cast(Source, UNKNOWN), planner)
+    except Reached:
+        return planner, None
+
+
+def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -> dict[str, Json]:
+    """Return the summary of a run whose every stage is recorded: no flow was started."""
+    done = [Done(line.stage, line.label, line.key, None, True, 0.0) for line in planner.plan]
+    flow_run = yard.ledger.flow_run(outcome.registered.run_id)
+    return summary(recipe, outcome, done, run_id=outcome.registered.run_id, flow_run_id=flow_run, folder=laid_out(outcome, yard))
+
+
+def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish) -> dict[str, Json]:
+    """Run what is left to do. The Prefect server starts while MLflow is made ready."""
+    with backend(yard.home) as servers:
+        from tasks.tracking import connect, tracked
+
+        client = connect(yard.home, uri=servers.mlflow_uri)
+        with tracked(client, yard.home, model=recipe.model, run_name=time.strftime("%Y-%m-%d %H:%M:%S")) as tracking:
+            tracking.params(flat(recipe))
+            show = Show(tracking)
+            working = replace(yard, run=tracking.run_id, tracker=show)
+            servers.wait()
+            runner = PrefectRun(working, until=wish.until, watch=show.stage)
+            try:
+                outcome, flow_run_id = in_prefect(recipe, source, runner)
+            finally:
+                show.close()
+    yard.ledger.end_run(tracking.run_id, model=recipe.model, flow_run=flow_run_id)
+    return summary(recipe, outcome, runner.done, run_id=tracking.run_id, flow_run_id=flow_run_id, folder=laid_out(outcome, yard))
+
+
+def _fetched(url: str, yard: Yard) -> Source | None:
+    from tasks.versioning import fetch
+
+    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return look_at(fetch(url, workspace=yard.home.dvc_imports / name), yard.ledger)

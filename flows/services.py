@@ -1,0 +1,271 @@
+"""The local servers: start, find, stop. On loopback only; by pid, never by name.
+
+`up` leaves a Prefect server, an MLflow server and a worker running, each in a session of its own, and writes down
+which in the home. `temporary` gives one run a Prefect server that can't outlive it.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import secrets
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+from urllib.request import Request
+
+import psutil
+
+from components.errors import refuse
+from components.home import Home
+from flows.environment import configured, environment
+from flows.processes import (
+    HEALTH,
+    MARK,
+    POLITE_SECONDS,
+    START_SECONDS,
+    Name,
+    Service,
+    asked,
+    await_answer,
+    holder,
+    spawn,
+    stop,
+)
+
+log = logging.getLogger(__name__)
+LOOPBACK: Final = "127.0.0.1"
+POOL: Final = "local"  # the work pool that `up` serves
+# A server that lives as long as one run has nothing to schedule, and nobody's late runs to mark.
+IDLE: Final = {
+    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
+    for name in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
+}
+MLFLOW: Final = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # nine processes less
+WORKER: Final = (
+    *("prefect", "worker", "start", "--name", "steelyard", "--pool", POOL, "--type", "process"),
+    *("--install-policy", "never"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """What is up."""
+
+    prefect: Service
+    mlflow: Service
+    worker: Service
+
+    @property
+    def prefect_api_url(self) -> str:
+        """The address for PREFECT_API_URL."""
+        return f"{self.prefect.url}/api"
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        """The address for MLFLOW_TRACKING_URI."""
+        return self.mlflow.url
+
+
+def running(home: Home) -> Services | None:
+    """Return the services of the home if all of them run and answer, else None."""
+    found = {service.name: service for service in _recorded(home)}
+    if set(found) != {"prefect", "mlflow", "worker"} or not all(service.healthy for service in found.values()):
+        return None
+    return Services(prefect=found["prefect"], mlflow=found["mlflow"], worker=found["worker"])
+
+
+def up(
+    home: Home, *, prefect_port: int = 4200, mlflow_port: int = 5000, say: Callable[[str], None] = log.info
+) -> Services:
+    """Start the Prefect server, the MLflow server and a worker, and return when they answer. `say` hears of progress.
+
+    Raises:
+        Refusal: they are up already, a port is taken, or one of them ended or stayed silent.
+    """
+    told = configured(home)
+    if told.prefect_api_url or told.mlflow_tracking_uri:
+        what = "config.toml names servers elsewhere: local ones would not be used"
+        raise refuse(what, where=str(home.root / "config.toml"), do="remove the addresses from it to use local servers")
+    with _turn(home):
+        if up_already := running(home):
+            addresses = f"Prefect at {up_already.prefect.url}, MLflow at {up_already.mlflow.url}"
+            raise refuse(f"already up: {addresses}", where=str(home.root), do="use them, or `steelyard down` first")
+        _stop(_recorded(home), home)
+        for port, option in ((prefect_port, "--prefect-port"), (mlflow_port, "--mlflow-port")):
+            _check_free(port, option)
+        try:
+            return _started(home, prefect_port=prefect_port, mlflow_port=mlflow_port, say=say)
+        except BaseException:  # also Ctrl-C: what was half up goes down again
+            _stop(_recorded(home), home)
+            raise
+
+
+def down(home: Home) -> list[str]:
+    """Stop what `up` started, with all of its children, and return what was stopped."""
+    with _turn(home):
+        return _stop(_recorded(home), home)
+
+
+class TemporaryServer:
+    """A Prefect server on its way, or there. Its address is certain from the start."""
+
+    def __init__(self, home: Home) -> None:
+        for folder in (home.prefect, home.root / "logs"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.log = home.root / "logs" / "prefect-temporary.log"
+        with socket.create_server((LOOPBACK, 0)) as listener, self.log.open("wb") as output:
+            self.url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+            self.process = _serve_prefect(listener, home, output, leashed=True, extra=IDLE)
+
+    @property
+    def api_url(self) -> str:
+        """The address for PREFECT_API_URL."""
+        return f"{self.url}/api"
+
+    def ready(self, seconds: float = START_SECONDS) -> None:
+        """Wait until it answers.
+
+        Raises:
+            Refusal: it ended, or stayed silent.
+        """
+        await_answer("Prefect", self.url + HEALTH["prefect"], self.process, self.log, seconds=seconds)
+
+    def stop(self) -> None:
+        """Stop it, politely at first."""
+        self.process.terminate()
+        try:
+            self.process.wait(POLITE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def temporary(home: Home) -> Iterator[TemporaryServer]:
+    """Start a Prefect server for this process and return at once; it is stopped at the end of the block.
+
+    It ends with this process even if that is killed: it holds the other end of a pipe (flows/prefect_server.py).
+    """
+    server = TemporaryServer(home)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _check_free(port: int, option: str) -> None:
+    try:
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError as error:
+        by = f", by {who}" if (who := holder(port)) else ""
+        what = f"is taken{by}" if error.errno == errno.EADDRINUSE else f"can't be used: {os.strerror(error.errno or 0)}"
+        raise refuse(f"port {port} {what}", do=f"choose another with {option} PORT") from None
+
+
+def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[str], None]) -> Services:
+    for folder in (home.prefect, home.mlflow_artifacts, home.root / "logs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    first = "" if (home.prefect / "prefect.db").exists() else ", the first time: some 15 seconds"
+    say(f"starting Prefect on port {prefect_port}{first}")
+    say(f"starting MLflow on port {mlflow_port}")
+    prefect = _start("prefect", home, f"http://{LOOPBACK}:{prefect_port}", prefect_url=None)
+    mlflow = _start("mlflow", home, f"http://{LOOPBACK}:{mlflow_port}", prefect_url=None)
+    for service in (prefect, mlflow):
+        await_answer(service.name, service.url + HEALTH[service.name], service, _log(home, service.name))
+        say(f"{service.name} answers at {service.url}")
+    worker = _start("worker", home, "", prefect_url=f"{prefect.url}/api")
+    await_answer("the worker", "", worker, _log(home, "worker"), ask=lambda: _polls(prefect.url))
+    say(f"a worker serves the work pool '{POOL}'")
+    return Services(prefect=prefect, mlflow=mlflow, worker=worker)
+
+
+def _start(name: Name, home: Home, url: str, *, prefect_url: str | None) -> Service:
+    """Start a service that outlives this process, and write it down."""
+    mark = secrets.token_hex(8)
+    port = int(url.rpartition(":")[2]) if url else 0
+    with _log(home, name).open("wb") as output:
+        if name == "prefect":
+            with socket.create_server((LOOPBACK, port)) as listener:
+                process = _serve_prefect(listener, home, output, leashed=False, extra={MARK: mark})
+        else:
+            variables = {**environment(home, prefect_url=prefect_url), MARK: mark, **MLFLOW}
+            command = _mlflow(home, port) if name == "mlflow" else WORKER
+            process = spawn(command, variables, output)
+    created = psutil.Process(process.pid).create_time()
+    service = Service(name=name, pid=process.pid, created=created, mark=mark, url=url)
+    _record([*_recorded(home), service], home)
+    return service
+
+
+def _mlflow(home: Home, port: int) -> tuple[str, ...]:
+    return (
+        *("mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{home.mlflow_db}"),
+        *("--artifacts-destination", home.mlflow_artifacts.as_uri()),
+    )
+
+
+def _serve_prefect(
+    listener: socket.socket, home: Home, output: IO[bytes], *, leashed: bool, extra: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    command = ("flows.prefect_server", str(listener.fileno()), *(("--leashed",) if leashed else ()))
+    leash = subprocess.PIPE if leashed else subprocess.DEVNULL
+    own = {name: value for name, value in environment(home).items() if name != "PREFECT_API_URL"}
+    return spawn(command, {**own, **extra}, output, leash=leash, keep=(listener.fileno(),))
+
+
+def _polls(prefect_url: str) -> bool:
+    """Whether a worker of the pool has reported to the server."""
+    address = f"{prefect_url}/api/work_pools/{POOL}/workers/filter"
+    request = Request(address, data=b"{}", headers={"Content-Type": "application/json"})  # noqa: S310 - our own address
+    body = asked(request, seconds=5.0)
+    return body is not None and any(worker.get("status") == "ONLINE" for worker in json.loads(body))
+
+
+def _log(home: Home, name: str) -> Path:
+    return home.root / "logs" / f"{name}.log"
+
+
+def _recorded(home: Home) -> list[Service]:
+    try:
+        return [Service(**told) for told in json.loads(home.services.read_text(encoding="utf-8"))]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError) as error:
+        what = f"the list of what is up is damaged: {error}"
+        raise refuse(what, where=str(home.services), do="delete it, and stop the servers by hand") from None
+
+
+def _record(services: list[Service], home: Home) -> None:
+    if not services:
+        home.services.unlink(missing_ok=True)
+        return
+    fresh = home.services.with_suffix(".new")
+    fresh.write_text(json.dumps([asdict(service) for service in services], indent=1) + "\n", encoding="utf-8")
+    fresh.replace(home.services)
+
+
+@contextmanager
+def _turn(home: Home) -> Iterator[None]:
+    """One `up` or `down` at a time in a home."""
+    home.root.mkdir(parents=True, exist_ok=True)
+    with (home.root / "services.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = "another `up` or `down` is at work here"
+            raise refuse(what, where=str(home.root), do="wait for it to end") from None
+        yield
+
+
+def _stop(services: list[Service], home: Home) -> list[str]:
+    """Stop the services and forget them."""
+    stop(services)
+    _record([], home)
+    return [service.name for service in services]

@@ -1,0 +1,92 @@
+"""What a run says at its end: one JSON object for scripts, tables for people."""
+
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from components.planning.key import Json, canonical
+from components.recipe import Recipe
+from flows.retrain import Outcome
+from tasks.stage import Done, Yard
+
+
+def summary(
+    recipe: Recipe, outcome: Outcome, done: Sequence[Done[Any]], *, run_id: str, flow_run_id: str, folder: Path
+) -> dict[str, Json]:
+    """Return the run's result, as `steelyard run --json` prints it."""
+    selected, tested = outcome.selected, outcome.tested
+    chosen = next(one for one in outcome.exported if one.onnx == selected.onnx)
+    return {
+        "model": recipe.model,
+        "version": outcome.registered.version,
+        "run_id": run_id,
+        "flow_run_id": flow_run_id,
+        "task": recipe.task,
+        "decision": {"promoted": outcome.promoted.promoted, "reason": outcome.promoted.reason},
+        "test": {
+            "baseline": {metric: one.value for metric, one in tested.uncompressed.figures.items()},
+            "selected": {metric: one.value for metric, one in tested.selected.figures.items()},
+        },
+        "selected": {
+            "name": selected.name,
+            "runtime": selected.runtime,
+            "size_bytes": selected.onnx.size_bytes,
+            "latency_ms": {str(size): one.value for size, one in selected.measurement.latency_ms.items()},
+            "speedup": {str(size): one.value for size, one in selected.measurement.speedup.items()},
+        },
+        "candidates": list(candidate_rows(outcome)),
+        "onnx": {"path": str(folder / "model.onnx"), "sha256": selected.onnx.digest},
+        "parity": {"max_abs_diff": chosen.max_abs_diff},
+        "stages": [{"name": one.label, "cached": one.cached, "seconds": round(one.seconds, 3)} for one in done],
+        "report": str(folder / "report.html"),
+    }
+
+
+def candidate_rows(outcome: Outcome) -> list[dict[str, Json]]:
+    """Return a row per candidate."""
+    files = {one.name: one for one in outcome.exported}
+    return [
+        {
+            "name": one.name,
+            "verdict": outcome.selected.verdicts[one.name],
+            "validation": one.quality.value,
+            "size_bytes": one.size_bytes,
+            "latency_ms": {str(size): value.value for size, value in one.latency_ms.items()},
+            "speedup": {str(size): value.value for size, value in one.speedup.items()},
+            "sha256": files[outcome.profiled.files[one.name]].onnx.digest,
+        }
+        for one in outcome.profiled.measurements
+    ]
+
+
+def laid_out(outcome: Outcome, yard: Yard) -> Path:
+    """Lay the report and the model out under names for people, and return their folder."""
+    folder = yard.home.runs / yard.model / outcome.selected.onnx.digest[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, artifact in {"report.html": outcome.reported.page, "model.onnx": outcome.selected.onnx}.items():
+        fresh = folder / f".{name}.{uuid.uuid4().hex}"
+        shutil.copyfile(yard.store.get(artifact), fresh)
+        fresh.replace(folder / name)
+    return folder
+
+
+def flat(recipe: Recipe) -> dict[str, str]:
+    """Return the recipe as dotted names and texts, as MLflow's parameters are."""
+    result: dict[str, str] = {}
+
+    def spread(name: str, value: Json) -> None:
+        match value:
+            case dict() if value:
+                for entry, inner in value.items():
+                    spread(f"{name}.{entry}" if name else entry, inner)
+            case list() if value:
+                for place, inner in enumerate(value):
+                    spread(f"{name}.{place}", inner)
+            case _:
+                result[name] = str(value)
+
+    spread("", canonical(asdict(recipe)))
+    return result

@@ -1,0 +1,106 @@
+"""The files of a version: the model, what is asked of it, the report, and the chain of digests that it came by."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.planning.closure import code_of
+from components.planning.key import canonical, strings
+from components.recipe import Recipe
+from components.store.artifact import Artifact
+from tasks.export import Exported
+from tasks.gate import Judged
+from tasks.select import Selected
+from tasks.split import Splits, rows_for
+from tasks.stage import Workspace
+
+if TYPE_CHECKING:
+    from components.release.provenance import Link, Sealed
+    from tasks.tracking import Bundle
+
+TRIAL_ROWS = 8
+CODE = ("tasks.split:split", "tasks.train:train", "tasks.prune:prune", "tasks.quantize:quantize", "tasks.export:export")
+
+
+def bundle(
+    here: Workspace,
+    recipe: Recipe,
+    *,
+    exported: tuple[Exported, ...],
+    selected: Selected,
+    judged: Judged,
+    page: Artifact,
+    splits: Splits,
+) -> "Bundle":
+    """Lay the files out under the names that they will have in the version."""
+    from components.models.model import load
+    from components.recipe_file import to_yaml
+    from components.release.provenance import build
+    from components.release.serving import example, signature
+    from components.release.trial import trial
+    from components.runtimes.feeds import predict
+    from components.runtimes.table import RUNTIMES
+    from tasks.tracking import Bundle
+
+    folder = here.folder / "bundle"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    preparation = load(here.open(selected.model)).spec.preparation
+    rows = rows_for(here, splits, "validation", data=recipe.data, purpose="select").take(slice(0, TRIAL_ROWS))
+    columns, target = recipe.data.columns, recipe.data.target
+    records = example(rows, columns, target=target, count=TRIAL_ROWS)
+    outputs = predict(RUNTIMES["onnxruntime"](here.open(selected.onnx), threads=1), preparation, rows)
+    trial(records, outputs, preparation.target.classes).write(folder / "trial.json")
+    copies = {"model.onnx": selected.onnx, "report.html": page, "data.dvc": splits.dataset.dvc_file}
+    for name, artifact in copies.items():
+        shutil.copyfile(here.open(artifact), folder / name)
+    (folder / "recipe.yaml").write_text(to_yaml(recipe), "utf-8")
+    chosen = next(one for one in exported if one.onnx == selected.onnx)
+    (folder / "provenance.json").write_bytes(
+        build(links(recipe, chosen=chosen, selected=selected, judged=judged, splits=splits), subject="model.onnx")
+    )
+    spoken = signature(columns, target=target, task=recipe.task, classes=preparation.target.classes)
+    files = {"onnx": folder / "model.onnx"} | {path.stem: path for path in folder.iterdir() if path.suffix != ".onnx"}
+    return Bundle(
+        files=files,
+        inputs=[(one.name, one.type, one.required) for one in spoken.inputs],
+        outputs=[(one.name, one.type, one.required) for one in spoken.outputs],
+        example=records[:3],
+    )
+
+
+def chain(
+    recipe: Recipe, *, chosen: Exported, selected: Selected, judged: Judged, splits: Splits
+) -> "tuple[Sealed, ...]":
+    """Return the links of the release, sealed."""
+    from components.release.provenance import seal
+
+    return seal(links(recipe, chosen=chosen, selected=selected, judged=judged, splits=splits))
+
+
+def links(
+    recipe: Recipe, *, chosen: Exported, selected: Selected, judged: Judged, splits: Splits
+) -> "tuple[Link, ...]":
+    """Return what the release came by, from its data to the gate."""
+    from components.release.provenance import Link
+
+    data, judgement = splits.dataset, judged.judgement
+    return (
+        Link(name="data", artifacts={"data": data.folder.digest}, facts={"dvc_md5": data.dvc_md5, "rows": data.rows}),
+        Link(name="split", artifacts={"assignments": splits.assignments.digest}, facts=dict(splits.rows)),
+        Link(name="code", facts={"sha256": code_digest(recipe)}),
+        Link(name="seeds", facts={"training": recipe.seed, "split": recipe.split.seed}),
+        Link(name="checkpoint", artifacts={"checkpoint": chosen.model.digest}, facts={"parameters": chosen.parameters}),
+        Link(name="candidate", facts={"name": selected.name, "runtime": selected.runtime}),
+        Link(name="onnx", artifacts={"model.onnx": selected.onnx.digest}, facts={"size_bytes": selected.onnx.size_bytes}),
+        Link(name="gate", facts={"decision": judgement.decision, "reason": judgement.reason, "rows": judgement.rows}),
+    )
+
+
+def code_digest(recipe: Recipe) -> str:
+    """Return one digest of the code that decides a model of this recipe."""
+    named = set(strings(canonical(recipe)))
+    code = {entry: code_of(entry, named=named) for entry in CODE}
+    return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()

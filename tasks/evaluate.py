@@ -1,0 +1,113 @@
+"""Figures of quality: of the trained model on validation, and of what may be released on the test rows."""
+
+from dataclasses import dataclass
+
+from components.evaluation.config import EvaluateConfig
+from components.evaluation.interval import Interval
+from components.evaluation.metrics import Evaluation
+from components.recipe import Aim
+from components.store.artifact import Artifact
+from components.task import Metric
+from tasks.export import Exported
+from tasks.select import Selected
+from tasks.split import Splits, rows_for
+from tasks.stage import Workspace, stage
+from tasks.train import Trained
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluated:
+    """The trained model on validation rows."""
+
+    evaluation: Evaluation
+
+    def figures(self) -> dict[str, float]:
+        """What the tracker keeps of it."""
+        return {f"validation.{metric}": one.value for metric, one in self.evaluation.figures.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tested:
+    """The released file, the uncompressed one and the baselines on the test rows: the figures that are reported."""
+
+    selected: Evaluation
+    uncompressed: Evaluation
+    baselines: dict[str, dict[Metric, Interval]]
+    notes: tuple[str, ...]
+    answers: Artifact  # the released file's outputs [N, K] on the test rows, float32 npy
+
+    def figures(self) -> dict[str, float]:
+        """What the tracker keeps of it."""
+        parts = {"test": self.selected.figures, "test.uncompressed": self.uncompressed.figures}
+        parts |= {f"test.baseline.{name}": figures for name, figures in self.baselines.items()}
+        return {f"{part}.{name}": one.value for part, figures in parts.items() for name, one in figures.items()}
+
+
+@stage(libraries=("torch", "numpy"))
+def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trained, splits: Splits) -> Evaluated:
+    """Measure the trained model on validation rows."""
+    from components.data.prepare import encode_target
+    from components.evaluation.metrics import evaluate as measure
+    from components.export.parity import reference
+    from components.models.model import load
+
+    loaded = load(here.open(trained.model))
+    preparation = loaded.spec.preparation
+    rows = rows_for(here, splits, "validation", data=aim.data, purpose="select")
+    measured = measure(
+        config,
+        task=aim.task,
+        target=encode_target(preparation, rows),
+        output=reference(loaded.model, preparation, rows),
+        classes=preparation.target.classes,
+        seed=aim.seed,
+    )
+    return Evaluated(evaluation=measured)
+
+
+@stage(libraries=("onnxruntime", "numpy", "scikit-learn"))
+def evaluate_test(
+    here: Workspace,
+    config: EvaluateConfig,
+    *,
+    aim: Aim,
+    exported: tuple[Exported, ...],
+    selected: Selected,
+    splits: Splits,
+) -> Tested:
+    """Measure the selected and the uncompressed file, and simple models beside them, on the test rows."""
+    import numpy as np
+
+    from components.data.prepare import encode_target
+    from components.evaluation.baselines import baselines
+    from components.evaluation.metrics import evaluate as measure
+    from components.models.model import load
+    from components.runtimes.feeds import predict
+    from components.runtimes.table import RUNTIMES
+
+    preparation = load(here.open(selected.model)).spec.preparation
+    rows = rows_for(here, splits, "test", data=aim.data, purpose="report")
+    target = encode_target(preparation, rows)
+
+    def measured(output: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Evaluation:
+        return measure(
+            config, task=aim.task, target=target, output=output, classes=preparation.target.classes, seed=aim.seed
+        )
+
+    runtime = RUNTIMES[selected.runtime]
+    answers = {
+        one.onnx.digest: predict(runtime(here.open(one.onnx), threads=1), preparation, rows)
+        for one in exported
+        if one.onnx in (selected.onnx, exported[0].onnx)
+    }
+    learned = rows_for(here, splits, "train", data=aim.data, purpose="fit") if config.baselines else None
+    simple = baselines(aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed) if learned else None
+    file = here.folder / "answers.npy"
+    np.save(file, answers[selected.onnx.digest], allow_pickle=False)
+    return Tested(
+        selected=measured(answers[selected.onnx.digest]),
+        uncompressed=measured(answers[exported[0].onnx.digest]),
+        baselines={name: measured(output).figures for name, output in simple.outputs.items()} if simple else {},
+        notes=simple.notes if simple else (),
+        answers=here.keep(file),
+    )

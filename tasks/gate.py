@@ -1,0 +1,86 @@
+"""Judge the challenger against the champion, on test rows that neither learned from."""
+
+import hashlib
+from dataclasses import dataclass
+
+from components.recipe import Aim
+from components.release.config import GateConfig
+from components.release.gate import Judgement
+from components.release.releases import Release, Releases
+from tasks.evaluate import Tested
+from tasks.select import Selected
+from tasks.split import Splits, rows_for
+from tasks.stage import Workspace, Yard, stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """The gate's judgement, and the name under which a move of the champion refers to it."""
+
+    judgement: Judgement
+    champion: int | None  # the version that it was compared with
+    basis: str
+
+    def figures(self) -> dict[str, float]:
+        """What the tracker keeps of it."""
+        values = {"gate.rows": self.judgement.rows, "gate.power": self.judgement.power, "gate.value": self.judgement.value}
+        return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def opponent(yard: Yard, selected: Selected) -> Release | None:
+    """Return whom the selected candidate is judged against."""
+    return Releases(yard.ledger, yard.model).opponent(selected.onnx)
+
+
+@stage(libraries=("onnxruntime", "numpy", "scipy"))
+def gate(
+    here: Workspace,
+    config: GateConfig,
+    *,
+    aim: Aim,
+    selected: Selected,
+    tested: Tested,
+    champion: Release | None,
+    splits: Splits,
+) -> Judged:
+    """Compare the two on the same rows: answers, latency and size."""
+    import numpy as np
+
+    from components.data.prepare import encode_target
+    from components.data.unseen import unseen
+    from components.models.model import load
+    from components.release.gate import judge
+    from components.release.standing import face_off
+
+    preparation = load(here.open(selected.model)).spec.preparation
+    rows = rows_for(here, splits, "test", data=aim.data, purpose="gate")
+    output = np.load(here.open(tested.answers), allow_pickle=False)
+    if champion is not None:
+        fair = np.flatnonzero(unseen(here.open(splits.assignments), here.open(champion.assignments)))
+        rows, output = rows.take(fair), output[fair]
+    challenger, reigning = face_off(
+        here.open,
+        rows,
+        name=f"{here.yard.model} {selected.name}",
+        aim=aim,
+        preparation=preparation,
+        onnx=selected.onnx,
+        runtime=selected.runtime,
+        output=output,
+        champion=champion,
+    )
+    judgement = judge(
+        config,
+        metric=aim.metric,
+        task=aim.task,
+        target=encode_target(preparation, rows),
+        challenger=challenger,
+        champion=reigning,
+        seed=aim.seed,
+        looks=here.yard.ledger.look(
+            splits.assignments.digest, challenger=selected.onnx.digest, model=here.yard.model
+        ),
+    )
+    version = None if champion is None else champion.version
+    basis = hashlib.sha256(f"{selected.onnx.digest} {version} {judgement.decision}".encode()).hexdigest()[:16]
+    return Judged(judgement=judgement, champion=version, basis=basis)

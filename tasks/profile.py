@@ -1,0 +1,86 @@
+"""Measure every candidate on every runtime: quality on validation, size, and latency against the uncompressed model."""
+
+from dataclasses import dataclass
+
+from components.compression.candidates import UNCOMPRESSED, Measurement
+from components.evaluation.config import EvaluateConfig
+from components.planning.machine import Machine
+from components.recipe import Aim
+from components.runtimes.config import ProfileConfig
+from tasks.export import Exported
+from tasks.split import Splits, rows_for
+from tasks.stage import Workspace, stage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profiled:
+    """What was measured of the candidates: files times runtimes."""
+
+    measurements: tuple[Measurement, ...]
+    files: dict[str, str]  # the exported file's name, by candidate
+    runtimes: dict[str, str]  # by candidate
+    rows: int  # of validation, on which quality was measured
+
+    def figures(self) -> dict[str, float]:
+        """What the tracker keeps of it."""
+        return {f"{one.name}.validation_quality": one.quality.value for one in self.measurements}
+
+
+@stage(libraries=("onnxruntime", "numpy"))
+def profile(
+    here: Workspace,
+    config: ProfileConfig,
+    *,
+    aim: Aim,
+    figures: EvaluateConfig,
+    exported: tuple[Exported, ...],
+    machine: Machine,  # noqa: ARG001 - latency is the machine's: it is part of the key
+    splits: Splits,
+) -> Profiled:
+    """Open a session per candidate, and measure them together."""
+    from components.data.prepare import encode_target
+    from components.evaluation.latency import latency
+    from components.evaluation.metrics import evaluate
+    from components.models.model import load
+    from components.runtimes.feeds import predict, repeated
+    from components.runtimes.table import RUNTIMES
+
+    rows = rows_for(here, splits, "validation", data=aim.data, purpose="select")
+    preparation = load(here.open(exported[0].model)).spec.preparation
+    points = {
+        (one.name if runtime == config.runtimes[0] else f"{one.name}@{runtime}"): (one, runtime)
+        for runtime in config.runtimes
+        for one in exported
+    }
+    sessions = {
+        name: RUNTIMES[runtime](here.open(one.onnx), threads=config.threads) for name, (one, runtime) in points.items()
+    }
+    feeds = {size: repeated(preparation, rows, batch_size=size) for size in config.batch_sizes}
+    timings = latency(UNCOMPRESSED, sessions, feeds=feeds, config=config, seed=aim.seed)
+    target = encode_target(preparation, rows)
+    quality = {
+        name: evaluate(
+            figures,
+            task=aim.task,
+            target=target,
+            output=predict(session, preparation, rows),
+            classes=preparation.target.classes,
+            seed=aim.seed,
+        )
+        for name, session in sessions.items()
+    }
+    return Profiled(
+        measurements=tuple(
+            Measurement(
+                name=name,
+                quality=quality[name].figures[aim.metric],
+                size_bytes=one.onnx.size_bytes,
+                latency_ms=timings[name].latency_ms,
+                speedup=timings[name].speedup,
+            )
+            for name, (one, _) in points.items()
+        ),
+        files={name: one.name for name, (one, _) in points.items()},
+        runtimes={name: runtime for name, (_, runtime) in points.items()},
+        rows=len(rows),
+    )

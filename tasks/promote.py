@@ -1,0 +1,142 @@
+"""Let the release become champion, if the gate said yes; and move the champion for a person who decides."""
+
+import getpass
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from components.errors import Refusal, refuse
+from components.release.releases import Move, Release, Releases
+from tasks.gate import Judged
+from tasks.register import Registered, check_answers
+from tasks.stage import Workspace, Yard, stage
+
+ACTOR = "steelyard run"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Promoted:
+    """What was decided about the version."""
+
+    promoted: bool  # it is champion now
+    version: int
+    champion: int | None
+    reason: str
+
+
+def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted | None:
+    """Return what was decided about the version on this judgement, if it was."""
+    releases = Releases(yard.ledger, registered.model)
+    past = [move for move in releases.moves() if move.version == registered.version and move.basis == judged.basis]
+    if not past or past[-1].state == "pending":
+        return None
+    champion = releases.champion()
+    barred = releases.barred(registered.version)
+    reason = f"version {registered.version}: {barred.action}, {barred.reason}" if barred else past[-1].reason
+    return Promoted(
+        promoted=champion is not None and champion.version == registered.version,
+        version=registered.version,
+        champion=None if champion is None else champion.version,
+        reason=reason + _changed_elsewhere(yard, registered.model, champion),
+    )
+
+
+@stage(settled=decided)
+def promote(here: Workspace, *, registered: Registered, judged: Judged) -> Promoted:
+    """Follow the gate: move the alias, hold the version back, or reject it."""
+    releases = Releases(here.yard.ledger, registered.model)
+    judgement, version = judged.judgement, registered.version
+    if judgement.decision == "yes":
+        champion = releases.champion()
+        expected = None if champion is None else champion.version
+        forced = "promote" in here.yard.force
+        move_champion(
+            releases, version, "promote", expected=expected, actor=ACTOR, reason=judgement.reason, basis=judged.basis, force=forced
+        )
+    else:
+        action: Literal["reject", "hold"] = "reject" if judgement.decision == "no" else "hold"
+        releases.note(action, version, actor=ACTOR, reason=judgement.reason, basis=judged.basis)
+    now = releases.champion()
+    return Promoted(
+        promoted=now is not None and now.version == version,
+        version=version,
+        champion=None if now is None else now.version,
+        reason=judgement.reason,
+    )
+
+
+def move_champion(
+    releases: Releases,
+    version: int,
+    action: Literal["promote", "rollback"],
+    *,
+    expected: int | None,
+    actor: str,
+    reason: str,
+    basis: str = "",
+    force: bool = False,
+) -> None:
+    """Move the alias to the version, ask the new champion the rows that it was registered with, else move it back.
+
+    Raises:
+        Refusal: the version was rejected or rolled back before, the champion isn't the expected one, or the new
+            champion doesn't answer as it should; the champion is then the old one again.
+    """
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    target = releases.get(version)
+    with releases.moving():
+        _recover(releases, client)
+        barred = releases.barred(version)
+        if barred and not force and action == "promote":
+            raise refuse(
+                f"version {version} of {releases.model} is barred: {barred.action}, {barred.reason}",
+                do="promote it with --force if you know better",
+            )
+        seq = releases.begin(action, version, expected=expected, actor=actor, reason=reason, basis=basis)
+        try:
+            _set_alias(releases, client, target)
+            with tempfile.TemporaryDirectory() as folder:
+                check_answers(releases.model, "champion", target, into=Path(folder))
+        except BaseException as error:
+            before = None if expected is None else releases.get(expected)
+            _set_alias(releases, client, before)
+            releases.end(seq, "undone")
+            if isinstance(error, Refusal | Exception):
+                raise refuse(
+                    f"version {version} of {releases.model} was not promoted: {error}",
+                    do=f"the champion is {'version ' + str(expected) if expected else 'none'}, as before",
+                ) from error
+            raise
+        releases.end(seq, "done")
+
+
+def whoever() -> str:
+    """Return who asks, for the audit log."""
+    return getpass.getuser()
+
+
+def _recover(releases: Releases, client: object) -> None:
+    """Undo moves whose mover died before it knew how they ended."""
+    pending: list[Move] = releases.unfinished()
+    for move in pending:
+        releases.end(move.seq, "undone")
+    if pending:
+        _set_alias(releases, client, releases.champion())
+
+
+def _set_alias(releases: Releases, client: object, release: Release | None) -> None:
+    from tasks.tracking import set_alias
+
+    set_alias(client, releases.model, None if release is None else release.version)  # type: ignore[arg-type]
+
+
+def _changed_elsewhere(yard: Yard, model: str, champion: Release | None) -> str:
+    from tasks.tracking import alias_in_database
+
+    actual, recorded = alias_in_database(yard.home, model), None if champion is None else champion.version
+    if actual == recorded:
+        return ""
+    return f" (the registry's alias names version {actual or 'none'}, the record {recorded or 'none'}: changed elsewhere)"

@@ -1,0 +1,151 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from components.compression.config import PruneChannels
+from components.compression.pruning import PRUNERS, finetuning, prune_channels
+from components.data.prepare import encode
+from components.errors import Refusal
+from components.export.parity import parity, reference
+from components.models.config import MLP, Custom, Network
+from components.models.model import ModelSpec, load, save
+from components.training.config import SGD, TrainConfig
+from tests.components.export.samples import (
+    TINY_CNN,
+    TINY_MLP,
+    TINY_RESNET,
+    image_preparation,
+    image_rows,
+    model,
+    table_preparation,
+    table_rows,
+)
+from tests.components.export.test_parity import released
+
+
+class TiedToItsInput(nn.Module):
+    """One layer may shrink; the other's width is written into the reshape after it."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.free = nn.Linear(shape[0], 32)
+        self.tied = nn.Linear(32, 24)
+        self.output = nn.Linear(8, outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.tied(torch.relu(self.free(features))).reshape(-1, 3, 8).mean(1)
+        output: Tensor = self.output(torch.relu(hidden))
+        return output
+
+
+class OneLayer(nn.Module):
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(shape[0], outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        output: Tensor = self.output(features)
+        return output
+
+
+def custom(name: str) -> Custom:
+    return Custom(path=f"{__name__}:{name}")
+
+
+TABLE, IMAGES = table_rows(), image_rows(8)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("network", [TINY_MLP, TINY_CNN, TINY_RESNET])
+def test_pruned_model_is_smaller_and_keeps_its_output_shape(network: Network, ratio: float) -> None:
+    table = isinstance(network, MLP)
+    preparation = table_preparation() if table else image_preparation(IMAGES)
+    rows = TABLE if table else IMAGES
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, rows))
+    whole = model(network, preparation)
+    before = reference(whole, preparation, rows)
+    pruned = prune_channels(whole, PruneChannels(ratio=ratio), example=example)
+    assert pruned.parameters_before == sum(p.numel() for p in whole.network.parameters())
+    assert pruned.parameters_after == sum(p.numel() for p in pruned.model.network.parameters())
+    assert pruned.parameters_after < pruned.parameters_before
+    assert all(0 < after < width for width, after in pruned.channels.values())
+    assert reference(pruned.model, preparation, rows).shape == before.shape
+    np.testing.assert_array_equal(reference(whole, preparation, rows), before)
+
+
+def test_half_of_the_channels_are_about_half() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    pruned = PRUNERS["channels"](model(MLP(width=64), preparation), PruneChannels(ratio=0.5), example=example)
+    assert pruned.channels == {f"body.hidden.{i}": (64, 32) for i in (0, 3, 6)}
+    assert pruned.kept == ()
+
+
+def test_the_smallest_channels_go() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    whole = model(MLP(width=32, depth=1), preparation)
+    with torch.no_grad():
+        whole.network.get_submodule("body.hidden.0").weight[::2] *= 1e-3  # type: ignore[operator, index]
+        whole.network.get_submodule("body.output").weight[:, ::2] *= 1e-3  # type: ignore[operator, index]
+    pruned = prune_channels(whole, PruneChannels(ratio=0.5), example=example)
+    difference = reference(pruned.model, preparation, TABLE) - reference(whole, preparation, TABLE)
+    assert np.abs(difference).max() < 0.01
+
+
+@pytest.mark.parametrize("network", [TINY_MLP, TINY_RESNET])
+def test_pruned_model_exports_and_loads_again(network: Network, tmp_path: Path) -> None:
+    table = isinstance(network, MLP)
+    preparation = table_preparation() if table else image_preparation(IMAGES)
+    rows = TABLE if table else IMAGES
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, rows))
+    pruned = prune_channels(model(network, preparation), PruneChannels(), example=example).model
+    assert parity(released(pruned, preparation, tmp_path), pruned, preparation, rows).max_abs_diff < 1e-5
+    spec = ModelSpec(task="classification", network=network, preparation=preparation)
+    loaded = load(save(pruned, spec, tmp_path / "saved")).model
+    np.testing.assert_array_equal(reference(loaded, preparation, rows), reference(pruned, preparation, rows))
+
+
+def test_layers_that_would_break_the_network_are_left_and_named() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    pruned = prune_channels(model(custom("TiedToItsInput"), preparation), PruneChannels(), example=example)
+    assert pruned.channels == {"body.free": (32, 16)}
+    assert pruned.kept == ("body.tied",)
+
+
+def test_pruning_that_removes_nothing_is_refused() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    with pytest.raises(Refusal, match=r"removed nothing .*output"):
+        prune_channels(model(custom("OneLayer"), preparation), PruneChannels(), example=example)
+
+
+def test_network_that_cannot_be_traced_is_refused() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    broken = model(TINY_MLP, preparation)
+    broken.network.forward = lambda *_: torch.zeros(4, 3)  # type: ignore[method-assign]
+    with pytest.raises(Refusal):
+        prune_channels(broken, PruneChannels(), example=example)
+
+
+def test_pruning_is_the_same_every_time() -> None:
+    preparation = image_preparation(IMAGES)
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, IMAGES))
+    states = [
+        prune_channels(model(TINY_RESNET, preparation), PruneChannels(), example=example).model.state_dict()
+        for _ in range(2)
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_finetuning_is_shorter_and_slower() -> None:
+    train = TrainConfig(optimizer=SGD(lr=0.1), epochs=100)
+    tuned = finetuning(PruneChannels(finetune_epochs=3, finetune_lr_share=0.5), train)
+    assert tuned == replace(train, epochs=3, optimizer=SGD(lr=0.05))
+    assert finetuning(PruneChannels(finetune_epochs=0), train) is None

@@ -1,0 +1,192 @@
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from components.compression.config import Int8Dynamic, Int8Static, Quantize
+from components.compression.layer_errors import layer_errors
+from components.compression.quantization import QUANTIZERS, quantize, quantized_operators
+from components.data.preparation import Preparation
+from components.data.prepare import encode, encode_target
+from components.data.rows import Rows
+from components.errors import Refusal
+from components.export.canonical import canonical_bytes
+from components.export.raw_inputs import with_raw_inputs
+from components.export.to_onnx import core
+from components.models.config import MLP, Custom, Network
+from components.models.model import Model
+from components.runtimes.feeds import core_batches, predict
+from components.runtimes.onnx_runtime import OnnxRuntimeSession
+from tests.components.export.samples import (
+    TINY_CNN,
+    TINY_MLP,
+    TINY_RESNET,
+    image_preparation,
+    image_rows,
+    model,
+    table_preparation,
+    table_rows,
+)
+
+Feeds = list[dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]]
+
+
+class Recurrent(nn.Module):
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.gain = nn.Parameter(torch.ones(outputs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.tanh(features[:, : self.outputs]) * self.gain
+
+
+def trained(network: Network, preparation: Preparation, rows: Rows) -> Model:
+    """A model after a few steps on the rows."""
+    built = model(network, preparation)
+    raw = [torch.from_numpy(array) for array in encode(preparation, rows)]
+    target = torch.from_numpy(encode_target(preparation, rows))
+    optimizer = torch.optim.Adam(built.network.parameters(), lr=0.01)
+    for _ in range(40):
+        output = built.network(*built.features(*raw))
+        wanted = (target - built.head.center) / built.head.scale
+        classify = bool(preparation.target.classes)
+        loss = (
+            nn.functional.cross_entropy(output, target)
+            if classify
+            else nn.functional.mse_loss(output[:, 0], wanted.float())
+        )
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return built.eval()
+
+
+def calibration(preparation: Preparation, rows: Rows) -> Feeds:
+    return [batch.feeds for batch in core_batches(preparation, rows, batch_size=16)]
+
+
+def answers(
+    graph: onnx.ModelProto, preparation: Preparation, rows: Rows
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    session = OnnxRuntimeSession(canonical_bytes(with_raw_inputs(graph, preparation)))
+    return predict(session, preparation, rows)
+
+
+@pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])
+def test_static_int8_of_images_stays_as_accurate_and_gets_smaller(method: str) -> None:
+    rows, fresh = image_rows(64), image_rows(200, seed=9)
+    preparation = image_preparation(rows)
+    graph = core(trained(TINY_CNN, preparation, rows), preparation)
+    config = Int8Static(calibration=method)  # type: ignore[arg-type]
+    small = quantize(graph, config, calibration=calibration(preparation, rows))
+    assert small.operators == {"Conv": 4, "Gemm": 1}
+    assert len(canonical_bytes(small.core)) < 0.45 * len(canonical_bytes(graph))
+    target = encode_target(preparation, fresh)
+    share = [(answers(g, preparation, fresh).argmax(1) == target).mean() for g in (graph, small.core)]
+    assert share[0] > 0.95
+    assert share[1] > share[0] - 0.02
+
+
+@pytest.mark.parametrize("config", [Int8Static(), Int8Dynamic()])
+def test_int8_of_a_regression_loses_little(config: Quantize) -> None:
+    rows, fresh = table_rows(200), table_rows(100, seed=5)
+    preparation = table_preparation("sum", rows=rows)
+    graph = core(trained(TINY_MLP, preparation, rows), preparation)
+    small = quantize(graph, config, calibration=calibration(preparation, rows))
+    assert sum(small.operators.values()) == 4
+    true = fresh["sum"].astype(np.float64)
+    errors = [np.sqrt(np.square(answers(g, preparation, fresh)[:, 0] - true).mean()) for g in (graph, small.core)]
+    assert errors[0] < 0.5 * true.std()
+    assert errors[1] < 1.05 * errors[0]
+    assert len(np.unique(answers(small.core, preparation, fresh))) > 90  # the answers aren't rounded to levels
+
+
+def test_answers_of_int8_do_not_depend_on_the_batch() -> None:
+    rows = image_rows(32)
+    preparation = image_preparation(rows)
+    graph = core(model(TINY_RESNET, preparation), preparation)
+    small = quantize(graph, Int8Static(), calibration=calibration(preparation, rows))
+    session = OnnxRuntimeSession(canonical_bytes(with_raw_inputs(small.core, preparation)))
+    one, many = (predict(session, preparation, rows, batch_size=size) for size in (1, 32))
+    np.testing.assert_allclose(one, many, atol=1e-6)
+
+
+def test_onnxruntime_computes_convolutions_with_integers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    import onnxruntime
+
+    rows = image_rows(16)
+    preparation = image_preparation(rows)
+    small = quantize(
+        core(model(TINY_RESNET, preparation), preparation),
+        Int8Static(),
+        calibration=calibration(preparation, rows),
+    )
+    path = tmp_path_factory.mktemp("optimized") / "model.onnx"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(canonical_bytes(small.core), options)
+    ran = [node.op_type for node in onnx.load(path).graph.node]
+    assert small.operators == {"Conv": 6, "Gemm": 1}
+    assert ran.count("QLinearConv") == 6
+    assert ran.count("QLinearAdd") == 2
+    assert ran.count("QGemm") == 1
+    assert "Conv" not in ran
+
+
+def test_reduced_range_keeps_weights_to_seven_bits() -> None:
+    rows = image_rows(16)
+    preparation = image_preparation(rows)
+    graph = core(model(TINY_CNN, preparation), preparation)
+    for reduce_range, most in ((True, 64), (False, 127)):
+        config = Int8Static(reduce_range=reduce_range)
+        small = quantize(graph, config, calibration=calibration(preparation, rows)).core
+        weights = [
+            onnx.numpy_helper.to_array(tensor)
+            for tensor in small.graph.initializer
+            if tensor.data_type == onnx.TensorProto.INT8 and tensor.dims and len(tensor.dims) > 1
+        ]
+        assert len(weights) == 5
+        assert max(int(np.abs(w.astype(int)).max()) for w in weights) == most
+
+
+@pytest.mark.parametrize("method", ["int8_static", "int8_dynamic"])
+def test_network_without_multiplications_is_refused(method: str) -> None:
+    preparation = table_preparation()
+    graph = core(model(Custom(path=f"{__name__}:Recurrent"), preparation), preparation)
+    config = Int8Static() if method == "int8_static" else Int8Dynamic()
+    with pytest.raises(Refusal, match=f"{method} quantized no operator"):
+        QUANTIZERS[method](graph, config, calibration=calibration(preparation, table_rows()))
+
+
+def test_calibration_without_rows_is_refused() -> None:
+    preparation = table_preparation()
+    with pytest.raises(Refusal, match="no rows to calibrate"):
+        quantize(core(model(TINY_MLP, preparation), preparation), Int8Static(), calibration=[])
+
+
+@pytest.mark.parametrize("config", [Int8Static(), Int8Static(calibration="entropy"), Int8Dynamic()])
+def test_quantization_gives_the_same_bytes_every_time(config: Quantize, capfd: pytest.CaptureFixture[str]) -> None:
+    preparation = table_preparation()
+    graph = core(model(TINY_MLP, preparation), preparation)
+    feeds = calibration(preparation, table_rows())
+    assert len({canonical_bytes(quantize(graph, config, calibration=feeds).core) for _ in range(2)}) == 1
+    assert quantized_operators(graph) == {}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_layer_errors_name_the_layers_and_grow_with_fewer_bits() -> None:
+    rows = table_rows()
+    preparation = table_preparation()
+    graph = core(model(MLP(width=32, depth=2), preparation), preparation)
+    feeds = calibration(preparation, rows)
+    layers = ["body.hidden.0", "body.hidden.3", "body.output", "body.skip"]
+    found = {}
+    for name, config in {"8": Int8Static(reduce_range=False), "7": Int8Static(), "dynamic": Int8Dynamic()}.items():
+        found[name] = layer_errors(graph, quantize(graph, config, calibration=feeds).core, feeds)
+        assert list(found[name]) == layers
+        assert all(20 < ratio < 80 for ratio in found[name].values())
+    assert np.mean(list(found["8"].values())) > np.mean(list(found["7"].values())) + 1
+    assert set(layer_errors(graph, graph, feeds).values()) == {200.0}

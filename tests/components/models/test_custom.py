@@ -1,0 +1,88 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.errors import Refusal
+from components.models.config import Custom
+from components.models.model import build, load, save
+from tests.components.models.cases import TABLE, spec, tensors
+
+SOURCE = """
+import torch
+from torch import nn
+
+class Good(nn.Module):
+    def __init__(self, shape, outputs, width=4):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(shape[0], width), nn.ReLU(), nn.Linear(width, outputs))
+    def forward(self, x):
+        return self.layers(x)
+
+def wide(shape, outputs):
+    return nn.Linear(shape[0], outputs + 1)
+
+def raising(shape, outputs):
+    raise RuntimeError("no such thing")
+
+def number(shape, outputs):
+    return 3
+
+def weightless(shape, outputs):
+    return nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(outputs))
+
+class Forgets(nn.Linear):
+    def __init__(self, shape, outputs):
+        super().__init__(shape[0] + 1, outputs)
+
+class Pair(Good):
+    def forward(self, x):
+        return self.layers(x), x
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "theirs_for_tests.py").write_text(SOURCE)
+    (tmp_path / "broken_for_tests.py").write_text("import nothing_of_that_name")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("theirs_for_tests", None)
+    return "theirs_for_tests"
+
+
+def test_a_network_of_the_users_own_is_built_saved_and_loaded(package: str, tmp_path: Path) -> None:
+    what = spec(Custom(path=f"{package}:Good", options={"width": 6}))
+    model = build(what, seed=0).eval()
+    raw = tensors(TABLE, rows=3)
+    assert model(*raw).shape == (3, 3)
+    assert load(save(model, what, tmp_path / "saved")).model(*raw).equal(model(*raw))
+    assert torch.is_tensor(model(*raw))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("wide", r"shape \[2, 4\] for 2 rows"),
+        ("raising", "RuntimeError: no such thing"),
+        ("number", "returned int"),
+        ("weightless", "no weights to train"),
+        ("Forgets", "raised RuntimeError"),
+        ("Pair", "returns tuple"),
+        ("Goood", "did you mean 'Good'"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_refused(package: str, name: str, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        build(spec(Custom(path=f"{package}:{name}")), seed=0)
+
+
+def test_an_option_that_it_does_not_take_is_refused(package: str) -> None:
+    with pytest.raises(Refusal, match="depth"):
+        build(spec(Custom(path=f"{package}:Good", options={"depth": 2})), seed=0)
+
+
+@pytest.mark.parametrize("module", ["nowhere_for_tests", "broken_for_tests"])
+def test_a_module_that_can_not_be_imported_is_refused(package: str, module: str) -> None:
+    with pytest.raises(Refusal, match="ModuleNotFoundError"):
+        build(spec(Custom(path=f"{module}:Net")), seed=0)

@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch_pruning as tp
+
+from components.errors import Refusal
+from components.models.config import MLP, ResNet
+from components.models.families import FAMILIES
+from components.models.model import build, example, feature_shape, load, save
+from tests.components.models.cases import IMAGE, SMALL, TABLE, VALUE, spec, tensors
+
+
+@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_a_classifier_gives_probabilities_for_each_row(family: str, rows: int) -> None:
+    what = spec(SMALL[family])
+    answers = build(what, seed=0).eval()(*tensors(what.preparation, rows=rows))
+    assert answers.shape == (rows, 3)
+    torch.testing.assert_close(answers.sum(dim=1), torch.ones(rows))
+
+
+def test_a_regression_answers_in_the_units_of_the_target() -> None:
+    what = spec(MLP(width=4, depth=1), target=VALUE)
+    model = build(what, seed=0).eval()
+    raw = tensors(what.preparation, rows=5)
+    output = model.network(*model.features(*raw))
+    torch.testing.assert_close(model(*raw), output * 20 + 100)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_the_seed_alone_decides_the_first_weights(family: str) -> None:
+    what = spec(SMALL[family])
+    torch.manual_seed(1)
+    first = build(what, seed=3).state_dict()
+    torch.manual_seed(2)
+    second, other = build(what, seed=3).state_dict(), build(what, seed=4).state_dict()
+    assert all(first[name].equal(second[name]) for name in first)
+    assert any(not first[name].equal(other[name]) for name in first)
+
+
+def test_building_leaves_the_random_state_alone() -> None:
+    before = torch.get_rng_state()
+    build(spec(SMALL["mlp"]), seed=0)
+    assert torch.get_rng_state().equal(before)
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_a_saved_model_is_loaded_with_the_same_answers(family: str, tmp_path: Path) -> None:
+    what = spec(SMALL[family])
+    model = build(what, seed=0).eval()
+    loaded = load(save(model, what, tmp_path))
+    raw = tensors(what.preparation, rows=4)
+    assert loaded.spec == what
+    assert loaded.model(*raw).equal(model(*raw))
+    assert not loaded.model.training
+
+
+def test_equal_models_are_saved_as_equal_bytes(tmp_path: Path) -> None:
+    what = spec(SMALL["cnn"])
+    for name in ("a", "b"):
+        save(build(what, seed=0), what, tmp_path / name)
+    for file in ("model.json", "weights.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["model.json", "weights.safetensors"]
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_a_pruned_model_keeps_its_output_shape_and_is_loaded_as_it_is(family: str, tmp_path: Path) -> None:
+    what = spec(SMALL[family])
+    model = build(what, seed=0).eval()
+    features = model.features(*tensors(what.preparation, rows=2))
+    before = sum(p.numel() for p in model.network.parameters())
+    embeddings = [m for m in model.network.modules() if isinstance(m, torch.nn.Embedding)]
+    pruner = tp.BasePruner(
+        model.network,
+        features,
+        importance=tp.importance.GroupMagnitudeImportance(p=2),
+        pruning_ratio=0.5,
+        ignored_layers=[*model.output_layers(), *embeddings],
+    )
+    pruner.step()
+    raw = tensors(what.preparation, rows=4)
+    answers = model(*raw)
+    assert answers.shape == (4, 3)
+    assert sum(p.numel() for p in model.network.parameters()) < before * 0.7
+    assert load(save(model, what, tmp_path)).model(*raw).equal(answers)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    what, other = spec(SMALL["resnet"]), spec(ResNet(width=4, blocks=(1, 2)))
+    save(build(other, seed=0), other, tmp_path)
+    save(build(what, seed=0), what, tmp_path / "right")
+    (tmp_path / "model.json").write_bytes((tmp_path / "right" / "model.json").read_bytes())
+    with pytest.raises(Refusal, match="weights of another network"):
+        load(tmp_path)
+
+
+def test_damaged_files_are_refused_with_their_path(tmp_path: Path) -> None:
+    what = spec(SMALL["mlp"])
+    save(build(what, seed=0), what, tmp_path)
+    content = (tmp_path / "weights.safetensors").read_bytes()
+    (tmp_path / "weights.safetensors").write_bytes(content[:100])
+    with pytest.raises(Refusal, match=r"weights\.safetensors"):
+        load(tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({"task": "guess"}))
+    with pytest.raises(Refusal, match=r"model\.json"):
+        load(tmp_path)
+    with pytest.raises(Refusal, match=r"model\.json"):
+        load(tmp_path / "nowhere")
+
+
+def test_an_example_is_accepted_by_the_model() -> None:
+    for family, preparation in (("mlp", TABLE), ("cnn", IMAGE)):
+        assert build(spec(SMALL[family]), seed=0).eval()(*example(preparation, rows=3)).shape == (3, 3)
+
+
+def test_the_shape_of_features_counts_flags_and_embeddings() -> None:
+    model = build(spec(SMALL["mlp"]), seed=0)
+    numbers, _ = model.features(*tensors(TABLE, rows=2))
+    widths = sum(m.embedding_dim for m in model.network.modules() if isinstance(m, torch.nn.Embedding))
+    assert feature_shape(TABLE) == (numbers.shape[1] + widths,)
+    assert feature_shape(IMAGE) == (1, 8, 8)
+
+
+def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(Refusal, match="mlp, cnn, resnet, custom"):
+        FAMILIES["mpl"]
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_each_family_exports_with_a_dynamic_batch(family: str, tmp_path: Path) -> None:
+    import onnxruntime
+
+    what = spec(SMALL[family])
+    model = build(what, seed=0).eval()
+    raw = tensors(what.preparation, rows=3)
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        model,
+        raw,
+        dynamo=True,
+        opset_version=20,
+        dynamic_shapes=((*({0: batch} for _ in raw),),),
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(tmp_path / "model.onnx"))
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for rows in (1, 5):
+        raw = tensors(what.preparation, rows=rows, seed=rows)
+        feeds = {put.name: part.numpy() for put, part in zip(session.get_inputs(), raw, strict=True)}
+        (answers,) = session.run(None, feeds)
+        torch.testing.assert_close(torch.from_numpy(answers), model(*raw), atol=1e-5, rtol=1e-5)

@@ -1,0 +1,186 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from components.errors import Refusal
+from components.home import Home
+from flows.environment import configured, environment
+from flows.processes import Service, answers, members
+from flows.services import LOOPBACK, down, running, temporary, up
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path / "home")
+    yield home
+    down(home)
+
+
+def free_port() -> int:
+    with closing(socket.create_server((LOOPBACK, 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
+def gone(pid: int, seconds: float = 15.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+# --- the environment --------------------------------------------------------------------------------------------
+
+
+def test_foreign_addresses_count_only_when_the_home_says_so(home: Home) -> None:
+    shell = {"PREFECT_API_URL": "http://other/api", "MLFLOW_TRACKING_URI": "http://other", "PATH": "/bin"}
+    ours = environment(home, prefect_url="http://127.0.0.1:1/api", base=shell)
+    assert ours["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
+    assert ours["MLFLOW_TRACKING_URI"] == f"sqlite:///{home.mlflow_db}"
+    assert ours["PATH"] == "/bin"
+    assert "PREFECT_API_URL" not in environment(home, base=shell)
+
+
+def test_addresses_in_the_home_win_and_say_where_they_came_from(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.root.mkdir()
+    (home.root / "config.toml").write_text('mlflow_tracking_uri = "http://there"\ninherit = true\n')
+    monkeypatch.setenv("PREFECT_API_URL", "http://shell/api")
+    ours = environment(home, prefect_url="http://127.0.0.1:1/api")
+    assert (ours["PREFECT_API_URL"], ours["MLFLOW_TRACKING_URI"]) == ("http://shell/api", "http://there")
+    assert configured(home).origin("prefect_api_url") == "the environment's PREFECT_API_URL"
+    with pytest.raises(Refusal, match="names servers elsewhere"):
+        up(home)
+
+
+def test_addresses_of_config_toml_are_named_as_such(home: Home) -> None:
+    home.root.mkdir()
+    (home.root / "config.toml").write_text('mlflow_tracking_uri = "http://there"\n')
+    assert configured(home).origin("mlflow_tracking_uri") == "config.toml"
+    assert configured(home).origin("prefect_api_url") == "local"
+
+
+@pytest.mark.parametrize("text", ["prefect_api_ur = 'x'", "inherit = 'yes'", "=", "mlflow_tracking_uri = 3"])
+def test_a_wrong_config_is_refused(home: Home, text: str) -> None:
+    home.root.mkdir()
+    (home.root / "config.toml").write_text(text)
+    with pytest.raises(Refusal, match=r"config\.toml"):
+        configured(home)
+
+
+def test_loopback_is_never_asked_through_a_proxy(home: Home) -> None:
+    assert environment(home, base={"NO_PROXY": "a.b"})["NO_PROXY"] == "a.b,127.0.0.1,localhost"
+
+
+# --- bad input, without a server --------------------------------------------------------------------------------
+
+
+def test_a_taken_port_is_refused_with_who_holds_it(home: Home) -> None:
+    with closing(socket.create_server((LOOPBACK, 0))) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Refusal, match=rf"port {port} is taken, by .*pid {os.getpid()}(.|\n)*--mlflow-port"):
+            up(home, prefect_port=free_port(), mlflow_port=port)
+    assert not home.services.exists()
+
+
+def test_down_with_nothing_up_does_nothing(home: Home) -> None:
+    assert down(home) == []
+    assert running(home) is None
+
+
+def test_a_process_that_took_over_a_recorded_pid_is_left_alone(home: Home) -> None:
+    home.root.mkdir()
+    me = psutil.Process()
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    record = {"name": "worker", "pid": other.pid, "created": me.create_time() - 5, "mark": "none", "url": ""}
+    home.services.write_text(json.dumps([record]))
+    assert not Service(**record).alive  # type: ignore[arg-type]
+    down(home)
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
+def test_a_damaged_list_of_services_is_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.services.write_text("{")
+    with pytest.raises(Refusal, match="damaged"):
+        running(home)
+
+
+# --- real servers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_temporary_server_starts_at_once_answers_and_ends(home: Home) -> None:
+    before = time.monotonic()
+    with temporary(home) as server:
+        assert time.monotonic() - before < 1.0
+        server.ready()
+        assert answers(f"{server.api_url}/health", seconds=5.0)
+    assert gone(server.process.pid, seconds=0.5)
+    assert not answers(f"{server.api_url}/health", seconds=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_temporary_server_ends_with_its_parent(home: Home, how: signal.Signals) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from components.home import Home
+from flows.services import temporary
+with temporary(Home(Path(sys.argv[1]))) as server:
+    print(server.process.pid, flush=True)
+    time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(1.0)
+    assert psutil.pid_exists(child)
+    parent.send_signal(how)
+    parent.wait(20)
+    assert gone(child)
+
+
+@pytest.mark.slow
+def test_up_and_down_leave_nothing_behind(home: Home) -> None:
+    ports = free_port(), free_port()
+    heard: list[str] = []
+    try:
+        found = up(home, prefect_port=ports[0], mlflow_port=ports[1], say=heard.append)
+        assert running(home) == found
+        assert answers(f"{found.prefect_api_url}/health", seconds=5.0)
+        assert len(heard) == 5
+        with pytest.raises(Refusal, match="already up"):
+            up(home, prefect_port=ports[0], mlflow_port=ports[1])
+        pids = [p.pid for service in (found.prefect, found.mlflow, found.worker) for p in members(service)]
+        assert len(pids) >= 3
+        found_worker = psutil.Process(found.worker.pid)
+        found_worker.kill()
+        assert gone(found.worker.pid)
+        assert running(home) is None
+    finally:
+        stopped = down(home)
+    assert stopped == ["prefect", "mlflow", "worker"]
+    assert all(gone(pid, seconds=1.0) for pid in pids)
+    assert not home.services.exists()
+
+
+@pytest.mark.slow
+def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(home: Home) -> None:
+    home.prefect.mkdir(parents=True)
+    (home.prefect / "prefect.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(Refusal, match="Prefect ended at start"), temporary(home) as server:
+        server.ready(60)

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from components.data.preparation import ImageColumn, NumberColumn, Preparation, Target
@@ -141,7 +141,7 @@ def dataloader(case: Case, precision: Precision) -> float:
 def by_hand(case: Case, precision: Precision) -> float:
     """What a careful person writes: one tensor indexed by batches, channels-last, fused optimizer."""
     model, features, target = _prepared(case)
-    network = model.network.to(memory_format=torch.channels_last)
+    network: nn.Module = model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     features = tuple(f.contiguous(memory_format=torch.channels_last) if f.ndim == 4 else f for f in features)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     network.train()

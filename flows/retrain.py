@@ -136,7 +136,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
         reported=reported,
         splits=splits,
     )
-    promoted = run(promote, model=recipe.model, registered=registered, judged=judged)
+    promoted = run(promote, registered=registered, judged=judged)
     return Outcome(
         splits=splits,
         models=tuple(models.values()),

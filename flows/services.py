@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -156,7 +157,20 @@ def temporary(home: Home) -> Iterator[TemporaryServer]:
     try:
         yield server
     finally:
+        _send_what_is_held_back()
         server.stop()
+
+
+def _send_what_is_held_back() -> None:
+    """Let Prefect, if this process has used it, send the log lines and states of tasks that it still holds."""
+    if "prefect.events.worker" in sys.modules:
+        from prefect.events.worker import EventsWorker
+
+        EventsWorker.drain_all(timeout=POLITE_SECONDS)
+    if "prefect.logging.handlers" in sys.modules:
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()
 
 
 def _check_free(port: int, option: str) -> None:

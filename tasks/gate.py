@@ -23,7 +23,8 @@ class Judged:
 
     def figures(self) -> dict[str, float]:
         """What the tracker keeps of it."""
-        values = {"gate.rows": self.judgement.rows, "gate.power": self.judgement.power, "gate.value": self.judgement.value}
+        seen = self.judgement.comparison
+        values = {"gate.rows": self.judgement.rows, "gate.power": None if seen is None else seen.power}
         return {name: float(value) for name, value in values.items() if value is not None}
 
 

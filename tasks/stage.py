@@ -236,7 +236,7 @@ def artifacts(value: object) -> Iterator[Artifact]:
         case list() | tuple():
             for entry in value:
                 yield from artifacts(entry)
-        case _ if is_dataclass(value):
+        case _ if is_dataclass(value) and not isinstance(value, type):
             for one in fields(value):
                 yield from artifacts(getattr(value, one.name))
 
@@ -353,7 +353,7 @@ def _dataclasses(value: object) -> Iterator[object]:
         case list() | tuple():
             for entry in value:
                 yield from _dataclasses(entry)
-        case _ if is_dataclass(value):
+        case _ if is_dataclass(value) and not isinstance(value, type):
             yield value
             for one in fields(value):
                 yield from _dataclasses(getattr(value, one.name))

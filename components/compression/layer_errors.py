@@ -76,9 +76,10 @@ def _layer(weights: str, makers: Mapping[str, NodeProto]) -> str:
         weights = makers[weights].input[0]
     if weights in makers or "." not in weights:
         return ""
+    name = str(weights)
     for suffix in ("_quantized", "_Transposed", ".weight"):
-        weights = weights.removesuffix(suffix)
-    return weights.removeprefix("network.")
+        name = name.removesuffix(suffix)
+    return name.removeprefix("network.")
 
 
 def _result(node: NodeProto, makers: Mapping[str, NodeProto], readers: Mapping[str, list[NodeProto]]) -> str:

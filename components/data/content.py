@@ -88,8 +88,9 @@ class Contents:
         for name in encoded.dictionary.to_pylist():
             self._known.setdefault(name, len(self._known))
         check_count(self._known, where=f"column '{target}'")
-        codes: Codes = np.array([self._known[name] for name in encoded.dictionary.to_pylist()], dtype=np.uint16)
-        return codes[encoded.indices.to_numpy()]
+        codes = np.array([self._known[name] for name in encoded.dictionary.to_pylist()], dtype=np.uint16)
+        found: Codes = codes[encoded.indices.to_numpy()]
+        return found
 
 
 def _check_names(names: Sequence[str], data: DataConfig) -> None:

@@ -19,6 +19,7 @@ from components.errors import Problem, Refusal, refuse
 from components.task import Task
 
 QUANTILES: Final = 64
+ROUNDING: Final = 1e-12  # of the largest value: what is closer counts as equal
 TRUTH: Final = ("false", "true")  # the classes of a boolean target
 Floats = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
@@ -147,7 +148,9 @@ def _fit_number(name: str, given: Array, config: PrepareConfig, *, truth: bool) 
 
 
 def _quantiles(present: Floats) -> tuple[float, ...]:
-    """Values at evenly spaced ranks, each one once; none for a column of one value."""
+    """Values at evenly spaced ranks, each one once; none where the values are equal up to rounding."""
+    if np.ptp(present / max(float(np.abs(present).max()), 1e-300)) < ROUNDING:
+        return ()
     at = np.linspace(0, 1, min(QUANTILES, len(present)))
     distinct = np.unique(np.quantile(present, at, method="inverted_cdf"))
     return tuple(distinct.tolist()) if len(distinct) > 1 else ()
@@ -160,7 +163,7 @@ def _center_and_scale(values: Floats) -> tuple[float, float]:
         return 0.0, 1.0
     shares = values / largest  # so that squares of very large values stay finite
     center, scale = float(shares.mean()) * largest, float(shares.std()) * largest
-    return center, scale if scale > 1e-12 * largest else 1.0
+    return center, scale if scale > ROUNDING * largest else 1.0
 
 
 def _fit_category(name: str, given: Array, config: PrepareConfig) -> CategoryColumn:

@@ -1,14 +1,13 @@
 """What each part of the rows is for. Reading a part for anything else fails the run."""
 
 from pathlib import Path
-from typing import Final, Literal
-
-import numpy as np
-import numpy.typing as npt
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Final, Literal
 
 from components.errors import refuse
+
+if TYPE_CHECKING:  # stages name parts and purposes in their types: that must not cost an import of Arrow
+    import numpy as np
+    import numpy.typing as npt
 
 Part = Literal["train", "validation", "test"]
 Purpose = Literal["fit", "calibrate", "stop", "select", "report", "gate"]
@@ -21,7 +20,7 @@ PURPOSES: Final[dict[Part, frozenset[Purpose]]] = {
 }
 
 
-def rows_of(assignments: Path, part: Part, *, purpose: Purpose) -> npt.NDArray[np.int64]:
+def rows_of(assignments: Path, part: Part, *, purpose: Purpose) -> "npt.NDArray[np.int64]":
     """Return the numbers, from 0 and rising, of the part's rows.
 
     Raises:
@@ -32,6 +31,9 @@ def rows_of(assignments: Path, part: Part, *, purpose: Purpose) -> npt.NDArray[n
         what = f"the {part} rows were asked for, to {purpose}"
         allowed = f"on {part} rows: {', '.join(sorted(PURPOSES[part]))}"
         raise refuse(what, allowed=allowed, do=f"{purpose} on {right} rows")
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
     table = pq.read_table(assignments, columns=["row", "part"])
-    rows: npt.NDArray[np.int64] = table.filter(pc.equal(table["part"], part))["row"].to_numpy().astype(np.int64)
+    rows: npt.NDArray[np.int64] = table.filter(pc.equal(table["part"], part))["row"].to_numpy().astype("int64")
     return rows

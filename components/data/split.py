@@ -175,9 +175,9 @@ def _counted(counts: Counter[int], contents: Contents, *, kept: int) -> Split:
     codes = {name: code for code, name in enumerate(contents.names)}
     by = {part: {n: counts[codes[n] * len(PARTS) + p] for n in in_order(codes)} for p, part in enumerate(PARTS)}
     rows = {part: sum(of.values()) for part, of in by.items()}
-    shares = {part: count / max(sum(rows.values()), 1) for part, count in rows.items()}
+    shares = {str(part): count / max(sum(rows.values()), 1) for part, count in rows.items()}
     classes = {str(part): of for part, of in by.items()} if contents.task == "classification" else {}
-    return Split(rows={str(p): n for p, n in rows.items()}, shares=dict(shares), classes=classes, kept=kept)
+    return Split(rows={str(p): n for p, n in rows.items()}, shares=shares, classes=classes, kept=kept)
 
 
 def _check(result: Split, config: SplitConfig, data: DataConfig) -> None:

@@ -37,7 +37,6 @@ class ColumnFacts:
     whole: bool = True  # every number is whole
     padded: bool = False  # numbers with leading zeros: codes, such as postal ones
     counting: bool = True  # whole numbers that rise by one from row to row
-    length: int = 0  # characters, summed
     odd: str = ""  # one value that isn't a number
     distinct: Counter[str] = field(default_factory=Counter)  # rows of each value, until there are too many
     uncounted: bool = False  # there are more values than are counted
@@ -45,6 +44,11 @@ class ColumnFacts:
     center: float = 0.0
     scale: float = 1.0
     moments: tuple[float, float, float] = (0.0, 0.0, 0.0)  # sums of powers 1 to 3 of (x - center) / scale
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether so few values were numbers that the others can't be mistakes."""
+        return self.present > 20_000 and self.numbers < self.present / 4
 
     @property
     def deviation(self) -> float:
@@ -93,7 +97,6 @@ def survey(source: Source) -> Survey:
 def _look(column: ColumnFacts, values: pa.Array) -> None:
     text = as_text(values).drop_null()
     column.present += len(text)
-    column.length += int(pc.sum(pc.utf8_length(text)).as_py() or 0)
     _count_distinct(column, text)
     if pa.types.is_temporal(column.type):
         column.dates += len(text)
@@ -105,15 +108,21 @@ def _look(column: ColumnFacts, values: pa.Array) -> None:
 
 
 def _look_at_words(column: ColumnFacts, text: pa.Array) -> None:
+    """Count dates and words for truth, but only while every value so far was one: the rest is of no interest."""
     if not is_text(column.type):
         return
-    column.dates += int(pc.sum(pc.match_substring_regex(text, _DATE)).as_py() or 0)
-    column.padded |= bool(pc.any(pc.match_substring_regex(text, r"^0\d+$")).as_py())
-    if column.truths == column.present - len(text):  # no other word so far
+    before = column.present - len(text)
+    if column.dates == before:
+        column.dates += int(pc.sum(pc.match_substring_regex(text, _DATE)).as_py() or 0)
+    if column.truths == before:
         column.truths += len(text) - int(to_boolean(text).bad.sum())
+    if not column.padded and column.numbers == before:
+        column.padded = bool(pc.any(pc.match_substring_regex(text, r"^0\d+$")).as_py())
 
 
 def _look_at_numbers(column: ColumnFacts, values: pa.Array) -> None:
+    if column.hopeless:
+        return
     read = to_number(values)
     if read.bad.any() and not column.odd:
         column.odd = str(values[int(np.argmax(read.bad))].as_py())

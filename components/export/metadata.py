@@ -9,13 +9,13 @@ from components.task import Task
 
 
 def metadata(model: str, *, task: Task, columns: Mapping[str, ColumnKind], preparation: Preparation) -> dict[str, str]:
-    """Return the `steelyard.*` entries. Lists and mappings are JSON."""
+    """Return the entries; `canonical` writes them as `steelyard.*`. Lists and mappings are JSON."""
     image = preparation.image
     return {
-        "steelyard.model": model,
-        "steelyard.task": task,
-        "steelyard.target": preparation.target.name,
-        "steelyard.classes": json.dumps(list(preparation.target.classes), ensure_ascii=False),
-        "steelyard.columns": json.dumps(dict(columns), ensure_ascii=False),
-        "steelyard.image_channels": str(image.channels if image else 0),
+        "model": model,
+        "task": task,
+        "target": preparation.target.name,
+        "classes": json.dumps(list(preparation.target.classes), ensure_ascii=False),
+        "columns": json.dumps(dict(columns), ensure_ascii=False),
+        "image_channels": str(image.channels if image else 0),
     }

@@ -88,12 +88,6 @@ class Model(nn.Module):
         answers: Tensor = self.head(self.network(*self.features(*raw)))
         return answers
 
-    def output_layers(self) -> list[nn.Module]:
-        """The fully connected layers whose rows are the outputs: what pruning must leave as wide as it is."""
-        last = [m for name, m in self.network.named_modules() if name.split(".")[-1] in ("output", "skip")]
-        linear: list[nn.Module] = [m for m in self.network.modules() if isinstance(m, nn.Linear)]
-        return last or linear[-1:]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedModel:

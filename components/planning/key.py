@@ -30,7 +30,7 @@ def canonical(value: object) -> Json:
             return _canonical_mapping(value)
         case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
             return [canonical(entry) for entry in value]
-        case _ if is_dataclass(value):
+        case _ if is_dataclass(value) and not isinstance(value, type):
             shown = [field.name for field in fields(value) if field.metadata.get("in_key", True)]
             return {name: canonical(getattr(value, name)) for name in shown}
     raise TypeError(f"{type(value).__name__} can't be part of a stage's inputs")

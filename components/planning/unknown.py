@@ -47,6 +47,6 @@ def has_unknown(value: object) -> bool:
             return any(map(has_unknown, value))
         case dict():
             return any(map(has_unknown, value.values()))
-        case _ if is_dataclass(value):
+        case _ if is_dataclass(value) and not isinstance(value, type):
             return any(has_unknown(getattr(value, field.name)) for field in fields(value))
     return False

@@ -43,6 +43,7 @@ class Standing:
     output: npt.NDArray[np.floating]  # probabilities [N, K] in the order of `classes`, or values [N] or [N, 1]
     latency_ms: float | None  # of one batch, best measured interleaved with the other model
     size_bytes: int | None
+    obstacle: str = ""  # why it has no answer to the rows: a sentence without its full stop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

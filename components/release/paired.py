@@ -28,7 +28,7 @@ from components.task import LOWER_IS_BETTER, Metric, Task
 
 UNITS: Final = 1000  # of the jackknife; a row each where there are fewer rows
 WORK: Final = 1e8  # values that the jackknife may touch: above it there are fewer and larger units, at least 100
-RESAMPLES: Final = 4000
+RESAMPLES: Final = 2000
 UNKNOWN: Final = 1e6  # standard errors: where a handful of rows can't bound the gain
 JUMPS: Final[frozenset[Metric]] = frozenset(
     {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "roc_auc"}
@@ -163,20 +163,23 @@ def _reaches(pseudo: Floats, *, confidence: float, seed: int) -> tuple[float, fl
     """Return how many standard errors below and above the gain its one-sided limits lie."""
     if len(pseudo) < 2:
         return UNKNOWN, UNKNOWN
-    low = _studentised(np.append(pseudo, pseudo.min()), seed=seed)
-    high = _studentised(np.append(pseudo, pseudo.max()), seed=seed)
+    again = np.array([[pseudo.min()], [pseudo.max()]])
+    low, high = _studentised(np.concatenate([np.tile(pseudo, (2, 1)), again], axis=1), seed=seed)
     below = float(np.quantile(low, confidence, method="inverted_cdf"))
     above = -float(np.quantile(high, 1 - confidence, method="inverted_cdf"))
     return min(below, UNKNOWN), min(above, UNKNOWN)
 
 
 def _studentised(values: Floats, *, seed: int) -> Floats:
-    """Return, of each resample, how many of its own standard errors its mean lies above that of the values, [B]."""
-    units, centred = len(values), values - values.mean()
+    """Return, of each resample, how many of its own standard errors its mean lies above that of the values.
+
+    Of several sets of values at once, [sets, U] to [sets, B].
+    """
+    units, centred = values.shape[1], values - values.mean(axis=1, keepdims=True)
     blocks = []
     for weights in resample(units, RESAMPLES, seed=seed):
-        shift = np.asarray(centred @ weights / units)
-        error = np.sqrt(np.maximum(((centred**2) @ weights / units - shift**2) / (units - 1), 0))
+        shift = centred @ weights / units
+        error = np.sqrt(np.maximum((centred**2 @ weights / units - shift**2) / (units - 1), 0))
         certain = np.copysign(np.inf, shift)
         blocks.append(np.where(error > 0, shift / np.where(error > 0, error, 1), certain))
-    return np.concatenate(blocks)
+    return np.concatenate(blocks, axis=1)

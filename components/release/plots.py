@@ -307,25 +307,25 @@ def _confusion(confusion: Confusion, width: int) -> tuple[int, list[Mark]]:
     longest = max(width_of(n) for n in names)
     left = min(longest + 34, width * 0.34)
     cell = min((width - left - 4) / len(names), 64 if len(names) > 4 else 130)
-    turned = longest > cell - 4
-    if turned:  # the last name leans out to the right
+    turn = 0.0 if longest <= cell - 4 else -45.0 if cell >= 30 else -90.0
+    if turn == -45:  # the last name leans out to the right
         cell = min(cell, (width - left - min(0.7 * width_of(names[-1]), 60)) / (len(names) - 0.5))
     tall = min(cell, 64)
-    top = min(longest * 0.75, 70) + 30 if turned else 40
+    top = {0.0: 40.0, -45.0: min(longest * 0.75, 70) + 30, -90.0: min(longest, 88) + 30}[turn]
     marks: list[Mark] = [
         Text(x=left + cell * len(names) / 2, y=12, text="predicted", kind="axis-name", anchor="middle")
     ]
     for index, name in enumerate(names):
         middle = left + cell * (index + 0.5)
-        words = shortened(name, 88 if turned else cell)
+        words = shortened(name, 88 if turn else cell)
         marks.append(
             Text(
-                x=middle - 2 if turned else middle,
+                x=middle + {0.0: 0, -45.0: -2, -90.0: 4}[turn],
                 y=top - 6,
                 text=words,
                 kind="tick",
-                anchor="start" if turned else "middle",
-                turn=-45 if turned else 0,
+                anchor="start" if turn else "middle",
+                turn=turn,
             )
         )
         marks.append(
@@ -334,7 +334,9 @@ def _confusion(confusion: Confusion, width: int) -> tuple[int, list[Mark]]:
             )
         )
     middle = top + tall * len(names) / 2
-    marks.append(Text(x=11, y=middle, text="true", kind="axis-name", anchor="middle", turn=-90))
+    marks.append(
+        Text(x=max(left - longest - 18, 11), y=middle, text="true", kind="axis-name", anchor="middle", turn=-90)
+    )
     for row, counts in enumerate(confusion.counts):
         for column, value in enumerate(counts):
             share = value / (sum(counts) or 1)

@@ -13,6 +13,7 @@ Source: Tango 1998, Statistics in Medicine 17, equations 9 to 12 (the statistic)
 Biometrics 57 (unconditional exact tests for paired non-inferiority).
 """
 
+import math
 from functools import lru_cache
 from typing import Final
 
@@ -28,7 +29,7 @@ MANY: Final = 20_000  # rows above which the size is computed at a quarter of th
 # elsewhere the normal approximation is right within 0.0005 by then (benchmarks/gate.py)
 TAIL: Final = 1e-9  # probability that a sum over the distribution may leave out on each side
 STEPS: Final = 13  # halvings of the critical value's bracket: it ends within 5e-4
-LARGEST: Final = 10_000_000  # rows beyond which `rows_needed` doesn't search
+LARGEST: Final = 10_000_000  # rows beyond which `rows_needed` gives no number
 
 
 def score(won: npt.ArrayLike, lost: npt.ArrayLike, rows: int, *, margin: npt.ArrayLike) -> Floats:
@@ -130,11 +131,15 @@ def rows_needed(*, discordance: float, margin: float, alpha: float, wanted: floa
     """Return the rows at which the power reaches `wanted`, to about 1 %; None where they are beyond LARGEST."""
     from scipy.special import ndtri
 
-    known = max(1.0, discordance * float(ndtri(wanted) - ndtri(alpha)) ** 2 / margin**2)
-    high = int(known)
-    while power(min(high, LARGEST), discordance=discordance, margin=margin, alpha=alpha) < wanted:
-        if high >= LARGEST:
-            return None
+    # The normal approximation: a start, and exact enough by itself where rows are many.
+    linear = discordance - 2 * margin
+    q_won = (linear + math.sqrt(linear**2 + 4 * discordance * margin * (1 - margin))) / 4
+    at_margin = float(-ndtri(alpha)) * math.sqrt(2 * q_won + margin - margin**2)
+    known = ((at_margin + float(ndtri(wanted)) * math.sqrt(discordance)) / margin) ** 2
+    if known > MANY:
+        return math.ceil(known) if known <= LARGEST else None
+    high = max(1, int(known))
+    while power(high, discordance=discordance, margin=margin, alpha=alpha) < wanted:
         high = int(high * 1.25) + 1
     low = 0 if high <= known else int(high / 1.25) - 1
     while high - low > max(1, high // 100):

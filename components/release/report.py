@@ -40,7 +40,13 @@ ICONS: Final = {
     "not enough evidence": "M7.4 6.4v7.2M12.6 6.4v7.2",
 }
 KEYS: Final = {kind_of(v): outline(form, 0, 0, 5.5) for v, form in FORMS.items()} | {"ring": ""}
-LIGHT: Final = "--bg: #fff; --card: #fff; --ink: #17202a; --soft: #4d5966; --faint: #66727f; --line: #d0d5d5; "
+LIGHT: Final = (
+    "--bg: #f4f5f3; --card: #ffffff; --ink: #17202a; --soft: #4d5966; --faint: #616d7a; "
+    "--line: #dfe3e3; --grid: #e9ecec; --accent: #1f5fa8; --accent-soft: #e4edf7; "
+    "--on-accent: #ffffff; --good: #18794e; --good-soft: #e2f2e9; --warn: #9a5b00; "
+    "--warn-soft: #faeeda; --bad: #b3362b; --bad-soft: #f9e6e3; --c1: #1f5fa8; --c2: #b05703; "
+    "--c3: #18794e; --c4: #7a4fb0; --zone: #b3362b; --wrong: #b3362b; "
+)
 DARK: Final = (
     "--bg: #10151b; --card: #181f27; --ink: #e9eef3; --soft: #aab6c2; --faint: #8b98a5; --line: #2c3641; "
     "--grid: #242d37; --accent: #6cb0f5; --accent-soft: #1c2e42; --on-accent: #0c1218; --good: #5bc793; "

@@ -343,10 +343,10 @@ class Served(PythonModel):
         )
         self.facts = read_facts(self.session.get_modelmeta().custom_metadata_map)
 
-    def predict(  # type: ignore[no-untyped-def]  # a type hint here would make MLflow refuse all but one form of rows
+    def predict(
         self,
         context: PythonModelContext | None,  # noqa: ARG002 - MLflow's interface
-        model_input,
+        model_input: pd.DataFrame,  # or any other form of rows; a wider hint would make MLflow check by the hint
         params: dict[str, Any] | None = None,  # noqa: ARG002 - MLflow's interface
     ) -> pd.DataFrame:
         """Return one row per row: `prediction`, and for classification a `probability_<class>` of each class."""

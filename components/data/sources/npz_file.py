@@ -78,6 +78,8 @@ def _fit(x: Array, y: Array) -> bool:
 
 
 def _arrays(path: Path) -> dict[str, Array]:
+    if not zipfile.is_zipfile(path):
+        raise refuse("is not an npz file, or a damaged one", where=path.name)
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

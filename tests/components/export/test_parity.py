@@ -176,7 +176,7 @@ def test_two_processes_in_two_folders_write_the_same_bytes(tmp_path: Path) -> No
         (folder / "child.py").write_text(CHILD)
         environment = {"PYTHONPATH": root, "PYTHONHASHSEED": str(seed + 1), "OMP_NUM_THREADS": "1", "PATH": ""}
         done = subprocess.run(
-            [sys.executable, str(folder / "child.py")],
+            [str(Path(sys.executable).absolute()), str(folder / "child.py")],
             cwd=folder,
             check=False,
             env=environment,

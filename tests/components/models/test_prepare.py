@@ -44,7 +44,7 @@ def test_the_quantile_map_is_numpys_interpolation(knots: list[float], values: li
     features, _ = PrepareTable((plain, column))(numbers, NO_CODES)
     expected = np.interp(values, rising, np.linspace(-1, 1, len(rising)))
     np.testing.assert_allclose(features[:, 1].numpy(), expected, atol=1e-6)
-    np.testing.assert_allclose(features[:, 0].numpy(), np.float32(values))
+    np.testing.assert_allclose(features[:, 0].numpy(), np.array(values, dtype=np.float32))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,7 +1,9 @@
+# ruff: noqa: RUF001 - minus signs, dashes and multiplication signs are what is shown
 """Pages of invented releases, for the tests of the report and for looking at it."""
 
 import math
 import random
+from dataclasses import replace
 from typing import Literal
 
 from components.evaluation.interval import Interval
@@ -34,6 +36,7 @@ from components.release.page import (
     Training,
     Verdict,
 )
+from components.task import Metric
 
 ENVIRONMENT = (
     Fact(name="Processor", value="Intel Xeon Platinum 8488C, AVX-512 VNNI"),
@@ -58,17 +61,36 @@ def decision(outcome: Outcome = "promoted", *, model: str = "digits", version: s
         "refused": "Worse than the champion by more than the margin.",
     }
     return Decision(
-        outcome=outcome, model=model, version=version, date="22 November 2026, 17:40 UTC", reason=reasons[outcome],
-        task="classification", metric="accuracy", quality=Interval(0.9889, 0.9777, 0.9972), test_rows=359,
-        selected="pruned 0.5 + int8 static", size_bytes=51_240, latency_ms=Interval(0.0412, 0.0405, 0.0421),
-        batch_size=1, speedup=Interval(3.21, 3.05, 3.38), uncompressed_size_bytes=402_118,
-        rows_needed=1620 if outcome == "held" else None, run="5f0c2a81",
+        outcome=outcome,
+        model=model,
+        version=version,
+        date="22 November 2026, 17:40 UTC",
+        reason=reasons[outcome],
+        task="classification",
+        metric="accuracy",
+        quality=Interval(0.9889, 0.9777, 0.9972),
+        test_rows=359,
+        selected="pruned 0.5 + int8 static",
+        size_bytes=51_240,
+        latency_ms=Interval(0.0412, 0.0405, 0.0421),
+        batch_size=1,
+        speedup=Interval(3.21, 3.05, 3.38),
+        uncompressed_size_bytes=402_118,
+        rows_needed=1620 if outcome == "held" else None,
+        run="5f0c2a81",
     )
 
 
 def candidate(
-    name: str, verdict: Verdict, quality: float, size: int, latency: float, *, reference: float = 0.132,
-    half: float = 0.008, runtime: str = "onnxruntime",
+    name: str,
+    verdict: Verdict,
+    quality: float,
+    size: int,
+    latency: float,
+    *,
+    reference: float = 0.132,
+    half: float = 0.008,
+    runtime: str = "onnxruntime",
 ) -> Candidate:
     def timing(batch: int, value: float, base: float) -> Timing:
         speedup = None if name == "uncompressed" else around(base / value, 0.06 * base / value)
@@ -76,8 +98,14 @@ def candidate(
 
     timings = (timing(1, latency, reference), timing(32, latency * 14, reference * 15))
     high = min(quality + half, 1.0) if quality <= 1 else quality + half
-    return Candidate(name=name, verdict=verdict, quality=Interval(quality, quality - half, high), size_bytes=size,
-                     timings=timings, runtime=runtime)
+    return Candidate(
+        name=name,
+        verdict=verdict,
+        quality=Interval(quality, quality - half, high),
+        size_bytes=size,
+        timings=timings,
+        runtime=runtime,
+    )
 
 
 def front() -> Front:
@@ -91,7 +119,10 @@ def front() -> Front:
             candidate("int8 dynamic", "not faster", 0.9924, 118_400, 0.138),
             candidate("pruned 0.5 + int8 static", "front", 0.9902, 51_240, 0.0412),
         ),
-        selected="pruned 0.5 + int8 static", uncompressed="uncompressed", batch_size=1, objective="latency",
+        selected="pruned 0.5 + int8 static",
+        uncompressed="uncompressed",
+        batch_size=1,
+        objective="latency",
         quality_limit=0.9826,
     )
 
@@ -102,10 +133,17 @@ def training(epochs: int = 60) -> Training:
     validation = [v + 0.03 + 0.0006 * e + rng.gauss(0, 0.006) for e, v in enumerate(fall)]
     accuracy = [0.9926 - 0.75 * math.exp(-e / 5) + rng.gauss(0, 0.0015) for e in range(epochs)]
     return Training(
-        title="Training", loss=(Curve(name="train", values=tuple(fall)), Curve(name="validation", values=tuple(validation))),
-        metric=(Curve(name="validation", values=tuple(accuracy)),), metric_name="accuracy", best_epoch=int(epochs * 0.7),
-        facts=(Fact(name="Time", value="14.2 s"), Fact(name="Rows per second", value="11 400"),
-               Fact(name="Device", value="CPU, 1 thread"), Fact(name="Parameters", value="98 442")),
+        title="Training",
+        loss=(Curve(name="train", values=tuple(fall)), Curve(name="validation", values=tuple(validation))),
+        metric=(Curve(name="validation", values=tuple(accuracy)),),
+        metric_name="accuracy",
+        best_epoch=int(epochs * 0.7),
+        facts=(
+            Fact(name="Time", value="14.2 s"),
+            Fact(name="Rows per second", value="11 400"),
+            Fact(name="Device", value="CPU, 1 thread"),
+            Fact(name="Parameters", value="98 442"),
+        ),
     )
 
 
@@ -121,127 +159,218 @@ def confusion(classes: tuple[str, ...], *, rows: int = 36, seed: int = 0) -> Con
 
 def per_class(classes: tuple[str, ...], *, seed: int = 0) -> PerClass:
     rng = random.Random(seed)
-    return PerClass(before="champion, version 3", changes=tuple(
-        ClassChange(name=name, rows=36, before=min(1, max(0, rng.gauss(0.98, 0.012))), after=min(1, rng.gauss(0.985, 0.014)))
-        for name in classes
-    ))
+    return PerClass(
+        before="champion, version 3",
+        changes=tuple(
+            ClassChange(
+                name=name, rows=36, before=min(1, max(0, rng.gauss(0.98, 0.012))), after=min(1, rng.gauss(0.985, 0.014))
+            )
+            for name in classes
+        ),
+    )
 
 
 def calibration() -> Calibration:
-    return Calibration(error=0.0121, bins=tuple(
-        Bin(confidence=0.35 + 0.065 * i, accuracy=min(0.3 + 0.07 * i + 0.03 * math.sin(i), 1.0), rows=rows)
-        for i, rows in enumerate((2, 3, 3, 5, 4, 8, 10, 14, 32, 278))
-    ))
+    return Calibration(
+        error=0.0121,
+        bins=tuple(
+            Bin(confidence=0.35 + 0.065 * i, accuracy=min(0.3 + 0.07 * i + 0.03 * math.sin(i), 1.0), rows=rows)
+            for i, rows in enumerate((2, 3, 3, 5, 4, 8, 10, 14, 32, 278))
+        ),
+    )
 
 
 def data(classes: tuple[str, ...]) -> Data:
     return Data(
         parts=(Part(name="train", rows=1079), Part(name="validation", rows=359), Part(name="test", rows=359)),
         classes=tuple(ClassShare(name=c, rows=(108 - i, 36, 35 + i % 3)) for i, c in enumerate(classes)),
-        facts=(Fact(name="Source", value="data/digits"), Fact(name="Split", value="stratified, seed 0"),
-               Fact(name="Columns", value="image (8 × 8, grey), label"),  # noqa: RUF001
-               Fact(name="Exact duplicates", value="0"), Fact(name="Set aside", value="0 rows")),
+        facts=(
+            Fact(name="Source", value="data/digits"),
+            Fact(name="Split", value="stratified, seed 0"),
+            Fact(name="Columns", value="image (8 × 8, grey), label"),
+            Fact(name="Exact duplicates", value="0"),
+            Fact(name="Set aside", value="0 rows"),
+        ),
     )
 
 
 def provenance() -> tuple[Link, ...]:
     rng = random.Random(7)
-    details = {"data": "data/digits, DVC d41d8cd98f00b204", "split": "stratified, seed 0", "code": "84 modules",
-               "checkpoint": "epoch 42, seed 0", "candidate": "pruned 0.5 + int8 static", "onnx": "51.2 kB, opset 20",
-               "gate": "yes"}
+    details = {
+        "data": "data/digits, DVC d41d8cd98f00b204",
+        "split": "stratified, seed 0",
+        "code": "84 modules",
+        "checkpoint": "epoch 42, seed 0",
+        "candidate": "pruned 0.5 + int8 static",
+        "onnx": "51.2 kB, opset 20",
+        "gate": "yes",
+    }
     return tuple(Link(name=n, digest=f"sha256:{rng.getrandbits(256):064x}", detail=d) for n, d in details.items())
 
 
 def checks(outcome: Outcome) -> tuple[Check, ...]:
     answer: dict[Outcome, Literal["yes", "no", "not enough evidence"]] = {
-        "promoted": "yes", "held": "not enough evidence", "refused": "no",
+        "promoted": "yes",
+        "held": "not enough evidence",
+        "refused": "no",
     }
     return (
-        Check(name="Not worse in accuracy", answer=answer[outcome],
-              detail="Difference +0.3 points (−0.6 to +1.2); down to −1.0 points is allowed."),  # noqa: RUF001
-        Check(name="No class lost", answer="yes", detail="Worst: class 8, −2.8 points (−8.1 to +2.2); −10 allowed."),  # noqa: RUF001
-        Check(name="Not slower", answer="yes", detail="0.98× the champion's latency (0.95–1.01); up to 1.2× allowed."),  # noqa: RUF001
-        Check(name="Not larger", answer="yes", detail="1.00× the champion's size; up to 1.5× allowed."),  # noqa: RUF001
+        Check(
+            name="Not worse in accuracy",
+            answer=answer[outcome],
+            detail="Difference +0.3 points (−0.6 to +1.2); down to −1.0 points is allowed.",
+        ),
+        Check(name="No class lost", answer="yes", detail="Worst: class 8, −2.8 points (−8.1 to +2.2); −10 allowed."),
+        Check(name="Not slower", answer="yes", detail="0.98× the champion's latency (0.95–1.01); up to 1.2× allowed."),
+        Check(name="Not larger", answer="yes", detail="1.00× the champion's size; up to 1.5× allowed."),
         Check(name="Looks at this test split", answer="yes", detail="This is the 3rd."),
     )
 
 
 LAYERS = tuple(
     LayerError(name=name, sqnr_db=value)
-    for name, value in [("stem.conv", 38.2), ("stage1.0.conv1", 34.9), ("stage1.0.conv2", 33.1), ("stage2.0.conv1", 29.4),
-                        ("stage2.0.conv2", 31.7), ("stage3.0.conv1", 24.2), ("stage3.0.conv2", 18.6), ("classifier", 41.0)]
+    for name, value in [
+        ("stem.conv", 38.2),
+        ("stage1.0.conv1", 34.9),
+        ("stage1.0.conv2", 33.1),
+        ("stage2.0.conv1", 29.4),
+        ("stage2.0.conv2", 31.7),
+        ("stage3.0.conv1", 24.2),
+        ("stage3.0.conv2", 18.6),
+        ("classifier", 41.0),
+    ]
 )
 DIGITS = tuple("0123456789")
+SCORES: tuple[tuple[Metric, float], ...] = (
+    ("accuracy", 0.9889),
+    ("balanced_accuracy", 0.9885),
+    ("precision_macro", 0.9891),
+    ("recall_macro", 0.9885),
+    ("f1_macro", 0.9887),
+    ("roc_auc", 0.9921),
+    ("log_loss", 0.041),
+    ("calibration_error", 0.0121),
+)
 
 
 def digits(outcome: Outcome = "promoted") -> Page:
     gains: dict[Outcome, Interval] = {
-        "promoted": Interval(0.003, -0.006, 0.012), "held": Interval(-0.004, -0.016, 0.008),
+        "promoted": Interval(0.003, -0.006, 0.012),
+        "held": Interval(-0.004, -0.016, 0.008),
         "refused": Interval(-0.021, -0.033, -0.011),
     }
     return Page(
         decision=decision(outcome),
         comparison=Comparison(against="champion", name="champion, version 3", gain=gains[outcome], limit=-0.01),
-        checks=checks(outcome), front=front(), training=(training(),),
+        checks=checks(outcome),
+        front=front(),
+        training=(training(),),
         scores=tuple(
-            Score(metric=m, selected=around(v, 0.007), uncompressed=around(v + 0.001, 0.006), champion=around(v - 0.002, 0.007))
-            for m, v in (("accuracy", 0.9889), ("balanced_accuracy", 0.9885), ("precision_macro", 0.9891),
-                         ("recall_macro", 0.9885), ("f1_macro", 0.9887), ("roc_auc", 0.9998), ("log_loss", 0.041),
-                         ("calibration_error", 0.0121))
+            Score(
+                metric=m,
+                selected=around(v, 0.007),
+                uncompressed=around(v + 0.001, 0.006),
+                champion=around(v - 0.002, 0.007),
+            )
+            for m, v in SCORES
         ),
-        confusion=confusion(DIGITS), per_class=per_class(DIGITS), calibration=calibration(),
-        baselines=(Baseline(name="constant", quality=around(0.102, 0.03)),
-                   Baseline(name="logistic regression", quality=around(0.964, 0.018))),
-        parity=Parity(batches=tuple(BatchParity(batch_size=b, max_abs_diff=d) for b, d in
-                                    ((1, 3.1e-6), (2, 3.4e-6), (7, 0.0), (32, 8.8e-6))), rows=256, tolerance=1e-4,
-                      same_answers=1.0),
-        quantization=LAYERS, data=data(DIGITS), provenance=provenance(), environment=ENVIRONMENT,
+        confusion=confusion(DIGITS),
+        per_class=per_class(DIGITS),
+        calibration=calibration(),
+        baselines=(
+            Baseline(name="constant", quality=around(0.102, 0.03)),
+            Baseline(name="logistic regression", quality=around(0.964, 0.018)),
+        ),
+        parity=Parity(
+            batches=tuple(
+                BatchParity(batch_size=b, max_abs_diff=d) for b, d in ((1, 3.1e-6), (2, 3.4e-6), (7, 0.0), (32, 8.8e-6))
+            ),
+            rows=256,
+            tolerance=1e-4,
+            same_answers=1.0,
+        ),
+        quantization=LAYERS,
+        data=data(DIGITS),
+        provenance=provenance(),
+        environment=ENVIRONMENT,
     )
 
 
 def binary() -> Page:
     """A table with two classes; a first release, against the floor; the net doesn't beat the baselines."""
-    from dataclasses import replace
-
     classes = ("malignant (M)", "benign (B)")
     base = digits()
     first = replace(
-        base.decision, model="breast-cancer", version="1", reason="The first release reaches the floor.",
-        quality=Interval(0.9649, 0.9298, 0.9912), test_rows=114, selected="uncompressed", size_bytes=41_020,
-        uncompressed_size_bytes=41_020, speedup=Interval(1, 1, 1), latency_ms=Interval(0.018, 0.0171, 0.0192),
+        base.decision,
+        model="breast-cancer",
+        version="1",
+        reason="The first release reaches the floor.",
+        quality=Interval(0.9649, 0.9298, 0.9912),
+        test_rows=114,
+        selected="uncompressed",
+        size_bytes=41_020,
+        uncompressed_size_bytes=41_020,
+        speedup=Interval(1, 1, 1),
+        latency_ms=Interval(0.018, 0.0171, 0.0192),
     )
     candidates = (
         candidate("uncompressed", "front", 0.974, 41_020, 0.018, reference=0.018, half=0.02),
         candidate("int8 static", "not faster", 0.974, 17_800, 0.0185, reference=0.018, half=0.02),
     )
     return replace(
-        base, decision=first, comparison=Comparison(against="floor", name="floor", gain=first.quality, limit=0.93),
+        base,
+        decision=first,
+        comparison=Comparison(against="floor", name="floor", gain=first.quality, limit=0.93),
         checks=(Check(name="Reaches the floor", answer="yes", detail="Accuracy 96.5 %, the floor is 93 %."),),
-        front=Front(candidates=candidates, selected="uncompressed", uncompressed="uncompressed", batch_size=1,
-                    objective="latency", quality_limit=0.964),
+        front=Front(
+            candidates=candidates,
+            selected="uncompressed",
+            uncompressed="uncompressed",
+            batch_size=1,
+            objective="latency",
+            quality_limit=0.964,
+        ),
         confusion=Confusion(classes=classes, counts=((39, 3), (1, 71))),
-        per_class=PerClass(before="uncompressed", changes=tuple(
-            ClassChange(name=c, rows=r, before=b, after=b) for c, r, b in ((classes[0], 42, 0.9286), (classes[1], 72, 0.9861)))),
-        baselines=(Baseline(name="constant", quality=Interval(0.6316, 0.54, 0.72)),
-                   Baseline(name="logistic regression", quality=Interval(0.9737, 0.9386, 1)),
-                   Baseline(name="gradient boosting", quality=Interval(0.9561, 0.9123, 0.9912))),
-        scores=(Score(metric="accuracy", selected=first.quality), Score(metric="roc_auc", selected=Interval(0.991, 0.978, 0.999))),
-        quantization=(), data=data(classes),
+        per_class=PerClass(
+            before="uncompressed",
+            changes=tuple(
+                ClassChange(name=c, rows=r, before=b, after=b)
+                for c, r, b in ((classes[0], 42, 0.9286), (classes[1], 72, 0.9861))
+            ),
+        ),
+        baselines=(
+            Baseline(name="constant", quality=Interval(0.6316, 0.54, 0.72)),
+            Baseline(name="logistic regression", quality=Interval(0.9737, 0.9386, 1)),
+            Baseline(name="gradient boosting", quality=Interval(0.9561, 0.9123, 0.9912)),
+        ),
+        scores=(
+            Score(metric="accuracy", selected=first.quality),
+            Score(metric="roc_auc", selected=Interval(0.991, 0.978, 0.999)),
+        ),
+        quantization=(),
+        data=data(classes),
     )
 
 
 def regression() -> Page:
-    from dataclasses import replace
-
     rng = random.Random(3)
     true = [round(rng.gauss(152, 77), 1) for _ in range(1330)]
     predicted = [0.6 * t + 60 + rng.gauss(0, 42) for t in true]
     base = digits("held")
     held = replace(
-        base.decision, model="diabetes progression", version="2", task="regression", metric="rmse",
-        quality=Interval(54.2, 50.1, 58.9), selected="pruned 0.5", test_rows=1330, size_bytes=9_840,
+        base.decision,
+        model="diabetes progression",
+        version="2",
+        task="regression",
+        metric="rmse",
+        quality=Interval(54.2, 50.1, 58.9),
+        selected="pruned 0.5",
+        test_rows=1330,
+        size_bytes=9_840,
         reason="Not enough evidence: on 1330 test rows a loss of 1 % of the champion's RMSE can't be ruled out.",
-        rows_needed=8200, latency_ms=Interval(0.0093, 0.0091, 0.0097), speedup=Interval(1.02, 0.97, 1.08),
+        rows_needed=8200,
+        latency_ms=Interval(0.0093, 0.0091, 0.0097),
+        speedup=Interval(1.02, 0.97, 1.08),
     )
     given = (
         candidate("uncompressed", "front", 53.1, 61_300, 0.0095, reference=0.0095, half=2.2),
@@ -250,29 +379,52 @@ def regression() -> Page:
     )
     curve = training(40)
     return replace(
-        base, decision=held, comparison=Comparison(against="champion", name="champion, version 1",
-                                                   gain=Interval(-0.31, -1.2, 0.55), limit=-0.54),
-        front=Front(candidates=given, selected="pruned 0.5", uncompressed="uncompressed", batch_size=1, objective="size",
-                    quality_limit=54.1),
-        training=(replace(curve, metric_name="rmse", metric=(
-            Curve(name="validation", values=tuple(150 * math.exp(-e / 6) + 53 for e in range(40))),)),),
-        scores=(Score(metric="rmse", selected=held.quality, uncompressed=around(53.9, 4)),
-                Score(metric="mae", selected=around(43.2, 3), uncompressed=around(43.0, 3)),
-                Score(metric="r2", selected=around(0.49, 0.06), uncompressed=around(0.5, 0.06))),
-        confusion=None, calibration=None, per_class=None, quantization=(),
+        base,
+        decision=held,
+        comparison=Comparison(
+            against="champion", name="champion, version 1", gain=Interval(-0.31, -1.2, 0.55), limit=-0.54
+        ),
+        front=Front(
+            candidates=given,
+            selected="pruned 0.5",
+            uncompressed="uncompressed",
+            batch_size=1,
+            objective="size",
+            quality_limit=54.1,
+        ),
+        training=(
+            replace(
+                curve,
+                metric_name="rmse",
+                metric=(Curve(name="validation", values=tuple(150 * math.exp(-e / 6) + 53 for e in range(40))),),
+            ),
+        ),
+        scores=(
+            Score(metric="rmse", selected=held.quality, uncompressed=around(53.9, 4)),
+            Score(metric="mae", selected=around(43.2, 3), uncompressed=around(43.0, 3)),
+            Score(metric="r2", selected=around(0.49, 0.06), uncompressed=around(0.5, 0.06)),
+        ),
+        confusion=None,
+        calibration=None,
+        per_class=None,
+        quantization=(),
         residuals=Residuals(target="progression", true=tuple(true), predicted=tuple(predicted)),
-        baselines=(Baseline(name="constant", quality=around(77.0, 4)), Baseline(name="ridge regression", quality=around(54.9, 4)),
-                   Baseline(name="gradient boosting", quality=around(57.5, 4))),
-        parity=Parity(batches=tuple(BatchParity(batch_size=b, max_abs_diff=d) for b, d in ((1, 3e-5), (32, 2.2e-4))),
-                      rows=256, tolerance=1e-4),
+        baselines=(
+            Baseline(name="constant", quality=around(77.0, 4)),
+            Baseline(name="ridge regression", quality=around(54.9, 4)),
+            Baseline(name="gradient boosting", quality=around(57.5, 4)),
+        ),
+        parity=Parity(
+            batches=tuple(BatchParity(batch_size=b, max_abs_diff=d) for b, d in ((1, 3e-5), (32, 2.2e-4))),
+            rows=256,
+            tolerance=1e-4,
+        ),
         data=replace(data(()), classes=()),
     )
 
 
 def many() -> Page:
     """Forty candidates, 100 classes with long names, 60 layers, two trainings."""
-    from dataclasses import replace
-
     rng = random.Random(5)
     made = [candidate("uncompressed", "front", 0.9312, 11_200_000, 12.4, reference=12.4)]
     verdicts: list[Verdict] = ["dominated", "dominated", "dominated", "not faster", "refused for quality"]
@@ -282,34 +434,87 @@ def many() -> Page:
         accuracy = 0.934 - 0.05 * ratio**3 - (0.004 if index % 3 == 0 else 0) + rng.gauss(0, 0.002)
         verdict: Verdict = "front" if index % 7 == 0 else rng.choice(verdicts)
         method = ("int8 static", "int8 dynamic", "float32")[index % 3]
-        made.append(candidate(f"pruned {ratio:.2f} + distilled + {method}", verdict, accuracy,
-                              int(11_200_000 * (1 - ratio) ** 2 * (0.25 if index % 3 == 0 else 1)), latency, reference=12.4,
-                              half=0.004, runtime=("onnxruntime", "openvino")[index % 2]))
+        made.append(
+            candidate(
+                f"pruned {ratio:.2f} + distilled + {method}",
+                verdict,
+                accuracy,
+                int(11_200_000 * (1 - ratio) ** 2 * (0.25 if index % 3 == 0 else 1)),
+                latency,
+                reference=12.4,
+                half=0.004,
+                runtime=("onnxruntime", "openvino")[index % 2],
+            )
+        )
     chosen = made[1]
-    names = tuple(f"{a} {b}" for a in ("large", "small", "striped", "spotted", "northern", "southern", "grey", "red", "young", "old")
-                  for b in ("warbler", "woodpecker", "kingfisher", "oystercatcher", "lapwing", "owl", "tern", "wren", "kite", "ibis"))
+    names = tuple(
+        f"{a} {b}"
+        for a in ("large", "small", "striped", "spotted", "northern", "southern", "grey", "red", "young", "old")
+        for b in (
+            "warbler",
+            "woodpecker",
+            "kingfisher",
+            "oystercatcher",
+            "lapwing",
+            "owl",
+            "tern",
+            "wren",
+            "kite",
+            "ibis",
+        )
+    )
     base = digits("refused")
     return replace(
-        base, decision=replace(base.decision, model="birds-of-the-northern-hemisphere-large", version="17",
-                               selected=chosen.name, size_bytes=chosen.size_bytes, uncompressed_size_bytes=11_200_000),
-        front=Front(candidates=tuple(made), selected=chosen.name, uncompressed="uncompressed", batch_size=1,
-                    objective="latency", quality_limit=0.9212),
+        base,
+        decision=replace(
+            base.decision,
+            model="birds-of-the-northern-hemisphere-large",
+            version="17",
+            selected=chosen.name,
+            size_bytes=chosen.size_bytes,
+            uncompressed_size_bytes=11_200_000,
+        ),
+        front=Front(
+            candidates=tuple(made),
+            selected=chosen.name,
+            uncompressed="uncompressed",
+            batch_size=1,
+            objective="latency",
+            quality_limit=0.9212,
+        ),
         training=(training(300), replace(training(20), title="Fine-tuning after pruning 0.5", best_epoch=20)),
-        confusion=confusion(names), per_class=per_class(names), data=data(names),
-        quantization=tuple(LayerError(name=f"stage{i // 15}.block{i % 15}.conv_with_a_long_name", sqnr_db=rng.uniform(9, 44))
-                           for i in range(60)),
+        confusion=confusion(names),
+        per_class=per_class(names),
+        data=data(names),
+        quantization=tuple(
+            LayerError(name=f"stage{i // 15}.block{i % 15}.conv_with_a_long_name", sqnr_db=rng.uniform(9, 44))
+            for i in range(60)
+        ),
     )
 
 
 def names(number: int = 10) -> Page:
     """Ten classes with long names, one of them hostile."""
-    from dataclasses import replace
-
-    words = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "<script>alert(1)</script>", "Bag",
-             "Ankle boot")[:number]
+    words = (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "<script>alert(1)</script>",
+        "Bag",
+        "Ankle boot",
+    )[:number]
     base = digits()
-    return replace(base, decision=replace(base.decision, model="<script>alert('model')</script>"), confusion=confusion(words),
-                   per_class=per_class(words), data=data(words))
+    return replace(
+        base,
+        decision=replace(base.decision, model="<script>alert('model')</script>"),
+        confusion=confusion(words),
+        per_class=per_class(words),
+        data=data(words),
+    )
 
 
 def least() -> Page:
@@ -317,6 +522,12 @@ def least() -> Page:
 
 
 PAGES = {
-    "digits": digits, "held": lambda: digits("held"), "refused": lambda: digits("refused"), "binary": binary,
-    "regression": regression, "many": many, "names": names, "least": least,
+    "digits": digits,
+    "held": lambda: digits("held"),
+    "refused": lambda: digits("refused"),
+    "binary": binary,
+    "regression": regression,
+    "many": many,
+    "names": names,
+    "least": least,
 }

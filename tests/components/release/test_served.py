@@ -34,7 +34,11 @@ from components.data.rows import Rows
 from components.release import served, serving
 
 COLUMNS: dict[str, ColumnKind] = {
-    "age": "number", "member": "boolean", "city": "category", "id": "ignore", "label": "category",
+    "age": "number",
+    "member": "boolean",
+    "city": "category",
+    "id": "ignore",
+    "label": "category",
 }
 CLASSES = ("no", "yes <b>")
 
@@ -50,6 +54,7 @@ def save(graph: onnx.GraphProto, path: Path, **facts: str) -> Path:
 
 def table_model(path: Path, *, task: str = "classification") -> Path:
     """Outputs: P(yes) is the age, 1 for a member, the city's code / 10, summed, missing as 100, 20 and 5."""
+
     def value(name: str, kind: int = TensorProto.DOUBLE) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, kind, ["batch", 1])
 
@@ -64,8 +69,15 @@ def table_model(path: Path, *, task: str = "classification") -> Path:
     nodes = [
         *filled("age", 100.0),
         *filled("member", 20.0),
-        helper.make_node("LabelEncoder", ["city"], ["code"], domain="ai.onnx.ml",
-                         keys_strings=["Bonn", "1", "true", ""], values_floats=[0.1, 0.2, 0.3, 0.5], default_float=0.9),
+        helper.make_node(
+            "LabelEncoder",
+            ["city"],
+            ["code"],
+            domain="ai.onnx.ml",
+            keys_strings=["Bonn", "1", "true", ""],
+            values_floats=[0.1, 0.2, 0.3, 0.5],
+            default_float=0.9,
+        ),
         helper.make_node("Cast", ["code"], ["city+"], to=TensorProto.DOUBLE),
         helper.make_node("Sum", ["age+", "member+", "city+"], ["total"]),
         helper.make_node("Neg", ["total"], ["rest"]),
@@ -92,13 +104,21 @@ def image_model(path: Path, *, channels: int = 1) -> Path:
         helper.make_node("Concat", ["dark", "bright"], ["probabilities"], axis=1),
     ]
     graph = helper.make_graph(
-        nodes, "i",
+        nodes,
+        "i",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", "height", "width", channels])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])],
     )
     columns = json.dumps({"picture": "image", "label": "category"})
-    return save(graph, path, task="classification", classes='["dark", "bright"]', columns=columns, target="label",
-                image_channels=str(channels))
+    return save(
+        graph,
+        path,
+        task="classification",
+        classes='["dark", "bright"]',
+        columns=columns,
+        target="label",
+        image_channels=str(channels),
+    )
 
 
 def opened(path: Path) -> served.Served:
@@ -118,7 +138,7 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> served.Served:
     return opened(image_model(tmp_path_factory.mktemp("grey") / "model.onnx"))
 
 
-def totals(model: served.Served, rows: object) -> list[float]:
+def totals(model: served.Served, rows: Any) -> list[float]:
     answers = model.predict(None, rows)
     assert list(answers) == ["prediction", "probability_no", "probability_yes <b>"]
     return [round(float(value), 4) for value in answers["probability_yes <b>"]]
@@ -174,8 +194,11 @@ def test_the_index_of_a_frame_is_kept(table: served.Served) -> None:
 
 def test_no_rows_give_an_empty_frame_with_the_columns(table: served.Served, grey: served.Served) -> None:
     assert totals(table, pd.DataFrame({"age": [], "member": [], "city": []})) == []
-    assert list(grey.predict(None, pd.DataFrame({"picture": []}))) == ["prediction", "probability_dark",
-                                                                       "probability_bright"]
+    assert list(grey.predict(None, pd.DataFrame({"picture": []}))) == [
+        "prediction",
+        "probability_dark",
+        "probability_bright",
+    ]
 
 
 def test_many_rows_are_answered_in_order(table: served.Served) -> None:
@@ -204,7 +227,7 @@ def test_regression_gives_values(tmp_path: Path) -> None:
         ("age=1", "rows are a data frame, a list of dicts or a dict of lists, not str"),
     ],
 )
-def test_bad_rows_are_refused_with_column_and_row(table: served.Served, rows: object, message: str) -> None:
+def test_bad_rows_are_refused_with_column_and_row(table: served.Served, rows: Any, message: str) -> None:
     with pytest.raises(MlflowException, match=r"can't be read|missing|finite|differ|rows are") as caught:
         table.predict(None, rows)
     assert message in str(caught.value)
@@ -222,7 +245,8 @@ def as_ingest(raw: Sequence[object], kind: ColumnKind) -> list[object]:
 
 texts = st.sampled_from(["yes", "No", "T", "0", "1.0", " true ", "", "NA", "n/a", "null", "?"])
 amounts = st.one_of(
-    st.floats(allow_infinity=False).map(repr), st.integers(-10**6, 10**6).map(str),
+    st.floats(allow_infinity=False).map(repr),
+    st.integers(-(10**6), 10**6).map(str),
     st.sampled_from(["", "NA", " 7 ", "+3", "-.5", "1e3", "None", "<NA>"]),
 )
 names = st.one_of(st.floats(allow_infinity=False), st.sampled_from([1e15, 2.0**63, -0.0]))
@@ -275,14 +299,30 @@ def test_every_form_of_an_image_gives_the_same_answer(grey: served.Served) -> No
     array = np.arange(48, dtype=np.uint8).reshape(6, 8)
     data = encoded(Image.fromarray(array))
     text = base64.b64encode(data).decode()
-    forms = [data, text, f"data:image/png;base64,{text}", array, array[:, :, None], array.tolist(),
-             {"bytes": data, "path": "a.png"}, {"bytes": text}, np.repeat(array[:, :, None], 3, axis=2)]
+    forms = [
+        data,
+        text,
+        f"data:image/png;base64,{text}",
+        array,
+        array[:, :, None],
+        array.tolist(),
+        {"bytes": data, "path": "a.png"},
+        {"bytes": text},
+        np.repeat(array[:, :, None], 3, axis=2),
+    ]
     answers = grey.predict(None, pd.DataFrame({"picture": forms}))
     assert answers["probability_bright"].tolist() == [23.5] * len(forms)
     assert answers["prediction"].tolist() == ["dark"] * len(forms)
-    for batch in (np.stack([array] * 3), np.stack([array[:, :, None]] * 3), [array] * 3, [{"bytes": data}] * 3,
-                  {"picture": np.stack([array] * 3)}, {"picture": [text] * 3}, [{"picture": data}] * 3,
-                  pd.DataFrame([{"picture": [text] * 3}])):
+    for batch in (
+        np.stack([array] * 3),
+        np.stack([array[:, :, None]] * 3),
+        [array] * 3,
+        [{"bytes": data}] * 3,
+        {"picture": np.stack([array] * 3)},
+        {"picture": [text] * 3},
+        [{"picture": data}] * 3,
+        pd.DataFrame([{"picture": [text] * 3}]),
+    ):
         assert grey.predict(None, batch)["probability_bright"].tolist() == [23.5] * 3
 
 
@@ -331,10 +371,12 @@ def as_mlflow(given: serving.Signature) -> Any:
     from mlflow.types.schema import AnyType
 
     def schema(fields: Sequence[serving.Field]) -> Schema:
-        return Schema([
-            ColSpec(AnyType() if f.type == "any" else f.type, name=f.name, required=f.required)  # type: ignore[no-untyped-call]
-            for f in fields
-        ])
+        return Schema(
+            [
+                ColSpec(AnyType() if f.type == "any" else f.type, name=f.name, required=f.required)  # type: ignore[no-untyped-call]
+                for f in fields
+            ]
+        )
 
     return ModelSignature(inputs=schema(given.inputs), outputs=schema(given.outputs))
 
@@ -347,8 +389,12 @@ def log(onnx_path: Path, signature: serving.Signature, example: list[dict[str, s
     mlflow.set_experiment("e")
     with mlflow.start_run():
         logged = mlflow.pyfunc.log_model(
-            name="model", python_model=served.__file__, artifacts={"onnx": str(onnx_path)},
-            signature=as_mlflow(signature), input_example=pd.DataFrame(example), pip_requirements=["onnxruntime"],
+            name="model",
+            python_model=served.__file__,
+            artifacts={"onnx": str(onnx_path)},
+            signature=as_mlflow(signature),
+            input_example=pd.DataFrame(example),
+            pip_requirements=["onnxruntime"],
         )
     return str(home / "artifacts" / "models" / logged.model_id / "artifacts")
 
@@ -363,10 +409,15 @@ def no_telemetry() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def logged_table(tmp_path_factory: pytest.TempPathFactory) -> str:
     home = tmp_path_factory.mktemp("mlflow_table")
-    rows = Rows(columns={
-        "age": np.array([3.0, np.nan]), "member": np.array([1.0, np.nan]), "city": np.array(["Bonn", ""], dtype=object),
-        "id": np.array(["a", "b"], dtype=object), "label": np.array(["no", "no"], dtype=object),
-    })
+    rows = Rows(
+        columns={
+            "age": np.array([3.0, np.nan]),
+            "member": np.array([1.0, np.nan]),
+            "city": np.array(["Bonn", ""], dtype=object),
+            "id": np.array(["a", "b"], dtype=object),
+            "label": np.array(["no", "no"], dtype=object),
+        }
+    )
     example = serving.example(rows, COLUMNS, target="label")
     assert example == [{"age": 3.0, "member": True, "city": "Bonn"}, {"age": None, "member": None, "city": None}]
     facts = serving.signature(COLUMNS, target="label", task="classification", classes=CLASSES)
@@ -406,8 +457,12 @@ def test_mlflow_loads_the_model_and_answers_images(logged_images: str) -> None:
     model = mlflow.pyfunc.load_model(logged_images)
     batch = np.full((3, 6, 5), 9, dtype=np.uint8)
     files = [encoded(Image.fromarray(image)) for image in batch]
-    for rows in (pd.DataFrame({"picture": list(batch)}), pd.DataFrame({"picture": files}),
-                 {"picture": batch}, [{"picture": image.tolist()} for image in batch]):
+    for rows in (
+        pd.DataFrame({"picture": list(batch)}),
+        pd.DataFrame({"picture": files}),
+        {"picture": batch},
+        [{"picture": image.tolist()} for image in batch],
+    ):
         assert model.predict(rows)["probability_bright"].tolist() == [9.0] * 3
 
 
@@ -425,8 +480,22 @@ def serve(model: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-P", "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local",
-               "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        model,
+        "--env-manager",
+        "local",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     output = Path(model).parent / "server.log"
     with output.open("wb") as stream:
         server = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True, env=environment())
@@ -482,7 +551,9 @@ def test_raw_rows_are_answered_over_http(table_server: str) -> None:
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     records = [dict(zip(names, row, strict=True)) for row in rows]
     bodies: list[object] = [
-        {"dataframe_split": {"columns": names, "data": rows}}, {"dataframe_records": records}, {"inputs": columns},
+        {"dataframe_split": {"columns": names, "data": rows}},
+        {"dataframe_records": records},
+        {"inputs": columns},
         {"instances": records},
     ]
     for body in bodies:
@@ -516,7 +587,8 @@ def test_images_are_answered_over_http(image_server: str) -> None:
     listed = [base64.b64encode(data).decode() for data in files]
     bodies: list[object] = [
         {"dataframe_split": {"columns": ["picture"], "data": [[text] for text in listed]}},
-        {"dataframe_records": [{"picture": text} for text in listed]}, {"inputs": {"picture": listed}},
+        {"dataframe_records": [{"picture": text} for text in listed]},
+        {"inputs": {"picture": listed}},
         {"dataframe_records": [{"picture": [[value] * 5] * value} for value in (4, 9, 6)]},
     ]
     for body in bodies:

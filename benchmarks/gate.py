@@ -1,0 +1,235 @@
+"""Does the gate hold what it promises? Run: `python -m benchmarks.gate`; writes benchmarks/results/gate.json.
+
+Claims, each simulated: at a true loss equal to the margin it says yes at most 5 % of the time, and between equal
+models as often as the power that it printed. Accuracy first, by drawing counts; then other figures, by drawing models.
+"""
+
+import argparse
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+
+from components.evaluation.answers import Answers, answers
+from components.evaluation.weighted import weighted
+from components.release import proportions
+from components.release.config import GateConfig
+from components.release.gate import compare
+from components.task import LOWER_IS_BETTER, Metric, Task
+
+ALPHA = 0.05
+RESULTS = Path(__file__).parent / "results" / "gate.json"
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One setting: chances with the standard error of the simulation."""
+
+    metric: str
+    setting: str
+    rows: int
+    margin: float
+    repetitions: int
+    yes_at_margin: float
+    yes_at_margin_error: float
+    yes_at_equal: float
+    yes_at_equal_error: float
+    power: float  # computed from the true discordance; for other figures the mean of those printed
+    power_printed: float  # mean over the simulated judgements
+    power_printed_spread: float  # their standard deviation
+
+
+def error_of(share: float, repetitions: int) -> float:
+    return math.sqrt(max(share * (1 - share), 1 / repetitions / 4) / repetitions)
+
+
+def yes_share(
+    random: np.random.Generator, *, rows: int, p: tuple[float, float], margin: float, repetitions: int
+) -> tuple[float, npt.NDArray[np.int64]]:
+    """Return how often the gate says yes, and the counts of discordant rows, for chances (won, lost)."""
+    won, lost, _ = random.multinomial(rows, [*p, 1 - sum(p)], size=repetitions).T
+    critical = proportions.critical_value(rows, margin=margin, alpha=ALPHA)
+    yes = proportions.score(won, lost, rows, margin=margin) >= critical
+    return float(yes.mean()), won + lost
+
+
+def accuracy_row(random: np.random.Generator, *, rows: int, discordance: float, margin: float, repetitions: int) -> Row:
+    # At the margin, the same discordance where it allows the loss, else the least that does.
+    won = max(0.0, (discordance - margin) / 2)
+    at_margin, _ = yes_share(random, rows=rows, p=(won, won + margin), margin=margin, repetitions=repetitions)
+    equal = (discordance / 2, discordance / 2)
+    at_equal, counts = yes_share(random, rows=rows, p=equal, margin=margin, repetitions=repetitions)
+    distinct, times = np.unique(np.maximum(counts, 1), return_counts=True)
+    printed = np.array(
+        [proportions.power(rows, discordance=float(count) / rows, margin=margin, alpha=ALPHA) for count in distinct]
+    )
+    mean = float(np.average(printed, weights=times))
+    return Row(
+        metric="accuracy",
+        setting=f"discordance {discordance:g}",
+        rows=rows,
+        margin=margin,
+        repetitions=repetitions,
+        yes_at_margin=at_margin,
+        yes_at_margin_error=error_of(at_margin, repetitions),
+        yes_at_equal=at_equal,
+        yes_at_equal_error=error_of(at_equal, repetitions),
+        power=proportions.power(rows, discordance=discordance, margin=margin, alpha=ALPHA),
+        power_printed=mean,
+        power_printed_spread=float(np.sqrt(np.average((printed - mean) ** 2, weights=times))),
+    )
+
+
+def classifiers(
+    random: np.random.Generator, shares: list[float], rows: int, handicap: float
+) -> tuple[Answers, Answers]:
+    """Draw two classifiers that share most of their mistakes; the challenger's evidence is weaker by the handicap."""
+    classes = len(shares)
+    target = random.choice(classes, size=rows, p=shares)
+    target[:classes] = np.arange(classes)
+    common = random.normal(size=(rows, classes))
+
+    def one(strength: float) -> Answers:
+        logits = math.sqrt(0.8) * common + math.sqrt(0.2) * random.normal(size=(rows, classes))
+        logits[np.arange(rows), target] += strength
+        powers = np.exp(2 * (logits - logits.max(axis=1, keepdims=True)))
+        output = powers / powers.sum(axis=1, keepdims=True)
+        return answers("classification", target=target, output=output, classes=classes)
+
+    return one(3.0 - handicap), one(3.0)
+
+
+def regressions(random: np.random.Generator, freedom: float, rows: int, handicap: float) -> tuple[Answers, Answers]:
+    """Draw two regressions whose errors, of Student's t, correlate at 0.7; the challenger's are larger."""
+    target = random.normal(size=rows)
+    errors = random.standard_t(freedom, size=(3, rows)) / 2
+
+    def one(own: int, size: float) -> Answers:
+        mixed = math.sqrt(0.7) * errors[0] + math.sqrt(0.3) * errors[own]
+        return answers("regression", target=target, output=target + size * mixed, classes=0)
+
+    return one(1, 1 + handicap), one(2, 1.0)
+
+
+def true_loss(
+    metric: Metric, task: Task, draw: Callable[[int, float], tuple[Answers, Answers]], handicap: float
+) -> float:
+    """Return the loss that the handicap stands for, from very many rows."""
+    worse, better = draw(400_000, handicap)
+    ones = np.ones((400_000, 1))
+    new, old = float(weighted(metric, worse, ones)[0]), float(weighted(metric, better, ones)[0])
+    loss = new - old if metric in LOWER_IS_BETTER else old - new
+    return loss / abs(old) if task == "regression" else loss
+
+
+def other_row(
+    metric: Metric,
+    task: Task,
+    setting: str,
+    draw: Callable[[int, float], tuple[Answers, Answers]],
+    *,
+    rows: int,
+    handicap: float,
+    repetitions: int,
+) -> Row:
+    config = GateConfig(margin=true_loss(metric, task, draw, handicap))
+    shown: dict[float, list[bool]] = {handicap: [], 0.0: []}
+    printed = []
+    for seed in range(repetitions):
+        for size, seen in shown.items():
+            new, old = draw(rows, size)
+            result = compare(config, metric=metric, task=task, challenger=new, champion=old, seed=seed)
+            seen.append(result.shown)
+            if size == 0.0 and result.power is not None:
+                printed.append(result.power)
+    at_margin, at_equal = float(np.mean(shown[handicap])), float(np.mean(shown[0.0]))
+    return Row(
+        metric=metric,
+        setting=setting,
+        rows=rows,
+        margin=config.margin,
+        repetitions=repetitions,
+        yes_at_margin=at_margin,
+        yes_at_margin_error=error_of(at_margin, repetitions),
+        yes_at_equal=at_equal,
+        yes_at_equal_error=error_of(at_equal, repetitions),
+        power=float(np.mean(printed)),
+        power_printed=float(np.mean(printed)),
+        power_printed_spread=float(np.std(printed)),
+    )
+
+
+def simulate(*, counts: int, models: int, seed: int) -> list[Row]:
+    random = np.random.default_rng(seed)
+    table = []
+    for rows in (60, 360, 1000, 5000):
+        for margin in (0.005, 0.01, 0.02, 0.05):
+            for discordance in (0.005, 0.02, 0.1):
+                table.append(
+                    accuracy_row(random, rows=rows, discordance=discordance, margin=margin, repetitions=counts)
+                )
+                show(table[-1])
+    balanced, uneven = [1 / 3] * 3, [0.6, 0.3, 0.05, 0.05]
+    figures: tuple[Metric, ...] = ("balanced_accuracy", "f1_macro", "precision_macro", "roc_auc", "log_loss")
+    for rows in (150, 600):
+        for name, shares in (("3 even classes", balanced), ("4 uneven classes", uneven)):
+            for metric in figures:
+                draw = partial(classifiers, random, shares)
+                table.append(
+                    other_row(metric, "classification", name, draw, rows=rows, handicap=0.3, repetitions=models)
+                )
+                show(table[-1])
+        errors: tuple[Metric, ...] = ("rmse", "mae", "r2")
+        for name, freedom in (("normal errors", 50.0), ("t errors, 5 df", 5.0)):
+            for metric in errors:
+                draw = partial(regressions, random, freedom)
+                table.append(other_row(metric, "regression", name, draw, rows=rows, handicap=0.1, repetitions=models))
+                show(table[-1])
+    return table
+
+
+def show(row: Row) -> None:
+    at_margin = f"{row.yes_at_margin:.4f} ± {row.yes_at_margin_error:.4f}"
+    at_equal = f"{row.yes_at_equal:.4f} ± {row.yes_at_equal_error:.4f}"
+    printed = f"{row.power:.4f}    {row.power_printed:.4f} ± {row.power_printed_spread:.4f}"
+    print(f"{row.metric:18} {row.setting:18} {row.rows:>5} {row.margin:>7.4f}  {at_margin}   {at_equal}  {printed}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--counts", type=int, default=100_000, help="repetitions for accuracy")
+    parser.add_argument("--models", type=int, default=500, help="repetitions for the other figures")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    started = time.perf_counter()
+    print("metric             setting             rows  margin  yes at margin     yes at equal      power   printed")
+    table = simulate(counts=options.counts, models=options.models, seed=options.seed)
+    worst = max(table, key=lambda row: row.yes_at_margin - 2 * row.yes_at_margin_error)
+    gap = max(abs(row.yes_at_equal - row.power) for row in table if row.metric == "accuracy")
+    print(f"largest yes at the margin: {worst.yes_at_margin:.4f} ({worst.metric})")
+    print(f"accuracy: the power is off by at most {gap:.4f}")
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "claim": "at a true loss equal to the margin yes at most 5 %; between equal models as often as the power says",
+        "alpha": ALPHA,
+        "seed": options.seed,
+        "seconds": round(time.perf_counter() - started, 1),
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "device": "cpu"},
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__},
+        "spread": "yes_*_error: standard error of the simulated share; power_printed_spread: standard deviation",
+        "rows": [asdict(row) for row in table],
+    }
+    RESULTS.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.data.pack import pack
+from components.data.sources import csv_file
+from components.errors import Refusal
+from tests.components.data.tables import COLUMNS, config, csv, packed, refusal, rows
+
+HEAD = "a,k,b,note,y\n"
+GOOD = "1,r,yes,n,p\n2,r,no,n,q\n3,r,yes,n,p\n4,r,no,n,q\n"
+
+
+def test_missing_target_and_unknown_column_are_told_together_with_the_nearest_name(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, "a,k,b,note,yy\n1,r,yes,n,p\n"))
+    assert "the target column 'y' is missing" in said
+    assert "did you mean 'yy'?" in said
+    assert "the column 'yy' is not in the recipe" in said
+    assert "`yy: ignore`" in said
+
+
+def test_a_column_name_twice_is_refused(tmp_path: Path) -> None:
+    assert "2 columns are named 'a'" in refusal(tmp_path, csv(tmp_path, "a,a,k,b,note,y\n1,1,r,yes,n,p\n"))
+
+
+def test_words_infinity_and_missing_targets_are_named_by_row_line_and_column(tmp_path: Path) -> None:
+    text = HEAD + '1,"two\nlines",yes,n,p\n\nword,r,yes,n,p\ninf,r,maybe,n,q\n3,r,yes,n,\n'
+    said = refusal(tmp_path, csv(tmp_path, text))
+    assert "t.csv, row 2 (line 5), column 'a': 'word' is not a finite number" in said
+    assert "t.csv, row 3 (line 6), column 'a': 'inf' is not a finite number" in said
+    assert "t.csv, row 3 (line 6), column 'b': 'maybe' is not a boolean" in said
+    assert "t.csv, row 4 (line 7), column 'y': the target is missing" in said
+
+
+def test_ten_problems_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 25))
+    assert said.count("'x' is not a finite number") == 10
+    assert "and 15 more" in said
+
+
+def test_nan_in_a_number_target_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, "a,y\n1,2\n2,NaN\n"), config({"a": "number", "y": "number"}))
+    assert "row 2 (line 3), column 'y': the target is missing" in said
+
+
+def test_a_ragged_line_is_named(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD + "1,r,yes\n" + GOOD + "1,r,yes,n,p,extra\n"))
+    assert "t.csv, row 5 (line 6): the line has 3 fields, the header has 5" in said
+    assert "t.csv, row 10 (line 11): the line has 6 fields, the header has 5" in said
+
+
+def test_rows_keep_their_numbers_after_ragged_lines_over_many_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 64)
+    text = HEAD + GOOD * 20 + "short\n" + GOOD * 20 + "word,r,yes,n,p\n" + GOOD * 20 + "last,one\n"
+    said = refusal(tmp_path, csv(tmp_path, text))
+    assert "row 81 (line 82): the line has 1 fields" in said
+    assert "row 162 (line 163), column 'a': 'word'" in said
+    assert "row 243 (line 244): the line has 2 fields" in said
+
+
+@pytest.mark.parametrize("where", ["header", "cell"])
+def test_latin_1_is_refused_with_line_and_byte(tmp_path: Path, where: str) -> None:
+    text = ("é,k" if where == "header" else "a,k") + ",b,note,y\n" + GOOD + "5,café,yes,n,p\n"
+    said = refusal(tmp_path, csv(tmp_path, text.encode("latin-1")))
+    assert ("line 1: byte 1 " if where == "header" else "line 6: byte 6 ") in said
+    assert "(0xe9) is not UTF-8" in said
+    assert "iconv" in said
+
+
+def test_utf_16_is_refused_by_name(tmp_path: Path) -> None:
+    assert "UTF-16" in refusal(tmp_path, csv(tmp_path, (HEAD + GOOD).encode("utf-16")))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "t.csv: the file is empty"),
+        ("\n\n", "t.csv: the file has no header"),
+        (HEAD, "t.csv: there are no rows"),
+        (HEAD.strip(), "t.csv: there are no rows"),
+    ],
+)
+def test_files_without_rows_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(tmp_path, csv(tmp_path, text))
+
+
+def test_an_open_quote_that_swallows_the_rest_is_refused(tmp_path: Path) -> None:
+    text = HEAD + GOOD + '5,r,yes,n,"p\n' + "6 q\n"
+    assert "t.csv, line 6: a quotation mark is never closed" in refusal(tmp_path, csv(tmp_path, text))
+
+
+def test_a_line_longer_than_a_block_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 1 << 20)
+    text = HEAD + GOOD + '5,r,yes,"' + GOOD * 200_000
+    assert "longer than 1 MB" in refusal(tmp_path, csv(tmp_path, text))
+
+
+def test_a_class_with_one_row_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD + "5,r,yes,n,rare\n"))
+    assert "column 'y': the class 'rare' has 1 row" in said
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    assert "every row is of the one class 'p'" in refusal(tmp_path, csv(tmp_path, HEAD + "1,r,yes,n,p\n" * 3))
+
+
+def test_a_target_of_very_many_classes_is_refused(tmp_path: Path) -> None:
+    text = "a,y\n" + "".join(f"1,{i}\n" for i in range(10_001))
+    said = refusal(tmp_path, csv(tmp_path, text), config({"a": "number", "y": "category"}))
+    assert "more than 10,000 classes" in said
+
+
+def test_more_bad_rows_than_the_quarantine_may_hold_are_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD * 2 + "word,r,yes,n,p\n" * 2), config(share=0.1))
+    assert "2 of 10 rows are bad (20.00%), more than data.quarantine_share 10.00%" in said
+
+
+def test_what_lies_at_the_path_must_be_something_readable(tmp_path: Path) -> None:
+    csv(tmp_path, "x", "t.xlsx")
+    assert "Steelyard can't read this kind of file" in refusal(tmp_path, tmp_path / "t.xlsx")
+    csv(tmp_path, "x", "table.csv")
+    said = refusal(tmp_path, tmp_path / "tabel.csv")
+    assert "no such file" in said
+    assert "did you mean 'table.csv'?" in said
+
+
+def test_a_damaged_parquet_file_and_a_column_of_a_wrong_type_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [[1], [2]], "y": ["p", "q"]}), tmp_path / "t.parquet")
+    said = refusal(tmp_path, tmp_path / "t.parquet", config({"a": "number", "y": "category"}))
+    assert "column 'a': holds values of type list" in said
+    assert "can't be of kind number" in said
+    data = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(data[: len(data) // 2])
+    assert "not a Parquet file, or a damaged one" in refusal(tmp_path, tmp_path / "t.parquet")
+
+
+def test_parquet_problems_name_the_file_and_its_row(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    pq.write_table(pa.table({"a": ["1", "2"], "y": ["p", "q"]}), folder / "1.parquet")
+    pq.write_table(pa.table({"a": ["1", "word"], "y": ["p", "q"]}), folder / "2.parquet")
+    said = refusal(tmp_path, folder, config({"a": "number", "y": "category"}))
+    assert "2.parquet, row 2, column 'a': 'word'" in said
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x_train": np.zeros((4, 2)), "y_train": np.zeros(4), "x_test": np.zeros((2, 2))}, "x_train float64 [4, 2]"),
+        ({"x": np.zeros((4, 2)), "y": np.zeros(3)}, "can't tell features and target apart"),
+        ({"x": np.zeros((4, 8, 8)), "y": np.zeros(4)}, "can't tell features and target apart"),
+        ({"x": np.zeros((4, 2))}, "can't tell features and target apart"),
+        ({"x": np.zeros((2, 2)), "y": np.array(["p", None], dtype=object)}, "only pickle could read"),
+    ],
+)
+def test_npz_files_without_clear_arrays_are_refused(tmp_path: Path, arrays: dict[str, object], said: str) -> None:
+    np.savez(tmp_path / "t.npz", **arrays)  # type: ignore[arg-type]
+    assert said in refusal(tmp_path, tmp_path / "t.npz")
+
+
+def test_an_npz_that_is_none_is_refused(tmp_path: Path) -> None:
+    assert "not an npz file" in refusal(tmp_path, csv(tmp_path, "hello", "t.npz"))
+
+
+def test_a_card_that_disagrees_with_its_files_is_refused(tmp_path: Path) -> None:
+    packed(tmp_path, csv(tmp_path, rows(40)))
+    card = tmp_path / "packed" / "card.json"
+    text = card.read_text()
+    for broken, said in ((text.replace('"rows": 40', '"rows": 41'), "the card says 41 rows"), ("{", "card is damaged")):
+        card.write_text(broken)
+        with pytest.raises(Refusal, match=said):
+            pack(config(COLUMNS), tmp_path / "again", source=tmp_path / "packed")
+
+
+def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "packed").mkdir()
+    csv(tmp_path / "packed", "mine", "mine.txt")
+    with pytest.raises(Refusal, match="not empty"):
+        packed(tmp_path, csv(tmp_path, rows(10)))
+    assert (tmp_path / "packed" / "mine.txt").exists()

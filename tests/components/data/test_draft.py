@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components import recipe_file
+from components.data.draft import draft
+from components.data.images import png
+from components.data.pack import pack
+from components.data.shipped import SHIPPED, build
+from components.errors import Refusal
+from components.recipe import Recipe
+from tests.components.data.tables import csv, packed, rows
+
+rng = np.random.default_rng(0)
+
+
+def drafted(source: Path, **options: str | None) -> tuple[Recipe, str]:
+    text = draft(source, **options)
+    return recipe_file.decode(text, source="draft", folder=source.parent), text
+
+
+def table(folder: Path, count: int = 300, **columns: object) -> Path:
+    frame = pd.DataFrame(
+        {
+            "id": [f"r{i * 7 % 1000}" for i in range(count)],
+            "": range(count),
+            "age": rng.integers(0, 90, count),
+            "price: EUR": rng.lognormal(0, 3, count),
+            "zip": [f"{i % 9:05d}" for i in range(count)],
+            "day": [f"2024-01-{i % 28 + 1:02d}" for i in range(count)],
+            "same": 1,
+            "note": [f"a text {i}" for i in range(count)],
+            "no": rng.choice(["yes", "No"], count),
+            "empty": None,
+            "y": rng.choice([0, 1], count),
+            **columns,
+        }
+    )
+    frame.to_csv(folder / "my table.csv", index=False)
+    return folder / "my table.csv"
+
+
+def test_each_column_of_a_table_gets_the_kind_that_its_values_suggest(tmp_path: Path) -> None:
+    recipe, text = drafted(table(tmp_path), target="y")
+    assert recipe.data.columns == {
+        "id": "ignore",
+        "": "ignore",
+        "age": "number",
+        "price: EUR": "number",
+        "zip": "category",
+        "day": "ignore",
+        "same": "ignore",
+        "note": "ignore",
+        "no": "boolean",
+        "empty": "ignore",
+        "y": "category",
+    }
+    assert (recipe.task, recipe.network.family, recipe.model) == ("classification", "mlp", "my-table")
+    for why in ("a different value in each", "dates: of use", "always the same value", "free text", "always missing"):
+        assert why in text
+    pack(recipe.data, tmp_path / "packed", source=Path(recipe.data.source))
+
+
+def test_a_target_of_many_numbers_makes_a_regression(tmp_path: Path) -> None:
+    recipe, text = drafted(table(tmp_path), target="price: EUR", model="prices")
+    assert (recipe.task, recipe.data.columns["price: EUR"], recipe.model) == ("regression", "number", "prices")
+    assert "# floor: " in text
+    assert drafted(table(tmp_path), target="age")[0].task == "regression"
+
+
+def test_long_tails_ask_for_quantiles_and_small_classes_for_strata(tmp_path: Path) -> None:
+    recipe, _ = drafted(table(tmp_path, 2000), target="y")
+    assert (recipe.prepare.numbers, recipe.split.method) == ("quantile", "hash")
+    even = {"price: EUR": rng.normal(size=2000), "y": ["few"] * 50 + ["many"] * 1950}
+    recipe, _ = drafted(table(tmp_path, 2000, **even), target="y")
+    assert (recipe.prepare.numbers, recipe.split.method) == ("standard", "stratified")
+
+
+def test_one_word_among_many_numbers_is_a_mistake_and_not_a_category(tmp_path: Path) -> None:
+    recipe, text = drafted(table(tmp_path, **{"age": [*range(299), "unknown"]}), target="y")
+    assert recipe.data.columns["age"] == "number"
+    assert "not every value is a number, such as 'unknown'" in text
+
+
+def test_without_a_target_the_columns_are_listed(tmp_path: Path) -> None:
+    source = csv(tmp_path, rows(30))
+    with pytest.raises(Refusal, match=r"which column is the target\?(.|\n)*a, k, b, note, y"):
+        draft(source)
+    with pytest.raises(Refusal, match=r"there is no column 'yy'(.|\n)*did you mean 'y'"):
+        draft(source, target="yy")
+
+
+def test_targets_that_nothing_can_be_learned_of_are_refused(tmp_path: Path) -> None:
+    source = table(tmp_path)
+    for target, said in (("note", "these are no classes"), ("same", "fewer than two values")):
+        with pytest.raises(Refusal, match=said):
+            draft(source, target=target)
+    with pytest.raises(Refusal, match="no column looks like something to learn from"):
+        draft(csv(tmp_path, "id,y\n" + "".join(f"{i},{'pq'[i % 2]}\n" for i in range(30))), target="y")
+
+
+@pytest.mark.parametrize(
+    ("shapes", "family", "size"),
+    [([(8, 8)], "cnn", None), ([(8, 8), (10, 12)], "cnn", (10, 12)), ([(128, 96)], "resnet", (64, 48))],
+)
+def test_images_get_a_network_and_a_size_that_fit(
+    tmp_path: Path, shapes: list[tuple[int, int]], family: str, size: tuple[int, int] | None
+) -> None:
+    for label in ("x", "y"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(6):
+            data = png(rng.integers(0, 256, shapes[i % len(shapes)], dtype=np.uint8))
+            (tmp_path / "images" / label / f"{i}.png").write_bytes(data)
+    recipe, _ = drafted(tmp_path / "images")
+    assert recipe.data.columns == {"image": "image", "label": "category"}
+    assert (recipe.network.family, recipe.prepare.image_size) == (family, size)
+
+
+def test_npz_and_packed_sets_know_their_target(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=rng.normal(size=(60, 2)), y=np.arange(60) % 3)
+    assert drafted(tmp_path / "t.npz")[0].data.columns == {"x0": "number", "x1": "number", "y": "category"}
+    packed(tmp_path, csv(tmp_path, rows(30)))
+    recipe, _ = drafted(tmp_path / "packed")
+    assert (recipe.data.target, recipe.data.columns["note"]) == ("y", "ignore")
+
+
+def test_the_source_is_written_as_the_caller_says(tmp_path: Path) -> None:
+    assert 'source: "../t.csv"' in draft(csv(tmp_path, rows(30)), target="y", written_as="../t.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("digits", 1797), ("breast_cancer", 569), ("diabetes", 442), ("mnist5k", 5000)]
+)
+def test_shipped_data_sets_are_built_with_their_origin(tmp_path: Path, name: str, count: int) -> None:
+    card = build(name, tmp_path / name)
+    assert (card.rows, card.target) == (count, SHIPPED[name].target)
+    assert card.licence
+    assert card.source
+    assert drafted(tmp_path / name)[0].data.columns == SHIPPED[name].columns
+
+
+def test_digits_keep_their_seventeen_levels(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    from components.data.load import load
+
+    build("digits", tmp_path / "digits")
+    pixels = load(tmp_path / "digits", None, {"image": "image"})["image"]
+    assert np.array_equal(np.rint(pixels[:, :, :, 0] / 255.0 * 16), load_digits().images)

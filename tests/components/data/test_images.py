@@ -1,0 +1,150 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.data.config import PrepareConfig
+from components.data.images import Unreadable, decode, png, with_channels
+from components.data.load import load
+from components.data.prepare import encode, fit, image_groups
+from components.errors import Refusal
+from tests.components.data.tables import config, csv, packed, refusal
+
+COLUMNS = config({"image": "image", "label": "category"}, target="label")
+rng = np.random.default_rng(0)
+
+
+def noise(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return rng.integers(0, 256, shape, dtype=np.uint8)
+
+
+def saved(image: Image.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, **{"format": "PNG", **options})  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def pictures(folder: Path, *, count: int = 4, shape: tuple[int, ...] = (8, 8)) -> Path:
+    for label in ("cat", "dog"):
+        (folder / "pets" / label).mkdir(parents=True)
+        for i in range(count):
+            (folder / "pets" / label / f"{i}.png").write_bytes(png(noise(*shape)))
+    return folder / "pets"
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_png_and_decode_are_inverse(shape: tuple[int, ...]) -> None:
+    pixels = noise(*shape)
+    assert np.array_equal(decode(png(pixels)), pixels.reshape(5, 7, -1))
+
+
+def test_orientation_alpha_palette_and_depth_have_one_meaning() -> None:
+    grey = noise(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert np.array_equal(decode(saved(Image.fromarray(grey), exif=exif))[:, :, 0], np.rot90(grey, -1))
+    clear = np.dstack([noise(4, 6, 3), np.zeros((4, 6), np.uint8)])
+    assert (decode(saved(Image.fromarray(clear))) == 255).all()
+    palette = Image.fromarray(noise(4, 6, 3)).convert("P")
+    assert np.array_equal(decode(saved(palette)), np.asarray(palette.convert("RGB")))
+    deep = grey.astype(np.uint16) * 257
+    assert np.array_equal(decode(saved(Image.fromarray(deep)))[:, :, 0], grey)
+    with pytest.raises(Unreadable, match="floating-point"):
+        decode(saved(Image.fromarray(grey.astype(np.float32)), format="TIFF"))
+
+
+def test_grey_and_colour_convert_as_pillow_does() -> None:
+    colour = noise(16, 16, 3)
+    assert np.array_equal(with_channels(colour, 1)[:, :, 0], np.asarray(Image.fromarray(colour).convert("L")))
+    grey = noise(16, 16)
+    assert np.array_equal(with_channels(grey[:, :, None], 3), np.asarray(Image.fromarray(grey).convert("RGB")))
+
+
+def test_a_folder_of_images_packs_by_class_and_loads_as_pixels(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    (root / ".DS_Store").write_text("")
+    (root / "cat" / "Thumbs.db").write_text("")
+    card = packed(tmp_path, root, COLUMNS)
+    assert card.classes == {"cat": 4, "dog": 4}
+    rows = load(tmp_path / "packed", np.array([5, 0]), COLUMNS.columns)
+    assert rows["image"].shape == (2, 8, 8, 1)
+    assert np.array_equal(rows["image"][0], decode((root / "dog" / "1.png").read_bytes()))
+    assert rows["label"].tolist() == ["dog", "cat"]
+
+
+def test_text_named_png_and_truncated_png_are_named(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    csv(root / "cat", "hello there", "text.png")
+    csv(root / "dog", png(noise(32, 32))[:200], "cut.png")
+    csv(root / "dog", "", "empty.png")
+    said = refusal(tmp_path, root, COLUMNS)
+    assert "cat/text.png, column 'image': is not an image: it holds text, 'hello there'" in said
+    assert "dog/cut.png, column 'image': is a damaged image" in said
+    assert "dog/empty.png, column 'image': is not an image: the file is empty" in said
+
+
+def test_folders_that_are_laid_out_otherwise_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    assert "the folder holds no images" in refusal(tmp_path, tmp_path / "none", COLUMNS)
+    root = pictures(tmp_path)
+    csv(root, png(noise(8, 8)), "loose.png")
+    csv(root / "cat", "x", "notes.txt")
+    (root / "empty").mkdir()
+    said = refusal(tmp_path, root, COLUMNS)
+    assert "loose.png: lies in no class folder" in said
+    assert "cat/notes.txt: is not an image, by its name" in said
+    assert "empty: the class folder holds no images" in said
+
+
+def test_folders_named_like_parts_of_a_split_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "whole"
+    root.mkdir()
+    pictures(tmp_path).rename(root / "train")
+    assert "look like parts of a split" in refusal(tmp_path, root, COLUMNS)
+
+
+def test_a_class_folder_with_one_image_is_refused(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    (root / "newt").mkdir()
+    csv(root / "newt", png(noise(8, 8)), "only.png")
+    assert "the class 'newt' has 1 row" in refusal(tmp_path, root, COLUMNS)
+
+
+def test_npz_pictures_become_png_and_come_back(tmp_path: Path) -> None:
+    x = noise(10, 6, 5, 3)
+    np.savez(tmp_path / "t.npz", a=x, b=np.arange(10) % 2)
+    packed(tmp_path, tmp_path / "t.npz", COLUMNS)
+    rows = load(tmp_path / "packed", None, COLUMNS.columns)
+    assert np.array_equal(rows["image"], x)
+    assert rows["label"].tolist() == [str(i % 2) for i in range(10)]
+
+
+def test_preparation_of_images_learns_channels_mean_and_size(tmp_path: Path) -> None:
+    packed(tmp_path, pictures(tmp_path), COLUMNS)
+    rows = load(tmp_path / "packed", None, COLUMNS.columns)
+    image = fit(PrepareConfig(), COLUMNS, rows, task="classification").image
+    assert image is not None
+    assert (image.channels, image.size, image.resize) == (1, (8, 8), False)
+    assert image.mean[0] == pytest.approx(rows["image"].astype(float).mean() / 255)
+    assert image.std[0] == pytest.approx((rows["image"] / 255.0).std())
+
+
+def test_mixed_sizes_need_a_size_and_are_grouped_by_theirs(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    for i in range(3):
+        csv(root / "cat", png(noise(9, 8, 3)), f"x{i}.png")
+    packed(tmp_path, root, COLUMNS)
+    rows = load(tmp_path / "packed", None, COLUMNS.columns)
+    with pytest.raises(Refusal, match="the images have 2 sizes: 8 x 8 pixels"):
+        fit(PrepareConfig(), COLUMNS, rows, task="classification")
+    learned = fit(PrepareConfig(image_size=(8, 8)), COLUMNS, rows, task="classification")
+    groups = image_groups(learned, rows)
+    assert sorted(group.pixels.shape for group in groups) == [(3, 9, 8, 3), (8, 8, 8, 3)]
+    assert sorted(np.concatenate([group.index for group in groups])) == list(range(11))
+    small = load(tmp_path / "packed", np.arange(4), COLUMNS.columns)
+    fixed = fit(PrepareConfig(), COLUMNS, small, task="classification")
+    assert encode(fixed, small)[0].shape == (4, 8, 8, 1)
+    with pytest.raises(Refusal, match=r"3 images are of another size, the first of 9 x 8 pixels"):
+        image_groups(fixed, rows)

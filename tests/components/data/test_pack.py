@@ -1,0 +1,166 @@
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.data.card import read_card
+from components.data.config import DataConfig
+from components.data.load import load
+from components.data.pack import pack
+from components.data.quarantine import quarantine_path
+from components.data.writer import PartWriter
+from tests.components.data.tables import COLUMNS, config, csv, packed, rows
+
+
+def test_csv_becomes_typed_columns_and_a_card(tmp_path: Path) -> None:
+    card = packed(tmp_path, csv(tmp_path, "a,k,b,note,y\n1.5,007,Yes,x,p\nNA,,f,,q\n-2e3,7,,z,p\n+1,NA,1,z,q\n"))
+    table = pq.read_table(tmp_path / "packed" / card.files[0])
+    assert table.to_pydict() == {
+        "a": [1.5, None, -2000.0, 1.0],
+        "k": ["007", None, "7", "NA"],
+        "b": [True, False, None, True],
+        "note": ["x", None, "z", "z"],
+        "y": ["p", "q", "p", "q"],
+    }
+    assert (card.rows, card.classes, card.source, card.columns) == (4, {"p": 2, "q": 2}, "t.csv", COLUMNS)
+    assert read_card(tmp_path / "packed") == card
+
+
+def test_the_same_rows_give_the_same_bytes_from_csv_parquet_and_a_packed_set(tmp_path: Path) -> None:
+    source = csv(tmp_path, rows(3000))
+    packed(tmp_path, source)
+    frame = pd.read_csv(source)
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=77)
+    packed(tmp_path, tmp_path / "t.parquet", name="b")
+    packed(tmp_path, tmp_path / "packed", name="c")
+    files = [(tmp_path / name / "part-00000.parquet").read_bytes() for name in ("packed", "b", "c")]
+    assert files[0] == files[1] == files[2]
+
+
+def test_a_packed_source_keeps_its_origin_and_must_have_the_rows_that_its_card_says(tmp_path: Path) -> None:
+    packed(tmp_path, csv(tmp_path, rows(40)))
+    card = tmp_path / "packed" / "card.json"
+    said = json.loads(card.read_text())
+    card.write_text(json.dumps(said | {"source": "a survey", "licence": "CC0"}))
+    again = packed(tmp_path, tmp_path / "packed", name="again")
+    assert (again.source, again.licence) == ("a survey", "CC0")
+
+
+@given(
+    cells=st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+            st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=5),
+            st.sampled_from([True, False, None]),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_what_was_packed_is_loaded_again(
+    tmp_path_factory: object, cells: list[tuple[float | None, str, bool | None]]
+) -> None:
+    folder = tmp_path_factory.mktemp("round")  # type: ignore[attr-defined]
+    frame = pd.DataFrame({"a": [c[0] for c in cells], "k": [c[1] for c in cells], "b": [c[2] for c in cells]})
+    frame["y"] = 1.0
+    frame.to_csv(folder / "t.csv", index=False)
+    columns = {"a": "number", "k": "category", "b": "boolean", "y": "number"}
+    pack(DataConfig(source="", target="y", columns=columns), folder / "packed", source=folder / "t.csv")  # type: ignore[arg-type]
+    got = load(folder / "packed", None, columns)  # type: ignore[arg-type]
+    wanted = [np.nan if c[0] is None else c[0] for c in cells]
+    assert np.array_equal(got["a"].astype(float), wanted, equal_nan=True)
+    assert got["k"].tolist() == [c[1] for c in cells]
+    truth = [np.nan if c[2] is None else float(c[2]) for c in cells]
+    assert np.array_equal(got["b"].astype(float), truth, equal_nan=True)
+
+
+def test_delimiter_bom_quoted_line_breaks_and_blank_lines_are_understood(tmp_path: Path) -> None:
+    text = '\ufeffa;k;b;note;y\n1;"two\nlines; here";yes;;p\n\n2;x;no;;q\n3;x;no;;q\n4;x;no;;p\n'
+    card = packed(tmp_path, csv(tmp_path, text))
+    got = load(tmp_path / "packed", None, COLUMNS)
+    assert got["k"].tolist() == ["two\nlines; here", "x", "x", "x"]
+    assert card.rows == 4
+
+
+def test_whole_numbers_of_a_category_lose_their_point_and_parquet_types_become_text(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "k": pa.array([1.0, 2.5, None, float("nan")]),
+            "d": pa.array([1, 2, 3, 4], pa.date32()),
+            "c": pa.array(["u", "v", "u", None]).dictionary_encode(),
+            "y": pa.array([7, 7, 8, 8]),
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    columns = {"k": "category", "d": "category", "c": "category", "y": "category"}
+    packed(tmp_path, tmp_path / "t.parquet", config(columns))  # type: ignore[arg-type]
+    got = load(tmp_path / "packed", None, columns)  # type: ignore[arg-type]
+    assert got["k"].tolist() == ["1", "2.5", "", ""]
+    assert got["d"].tolist()[0] == "1970-01-02"
+    assert got["c"].tolist() == ["u", "v", "u", ""]
+    assert got["y"].tolist() == ["7", "7", "8", "8"]
+
+
+def test_row_groups_are_cut_by_rows_and_by_bytes_whatever_the_chunks(tmp_path: Path) -> None:
+    table = pa.table({"t": ["x" * 1_000_000] * 100})
+    sizes = []
+    for step in (1, 7, 100):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        with PartWriter(folder) as writer:
+            for start in range(0, 100, step):
+                writer.write(table.slice(start, step))
+        metadata = pq.read_metadata(folder / writer.files[0])
+        sizes.append([metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)])
+    assert sizes[0] == sizes[1] == sizes[2] == [33, 33, 33, 1]
+
+
+def test_quarantine_sets_bad_and_ragged_rows_aside_beside_the_data(tmp_path: Path) -> None:
+    text = rows(40) + "word,r,yes,n,p\n1,2\n5,g,perhaps,n,\n"
+    card = packed(tmp_path, csv(tmp_path, text), config(share=0.1))
+    aside = pq.read_table(quarantine_path(tmp_path / "packed")).to_pylist()
+    assert (card.rows, card.quarantined) == (40, 3)
+    assert [(line["row"], line["column"]) for line in aside] == [(41, "a"), (42, None), (43, "b"), (43, "y")]
+    assert json.loads(aside[0]["raw"])["a"] == "word"
+    assert aside[1]["raw"] == "1,2"
+
+
+def test_a_clean_pack_removes_an_earlier_quarantine(tmp_path: Path) -> None:
+    quarantine_path(tmp_path / "packed").write_bytes(b"old")
+    packed(tmp_path, csv(tmp_path, rows(40)), config(share=0.1))
+    assert not quarantine_path(tmp_path / "packed").exists()
+
+
+def test_progress_counts_the_rows(tmp_path: Path) -> None:
+    seen: list[int] = []
+    pack(config(), tmp_path / "packed", source=csv(tmp_path, rows(50)), progress=seen.append)
+    assert seen[-1] == 50
+
+
+def test_a_million_rows_with_one_bad_cell_are_refused_in_little_memory(tmp_path: Path) -> None:
+    block = "".join(f"{i % 977},{'uv'[i % 2]}\n" for i in range(100_000))
+    with (tmp_path / "t.csv").open("w") as stream:
+        stream.write("a,y\n")
+        for part in range(10):
+            stream.write(block if part != 9 else block.replace("\n123,", "\noops,", 1))
+    code = (
+        "import sys, pathlib\n"
+        "from components.data.config import DataConfig\nfrom components.data.pack import pack\n"
+        "from components.errors import Refusal\n"
+        "config = DataConfig(source='', target='y', columns={'a': 'number', 'y': 'category'})\n"
+        "try:\n    pack(config, pathlib.Path(sys.argv[1]) / 'out', source=pathlib.Path(sys.argv[1]) / 't.csv')\n"
+        "except Refusal as refusal:\n    print(refusal)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert "row 900124 (line 900125), column 'a': 'oops' is not a finite number" in done.stdout, done.stderr
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1_000_000  # kB

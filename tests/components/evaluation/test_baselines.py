@@ -1,0 +1,141 @@
+"""The simple models beside the net."""
+
+import numpy as np
+import pytest
+
+from components.data.config import DataConfig, PrepareConfig
+from components.data.prepare import encode_target, fit
+from components.data.rows import Rows
+from components.evaluation import baselines as room
+from components.evaluation.baselines import baselines
+from components.evaluation.metrics import figures
+
+
+def table(rows=600, *, seed=0):
+    random = np.random.default_rng(seed)
+    x, z = random.normal(size=rows), random.normal(size=rows)
+    colour = random.choice(["red", "green", "blue", ""], size=rows).astype(object)
+    value = 3 * x + np.sin(4 * z) * 4 + (colour == "red") * 5 + (colour == "") * -5
+    x = np.where(random.random(rows) < 0.1, np.nan, x)
+    named = np.where(value > 0, "high", "low").astype(object)
+    return Rows(columns={"x": x, "z": z, "colour": colour, "value": value, "named": named})
+
+
+def prepared(rows, target, task, **config):
+    kinds = {"x": "number", "z": "number", "colour": "category", target: "category" if target == "named" else "number"}
+    return fit(PrepareConfig(**config), DataConfig(source="-", target=target, columns=kinds), rows, task=task)
+
+
+def pictures(rows=300, side=8, *, seed=0, sizes=(0,)):
+    random = np.random.default_rng(seed)
+    label = random.integers(3, size=rows)
+    images = []
+    for row in range(rows):
+        grown = side + sizes[row % len(sizes)]
+        image = random.integers(0, 120, size=(grown, grown, 1))
+        image[:, grown * label[row] // 3 : grown * (label[row] + 1) // 3] += 90
+        images.append(image.astype(np.uint8))
+    column = np.stack(images) if len(sizes) == 1 else np.empty(rows, dtype=object)
+    if len(sizes) > 1:
+        column[:] = images
+    return Rows(columns={"image": column, "label": np.array([f"c{k}" for k in label], dtype=object)})
+
+
+def test_on_a_table_each_baseline_beats_the_one_before():
+    train, test = table(1500), table(400, seed=1)
+    preparation = prepared(train, "named", "classification")
+    made = baselines("classification", train=train, part=test, preparation=preparation, seed=0)
+    assert list(made.outputs) == ["constant", "linear", "gradient_boosting"]
+    truth = encode_target(preparation, test)
+    accuracy = [
+        figures("classification", target=truth, output=output, classes=2)["accuracy"]
+        for output in made.outputs.values()
+    ]
+    assert accuracy[0] + 0.1 < accuracy[1] < accuracy[2]
+    assert made.notes == ()
+
+
+def test_a_regression_answers_in_the_targets_own_units():
+    train, test = table(1500), table(400, seed=1)
+    preparation = prepared(train, "value", "regression")
+    made = baselines("regression", train=train, part=test, preparation=preparation, seed=0)
+    r2 = [figures("regression", target=test["value"], output=o, classes=0)["r2"] for o in made.outputs.values()]
+    assert r2[0] == pytest.approx(0, abs=0.02)
+    assert r2[0] < r2[1] < r2[2]
+
+
+@pytest.mark.parametrize("sizes", [(0,), (0, 5, 60)])
+def test_images_of_one_size_and_of_mixed_sizes_are_flattened(sizes):
+    train, test = pictures(sizes=sizes), pictures(seed=1, sizes=sizes)
+    config = DataConfig(source="-", target="label", columns={"image": "image", "label": "category"})
+    preparation = fit(PrepareConfig(image_size=(8, 8)), config, train, task="classification")
+    made = baselines("classification", train=train, part=test, preparation=preparation, seed=0)
+    assert list(made.outputs) == ["constant", "linear"]
+    seen = figures("classification", target=encode_target(preparation, test), output=made.outputs["linear"], classes=3)
+    assert seen["accuracy"] > 0.9
+
+
+def test_large_images_are_averaged_down_and_that_is_said():
+    train = pictures(40, 64)
+    config = DataConfig(source="-", target="label", columns={"image": "image", "label": "category"})
+    preparation = fit(PrepareConfig(), config, train, task="classification")
+    made = baselines("classification", train=train, part=train, preparation=preparation, seed=0)
+    assert "linear saw the images averaged down to 32 pixels." in made.notes
+
+
+def test_many_rows_are_capped_and_that_is_said(monkeypatch):
+    monkeypatch.setattr(room, "LINEAR_WORK", 10)
+    train = table(1500)
+    preparation = prepared(train, "value", "regression")
+    made = baselines("regression", train=train, part=train, preparation=preparation, seed=0)
+    assert "linear was fitted on 1,000 of 1,500 train rows." in made.notes
+
+
+def test_one_class_in_train_leaves_the_constant_alone():
+    train = table(50)
+    train = Rows(columns={**train.columns, "named": np.array(["low"] * 50, dtype=object)})
+    made = baselines(
+        "classification",
+        train=train,
+        part=train,
+        preparation=prepared(train, "named", "classification"),
+        seed=0,
+    )
+    assert list(made.outputs) == ["constant"]
+    assert "one value" in made.notes[0]
+
+
+def test_a_class_of_one_row_and_unseen_categories_do_no_harm():
+    train, part = table(300), table(50, seed=2)
+    named = train["named"].copy()
+    named[0] = "rare"
+    train = Rows(columns={**train.columns, "named": named})
+    part = Rows(columns={**part.columns, "colour": np.array(["never seen"] * 50, dtype=object)})
+    made = baselines(
+        "classification",
+        train=train,
+        part=part,
+        preparation=prepared(train, "named", "classification"),
+        seed=0,
+    )
+    for output in made.outputs.values():
+        assert output.shape == (50, 3)
+        assert np.allclose(output.sum(axis=1), 1)
+
+
+def test_a_column_of_a_thousand_categories_is_bounded():
+    random = np.random.default_rng(0)
+    colour = np.array([f"id{k}" for k in random.integers(1000, size=4000)], dtype=object)
+    train = Rows(columns={**table(4000).columns, "colour": colour})
+    preparation = prepared(train, "value", "regression", min_category_rows=1)
+    made = baselines("regression", train=train, part=train.take(slice(0, 9)), preparation=preparation, seed=0)
+    assert all(output.shape == (9,) for output in made.outputs.values())
+
+
+def test_the_same_seed_gives_the_same_answers():
+    train = table(200)
+    preparation = prepared(train, "value", "regression")
+    first, second = (
+        baselines("regression", train=train, part=train, preparation=preparation, seed=3) for _ in range(2)
+    )
+    assert all(np.array_equal(first.outputs[name], second.outputs[name]) for name in first.outputs)

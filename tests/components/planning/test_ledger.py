@@ -1,0 +1,223 @@
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.planning.ledger import LeaseLost, Ledger, Record
+from components.store.artifact import Stamp
+
+START = """
+    import sys, time
+    from pathlib import Path
+    from components.planning.ledger import *
+    from components.store.artifact import Stamp
+    ledger = Ledger(Path(sys.argv[1]))
+    def record(key, **kw):
+        given = dict(stage="s", label="s", model="m", run="r", outputs=None, stamps={}, parts={}, seconds=1.0, at=time.time())
+        return Record(key=key, **{**given, **kw})
+"""
+
+
+def processes(body: str, path: Path, *, count: int) -> list[str]:
+    """Run the code in as many processes at once; return what each said."""
+    code = textwrap.dedent(START) + textwrap.dedent(body)
+    command = [sys.executable, "-c", code, str(path)]
+    children = [subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for i in range(count)]
+    said = [child.communicate(timeout=120) for child in children]
+    assert [child.returncode for child in children] == [0] * count, [err for _, err in said]
+    return [out.strip() for out, _ in said]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "home" / "ledger.db")
+
+
+def record(key: str, *, model: str = "digits", label: str = "train", run: str = "r1", **parts: str) -> Record:
+    return Record(
+        key=key,
+        stage="train",
+        label=label,
+        model=model,
+        run=run,
+        outputs={"a": [1, None, 0.5]},
+        stamps={"d" * 64: Stamp(3, "17")},
+        parts=parts,
+        seconds=2.5,
+        at=time.time(),
+    )
+
+
+def commit(ledger: Ledger, one: Record) -> None:
+    lease = ledger.acquire(one.key, seconds=5)
+    assert lease is not None
+    ledger.commit(lease, one)
+
+
+def test_a_record_comes_back_equal(ledger: Ledger) -> None:
+    one = record("k", code="1", input="2")
+    commit(ledger, one)
+    assert ledger.record("k") == one
+    assert ledger.record("other") is None
+
+
+def test_history_is_by_model_and_label_the_latest_use_first(ledger: Ledger) -> None:
+    for key, model, label in [("1", "a", "train"), ("2", "a", "train"), ("3", "b", "train"), ("4", "a", "prune")]:
+        commit(ledger, record(key, model=model, label=label))
+    assert [one.key for one in ledger.history("a", "train")] == ["2", "1"]
+    assert [one.key for one in ledger.history("a", "train", limit=1)] == ["2"]
+    ledger.note_use("a", "train", "1")
+    assert [one.key for one in ledger.history("a", "train")] == ["1", "2"]
+
+
+def test_a_model_that_uses_another_models_record_has_it_in_its_history(ledger: Ledger) -> None:
+    commit(ledger, record("1", model="a", label="split"))
+    ledger.note_use("b", "split", "1")
+    assert [one.key for one in ledger.history("b", "split")] == ["1"]
+
+
+def test_new_stamps_are_kept(ledger: Ledger) -> None:
+    commit(ledger, record("k"))
+    ledger.restamp("k", {"e" * 64: Stamp(4, "18")})
+    found = ledger.record("k")
+    assert found is not None
+    assert found.stamps == {"e" * 64: Stamp(4, "18")}
+
+
+def test_a_lease_is_held_by_one_until_it_is_released_or_expires(ledger: Ledger) -> None:
+    lease = ledger.acquire("work", seconds=0.3)
+    assert lease is not None
+    assert ledger.acquire("work", seconds=5) is None
+    assert ledger.acquire("other work", seconds=5) is not None
+    assert ledger.holds(lease)
+    ledger.release(lease)
+    assert not ledger.holds(lease)
+    again = ledger.acquire("work", seconds=0.2)
+    assert again is not None
+    time.sleep(0.3)
+    assert ledger.renew(again, seconds=0.2)  # late, but nobody wanted it
+    time.sleep(0.3)
+    assert ledger.acquire("work", seconds=5) is not None
+    assert not ledger.renew(again, seconds=5)
+
+
+def test_who_lost_the_lease_commits_nothing_and_takes_nothing_away(ledger: Ledger) -> None:
+    slow = ledger.acquire("k", seconds=0.01)
+    time.sleep(0.05)
+    quick = ledger.acquire("k", seconds=5)
+    assert slow is not None
+    assert quick is not None
+    with pytest.raises(LeaseLost):
+        ledger.commit(slow, record("k", run="slow"))
+    assert ledger.record("k") is None
+    ledger.release(slow)
+    ledger.commit(quick, record("k", run="quick"))
+    with pytest.raises(LeaseLost):
+        ledger.commit(slow, record("k", run="slow"))
+    found = ledger.record("k")
+    assert found is not None
+    assert found.run == "quick"
+
+
+def test_of_many_processes_one_gets_the_lease(tmp_path: Path) -> None:
+    said = processes("print(ledger.acquire('work', seconds=60) is not None)", tmp_path / "l.db", count=8)
+    assert sorted(said) == ["False"] * 7 + ["True"]
+
+
+def test_many_processes_write_at_once_from_the_first_moment_on(tmp_path: Path) -> None:
+    body = """
+        for i in range(40):
+            key = f"{sys.argv[2]}-{i}"
+            lease = ledger.acquire(key, seconds=60)
+            ledger.commit(lease, record(key))
+            ledger.remember(key, Stamp(1, "1"), "d")
+            assert ledger.record(key).key == key
+    """
+    path = tmp_path / "l.db"
+    processes(body, path, count=8)
+    with Ledger(path).transaction() as connection:
+        assert connection.execute("SELECT count(*) FROM records").fetchone()[0] == 320
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_readers_wait_for_no_writer(ledger: Ledger) -> None:
+    commit(ledger, record("k"))
+    with ledger.transaction() as connection:
+        connection.execute("DELETE FROM records")
+        started = time.monotonic()
+        seen: list[Record | None] = []
+        thread = threading.Thread(target=lambda: seen.append(ledger.record("k")))
+        thread.start()
+        thread.join(10)
+        assert seen
+        assert seen[0] is not None
+        assert time.monotonic() - started < 5
+
+
+def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError), ledger.transaction() as connection:
+        connection.execute("INSERT INTO digests VALUES ('p', 's', 'd')")
+        raise RuntimeError
+    with ledger.transaction() as connection:
+        assert connection.execute("SELECT count(*) FROM digests").fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("damage", ["overwritten", "torn", "another file"])
+def test_a_damaged_ledger_is_refused(ledger: Ledger, damage: str) -> None:
+    for number in range(50):
+        commit(ledger, record(str(number), code="x" * 500))
+    content = bytearray(ledger.path.read_bytes())
+    if damage == "overwritten":
+        content[4096:] = b"\xff" * (len(content) - 4096)
+    elif damage == "torn":
+        content = content[: len(content) // 3]
+    else:
+        content = bytearray(b"It isn't a database at all. " * 200)
+    ledger.path.write_bytes(bytes(content))
+    with pytest.raises(Refusal, match="damaged"):
+        for number in range(50):
+            ledger.record(str(number))
+
+
+def test_a_ledger_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").mkdir()
+    with pytest.raises(Refusal, match="can't be opened"):
+        Ledger(tmp_path / "ledger.db").record("k")
+
+
+def test_a_full_disk_is_refused(ledger: Ledger) -> None:
+    ledger.record("k")
+    with pytest.raises(Refusal, match="no space left"), ledger.transaction() as connection:
+        connection.execute("PRAGMA max_page_count = 1")
+        connection.execute("INSERT INTO digests VALUES ('p', ?, 'd')", ("x" * 1_000_000,))
+
+
+def test_a_mistake_of_ours_is_no_refusal(ledger: Ledger) -> None:
+    with pytest.raises(sqlite3.OperationalError), ledger.transaction() as connection:
+        connection.execute("SELECT * FROM nothing")
+
+
+def test_looks_are_counted_once_for_each_challenger(ledger: Ledger) -> None:
+    assert ledger.look("split", challenger="a", model="m") == 0
+    assert ledger.look("split", challenger="a", model="m") == 0
+    assert ledger.look("split", challenger="b", model="m") == 1
+    assert ledger.look("another", challenger="b", model="m") == 0
+
+
+def test_a_run_remembers_its_flow_run(ledger: Ledger) -> None:
+    ledger.end_run("r", model="m", flow_run="f")
+    assert ledger.flow_run("r") == "f"
+    assert ledger.flow_run("other") == ""
+
+
+def test_digests_are_known_by_path_and_stamp(ledger: Ledger) -> None:
+    ledger.remember("/a", Stamp(1, "2"), "d")
+    assert ledger.digest("/a", Stamp(1, "2")) == "d"
+    assert ledger.digest("/a", Stamp(1, "3")) is None
+    assert ledger.digest("/b", Stamp(1, "2")) is None

@@ -1,0 +1,286 @@
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.planning.ledger import Ledger
+from components.release import releases as releases_module
+from components.release.releases import Action, Release, Releases
+from components.store.artifact import Artifact
+
+
+def artifact(name: str) -> Artifact:
+    return Artifact(digest=name, kind="file", size_bytes=1, name=name)
+
+
+def release(version: int, *, model: str = "digits") -> Release:
+    return Release(
+        model=model,
+        version=version,
+        run_id=f"run {version}",
+        candidate="int8",
+        runtime="onnxruntime",
+        onnx=artifact(f"onnx {version}"),
+        checkpoint=artifact(f"checkpoint {version}"),
+        assignments=artifact("assignments"),
+        task="classification",
+        target="digit",
+        classes=("0", "1"),
+        metric="accuracy",
+        test={"accuracy": 0.99},
+        latency_ms={"1": 0.1, "32": 1.0},
+        size_bytes=1000,
+        at=float(version),
+    )
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    found = Releases(Ledger(tmp_path / "ledger.db"), "digits")
+    for version in (1, 2, 3):
+        found.add(release(version))
+    return found
+
+
+def move(releases: Releases, action: Action, version: int, *, end: str = "done") -> int:
+    assert action in ("promote", "rollback")
+    champion = releases.champion()
+    expected = champion.version if champion else None
+    with releases.moving():
+        seq = releases.begin(action, version, expected=expected, actor="me", reason="", basis="b")  # type: ignore[arg-type]
+        if end != "pending":
+            releases.end(seq, end)  # type: ignore[arg-type]
+    return seq
+
+
+def champion(releases: Releases) -> int | None:
+    found = releases.champion()
+    return found.version if found else None
+
+
+def barred(releases: Releases, version: int) -> str | None:
+    found = releases.barred(version)
+    return f"{found.action} {found.state}" if found else None
+
+
+def test_a_release_comes_back_equal(releases: Releases) -> None:
+    assert releases.all() == [release(3), release(2), release(1)]
+    assert releases.get(2) == release(2)
+    assert releases.of(artifact("onnx 2")) == release(2)
+    assert releases.of(artifact("onnx 9")) is None
+    assert Releases(releases.ledger, "another").all() == []
+
+
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(releases: Releases) -> None:
+    with pytest.raises(Refusal, match="1, 2, 3"):
+        releases.get(9)
+
+
+def test_the_champion_is_the_version_of_the_last_move_that_was_done(releases: Releases) -> None:
+    assert champion(releases) is None
+    move(releases, "promote", 1)
+    assert champion(releases) == 1
+    move(releases, "promote", 2, end="undone")
+    assert champion(releases) == 1
+    move(releases, "promote", 2)
+    assert champion(releases) == 2
+    move(releases, "rollback", 1)
+    assert champion(releases) == 1
+    move(releases, "promote", 3, end="pending")
+    assert champion(releases) == 1
+    assert Releases(releases.ledger, "another").champion() is None
+
+
+@pytest.mark.parametrize("expected", [None, 2])
+def test_a_move_that_expects_another_champion_is_refused(releases: Releases, expected: int | None) -> None:
+    move(releases, "promote", 1)
+    with pytest.raises(Refusal, match="version 1"), releases.moving():
+        releases.begin("promote", 3, expected=expected, actor="me", reason="", basis="")
+    assert champion(releases) == 1
+    assert len(releases.moves()) == 1
+
+
+def test_no_move_begins_beside_one_that_has_not_ended(releases: Releases) -> None:
+    """The lease of the other may have run out while its smoke test still runs."""
+    seq = move(releases, "promote", 1, end="pending")
+    with pytest.raises(Refusal, match="being moved"):
+        releases.begin("promote", 2, expected=None, actor="me", reason="", basis="")
+    releases.end(seq, "abandoned")
+    move(releases, "promote", 2)
+    assert champion(releases) == 2
+
+
+def test_who_was_taken_for_dead_cannot_finish_its_move(releases: Releases) -> None:
+    seq = move(releases, "promote", 1, end="pending")
+    assert [one.seq for one in releases.unfinished()] == [seq]
+    releases.end(seq, "abandoned")
+    move(releases, "promote", 2)
+    with pytest.raises(Refusal, match="took over"):
+        releases.end(seq, "done")
+    assert champion(releases) == 2
+    assert releases.unfinished() == []
+
+
+def test_a_challenger_is_judged_against_the_champion(releases: Releases) -> None:
+    assert releases.opponent(artifact("onnx 1")) is None
+    move(releases, "promote", 1)
+    assert releases.opponent(artifact("onnx 2")) == release(1)
+    assert releases.opponent(artifact("never released")) == release(1)
+
+
+def test_a_champion_that_comes_again_is_judged_against_whom_it_replaced(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    assert releases.opponent(artifact("onnx 1")) is None
+    move(releases, "promote", 2)
+    assert releases.opponent(artifact("onnx 2")) == release(1)
+    move(releases, "rollback", 1)
+    assert releases.opponent(artifact("onnx 1")) is None  # as it was when it rose
+    assert releases.opponent(artifact("onnx 2")) == release(1)
+
+
+def test_what_was_rolled_back_is_barred_and_an_unchanged_run_does_not_lift_that(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    assert barred(releases, 2) is None
+    move(releases, "rollback", 1)
+    assert barred(releases, 2) == "rollback done"
+    releases.note("hold", 2, actor="run", reason="not enough evidence", basis="b")
+    assert barred(releases, 2) == "rollback done"
+    move(releases, "promote", 3)
+    assert barred(releases, 2) == "rollback done"
+    assert barred(releases, 1) is None
+    move(releases, "promote", 2)  # by force
+    assert barred(releases, 2) is None
+
+
+def test_what_was_rejected_is_barred_until_it_is_promoted_by_force(releases: Releases) -> None:
+    releases.note("reject", 1, actor="run", reason="worse", basis="b")
+    assert barred(releases, 1) == "reject done"
+    releases.note("hold", 1, actor="run", reason="", basis="b")
+    assert barred(releases, 1) == "reject done"
+    move(releases, "promote", 1)
+    assert barred(releases, 1) is None
+
+
+def test_what_failed_its_smoke_test_is_barred_and_what_was_cut_off_is_not(releases: Releases) -> None:
+    move(releases, "promote", 1, end="undone")
+    assert barred(releases, 1) == "promote undone"
+    move(releases, "promote", 2, end="abandoned")
+    assert barred(releases, 2) is None
+
+
+def test_a_rollback_that_did_not_happen_bars_nobody(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    move(releases, "rollback", 1, end="abandoned")
+    assert champion(releases) == 2
+    assert barred(releases, 2) is None
+
+
+def test_the_audit_log_says_who_moved_what_and_why(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    releases.note("hold", 2, actor="run", reason="too few rows", basis="basis 2")
+    first, second = releases.moves()
+    assert (first.action, first.version, first.replaced, first.state, first.actor) == ("promote", 1, None, "done", "me")
+    assert (second.action, second.version, second.reason, second.basis) == ("hold", 2, "too few rows", "basis 2")
+
+
+def test_what_the_registry_lost_is_forgotten_of_this_model_alone(releases: Releases) -> None:
+    other = Releases(releases.ledger, "other")
+    other.add(release(1, model="other"))
+    move(releases, "promote", 1)
+    releases.forget()
+    assert (releases.all(), releases.moves(), releases.champion()) == ([], [], None)
+    assert len(other.all()) == 1
+
+
+def test_moving_is_for_one_at_a_time(releases: Releases, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases_module, "MOVE_SECONDS", 0.4)
+    lease = releases.ledger.acquire("promotion digits", seconds=60)
+    with pytest.raises(Refusal, match="by someone else"), releases.moving():
+        pass
+    assert lease is not None
+    releases.ledger.release(lease)
+    with pytest.raises(RuntimeError), releases.moving():
+        raise RuntimeError
+    with releases.moving():  # the lease was given back
+        pass
+
+
+PROMOTER = """
+    import sys
+    from pathlib import Path
+    from components.errors import Refusal
+    from components.planning.ledger import Ledger
+    from components.release.releases import Releases
+    version = int(sys.argv[2])
+    releases = Releases(Ledger(Path(sys.argv[1])), "digits")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        with releases.moving():
+            seq = releases.begin("promote", version, expected=None, actor=str(version), reason="", basis="")
+            releases.end(seq, "done")
+        print("won")
+    except Refusal as refusal:
+        print("is version" in str(refusal) and "lost")
+"""
+
+
+def test_of_fifty_promoters_at_once_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    releases = Releases(Ledger(path), "digits")
+    for version in range(1, 51):
+        releases.add(release(version))
+    command = [sys.executable, "-c", textwrap.dedent(PROMOTER), str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    children = [subprocess.Popen([*command, str(version)], text=True, **pipes) for version in range(1, 51)]  # type: ignore[call-overload]
+    for child in children:
+        assert child.stdout.readline() == "ready\n", child.stderr.read()
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    said = [child.communicate(timeout=240)[0].strip() for child in children]
+    assert sorted(said) == ["lost"] * 49 + ["won"]
+    assert champion(releases) == said.index("won") + 1
+    assert len(releases.moves()) == 1
+
+
+STOPPED = """
+    import os, signal, sys
+    from pathlib import Path
+    from components.errors import Refusal
+    from components.planning.ledger import Ledger
+    from components.release import releases as module
+    module.MOVE_SECONDS = 0.3
+    releases = module.Releases(Ledger(Path(sys.argv[1])), "digits")
+    try:
+        with releases.moving():
+            seq = releases.begin("promote", 1, expected=None, actor="slow", reason="", basis="")
+            print("began", flush=True)
+            sys.stdin.readline()
+            releases.end(seq, "done")
+        print("won")
+    except Refusal:
+        print("lost")
+"""
+
+
+def test_a_promoter_that_was_stopped_past_its_lease_changes_nothing_afterwards(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(STOPPED), str(releases.ledger.path)]
+    child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "began\n"
+    monkeypatch.setattr(releases_module, "MOVE_SECONDS", 5.0)
+    with releases.moving():
+        for one in releases.unfinished():
+            releases.end(one.seq, "abandoned")
+        seq = releases.begin("promote", 2, expected=None, actor="quick", reason="", basis="")
+        releases.end(seq, "done")
+    assert child.communicate("\n", timeout=60)[0] == "lost\n"
+    assert champion(releases) == 2

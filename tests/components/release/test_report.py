@@ -1,0 +1,346 @@
+# ruff: noqa: RUF001 - minus signs, dashes and multiplication signs are what is shown
+import json
+import math
+import re
+from dataclasses import asdict, replace
+from functools import cache
+from html.parser import HTMLParser
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from components.evaluation.interval import Interval
+from components.release import wording
+from components.release.marks import Box, Label, Text, log_ticks, p, placed, round_ticks, shortened, width_of
+from components.release.page import (
+    Baseline,
+    BatchParity,
+    Bin,
+    Calibration,
+    Confusion,
+    Curve,
+    Front,
+    Page,
+    Parity,
+    Residuals,
+    Training,
+)
+from components.release.plots import front_chart, within
+from components.release.report import DARK, LIGHT, largest_confusions, render
+from tests.components.release.pages import PAGES, candidate, digits, least, many, names, regression
+
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+
+
+@cache
+def drawn(name: str) -> str:
+    return render(PAGES[name]())
+
+
+class Outline(HTMLParser):
+    """What is on a page: its elements, whether they are closed, its ids and its words."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.extend(attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open and "script" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_whole_small_and_needs_no_network(name: str) -> None:
+    html = drawn(name)
+    outline = Outline(html)
+    assert outline.open == []
+    assert len(html.encode()) < 500_000
+    assert not re.search(r"https?://|//[a-z]|@import|url\(", html.replace("'none'", ""))
+    assert not any(key in ("src", "srcset") or key.startswith("on") for key, _ in outline.attributes)
+    assert outline.tags.count("script") == 1
+    assert not re.search(r'\b(?:x|y|d|viewBox)="[^"]*(?:nan|inf)', html)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_drawing_has_a_title_and_every_figure_a_caption(name: str) -> None:
+    html = drawn(name)
+    for drawing in re.findall(r"<svg[^>]*role=\"img\"[^>]*>.{0,30}", html):
+        assert "<title>" in drawing
+    assert html.count("<figure") == html.count("<figcaption>")
+    ids = [value for key, value in Outline(html).attributes if key == "id"]
+    links = [value[1:] for key, value in Outline(html).attributes if key == "href" and value]
+    assert links == ids
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_same_page_gives_the_same_bytes_also_through_json(name: str) -> None:
+    page = PAGES[name]()
+    again = TypeAdapter(Page).validate_json(json.dumps(asdict(page)))
+    assert again == page
+    assert render(again) == drawn(name)
+
+
+def test_the_decision_comes_first_with_its_figures() -> None:
+    text = Outline(render(digits())).text.replace(wording.NBSP, " ").replace(wording.NARROW, " ")
+    first = text.replace(wording.JOINER, "")[:900]
+    assert "digits version 4 is promoted: accuracy 98.9 % (97.8–99.7 %), 51.2 kB, 41.2 µs per row" in first
+    assert "3.21× as fast as the uncompressed model (3.05–3.38×)" in first
+    assert text.index("is promoted") < text.index("7 candidates") < text.index("Confusion matrix")
+
+
+def test_a_held_release_says_how_many_rows_are_needed() -> None:
+    text = Outline(render(digits("held"))).text.replace(wording.NARROW, " ")
+    assert "is held" in text
+    assert "For 80 % power at this margin 1 620 test rows are needed; there are 359." in text
+
+
+@pytest.mark.parametrize(
+    ("speedup", "words"),
+    [
+        (Interval(2.0, 1.9, 2.1), "2.00× as fast"),
+        (Interval(1.02, 0.97, 1.08), "not measurably faster"),
+        (Interval(0.8, 0.7, 0.9), "slower than"),
+    ],
+)
+def test_the_headline_claims_no_more_than_the_interval_shows(speedup: Interval, words: str) -> None:
+    page = least()
+    assert words in Outline(render(replace(page, decision=replace(page.decision, speedup=speedup)))).text
+
+
+def test_a_candidate_that_is_not_faster_says_so_in_the_table() -> None:
+    table = render(digits()).partition("<tbody>")[2].partition("</tbody>")[0]
+    row = next(row for row in table.split("<tr") if "int8 dynamic" in row)
+    assert row.count("not faster") == 3  # the verdict, and both batch sizes
+
+
+def test_sections_without_data_are_left_out() -> None:
+    html = render(least())
+    assert "<h2" not in html
+    assert 'id="' not in html
+    assert "is promoted" in html
+
+
+def test_names_are_escaped_wherever_they_stand() -> None:
+    bad = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    text = json.dumps(asdict(names()))
+    for name in (
+        "digits",
+        "Trouser",
+        "pruned 0.3",
+        "stem.conv",
+        "logistic regression",
+        "data/digits",
+        "champion, version 3",
+    ):
+        text = text.replace(json.dumps(name)[1:-1], json.dumps(bad)[1:-1])
+    html = render(TypeAdapter(Page).validate_json(text))
+    assert html.count(bad) == 0
+    outline = Outline(html)
+    assert outline.tags.count("script") == 1
+    assert "img" not in outline.tags
+    assert "alert(1)" in outline.text
+
+
+def test_ten_classes_are_a_matrix_and_more_are_a_list_of_the_largest_confusions() -> None:
+    assert "Confusion matrix" in render(names())
+    html = render(many())
+    assert "Confusion matrix" not in html
+    assert "Largest confusions" in html
+    found = largest_confusions(Confusion(classes=("a", "b", "c"), counts=((5, 3, 0), (9, 1, 0), (0, 1, 1))))
+    assert [(pair.true, pair.predicted, pair.words) for pair in found] == [
+        ("b", "a", "9 of 10"),
+        ("a", "b", "3 of 8"),
+        ("c", "b", "1 of 2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [
+        (Interval(0.995, 0.98, 1.0), "doesn't beat the best baseline"),
+        (Interval(0.98, 0.96, 0.99), "the lead isn't certain"),
+        (Interval(0.9, 0.88, 0.92), "by more than the intervals leave in doubt"),
+    ],
+)
+def test_the_report_is_honest_about_baselines(best: Interval, words: str) -> None:
+    page = replace(
+        digits(),
+        baselines=(Baseline(name="forest", quality=best), Baseline(name="constant", quality=Interval(0.1, 0.08, 0.12))),
+    )
+    assert words in wording.against_baselines(page.decision, page.baselines)
+    assert "forest" in wording.against_baselines(page.decision, page.baselines)
+
+
+def test_lower_is_better_is_heeded_for_baselines() -> None:
+    page = replace(regression(), baselines=(Baseline(name="ridge", quality=Interval(50, 48, 52)),))
+    assert "doesn't beat" in wording.against_baselines(page.decision, page.baselines)
+
+
+def contrast(one: str, other: str) -> float:
+    """Source: WCAG 2.2, contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_text_has_enough_contrast_in_both_themes(theme: str) -> None:
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", theme))
+    for name in ("ink", "soft", "faint", "accent", "good", "warn", "bad", "c1", "c2", "c3", "c4"):
+        assert contrast(colours[name], colours["card"]) >= 4.5, name
+    for name in ("ink", "soft", "faint"):
+        assert contrast(colours[name], colours["bg"]) >= 4.5, name
+    for name in ("good", "warn", "bad", "accent"):
+        assert contrast(colours[name], colours[f"{name}-soft"]) >= 4.5, name
+    assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
+
+
+def test_labels_of_forty_candidates_lie_neither_on_one_another_nor_outside() -> None:
+    page = many()
+    assert page.front is not None
+    for drawing in front_chart(page.front, metric="accuracy").drawings:
+        labels = [mark for mark in drawing.marks if isinstance(mark, Text) and mark.kind.startswith("label")]
+        boxes = [Box(left=m.x, top=m.y - 9, right=m.x + width_of(m.text) * 0.9, bottom=m.y + 2) for m in labels]
+        assert any("strong" in mark.kind for mark in labels)
+        assert all(one.overlap(other) == 0 for one, other in combinations(boxes, 2))
+        assert all(box.left >= 0 and box.right <= drawing.width for box in boxes)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_values_that_are_not_finite_are_left_out_of_charts(value: float) -> None:
+    training = Training(
+        title="t",
+        loss=(Curve(name="train", values=(value, 1.0, value, 0.5)),),
+        metric=(Curve(name="validation", values=(value,)),),
+        metric_name="accuracy",
+        best_epoch=1,
+    )
+    html = render(replace(least(), training=(training,)))
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', html)
+
+
+def test_pages_of_little_or_odd_data_are_drawn() -> None:
+    one = candidate("uncompressed", "front", 0.5, 100, 1.0)
+    page = replace(
+        least(),
+        front=Front(
+            candidates=(one,), selected="uncompressed", uncompressed="uncompressed", batch_size=4, objective="size"
+        ),
+        training=(
+            Training(
+                title="t", loss=(Curve(name="train", values=(1.0,)),), metric=(), metric_name="accuracy", best_epoch=1
+            ),
+        ),
+        confusion=Confusion(classes=("a", "b"), counts=((0, 0), (0, 3))),
+        calibration=Calibration(bins=(Bin(confidence=0, accuracy=0, rows=0),), error=0.0),
+        parity=Parity(batches=(BatchParity(batch_size=1, max_abs_diff=0.0),), rows=1, tolerance=None),
+        baselines=(Baseline(name="constant", quality=Interval(1, 1, 1)),),
+        residuals=Residuals(target="y", true=(1.0, 1.0), predicted=(1.0, 1.0)),
+    )
+    html = render(page)
+    assert "judged by its quality" in html
+    assert "Calibration" not in html
+    empty = Front(candidates=(), selected="", uncompressed="", batch_size=1, objective="size")
+    assert "Candidates" not in render(replace(least(), front=empty))
+
+
+# The parts that charts and sentences are made of.
+
+
+@given(st.floats(-1e9, 1e9), st.floats(1e-9, 1e9), st.integers(2, 10))
+def test_round_ticks_lie_inside_and_are_few(low: float, span: float, wanted: int) -> None:
+    ticks = round_ticks(low, low + span, wanted)
+    assert len(ticks) <= wanted + 1
+    assert all(low - span * 1e-6 <= tick <= low + span * (1 + 1e-6) + abs(low) * 1e-9 for tick in ticks)
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.5, 1e6), st.integers(2, 8))
+def test_ticks_of_a_logarithm_lie_inside_and_are_few(low: float, ratio: float, wanted: int) -> None:
+    ticks = log_ticks(low, low * ratio, wanted)
+    assert len(ticks) <= wanted + 1
+    assert all(low <= tick <= low * ratio for tick in ticks)
+
+
+@given(st.text(max_size=80), st.floats(40, 400))
+def test_shortened_text_fits_and_keeps_both_ends(text: str, width: float) -> None:
+    short = shortened(text, width)
+    assert width_of(short) <= max(width, width_of("abcd"))
+    assert short == text or (short[0] == text[0] and "…" in short)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), min_size=1, max_size=25))
+def test_placed_labels_that_may_be_left_out_never_overlap(points: list[tuple[float, float]]) -> None:
+    labels = [
+        Label(x=x, y=y, radius=4, text=f"name {i}", kind="label", needed=False) for i, (x, y) in enumerate(points)
+    ]
+    marks = placed(labels, bounds=Box(left=0, top=0, right=300, bottom=300), obstacles=[])
+    texts = [m for m in marks if isinstance(m, Text)]
+    boxes = [Box(left=m.x, top=m.y - 12, right=m.x + width_of(m.text), bottom=m.y + 4) for m in texts]
+    assert all(one.overlap(other) <= 10 for one, other in combinations(boxes, 2))
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=20))
+def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
+    points = within([(float(i), y) for i, y in enumerate(heights)], top=-10, bottom=30)
+    assert all(math.isnan(y) or -10.1 <= y <= 30.1 for _, y in points)
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (wording.size(51_240), "51.2 kB"),
+        (wording.size(999), "999 B"),
+        (wording.latency(0.0412), "41.2 µs"),
+        (wording.latency(12.34), "12.3 ms"),
+        (wording.latency(12_345), "12.3 s"),
+        (wording.times(12.34), "12×"),
+        (wording.percent(0.98765), "98.8 %"),
+        (wording.gain(-0.0042, "accuracy"), "−0.4 points"),
+        (wording.gain(0.00001, "accuracy"), "0.0 points"),
+        (wording.gain(0.31, "rmse"), "+0.310"),
+        (wording.significant(1234.5), "1 234"),
+        (wording.significant(math.nan), "–"),
+        (wording.significant(0), "0"),
+        (wording.scientific(1e-4), "10⁻⁴"),
+        (wording.scientific(8.8e-6), "8.8 × 10⁻⁶"),
+        (wording.quality(0.5, "r2"), "0.500"),
+        (p(-0.01), "0"),
+        (p(10.0), "10"),
+        (p(-3.25), "-3.2"),
+    ],
+)
+def test_figures_are_written_as_people_write_them(written: str, expected: str) -> None:
+    assert written.replace(wording.NBSP, " ").replace(wording.NARROW, " ") == expected

@@ -1,0 +1,191 @@
+"""What every place for bytes must do. A store joins by one more parameter of the fixture `blobs`."""
+
+import errno
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.errors import Refusal
+from components.store import folder as folder_module
+from components.store.blobs import Blobs
+from components.store.folder import FolderBlobs
+
+STORES: dict[str, Callable[[Path], Blobs]] = {"folder": lambda tmp_path: FolderBlobs(tmp_path / "store")}
+SHARED = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(params=sorted(STORES))
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    return STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.bin"
+    path.write_bytes(b"some bytes")
+    return path
+
+
+@given(content=st.binary(max_size=3000))
+@SHARED
+def test_what_is_put_is_got_back_under_its_sha256(blobs: Blobs, tmp_path: Path, content: bytes) -> None:
+    source = tmp_path / "given"
+    source.write_bytes(content)
+    digest = blobs.put(source)
+    assert digest == hashlib.sha256(content).hexdigest()
+    assert blobs.get(digest).read_bytes() == content
+    assert blobs.is_sound(digest)
+    stamp = blobs.stamp(digest)
+    assert stamp is not None
+    assert stamp.size_bytes == len(content)
+
+
+def test_what_was_never_put_is_absent(blobs: Blobs) -> None:
+    digest = "0" * 64
+    assert blobs.stamp(digest) is None
+    assert not blobs.is_sound(digest)
+    with pytest.raises(FileNotFoundError):
+        blobs.get(digest)
+
+
+def test_the_source_may_change_afterwards(blobs: Blobs, source: Path) -> None:
+    digest = blobs.put(source)
+    source.write_bytes(b"other bytes")
+    assert blobs.get(digest).read_bytes() == b"some bytes"
+
+
+def test_a_digest_that_is_a_path_reaches_nothing(blobs: Blobs, source: Path) -> None:
+    with pytest.raises(ValueError, match="no SHA-256"):
+        blobs.get("../../source.bin")
+
+
+def test_a_source_that_is_missing_is_no_blob(blobs: Blobs, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        blobs.put(tmp_path / "nothing")
+
+
+def flip(path: Path, *, keep_time: bool = False) -> None:
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(bytes(content))
+    if keep_time:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_flipped_byte_is_seen_and_healed_by_putting_again(tmp_path: Path, source: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "store")
+    digest = blobs.put(source)
+    before = blobs.stamp(digest)
+    time.sleep(0.01)
+    flip(blobs.place(digest))
+    assert blobs.stamp(digest) != before
+    assert not blobs.is_sound(digest)
+    assert blobs.put(source) == digest
+    assert blobs.is_sound(digest)
+
+
+def test_stored_files_are_read_only(tmp_path: Path, source: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "store")
+    assert blobs.get(blobs.put(source)).stat().st_mode & 0o222 == 0
+
+
+
+
+def test_a_full_disk_is_refused_and_leaves_nothing(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = FolderBlobs(tmp_path / "store")
+
+    def no_space(file: object, copy: io.BufferedWriter) -> str:
+        copy.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folder_module, "_copy_and_hash", no_space)
+    with pytest.raises(Refusal, match="no space left"):
+        blobs.put(source)
+    assert files_under(tmp_path / "store") == []
+
+
+def files_under(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+PUT = "import sys; from pathlib import Path; from components.store.folder import FolderBlobs\n"
+
+
+def python(code: str, *arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_processes_that_put_the_same_at_once_all_succeed(tmp_path: Path) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(os.urandom(1 << 20))
+    code = PUT + "b = FolderBlobs(Path(sys.argv[1]))\nfor _ in range(20): print(b.put(Path(sys.argv[2])))"
+    children = [python(code, tmp_path / "store", source) for _ in range(4)]
+    said = [child.communicate(timeout=60) for child in children]
+    blobs = FolderBlobs(tmp_path / "store")
+    digests = {line for out, _ in said for line in out.split()}
+    assert [child.returncode for child in children] == [0] * 4, said
+    assert len(digests) == 1
+    assert blobs.is_sound(digests.pop())
+    assert len(files_under(tmp_path / "store")) == 1
+
+
+def test_a_put_that_is_killed_leaves_nothing_visible_and_is_swept_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child reads from a pipe that is never filled, so it is in the middle for sure."""
+    pipe, store = tmp_path / "pipe", tmp_path / "store"
+    os.mkfifo(pipe)
+    child = python(PUT + "FolderBlobs(Path(sys.argv[1])).put(Path(sys.argv[2]))", store, pipe)
+    with pipe.open("wb") as file:
+        file.write(b"x" * (3 << 20))
+        file.flush()
+        deadline = time.monotonic() + 30
+        while not any(path.stat().st_size for path in files_under(store)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+    assert not (store / "objects").exists()
+    assert len(files_under(store / "incoming")) == 1
+    source = tmp_path / "source.bin"
+    source.write_bytes(b"later")
+    FolderBlobs(store).put(source)
+    assert len(files_under(store / "incoming")) == 1  # it may still be at work
+    monkeypatch.setattr(folder_module, "ABANDONED_SECONDS", 0.0)
+    FolderBlobs(store).put(source)
+    assert files_under(store / "incoming") == []
+
+
+def test_a_reader_never_sees_half_a_blob_while_it_is_put_again(tmp_path: Path) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(os.urandom(1 << 20))
+    blobs = FolderBlobs(tmp_path / "store")
+    digest = blobs.put(source)
+    ended = threading.Event()
+
+    def put_again() -> None:
+        while not ended.is_set():
+            blobs.put(source)
+
+    thread = threading.Thread(target=put_again)
+    thread.start()
+    try:
+        assert all(blobs.is_sound(digest) for _ in range(50))
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,213 @@
+"""The planner and the run through Prefect, over one small flow."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.planning.unknown import UNKNOWN
+from tasks.runner import Planner, PrefectRun, Reached, Run
+from tasks.stage import Done, Stage, Yard, perform
+from tests.tasks.tiny import Knobs, Made, Summed, add, make, yard_at
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def small(run: Run, journal: Path, knobs: Knobs = Knobs()) -> Summed:
+    made: Made = run(make, knobs, journal=str(journal))
+    best = run.ask(lambda yard, made: made.scores[0].name, made)
+    run(add, made=made, name="twice", journal=str(journal))
+    summed: Summed = run(add, made=made, name=best, journal=str(journal))
+    return summed
+
+
+class Direct:
+    """Runs each stage here and now."""
+
+    def __init__(self, yard: Yard) -> None:
+        self.yard = yard
+
+    def __call__(self, stage: object, *args: object, **kwargs: object) -> object:
+        assert isinstance(stage, Stage)
+        return perform(stage, stage.bind(*args, **kwargs), self.yard, log=logging.getLogger("test")).outputs
+
+    def ask(self, question: object, *args: object, **kwargs: object) -> object:
+        assert callable(question)
+        return question(self.yard, *args, **kwargs)
+
+
+def plan(home: Path, journal: Path, knobs: Knobs = Knobs(), until: str | None = None, **yard: object) -> list[tuple[str, str]]:
+    planner = Planner(replace(yard_at(home, run=""), **yard), until)  # type: ignore[arg-type]
+    try:
+        small(planner, journal, knobs)
+    except Reached:
+        pass
+    return [(line.label, line.state) for line in planner.plan]
+
+
+def test_of_a_first_run_only_the_first_stage_is_certain(home: Path, journal: Path) -> None:
+    assert plan(home, journal) == [("make", "run"), ("add twice", "wait"), ("add", "wait")]
+    assert not journal.exists()
+
+
+def test_a_planned_output_is_unknown(home: Path, journal: Path) -> None:
+    assert small(Planner(yard_at(home)), journal) is UNKNOWN
+
+
+def test_after_a_run_everything_is_cached_with_its_seconds(home: Path, journal: Path) -> None:
+    done = small(Direct(yard_at(home)), journal)  # type: ignore[arg-type]
+    planner = Planner(yard_at(home, run=""))
+    assert small(planner, journal) == done
+    assert planner.nothing_to_do
+    assert [line.state for line in planner.plan] == ["cached"] * 3
+    assert all(line.seconds is not None and line.key for line in planner.plan)
+    assert set(planner.outputs) == {"make", "add twice", "add a"}
+
+
+def test_a_changed_input_or_a_forced_stage_is_planned_to_run(home: Path, journal: Path) -> None:
+    small(Direct(yard_at(home)), journal)  # type: ignore[arg-type]
+    assert plan(home, journal, Knobs(seed=1))[0] == ("make", "run")
+    assert plan(home, journal, force=frozenset({"add"})) == [("make", "cached"), ("add twice", "run"), ("add a", "run")]
+
+
+@pytest.mark.parametrize(("until", "labels"), [("make", ["make"]), ("add", ["make", "add twice", "add"])])
+def test_a_plan_ends_after_the_stage_that_was_named(home: Path, journal: Path, until: str, labels: list[str]) -> None:
+    assert [label for label, _ in plan(home, journal, until=until)] == labels
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def in_prefect(prefect_server: None) -> None:
+    """A server of the tests' own."""
+
+
+def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = Knobs()) -> list[str]:
+    """Run the small flow in Prefect and return the name and type of each task run's state."""
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    @flow(name="small")
+    def as_flow() -> None:
+        try:
+            small(run, journal, knobs)
+        except Reached:
+            pass
+
+    state = as_flow(return_state=True)
+    with get_client(sync_client=True) as client:
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        runs = sorted(client.read_task_runs(flow_run_filter=wanted), key=lambda one: one.expected_start_time)
+    if state.is_failed():
+        state.result()
+    return [f"{one.name}: {one.state.name} ({one.state.type.value})" for one in runs]
+
+
+@pytest.mark.slow
+def test_prefect_shows_what_was_done_and_what_was_cached_as_it_was_planned(
+    in_prefect: None, home: Path, journal: Path
+) -> None:
+    run = PrefectRun(yard_at(home))
+    told: list[Done[object]] = []
+    run.watch = told.append
+    assert flow_of(run, journal) == [f"{label}: Completed (COMPLETED)" for label in ("make", "add twice", "add a")]
+    assert [done.cached for done in run.done] == [False, False, False]
+    assert told == run.done
+
+    assert [state for _, state in plan(home, journal)] == ["cached"] * 3
+    again = PrefectRun(yard_at(home, run="r2"))
+    assert flow_of(again, journal) == [f"{label}: Cached (COMPLETED)" for label in ("make", "add twice", "add a")]
+    assert [done.outputs for done in again.done] == [done.outputs for done in run.done]
+
+    forced = {"force": frozenset({"add"})}
+    planned = [state for _, state in plan(home, journal, **forced)]
+    third = PrefectRun(yard_at(home, run="r3", **forced))  # type: ignore[arg-type]
+    flow_of(third, journal)
+    assert ["cached" if done.cached else "run" for done in third.done] == planned == ["cached", "run", "run"]
+
+
+@pytest.mark.slow
+def test_a_run_ends_after_the_stage_that_was_named(in_prefect: None, home: Path, journal: Path) -> None:
+    assert flow_of(PrefectRun(yard_at(home), until="make"), journal) == ["make: Completed (COMPLETED)"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_refusal_is_a_refusal_without_a_traceback_or_a_second_try(
+    in_prefect: None, home: Path, journal: Path, caplog: pytest.LogCaptureFixture, retries: int
+) -> None:
+    from prefect import flow
+
+    run, refused = PrefectRun(yard_at(home)), []
+    states = []
+
+    @flow(name="small")
+    def as_flow() -> None:
+        try:
+            run(replace(make, retries=retries), Knobs(refuses=True), journal=str(journal))
+        except Refusal as refusal:
+            refused.append(refusal)
+
+    with caplog.at_level("INFO"):
+        states.append(as_flow(return_state=True))
+    assert [str(one) for one in refused] == ["the data has no rows\n  to do:   add some"]
+    assert len(journal.read_text().splitlines()) == 1
+    text = caplog.text
+    assert "the data has no rows" in text
+    assert "Traceback" not in text
+    assert "NoneType: None" not in text
+
+
+@pytest.mark.slow
+def test_a_stage_that_fails_is_tried_again_as_often_as_it_says(in_prefect: None, home: Path, journal: Path, tmp_path: Path) -> None:
+    from prefect import flow
+
+    obstacle = tmp_path / "obstacle"
+    obstacle.touch()
+    for retries, attempts in ((0, 1), (2, 3)):
+        journal.write_text("")
+
+        @flow(name="small")
+        def as_flow(retries: int = retries) -> None:
+            PrefectRun(yard_at(home))(replace(make, retries=retries), Knobs(fails=str(obstacle)), journal=str(journal))
+
+        state = as_flow(return_state=True)
+        assert state.is_failed()
+        with pytest.raises(RuntimeError, match="as it was told"):
+            state.result()
+        assert len(journal.read_text().splitlines()) == attempts
+
+
+@pytest.mark.slow
+def test_a_label_with_braces_is_no_template(in_prefect: None, home: Path, journal: Path) -> None:
+    from prefect import flow
+
+    run = PrefectRun(yard_at(home))
+
+    @flow(name="small")
+    def as_flow() -> None:
+        made: Made = run(make, Knobs(), journal=str(journal))
+        run(add, made=made, name="{curly}", journal=str(journal))
+
+    as_flow()
+    assert [done.label for done in run.done] == ["make", "add {curly}"]
+
+

@@ -1,0 +1,307 @@
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.models.config import MLP, Custom
+from components.planning.key import key_of
+from components.store.folder import FolderBlobs
+from tasks.stage import Done, Yard, artifacts, find, perform
+from tests.components.store.test_blobs import flip
+from tests.tasks.tiny import Knobs, Made, Score, add, make, yard_at
+
+LOG = logging.getLogger("test")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+def run(yard: Yard, journal: Path, knobs: Knobs = Knobs()) -> Done[Made]:
+    return perform(make, make.bind(knobs, journal=str(journal)), yard, log=LOG)
+
+
+def lines(journal: Path) -> int:
+    return len(journal.read_text().splitlines()) if journal.exists() else 0
+
+
+def blob(yard: Yard, digest: str) -> Path:
+    blobs = yard.store.blobs
+    assert isinstance(blobs, FolderBlobs)
+    return blobs.place(digest)
+
+
+def test_the_second_time_is_a_hit_with_equal_outputs(home: Path, journal: Path) -> None:
+    first = run(yard_at(home), journal)
+    second = run(yard_at(home, run="r2"), journal)
+    assert (first.cached, second.cached, lines(journal)) == (False, True, 1)
+    assert first.outputs == second.outputs
+    assert first.key == second.key
+    assert json.dumps(asdict(first.outputs)) == json.dumps(asdict(second.outputs))  # 2 and 2.0 would differ here
+    assert second.outputs.by_size == {1: 0.5, 32: 2.0}
+    assert second.outputs.shape == (2, 3)
+    assert second.outputs.best == Score(name="b", value=float("inf"))
+
+
+def test_what_follows_has_the_same_key_after_work_and_after_a_hit(home: Path, journal: Path) -> None:
+    keys = set()
+    for name in ("r1", "r2"):
+        yard = yard_at(home, run=name)
+        made = run(yard, journal).outputs
+        keys.add(key_of(add.parts(add.bind(made=made, name="a", journal=str(journal)))))
+    assert len(keys) == 1
+
+
+def test_another_input_is_another_key(home: Path, journal: Path) -> None:
+    run(yard_at(home), journal)
+    assert not run(yard_at(home), journal, Knobs(seed=1)).cached
+
+
+def test_the_work_folder_is_gone_after_the_commit(home: Path, journal: Path) -> None:
+    run(yard_at(home), journal)
+    assert list((home / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["file", "folder", "inner"])
+def test_a_missing_output_is_made_again(home: Path, journal: Path, part: str) -> None:
+    yard = yard_at(home)
+    made = run(yard, journal).outputs
+    inner = json.loads(blob(yard, made.folder.digest).read_text())[0][1]
+    blob(yard, {"file": made.file.digest, "folder": made.folder.digest, "inner": inner}[part]).unlink()
+    assert find(make, make.bind(Knobs(), journal=str(journal)), yard) is None
+    again = run(yard, journal)
+    assert (again.cached, lines(journal)) == (False, 2)
+    assert again.outputs == made
+    assert run(yard, journal).cached
+
+
+def test_a_flipped_byte_is_made_again(home: Path, journal: Path) -> None:
+    yard = yard_at(home)
+    made = run(yard, journal).outputs
+    time.sleep(0.01)
+    flip(blob(yard, made.file.digest))
+    assert not run(yard, journal).cached
+    assert yard.store.get(made.file).read_text() == "file 0"
+
+
+def test_a_flipped_byte_with_its_time_restored_is_found_by_verify(home: Path, journal: Path) -> None:
+    yard = yard_at(home)
+    made = run(yard, journal).outputs
+    flip(blob(yard, made.file.digest), keep_time=True)
+    assert run(yard, journal).cached
+    assert not run(yard_at(home, verify=True), journal).cached
+    assert run(yard_at(home, verify=True), journal).cached
+
+
+def test_an_output_that_was_only_touched_is_hashed_once(
+    home: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = yard_at(home)
+    made = run(yard, journal).outputs
+    os.utime(blob(yard, made.file.digest))
+    assert run(yard, journal).cached
+    monkeypatch.setattr(FolderBlobs, "is_sound", lambda blobs, digest: pytest.fail("hashed again"))
+    assert run(yard, journal).cached
+
+
+def test_a_forced_stage_runs_once_in_its_run(home: Path, journal: Path) -> None:
+    run(yard_at(home), journal)
+    forced = yard_at(home, run="r2", force=frozenset({"make"}))
+    assert find(make, make.bind(Knobs(), journal=str(journal)), forced) is None
+    assert not run(forced, journal).cached
+    assert run(forced, journal).cached
+    assert run(yard_at(home, run="r3", force=frozenset({"add"})), journal).cached
+
+
+def test_a_stage_that_fails_finds_its_folder_as_it_was(home: Path, journal: Path, tmp_path: Path) -> None:
+    obstacle = tmp_path / "obstacle"
+    obstacle.touch()
+    knobs = Knobs(fails=str(obstacle))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="as it was told"):
+            run(yard_at(home), journal, knobs)
+    obstacle.unlink()
+    assert not run(yard_at(home), journal, knobs).cached
+    assert [line.split()[1] for line in journal.read_text().splitlines()] == ["0", "1", "2"]
+
+
+def test_a_refusal_passes_and_frees_the_lease(home: Path, journal: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(Refusal, match="no rows"):
+            run(yard_at(home, lease=60), journal, Knobs(refuses=True))
+
+
+def test_a_full_disk_in_a_stage_is_a_refusal(home: Path, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(Refusal, match="no space left"):
+        run(yard_at(home), journal)
+
+
+def test_a_record_of_another_type_is_none(home: Path, journal: Path) -> None:
+    yard = yard_at(home)
+    done = run(yard, journal)
+    record = yard.ledger.record(done.key)
+    lease = yard.ledger.acquire("x", seconds=5)
+    assert record is not None
+    assert lease is not None
+    yard.ledger.commit(lease, replace(record, outputs={"else": 1}))
+    assert find(make, make.bind(Knobs(), journal=str(journal)), yard) is None
+
+
+def test_another_model_that_takes_the_result_has_it_in_its_history(home: Path, journal: Path) -> None:
+    run(yard_at(home), journal)
+    other = replace(yard_at(home), model="another")
+    assert run(other, journal).cached
+    assert [record.stage for record in other.ledger.history("another", "make")] == ["make"]
+
+
+def test_artifacts_are_found_wherever_they_are(home: Path, journal: Path) -> None:
+    made = run(yard_at(home), journal).outputs
+    assert list(artifacts({"a": [(made,)], "b": 1})) == [made.file, made.folder]
+
+
+def test_the_methods_of_inputs_and_a_users_network_are_code_of_the_stage() -> None:
+    parts = make.parts({"knobs": MLP(), "journal": ""})
+    assert "code components.models.config.MLP" in parts
+    with pytest.raises(Refusal, match="nowhere"):
+        make.parts({"knobs": [Custom(path="nowhere.to_be:Found")], "journal": ""})
+
+
+CHILD = """
+import logging, sys
+from pathlib import Path
+from tasks.stage import perform
+from tests.tasks.tiny import Knobs, make, yard_at
+home, journal, seconds, lease = sys.argv[1:]
+yard = yard_at(Path(home), run=str(id(home)), lease=float(lease))
+done = perform(make, make.bind(Knobs(seconds=float(seconds)), journal=journal), yard, log=logging.getLogger())
+print(done.cached)
+"""
+
+
+def child(home: Path, journal: Path, *, seconds: float, lease: float) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", CHILD, str(home), str(journal), str(seconds), str(lease)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def until_lines(journal: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while lines(journal) < count:
+        assert time.monotonic() < deadline, "it never began"
+        time.sleep(0.01)
+
+
+def result(process: "subprocess.Popen[str]") -> bool:
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out.strip() == "True"
+
+
+def test_equal_stages_at_once_do_the_work_once(home: Path, journal: Path) -> None:
+    children = [child(home, journal, seconds=1.5, lease=1) for _ in range(3)]  # the work outlasts the lease
+    assert sorted(map(result, children)) == [False, True, True]
+    assert lines(journal) == 1
+
+
+def test_who_was_stopped_past_its_lease_takes_the_others_result(home: Path, journal: Path) -> None:
+    stopped = child(home, journal, seconds=1.0, lease=0.6)
+    until_lines(journal, 1)
+    stopped.send_signal(signal.SIGSTOP)
+    other = child(home, journal, seconds=1.0, lease=0.6)
+    until_lines(journal, 2)
+    stopped.send_signal(signal.SIGCONT)  # while the other is at it
+    assert not result(other)
+    assert result(stopped)
+    assert lines(journal) == 2
+    assert [line.split()[1] for line in journal.read_text().splitlines()] == ["0", "1"]  # the folder went along
+    assert list((home / "work").iterdir()) == []
+
+
+def test_who_continues_after_the_other_has_ended_takes_its_result_too(home: Path, journal: Path) -> None:
+    stopped = child(home, journal, seconds=1.0, lease=0.6)
+    until_lines(journal, 1)
+    stopped.send_signal(signal.SIGSTOP)
+    assert not result(child(home, journal, seconds=0.0 + 1.0, lease=0.6))
+    stopped.send_signal(signal.SIGCONT)
+    assert result(stopped)
+    assert lines(journal) == 2
+
+
+def test_killed_at_work_the_next_run_goes_on_in_its_folder(home: Path, journal: Path) -> None:
+    killed = child(home, journal, seconds=60, lease=0.5)
+    until_lines(journal, 1)
+    killed.kill()
+    killed.communicate()
+    yard = yard_at(home, lease=0.5)
+    assert yard.ledger.history("m", "make") == []
+    # the same key: the seconds are part of it, so the work must be cut short by the test
+    folder = next((home / "work").iterdir())
+    inputs = make.bind(Knobs(seconds=60.0), journal=str(journal))
+    assert folder.name == key_of(make.parts(inputs))
+    assert (next(folder.iterdir()) / "attempt").read_text() == "x"
+
+
+def test_killed_between_put_and_commit_nothing_is_recorded_and_the_next_run_goes_on(home: Path, journal: Path) -> None:
+    dying = CHILD.replace(
+        "yard = ", "import os\nfrom components.planning.ledger import Ledger\nLedger.commit = lambda *_: os.kill(os.getpid(), 9)\nyard = "
+    )
+    command = [sys.executable, "-c", dying, str(home), str(journal), "0", "0.5"]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    yard = yard_at(home, lease=0.5)
+    assert yard.ledger.history("m", "make") == []
+    assert not run(yard, journal).cached
+    assert [line.split()[1] for line in journal.read_text().splitlines()] == ["0", "1"]
+    assert run(yard, journal).cached
+
+
+def test_a_worker_whose_folder_was_taken_does_not_report_that_as_its_failure(
+    home: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It notices at once, not only when its lease would next be renewed."""
+    yard = yard_at(home, lease=60)
+    real, takes = make.function, [True]
+
+    def robbed(here: object, knobs: Knobs, *, journal: str) -> Made:
+        if takes.pop():
+            with yard.ledger.transaction() as connection:
+                connection.execute("UPDATE leases SET token = 'another', expires = 0")
+            takes.append(False)
+            raise FileNotFoundError("the folder is gone")
+        takes.append(False)
+        return real(here, knobs, journal=journal)  # type: ignore[arg-type]
+
+    robbed.__name__, robbed.__module__ = "make", make.function.__module__
+    robbed.__annotations__["return"] = Made
+    stolen = replace(make, function=robbed)  # type: ignore[arg-type]
+    done = perform(stolen, make.bind(Knobs(), journal=str(journal)), yard, log=LOG)
+    assert not done.cached
+    assert lines(journal) == 1
+
+
+def test_a_hit_costs_next_to_nothing(home: Path, journal: Path) -> None:
+    yard = yard_at(home)
+    run(yard, journal)
+    inputs = make.bind(Knobs(), journal=str(journal))
+    started = time.process_time()
+    for _ in range(15):
+        assert find(make, inputs, yard) is not None
+    assert time.process_time() - started < 0.3

@@ -18,7 +18,7 @@ import psutil
 from components.errors import refuse
 
 MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it
-POLITE_SECONDS: Final = 6.0  # from SIGTERM to SIGKILL
+POLITE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
 START_SECONDS: Final = 120.0
 HEALTH: Final = {"prefect": "/api/health", "mlflow": "/health"}
 Name = Literal["prefect", "mlflow", "worker"]

@@ -51,9 +51,19 @@ def promote(here: Workspace, *, registered: Registered, judged: Judged) -> Promo
         champion = releases.champion()
         expected = None if champion is None else champion.version
         forced = "promote" in here.yard.force
-        move_champion(
-            releases, version, "promote", expected=expected, actor=ACTOR, reason=judgement.reason, basis=judged.basis, force=forced
-        )
+        try:
+            move_champion(
+                releases,
+                version,
+                "promote",
+                expected=expected,
+                actor=ACTOR,
+                reason=judgement.reason,
+                basis=judged.basis,
+                force=forced,
+            )
+        except Refusal as refusal:
+            return Promoted(promoted=False, version=version, champion=expected, reason=refusal.problems[0].what)
     else:
         action: Literal["reject", "hold"] = "reject" if judgement.decision == "no" else "hold"
         releases.note(action, version, actor=ACTOR, reason=judgement.reason, basis=judged.basis)
@@ -99,15 +109,15 @@ def move_champion(
         try:
             _set_alias(releases, client, target)
             with tempfile.TemporaryDirectory() as folder:
-                check_answers(releases.model, "champion", target, into=Path(folder))
+                check_answers(target, "champion", into=Path(folder))
         except BaseException as error:
             before = None if expected is None else releases.get(expected)
             _set_alias(releases, client, before)
             releases.end(seq, "undone")
-            if isinstance(error, Refusal | Exception):
+            if isinstance(error, Refusal):
                 raise refuse(
-                    f"version {version} of {releases.model} was not promoted: {error}",
-                    do=f"the champion is {'version ' + str(expected) if expected else 'none'}, as before",
+                    f"version {version} of {releases.model} failed its smoke test: {error.problems[0].what}",
+                    do=f"the champion is {f'version {expected}' if expected else 'none'}, as before",
                 ) from error
             raise
         releases.end(seq, "done")

@@ -102,6 +102,9 @@ def check_answers(release: Release, version: int | str, *, into: Path) -> None:
             do="don't serve it; look who changed the registry's artifacts, and release again",
         )
     trial = Trial.read(folder / "artifacts" / "trial.json")
-    wrong = differences(trial, tracking.answers(folder, trial.rows))
-    if wrong:
+    try:
+        answers = tracking.answers(folder, trial.rows)
+    except Exception as error:  # MLflow and runtimes raise what they like
+        raise refuse(f"the registered model can't be asked: {error}", where=f"{release.model} {version}") from error
+    if wrong := differences(trial, answers):
         raise refuse(f"the registered model doesn't answer as it should: {wrong}", where=f"{release.model} {version}")

@@ -1,7 +1,9 @@
 """The only file that imports DVC: it versions data sets, and brings back those that a repository tracks."""
 
 import os
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from components.errors import refuse
@@ -102,7 +104,7 @@ def _configure(repo: object, remote: Path | str) -> None:
 
 
 class _quiet_dvc:  # noqa: N801 - reads as a statement
-    """Keep DVC's own state inside the workspace, and its progress bars off."""
+    """Keep DVC's own state inside the workspace, and what it prints off standard output, which is for results."""
 
     def __init__(self, workspace: Path) -> None:
         self.changes = {
@@ -114,7 +116,10 @@ class _quiet_dvc:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None:
         self.before = {name: os.environ.get(name) for name in self.changes}
         os.environ.update(self.changes)
+        self.aside = redirect_stdout(StringIO())
+        self.aside.__enter__()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
+        self.aside.__exit__(*error)  # type: ignore[arg-type]
         for name, value in self.before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})

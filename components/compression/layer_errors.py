@@ -76,7 +76,7 @@ def _layer(weights: str, makers: Mapping[str, NodeProto]) -> str:
         weights = makers[weights].input[0]
     if weights in makers or "." not in weights:
         return ""
-    name = str(weights)
+    name: str = weights
     for suffix in ("_quantized", "_Transposed", ".weight"):
         name = name.removesuffix(suffix)
     return name.removeprefix("network.")
@@ -84,7 +84,7 @@ def _layer(weights: str, makers: Mapping[str, NodeProto]) -> str:
 
 def _result(node: NodeProto, makers: Mapping[str, NodeProto], readers: Mapping[str, list[NodeProto]]) -> str:
     """Follow a bare product through its scaling to the sum with its bias."""
-    value = node.output[0]
+    value: str = node.output[0]
     follow = {"MatMul": ("Add",), **dict.fromkeys(INTEGER, ("Cast", "Mul", "Add"))}.get(node.op_type, ())
     while len(readers.get(value, [])) == 1 and readers[value][0].op_type in follow:
         reader = readers[value][0]

@@ -11,11 +11,12 @@ class MLP:
     family: Literal["mlp"] = "mlp"
     width: int = 256  # units of each hidden layer
     depth: int = 3  # hidden layers
-    dropout: float = 0.1
+    dropout: float = 0.3
+    waves: int = 2  # learned functions of each feature alone, beside the feature; 0: none
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.depth < 1 or not 0 <= self.dropout < 1:
-            raise ValueError("width and depth are at least 1, dropout is 0 or more and below 1")
+        if min(self.width, self.depth) < 1 or self.waves < 0 or not 0 <= self.dropout < 1:
+            raise ValueError("width and depth are at least 1, waves 0 or more, dropout 0 or more and below 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,6 @@ Here is decided what stands where, and in which words. Charts are drawn in `plot
 them, and the style sheet alone knows colours. The same page gives the same bytes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,20 +13,18 @@ from markupsafe import Markup
 
 from components.evaluation.interval import Interval
 from components.release import wording
+from components.release.candidate_rows import batch_sizes, candidate_rows, candidates_words
+from components.release.front_plot import FORMS, front_chart, kind_of
 from components.release.marks import Chart, outline, p
-from components.release.page import Candidate, Confusion, Data, Decision, Front, Page, Score, Timing, Training
+from components.release.page import Confusion, Data, Decision, Page, Score, Training
 from components.release.plots import (
-    FORMS,
     beam_chart,
     calibration_chart,
     confusion_chart,
     curves_chart,
-    front_chart,
-    kind_of,
     residual_charts,
 )
 from components.release.strips import baseline_chart, class_chart, parity_chart, quantization_chart
-from components.task import Metric
 
 FOLDER: Final = Path(__file__).parent
 LARGEST_MATRIX: Final = 10  # classes of a confusion matrix that is shown whole
@@ -62,35 +59,6 @@ class Tile:
     name: str
     value: str
     range: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TimingWords:
-    """A latency as the table shows it."""
-
-    batch_size: int
-    latency: str
-    range: str
-    speedup: str
-    speedup_range: str
-    tone: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CandidateRow:
-    """A candidate as the table shows it."""
-
-    name: str
-    runtime: str
-    selected: bool
-    uncompressed: bool
-    verdict: str
-    kind: str
-    quality: str
-    quality_range: str
-    size: str
-    share: float
-    timings: tuple[TimingWords, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,16 +157,11 @@ def environment() -> Environment:
         "n": p,
         "count": wording.count,
         "percent": wording.percent,
-        "plural": plural,
+        "plural": wording.plural,
         "batch": lambda size: "1 row" if size == 1 else f"batch of {size}".replace(" ", wording.NBSP),
         "sentence": lambda words: words[:1].upper() + words[1:],
     }
     return made
-
-
-def plural(value: int, one: str, many: str = "") -> str:
-    """Write so many of a thing."""
-    return f"{wording.count(value)} {one if value == 1 else many or one + 's'}"
 
 
 def style() -> Markup:
@@ -269,81 +232,6 @@ def tiles(decision: Decision, *, untouched: bool) -> list[Tile]:
     ]
 
 
-# Candidates ----------------------------------------------------------------------------------------------------------
-
-
-def candidates_words(front: Front) -> str:
-    """Say how many there are, and what was selected why."""
-    number = {v: sum(c.verdict == v for c in front.candidates) for v in FORMS}
-    words = {
-        "front": "on the front",
-        "dominated": "dominated",
-        "not faster": "not faster than uncompressed",
-        "refused for quality": "refused for quality",
-    }
-    listed = ", ".join(f"{n} {words[v]}" for v, n in number.items() if n)
-    return f"{plural(len(front.candidates), 'candidate')}: {listed}. Selected by {front.objective}: {front.selected}."
-
-
-def batch_sizes(front: Front) -> list[int]:
-    """Return every batch size that was measured."""
-    return sorted({timing.batch_size for c in front.candidates for timing in c.timings})
-
-
-def candidate_rows(front: Front, *, metric: Metric) -> list[CandidateRow]:
-    """Return the candidates: the selected one, the front and the uncompressed, then others; each group by latency."""
-    order = {verdict: place for place, verdict in enumerate(FORMS)}
-    runtimes = {c.runtime for c in front.candidates}
-    largest = max((c.size_bytes for c in front.candidates), default=1)
-
-    def place(candidate: Candidate) -> tuple[bool, int, float, str]:
-        timing = next((t for t in candidate.timings if t.batch_size == front.batch_size), candidate.timings[0])
-        rank = 0 if candidate.name == front.uncompressed else order[candidate.verdict]
-        return candidate.name != front.selected, rank, timing.latency_ms.value, candidate.name
-
-    sizes = batch_sizes(front)
-    return [
-        CandidateRow(
-            name=c.name,
-            runtime=c.runtime if len(runtimes) > 1 else "",
-            selected=c.name == front.selected,
-            uncompressed=c.name == front.uncompressed,
-            verdict=c.verdict,
-            kind=kind_of(c.verdict),
-            quality=wording.quality(c.quality.value, metric),
-            quality_range=wording.quality_range(c.quality, metric),
-            size=wording.size(c.size_bytes),
-            share=64 * c.size_bytes / largest,
-            timings=tuple(timing_words(c.timings, size) for size in sizes),
-        )
-        for c in sorted(front.candidates, key=place)
-    ]
-
-
-def timing_words(timings: Sequence[Timing], batch_size: int) -> TimingWords:
-    """Return the latency at a batch size in words; a candidate that wasn't measured there has a dash."""
-    timing = next((t for t in timings if t.batch_size == batch_size), None)
-    if timing is None:
-        return TimingWords(batch_size=batch_size, latency=wording.DASH, range="", speedup="", speedup_range="", tone="")
-    speedup = timing.speedup
-    tone = "" if speedup is None or speedup.low > 1 else "muted"
-    return TimingWords(
-        batch_size=batch_size,
-        latency=wording.latency(timing.latency_ms.value),
-        range=wording.latency_range(timing.latency_ms),
-        speedup=faster(speedup) if speedup else wording.DASH,
-        speedup_range=wording.times_range(speedup) if speedup else "",
-        tone=tone,
-    )
-
-
-def faster(speedup: Interval) -> str:
-    """Write a speed-up, and say so where it is none."""
-    if speedup.low > 1:
-        return wording.times(speedup.value)
-    return "slower" if speedup.high < 1 else "not faster"
-
-
 # Training, answers, data ---------------------------------------------------------------------------------------------
 
 
@@ -382,7 +270,8 @@ def confusions_words(confusion: Confusion) -> str:
     rows = sum(map(sum, confusion.counts))
     right = sum(counts[place] for place, counts in enumerate(confusion.counts))
     return (
-        f"{plural(rows - right, 'row')} of {wording.count(rows)} are wrong, among {len(confusion.classes)} classes. "
+        f"{wording.plural(rows - right, 'row')} of {wording.count(rows)} are wrong, among {len(confusion.classes)} "
+        "classes. "
         "True class → what the model said, and how many of the true class's rows that is."
     )
 
@@ -411,7 +300,7 @@ def parts(data: Data) -> list[dict[str, str | int]]:
 
 def parts_words(data: Data) -> str:
     """Say what the bar of the split shows."""
-    return ", ".join(f"{part.name} {plural(part.rows, 'row')}" for part in data.parts)
+    return ", ".join(f"{part.name} {wording.plural(part.rows, 'row')}" for part in data.parts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -47,9 +47,9 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", NARROW)
 
 
-def plural(value: int, noun: str) -> str:
+def plural(value: int, one: str, many: str = "") -> str:
     """Write so many of a thing."""
-    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -184,3 +185,29 @@ def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(home: H
     (home.prefect / "prefect.db").write_bytes(b"not a database" * 100)
     with pytest.raises(Refusal, match="Prefect ended at start"), temporary(home) as server:
         server.ready(60)
+
+
+@pytest.mark.slow
+def test_the_end_of_a_temporary_server_loses_no_state_of_a_task(home: Home) -> None:
+    code = """
+import sys
+from pathlib import Path
+from components.home import Home
+from flows.environment import enter
+from flows.services import temporary
+home = Home(Path(sys.argv[1]))
+with temporary(home) as server:
+    enter(home, prefect_url=server.api_url)
+    from prefect import flow, task
+    server.ready()
+    @task
+    def one(): return 1
+    @flow
+    def many(): return sum(one() for _ in range(30))
+    many()
+"""
+    told = subprocess.run([sys.executable, "-c", code, str(home.root)], capture_output=True, text=True, check=True)
+    assert "Error" not in told.stderr
+    with closing(sqlite3.connect(home.prefect / "prefect.db")) as database:
+        states = database.execute("SELECT state_type, count(*) FROM task_run GROUP BY state_type").fetchall()
+    assert states == [("COMPLETED", 30)]

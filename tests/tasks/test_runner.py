@@ -47,7 +47,9 @@ class Direct:
         return question(self.yard, *args, **kwargs)
 
 
-def plan(home: Path, journal: Path, knobs: Knobs = Knobs(), until: str | None = None, **yard: object) -> list[tuple[str, str]]:
+def plan(
+    home: Path, journal: Path, knobs: Knobs = Knobs(), until: str | None = None, **yard: object
+) -> list[tuple[str, str]]:
     planner = Planner(replace(yard_at(home, run=""), **yard), until)  # type: ignore[arg-type]
     try:
         small(planner, journal, knobs)
@@ -177,7 +179,9 @@ def test_a_refusal_is_a_refusal_without_a_traceback_or_a_second_try(
 
 
 @pytest.mark.slow
-def test_a_stage_that_fails_is_tried_again_as_often_as_it_says(in_prefect: None, home: Path, journal: Path, tmp_path: Path) -> None:
+def test_a_stage_that_fails_is_tried_again_as_often_as_it_says(
+    in_prefect: None, home: Path, journal: Path, tmp_path: Path
+) -> None:
     from prefect import flow
 
     obstacle = tmp_path / "obstacle"
@@ -209,5 +213,3 @@ def test_a_label_with_braces_is_no_template(in_prefect: None, home: Path, journa
 
     as_flow()
     assert [done.label for done in run.done] == ["make", "add {curly}"]
-
-

@@ -261,7 +261,8 @@ def test_killed_at_work_the_next_run_goes_on_in_its_folder(home: Path, journal: 
 
 def test_killed_between_put_and_commit_nothing_is_recorded_and_the_next_run_goes_on(home: Path, journal: Path) -> None:
     dying = CHILD.replace(
-        "yard = ", "import os\nfrom components.planning.ledger import Ledger\nLedger.commit = lambda *_: os.kill(os.getpid(), 9)\nyard = "
+        "yard = ",
+        "import os\nfrom components.planning.ledger import Ledger\nLedger.commit = lambda *_: os.kill(os.getpid(), 9)\nyard = ",
     )
     command = [sys.executable, "-c", dying, str(home), str(journal), "0", "0.5"]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)

@@ -83,9 +83,18 @@ def add(here: Workspace, *, made: Made, name: str, journal: str) -> Summed:
     return Summed(total=len(here.open(made.file).read_text()) + len((here.open(made.folder) / "inner").read_text()))
 
 
-def yard_at(root: Path, *, run: str = "r1", force: frozenset[str] = frozenset(), verify: bool = False, lease: float = 5.0) -> Yard:
+def yard_at(
+    root: Path, *, run: str = "r1", force: frozenset[str] = frozenset(), verify: bool = False, lease: float = 5.0
+) -> Yard:
     home = Home(root)
     store = Store(FolderBlobs(home.store), home.checkouts)
     return Yard(
-        home=home, store=store, ledger=Ledger(home.ledger), model="m", run=run, force=force, verify=verify, lease_seconds=lease
+        home=home,
+        store=store,
+        ledger=Ledger(home.ledger),
+        model="m",
+        run=run,
+        force=force,
+        verify=verify,
+        lease_seconds=lease,
     )

@@ -14,7 +14,7 @@ from components.data.preparation import Preparation
 from components.data.rows import Rows
 from components.errors import Refusal
 from components.export.canonical import canonical_bytes, metadata_of
-from components.export.facts import facts
+from components.export.metadata import metadata
 from components.export.parity import Parity, parity, reference
 from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
@@ -214,12 +214,12 @@ def test_canonical_form_ignores_names_order_and_notes() -> None:
 def test_metadata_say_what_the_server_needs() -> None:
     preparation = table_preparation()
     graph = core(model(TINY_MLP, preparation), preparation)
-    told = facts("classification", table_data("label"), preparation)
+    columns = table_data("label").columns
+    told = metadata("cities", task="classification", columns=columns, preparation=preparation)
     raw = with_raw_inputs(graph, preparation)
     session = onnxruntime.InferenceSession(canonical_bytes(raw, metadata=told))
     found = session.get_modelmeta().custom_metadata_map
     assert found["steelyard.columns"].startswith('{"size": "number"')
-    assert "sum" not in found["steelyard.columns"]
     assert metadata_of(onnx.load_from_string(canonical_bytes(raw, metadata=told))) == told
 
 

@@ -236,7 +236,9 @@ def test_a_new_entry_does_not_count(table: Code) -> None:
 
 
 def test_an_entry_that_the_code_names_counts(table: Code) -> None:
-    table.write("main", TABLE.replace("config.name", "config.name or default()") + "\n    def default(): return 'two'\n")
+    table.write(
+        "main", TABLE.replace("config.name", "config.name or default()") + "\n    def default(): return 'two'\n"
+    )
     assert table.changes("entries", "return 2", "return 22", "one")
     assert not table.changes("three", "return 3", "return 33", "one")
 
@@ -252,7 +254,9 @@ def test_a_table_that_is_gone_through_or_passed_on_counts_whole(table: Code, use
     assert table.changes("three", "return 3", "return 33", "one")
 
 
-@pytest.mark.parametrize("use", ["TABLE.get(config.name)", "config.name in TABLE and TABLE[config.name]", "m.TABLE[config.name]"])
+@pytest.mark.parametrize(
+    "use", ["TABLE.get(config.name)", "config.name in TABLE and TABLE[config.name]", "m.TABLE[config.name]"]
+)
 def test_other_ways_to_look_a_table_up_are_by_name_too(table: Code, use: str) -> None:
     table.write("table", TABLE)
     table.write("main", f"from PACK.table import TABLE\nfrom PACK import table as m\ndef stage(config): return {use}")
@@ -260,7 +264,9 @@ def test_other_ways_to_look_a_table_up_are_by_name_too(table: Code, use: str) ->
     assert not table.changes("three", "return 3", "return 33", "one")
 
 
-@pytest.mark.parametrize("literal", ['{"one": one, **MORE}', 'dict(one=one, **MORE)', '{name: f for name, f in MORE.items()}'])
+@pytest.mark.parametrize(
+    "literal", ['{"one": one, **MORE}', "dict(one=one, **MORE)", "{name: f for name, f in MORE.items()}"]
+)
 def test_a_table_that_is_no_plain_literal_counts_whole(table: Code, literal: str) -> None:
     text = TABLE.replace('{"one": one, "two": two, "three": three}', literal)
     table.write("main", text.replace("TABLE:", 'MORE = {"three": three}\n    TABLE:'))
@@ -338,7 +344,10 @@ def test_statements_of_imported_modules_and_their_packages_count(code: Code) -> 
 
 def test_what_only_the_type_checker_imports_does_not_count(code: Code) -> None:
     code.write("tools", HELPER)
-    code.write("main", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from PACK.tools import helper\ndef stage(x: 'helper'): return 1")
+    code.write(
+        "main",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from PACK.tools import helper\ndef stage(x: 'helper'): return 1",
+    )
     assert not code.changes("tools", "x + 1\n", "x + 2\n")
 
 
@@ -404,9 +413,7 @@ def test_a_user_who_imports_by_computed_names_has_the_whole_package_counted(
 
 
 @pytest.mark.parametrize("also", ["nowhere.to_be:Found", "{}.net:Nets", "{}.broken:Net"])
-def test_user_code_that_is_not_there_or_not_python_is_refused(
-    code: Code, user: str, tmp_path: Path, also: str
-) -> None:
+def test_user_code_that_is_not_there_or_not_python_is_refused(code: Code, user: str, tmp_path: Path, also: str) -> None:
     (tmp_path / user / "broken.py").write_text("def Net(:")
     with pytest.raises(Refusal):
         code.digests(also=(also.format(user),))
@@ -446,9 +453,9 @@ def test_it_is_the_same_in_every_process_and_order() -> None:
     program = "import components.planning.closure as c; print(c.code_of('tasks.train:train', named={'cnn', 'mlp'}))"
     seeds = ("1", "2")
     said = [
-        subprocess.run([sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
         for seed in seeds
     ]
     assert said[0] == said[1] != b""
-
-

@@ -28,7 +28,10 @@ def processes(body: str, path: Path, *, count: int) -> list[str]:
     """Run the code in as many processes at once; return what each said."""
     code = textwrap.dedent(START) + textwrap.dedent(body)
     command = [sys.executable, "-c", code, str(path)]
-    children = [subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for i in range(count)]
+    children = [
+        subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for i in range(count)
+    ]
     said = [child.communicate(timeout=120) for child in children]
     assert [child.returncode for child in children] == [0] * count, [err for _, err in said]
     return [out.strip() for out, _ in said]

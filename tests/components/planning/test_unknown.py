@@ -10,7 +10,9 @@ class Holder:
     value: object
 
 
-@pytest.mark.parametrize("value", [UNKNOWN, [UNKNOWN], {"a": (1, UNKNOWN)}, Holder(Holder([UNKNOWN])), UNKNOWN.a.b["c"]])
+@pytest.mark.parametrize(
+    "value", [UNKNOWN, [UNKNOWN], {"a": (1, UNKNOWN)}, Holder(Holder([UNKNOWN])), UNKNOWN.a.b["c"]]
+)
 def test_what_holds_something_unknown_is_found(value: object) -> None:
     assert has_unknown(value)
 

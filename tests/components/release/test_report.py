@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from components.evaluation.interval import Interval
 from components.release import wording
+from components.release.front_plot import front_chart
 from components.release.marks import Box, Label, Text, log_ticks, p, placed, round_ticks, shortened, width_of
 from components.release.page import (
     Baseline,
@@ -28,7 +29,7 @@ from components.release.page import (
     Residuals,
     Training,
 )
-from components.release.plots import front_chart, within
+from components.release.plots import within
 from components.release.report import DARK, LIGHT, largest_confusions, render
 from tests.components.release.pages import PAGES, candidate, digits, least, many, names, regression
 

@@ -138,8 +138,12 @@ def grey(tmp_path_factory: pytest.TempPathFactory) -> served.Served:
     return opened(image_model(tmp_path_factory.mktemp("grey") / "model.onnx"))
 
 
+def ask(model: served.Served, rows: Any) -> pd.DataFrame:
+    return model.predict(None, rows)
+
+
 def totals(model: served.Served, rows: Any) -> list[float]:
-    answers = model.predict(None, rows)
+    answers = ask(model, rows)
     assert list(answers) == ["prediction", "probability_no", "probability_yes <b>"]
     return [round(float(value), 4) for value in answers["probability_yes <b>"]]
 
@@ -154,7 +158,7 @@ def test_frames_lists_of_dicts_and_dicts_of_lists_give_the_same_answers(table: s
     assert totals(table, rows) == expected
     assert totals(table, pd.DataFrame(rows)) == expected
     assert totals(table, {name: [row.get(name) for row in rows] for name in ("city", "age", "member")}) == expected
-    assert list(table.predict(None, rows)["prediction"]) == ["yes <b>"] * 3
+    assert list(ask(table, rows)["prediction"]) == ["yes <b>"] * 3
 
 
 @pytest.mark.parametrize(
@@ -189,12 +193,12 @@ def test_one_row_of_single_values_and_one_row_of_lists_are_understood(table: ser
 
 def test_the_index_of_a_frame_is_kept(table: served.Served) -> None:
     rows = pd.DataFrame({"age": [1, 2], "member": [1, 0], "city": ["Bonn", None]}, index=[7, 3])
-    assert list(table.predict(None, rows).index) == [7, 3]
+    assert list(ask(table, rows).index) == [7, 3]
 
 
 def test_no_rows_give_an_empty_frame_with_the_columns(table: served.Served, grey: served.Served) -> None:
     assert totals(table, pd.DataFrame({"age": [], "member": [], "city": []})) == []
-    assert list(grey.predict(None, pd.DataFrame({"picture": []}))) == [
+    assert list(ask(grey, pd.DataFrame({"picture": []}))) == [
         "prediction",
         "probability_dark",
         "probability_bright",
@@ -209,7 +213,7 @@ def test_many_rows_are_answered_in_order(table: served.Served) -> None:
 
 def test_regression_gives_values(tmp_path: Path) -> None:
     model = opened(table_model(tmp_path / "model.onnx", task="regression"))
-    answers = model.predict(None, [{"age": 4, "member": 1, "city": "Bonn"}])
+    answers = ask(model, [{"age": 4, "member": 1, "city": "Bonn"}])
     assert list(answers) == ["prediction"]
     assert answers["prediction"].iloc[0] == pytest.approx(5.1)
 
@@ -229,7 +233,7 @@ def test_regression_gives_values(tmp_path: Path) -> None:
 )
 def test_bad_rows_are_refused_with_column_and_row(table: served.Served, rows: Any, message: str) -> None:
     with pytest.raises(MlflowException, match=r"can't be read|missing|finite|differ|rows are") as caught:
-        table.predict(None, rows)
+        ask(table, rows)
     assert message in str(caught.value)
     assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
 
@@ -310,7 +314,7 @@ def test_every_form_of_an_image_gives_the_same_answer(grey: served.Served) -> No
         {"bytes": text},
         np.repeat(array[:, :, None], 3, axis=2),
     ]
-    answers = grey.predict(None, pd.DataFrame({"picture": forms}))
+    answers = ask(grey, pd.DataFrame({"picture": forms}))
     assert answers["probability_bright"].tolist() == [23.5] * len(forms)
     assert answers["prediction"].tolist() == ["dark"] * len(forms)
     for batch in (
@@ -323,13 +327,13 @@ def test_every_form_of_an_image_gives_the_same_answer(grey: served.Served) -> No
         [{"picture": data}] * 3,
         pd.DataFrame([{"picture": [text] * 3}]),
     ):
-        assert grey.predict(None, batch)["probability_bright"].tolist() == [23.5] * 3
+        assert ask(grey, batch)["probability_bright"].tolist() == [23.5] * 3
 
 
 def test_images_of_mixed_sizes_are_answered_in_order(grey: served.Served) -> None:
     order = np.random.default_rng(0).permutation(150)
     rows = [np.full((3 + value % 4, 5, 1), value, dtype=np.uint8) for value in order]
-    answers = grey.predict(None, pd.DataFrame({"picture": rows}))
+    answers = ask(grey, pd.DataFrame({"picture": rows}))
     assert answers["probability_bright"].tolist() == order.tolist()
 
 
@@ -350,7 +354,7 @@ def test_images_of_mixed_sizes_are_answered_in_order(grey: served.Served) -> Non
 )
 def test_what_is_no_image_is_refused(grey: served.Served, image: object, message: str) -> None:
     with pytest.raises(MlflowException) as caught:
-        grey.predict(None, [{"picture": image}])
+        ask(grey, [{"picture": image}])
     assert "column 'picture', row 0" in str(caught.value)
     assert message in str(caught.value)
 

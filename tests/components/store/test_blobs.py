@@ -102,8 +102,6 @@ def test_stored_files_are_read_only(tmp_path: Path, source: Path) -> None:
     assert blobs.get(blobs.put(source)).stat().st_mode & 0o222 == 0
 
 
-
-
 def test_a_full_disk_is_refused_and_leaves_nothing(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

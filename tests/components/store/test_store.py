@@ -19,9 +19,9 @@ SHARED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthC
 NAME = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=("Cs",)), min_size=1, max_size=20).filter(
     lambda name: name not in (".", "..") and len(name.encode()) < 200
 )
-FOLDER = st.recursive(st.binary(max_size=50), lambda inner: st.dictionaries(NAME, inner, max_size=4), max_leaves=8).filter(
-    lambda tree: isinstance(tree, dict)
-)
+FOLDER = st.recursive(
+    st.binary(max_size=50), lambda inner: st.dictionaries(NAME, inner, max_size=4), max_leaves=8
+).filter(lambda tree: isinstance(tree, dict))
 
 
 @pytest.fixture(params=sorted(STORES))
@@ -116,7 +116,9 @@ def kept(store: Store, tmp_path: Path) -> Artifact:
 
 
 def blob(tmp_path: Path, content: bytes) -> Path:
-    return next(path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file() and path.read_bytes() == content)
+    return next(
+        path for path in (tmp_path / "store" / "objects").rglob("*") if path.is_file() and path.read_bytes() == content
+    )
 
 
 def test_what_was_stored_is_intact(store: Store, kept: Artifact) -> None:

@@ -1,0 +1,171 @@
+"""The front of candidates: quality against latency, size as area, the verdict by colour and shape."""
+
+import math
+from typing import Final
+
+from components.release import wording
+from components.release.marks import (
+    Box,
+    Chart,
+    Label,
+    Mark,
+    Scale,
+    Shape,
+    Text,
+    line,
+    linear,
+    placed,
+    polyline,
+    rect,
+    shape,
+    shortened,
+)
+from components.release.page import Candidate, Front
+from components.release.plots import FULL, axes, drawn, quality_ticks
+from components.task import LOWER_IS_BETTER, Metric
+
+FORMS: Final[dict[str, Shape]] = {
+    "front": "circle",
+    "dominated": "square",
+    "not faster": "triangle",
+    "refused for quality": "diamond",
+}
+
+
+def kind_of(verdict: str) -> str:
+    """Return the style of a verdict."""
+    return "v-" + verdict.replace(" ", "-")
+
+
+def latency_of(candidate: Candidate, batch_size: int) -> "tuple[float, float, float]":
+    """Return value, low and high of the latency at this batch size, in ms."""
+    timing = next((t for t in candidate.timings if t.batch_size == batch_size), candidate.timings[0])
+    return timing.latency_ms.value, timing.latency_ms.low, timing.latency_ms.high
+
+
+def front_chart(front: Front, *, metric: Metric) -> Chart:
+    """Draw quality against latency, size as area, intervals as whiskers."""
+    name = wording.NAMES[metric]
+    verdicts = [v for v in FORMS if any(c.verdict == v for c in front.candidates)]
+    return Chart(
+        title=f"Candidates: {name} against latency",
+        caption=f"{name[0].upper()}{name[1:]} on validation against the latency of one "
+        f"{wording.per_batch(front.batch_size)}; the area of a mark is the file's size, whiskers are confidence "
+        "intervals. Up and left is better.",
+        drawings=drawn(FULL, lambda width: _front(front, metric, width)),
+        legend=tuple((kind_of(v), v) for v in verdicts),
+    )
+
+
+def _front(front: Front, metric: Metric, width: int) -> tuple[int, list[Mark]]:
+    height = 380 if width < 500 else 440
+    x, y = _front_scales(front, metric, width, height)
+    top = max(c.size_bytes for c in front.candidates)
+    largest = (13 if width < 500 else 18) * (0.65 if len(front.candidates) > 20 else 1)
+    radius = {c.name: max(largest * math.sqrt(c.size_bytes / top), 3.5) for c in front.candidates}
+    times = [(v, wording.latency_tick(v, x.high)) for v in x.ticks(3 if width < 500 else 7)]
+    marks = axes(x, y, times, quality_ticks(y, metric, 6))
+    marks += _limit(front, x, y, metric) + _staircase(front, x, y)
+    for candidate in sorted(front.candidates, key=lambda c: (_rank(c, front), -c.size_bytes)):
+        marks += _point(candidate, front, x, y, radius=radius[candidate.name], metric=metric)
+    marks += _front_labels(front, x, y, radius=radius)
+    name = wording.NAMES[metric]
+    return height, [
+        *marks,
+        Text(x=x.start, y=14, text=f"↑ better {name}", kind="axis-name"),
+        Text(
+            x=x.end,
+            y=height - 4,
+            text=f"latency per {wording.per_batch(front.batch_size)}",
+            kind="axis-name",
+            anchor="end",
+        ),
+        Text(x=x.start, y=height - 4, text="← faster", kind="axis-name"),
+    ]
+
+
+def _front_scales(front: Front, metric: Metric, width: int, height: int) -> tuple[Scale, Scale]:
+    latencies = [v for c in front.candidates for v in latency_of(c, front.batch_size) if v > 0]
+    qualities = [v for c in front.candidates for v in (c.quality.low, c.quality.high, c.quality.value)]
+    if front.quality_limit is not None:
+        qualities.append(front.quality_limit)
+    left, right = (52 if metric in wording.SHARES else 58), width - 14
+    log = max(latencies) > 6 * min(latencies)
+    # Room on the right is for labels.
+    if log:
+        x = Scale(low=min(latencies) / 1.25, high=max(latencies) * 1.6, start=left, end=right, log=True)
+    else:
+        room = (max(latencies) - min(latencies)) or max(latencies) * 0.2
+        low = min(latencies) - 0.12 * room
+        x = Scale(low=max(low, 0.0), high=max(latencies) + 0.22 * room, start=left, end=right)
+    ends = (28.0, height - 42.0) if metric in LOWER_IS_BETTER else (height - 42.0, 28.0)
+    y = linear(qualities, start=ends[0], end=ends[1], pad=0.08)
+    if metric in LOWER_IS_BETTER:  # better is up: turned over
+        y = Scale(low=y.high, high=y.low, start=height - 42.0, end=28.0)
+    return x, y
+
+
+def _rank(candidate: Candidate, front: Front) -> int:
+    return (candidate.verdict == "front") + 2 * (candidate.name == front.selected)
+
+
+def _limit(front: Front, x: Scale, y: Scale, metric: Metric) -> list[Mark]:
+    if front.quality_limit is None:
+        return []
+    at = y(front.quality_limit)
+    words = f"limit {wording.quality(front.quality_limit, metric)}"
+    return [
+        rect(x.start, at, x.end - x.start, y.start - at, "zone"),
+        line(x.start, at, x.end, at, "limit"),
+        Text(x=x.end - 4, y=min(at + 14, y.start - 3), text=words, kind="limit-name", anchor="end"),
+    ]
+
+
+def _staircase(front: Front, x: Scale, y: Scale) -> list[Mark]:
+    """Return the edge of what no other candidate beats in both quality and latency."""
+    best = [(latency_of(c, front.batch_size)[0], c.quality.value) for c in front.candidates if c.verdict == "front"]
+    points: list[tuple[float, float]] = []
+    for latency, value in sorted(best, key=lambda point: point[0]):
+        if points:
+            points.append((x(latency), points[-1][1]))
+        points.append((x(latency), y(value)))
+    return [polyline(points, "staircase")] if len(points) > 1 else []
+
+
+def _point(candidate: Candidate, front: Front, x: Scale, y: Scale, *, radius: float, metric: Metric) -> list[Mark]:
+    value, low, high = latency_of(candidate, front.batch_size)
+    at, up = x(value), y(candidate.quality.value)
+    kind = kind_of(candidate.verdict)
+    tip = (
+        f"{candidate.name}: {wording.NAMES[metric]} {wording.quality(candidate.quality.value, metric)} "
+        f"({wording.quality_range(candidate.quality, metric)}), {wording.latency(value)}, "
+        f"{wording.size(candidate.size_bytes)}; {candidate.verdict}"
+    )
+    whiskers = [
+        line(at, y(candidate.quality.low), at, y(candidate.quality.high), f"whisker {kind}"),
+        line(x(max(low, x.low)), up, x(min(high, x.high)), up, f"whisker {kind}"),
+    ]
+    ring = [shape("circle", at, up, radius + 5, "ring")] if candidate.name == front.selected else []
+    return [*whiskers, *ring, shape(FORMS[candidate.verdict], at, up, radius, f"mark {kind}", tip=tip)]
+
+
+def _front_labels(front: Front, x: Scale, y: Scale, *, radius: dict[str, float]) -> list[Mark]:
+    few = len(front.candidates) <= 12
+    ordered = sorted(front.candidates, key=lambda c: (-_rank(c, front), c.name != front.uncompressed, c.name))
+    labels, boxes = [], []
+    for c in ordered:
+        at, up = x(latency_of(c, front.batch_size)[0]), y(c.quality.value)
+        r = radius[c.name] + (5 if c.name == front.selected else 0)
+        boxes.append(Box(left=at - r, top=up - r, right=at + r, bottom=up + r))
+        ends = sorted((y(c.quality.low), y(c.quality.high)))
+        boxes.append(Box(left=at - 1, top=ends[0], right=at + 1, bottom=ends[1], weight=0.25))
+        needed = c.name in (front.selected, front.uncompressed)
+        if needed or few or c.verdict == "front":
+            kind = "label strong" if c.name == front.selected else "label"
+            words = shortened(c.name, (x.end - x.start) * 0.55)
+            labels.append(Label(x=at, y=up, radius=r, text=words, kind=kind, needed=needed))
+    if front.quality_limit is not None:
+        at = y(front.quality_limit)
+        boxes.append(Box(left=x.end - 90, top=at, right=x.end, bottom=at + 18))
+    bounds = Box(left=x.start + 2, top=min(y.start, y.end) - 8, right=x.end + 8, bottom=max(y.start, y.end) - 2)
+    return placed(labels, bounds=bounds, obstacles=boxes)

@@ -1,0 +1,361 @@
+"""The command line: parse, call, print.
+
+Exit codes: 0 done; 1 a bug, with its traceback; 2 input that you can mend, with what to do; 3 the gate held or refused
+the release (with `run --strict`) or `verify` found a broken link; 130 Ctrl-C; 143 SIGTERM.
+"""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from components.errors import Refusal
+
+app = typer.Typer(
+    name="steelyard",
+    help="From training data to a small, fast, proven model release. Start with `steelyard init` or `steelyard run`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data = typer.Typer(help="Data sets that runs have taken in.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as train.epochs=5.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Model = Annotated[str, typer.Argument(help="The registered model's name.")]
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app(standalone_mode=True)
+    except Refusal as refusal:
+        sys.stderr.write(f"{_red('refused')}: {refusal}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; what was done is kept, and the next run goes on from there\n")
+        sys.exit(130)
+    sys.exit(0)
+
+
+@app.command()
+def init(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or npz file, or a folder of images.")],
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    output: Annotated[Path, typer.Option(help="Where to write the recipe.")] = Path("recipe.yaml"),
+    model: Annotated[str | None, typer.Option(help="The model's name; else made from the data's.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
+) -> None:
+    """Look at the data and write a commented recipe for it."""
+    from flows.drafting import write_draft
+
+    write_draft(source, target=target, output=output, model=model, overwrite=overwrite)
+    _say(f"wrote {output}; look through it, then: steelyard run {output}")
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
+    force: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Run the stage though it is cached.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Hash every cached output, not only those that look changed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 unless the release is champion.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe, from its data to its release."""
+    from components.home import find_home
+    from components.recipe_file import read
+    from flows.running import Wish
+    from flows.running import run as run_recipe
+    from tasks.runner import Reached
+
+    wish = Wish(until=until, force=frozenset(force or ()), verify=verify)
+    try:
+        result = run_recipe(read(recipe, changes=changes or ()), find_home(), wish)
+    except Reached:
+        _say(f"stopped after {until}, as asked")
+        return
+    if as_json:
+        _print_json(result)
+    else:
+        from flows.tables import print_summary
+
+        print_summary(result)
+    if strict and not result["decision"]["promoted"]:  # type: ignore[index,call-overload]
+        sys.exit(3)
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    force: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="As for run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run would do, what is cached, and how long the rest took before."""
+    from dataclasses import asdict
+
+    from components.home import find_home
+    from components.recipe_file import read
+    from flows.running import Wish
+    from flows.running import plan as planned
+
+    lines = planned(read(recipe, changes=changes or ()), find_home(), Wish(force=frozenset(force or ())))
+    if as_json:
+        _print_json([asdict(line) for line in lines])
+    else:
+        from flows.tables import print_plan
+
+        print_plan(lines)
+
+
+@app.command()
+def why(
+    model: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or a model's name for its latest run.")],
+    stage: Annotated[str, typer.Argument(help="The stage, such as train, or with a candidate: 'export pruned-50'.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which parts of a stage's key differed from the time before."""
+    from components.home import find_home
+    from flows.explaining import differences
+
+    found = differences(find_home(), model, stage)
+    if as_json:
+        _print_json([list(one) for one in found])
+    else:
+        from flows.tables import print_differences
+
+        print_differences(found)
+
+
+@app.command()
+def up(
+    prefect_port: Annotated[int, typer.Option(help="Of the Prefect server.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Of the MLflow server.")] = 5000,
+) -> None:
+    """Start the Prefect server, the MLflow server and a worker on this machine, and leave them running."""
+    from components.home import find_home
+    from flows.services import up as start
+
+    services = start(find_home(), prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say)
+    typer.echo(f"Prefect  {services.prefect.url}\nMLflow   {services.mlflow.url}")
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` started."""
+    from components.home import find_home
+    from flows.services import down as stop
+
+    stopped = stop(find_home())
+    _say(f"stopped {', '.join(stopped)}" if stopped else "nothing was up")
+
+
+@app.command("list")
+def list_releases(
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None, as_json: AsJson = False
+) -> None:
+    """List the registered versions, and which is champion."""
+    from components.home import find_home
+    from flows.releasing import listed
+
+    rows = listed(find_home(), model)
+    if as_json:
+        _print_json(rows)
+    else:
+        from flows.tables import print_releases
+
+        print_releases(rows)
+
+
+@app.command()
+def show(
+    model: Model,
+    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one version: what it is, what it was tested with, and every decision about it."""
+    from components.home import find_home
+    from flows.releasing import shown
+
+    details = shown(find_home(), model, version)
+    if as_json:
+        _print_json(details)
+    else:
+        from flows.tables import print_release
+
+        print_release(details)
+
+
+@app.command()
+def promote(
+    model: Model,
+    version: Annotated[int, typer.Argument(help="The version to make champion.")],
+    expected: Annotated[int | None, typer.Option(help="The champion that you expect; else the one there is now.")] = None,
+    reason: Annotated[str, typer.Option(help="For the audit log.")] = "promoted by hand",
+    force: Annotated[bool, typer.Option("--force", help="Even if it was rejected or rolled back.")] = False,
+) -> None:
+    """Make a version champion, and undo that if it doesn't answer as it should."""
+    from components.home import find_home
+    from flows.releasing import promote_by_hand
+
+    _say(promote_by_hand(find_home(), model, version, expected=expected, reason=reason, force=force))
+
+
+@app.command()
+def rollback(
+    model: Model,
+    to: Annotated[int | None, typer.Option(help="The version to go back to; else the champion before this one.")] = None,
+    reason: Annotated[str, typer.Option(help="For the audit log.")] = "rolled back by hand",
+) -> None:
+    """Make an earlier version champion again; the present one isn't promoted again without --force."""
+    from components.home import find_home
+    from flows.releasing import roll_back
+
+    _say(roll_back(find_home(), model, to=to, reason=reason))
+
+
+@app.command()
+def serve(
+    model: Model,
+    port: Annotated[int, typer.Option(help="On loopback.")] = 5001,
+    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+) -> None:
+    """Serve a model over HTTP on this machine until Ctrl-C, and print a curl line that works."""
+    from components.home import find_home
+    from flows.serving import serve as serve_model
+
+    serve_model(find_home(), model, version=version, port=port, say=_say)
+
+
+@app.command()
+def predict(
+    model: Model,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, an image, or a folder of images.")],
+    output: Annotated[Path, typer.Option(help="A CSV or Parquet file.")] = Path("predictions.csv"),
+    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+) -> None:
+    """Answer the rows of a file, and write the answers to a file."""
+    from components.home import find_home
+    from flows.serving import predict as predict_file
+
+    rows = predict_file(find_home(), model, source, output=output, version=version)
+    _say(f"wrote {rows:,} answers to {output}")
+
+
+@app.command()
+def report(model: Model, version: Annotated[int | None, typer.Option(help="Else the champion.")] = None) -> None:
+    """Print the path of a version's report."""
+    from components.home import find_home
+    from flows.releasing import report_of
+
+    typer.echo(str(report_of(find_home(), model, version)))
+
+
+@app.command()
+def verify(
+    model: Model,
+    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a release's chain of digests again, and name the link that is broken. Exit code 3 if one is."""
+    from dataclasses import asdict
+
+    from components.home import find_home
+    from flows.verifying import verify as verified
+
+    checks = verified(find_home(), model, version)
+    if as_json:
+        _print_json([asdict(one) for one in checks])
+    else:
+        from flows.tables import print_checks
+
+        print_checks(checks)
+    if any(one.status == "broken" for one in checks):
+        sys.exit(3)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine and the state: versions, servers, databases, store, disk."""
+    from components.home import find_home
+    from flows.doctor import examine
+
+    found = examine(find_home())
+    if as_json:
+        _print_json([{"name": name, "state": state, "detail": detail} for name, state, detail in found])
+    else:
+        from flows.tables import print_examination
+
+        print_examination(found)
+    if any(state == "bad" for _, state, _ in found):
+        sys.exit(2)
+
+
+@data.command("list")
+def list_data(as_json: AsJson = False) -> None:
+    """List the data sets that runs have taken in."""
+    from components.home import find_home
+    from flows.datasets import datasets
+
+    rows = datasets(find_home())
+    if as_json:
+        _print_json(rows)
+    else:
+        from flows.tables import print_datasets
+
+        print_datasets(rows)
+
+
+@data.command()
+def restore(
+    digest: Annotated[str, typer.Argument(help="The SHA-256 or DVC's MD5 of the data set, or its beginning.")],
+    output: Annotated[Path, typer.Option(help="The folder to make.")] = Path("data"),
+) -> None:
+    """Have a data set back from the DVC remote."""
+    from components.home import find_home
+    from flows.datasets import restore as bring_back
+
+    _say(f"restored {bring_back(find_home(), digest, output=output)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes, for editors."""
+    from components.recipe_schema import json_schema
+
+    _print_json(json_schema())
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _say(text: str) -> None:
+    """Tell a person something, on standard error: standard output is for results."""
+    sys.stderr.write(f"{text}\n")
+
+
+def _red(text: str) -> str:
+    return f"\033[31m{text}\033[0m" if sys.stderr.isatty() else text
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a run as Ctrl-C does: servers are stopped, leases given back."""
+    sys.exit(143)
+
+
+if __name__ == "__main__":
+    main()

@@ -96,7 +96,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _written_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    ambiguous = plain(text) != text or Scalar(text=text, quoted=False, where="").is_null
+    ambiguous = not text.isprintable() or plain(text) != text or Scalar(text=text, quoted=False, where="").is_null
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if ambiguous else None)
 
 

@@ -20,14 +20,16 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data = typer.Typer(help="Data sets that runs have taken in.", no_args_is_help=True)
+data = typer.Typer(help="Data sets that runs have taken in.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as train.epochs=5.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as train.epochs=5."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Model = Annotated[str, typer.Argument(help="The registered model's name.")]
@@ -68,7 +70,9 @@ def run(
     changes: Changes = None,
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.")] = None,
     force: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Run the stage though it is cached.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Hash every cached output, not only those that look changed.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every cached output, not only those that look changed.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 unless the release is champion.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -201,7 +205,9 @@ def show(
 def promote(
     model: Model,
     version: Annotated[int, typer.Argument(help="The version to make champion.")],
-    expected: Annotated[int | None, typer.Option(help="The champion that you expect; else the one there is now.")] = None,
+    expected: Annotated[
+        int | None, typer.Option(help="The champion that you expect; else the one there is now.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "promoted by hand",
     force: Annotated[bool, typer.Option("--force", help="Even if it was rejected or rolled back.")] = False,
 ) -> None:
@@ -215,7 +221,9 @@ def promote(
 @app.command()
 def rollback(
     model: Model,
-    to: Annotated[int | None, typer.Option(help="The version to go back to; else the champion before this one.")] = None,
+    to: Annotated[
+        int | None, typer.Option(help="The version to go back to; else the champion before this one.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "rolled back by hand",
 ) -> None:
     """Make an earlier version champion again; the present one isn't promoted again without --force."""
@@ -241,7 +249,9 @@ def serve(
 @app.command()
 def predict(
     model: Model,
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, an image, or a folder of images.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, an image, or a folder of images.")
+    ],
     output: Annotated[Path, typer.Option(help="A CSV or Parquet file.")] = Path("predictions.csv"),
     version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
 ) -> None:

@@ -18,8 +18,9 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
         Refusal, Reached: as the stages do; in Prefect the run then shows as failed, or as completed early.
     """
     from prefect import flow
+    from prefect.client.schemas.objects import State
     from prefect.runtime import flow_run
-    from prefect.states import Completed, Failed, State
+    from prefect.states import Completed, Failed
 
     ended: list[tuple[Outcome, str]] = []
     stopped: list[Refusal | Reached] = []
@@ -37,8 +38,8 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
         ended.append((outcome, str(flow_run.id)))
         return Completed(message=outcome.promoted.reason)
 
-    run = flow(body, name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
-    state = run(recipe.model, asdict(recipe), return_state=True)
+    as_flow = flow(name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
+    state = as_flow(body)(recipe.model, asdict(recipe), return_state=True)
     if stopped:
         raise stopped[0]
     if not ended:

@@ -1,4 +1,4 @@
-"""The pipeline: ingest → split → train → evaluate → prune → quantize → export → profile → select → gate → register → promote.
+"""ingest → split → train → evaluate → prune → quantize → export → profile → select → gate → register → promote.
 
 `run` is what the stages are called through: `tasks.runner` has one that runs them in Prefect, and one that plans.
 """

@@ -11,10 +11,10 @@ from components.home import Home
 from components.planning.key import Json
 from components.planning.ledger import Ledger
 from components.planning.source import Source, look_at
+from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
 from components.store.folder import FolderBlobs
 from components.store.store import Store
-from components.planning.unknown import UNKNOWN
 from flows.backend import backend
 from flows.console import Show
 from flows.in_prefect import in_prefect
@@ -59,7 +59,7 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
             raise refuse(
                 f"there is no file or folder '{path}'",
                 where="data.source",
-                allowed="a CSV, Parquet or npz file, a folder of images with a folder per class, a packed data set, a URL",
+                allowed="a CSV, Parquet or npz file, a folder of images by class, a packed data set, a URL",
                 do="mend the path; a relative one is relative to the recipe",
             )
     return look_at(path, yard.ledger)
@@ -100,7 +100,9 @@ def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -
     """Return the summary of a run whose every stage is recorded: no flow was started."""
     done = [Done(line.stage, line.label, line.key, None, True, 0.0) for line in planner.plan]
     flow_run = yard.ledger.flow_run(outcome.registered.run_id)
-    return summary(recipe, outcome, done, run_id=outcome.registered.run_id, flow_run_id=flow_run, folder=laid_out(outcome, yard))
+    return summary(
+        recipe, outcome, done, run_id=outcome.registered.run_id, flow_run_id=flow_run, folder=laid_out(outcome, yard)
+    )
 
 
 def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish) -> dict[str, Json]:
@@ -120,7 +122,9 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish) -> dict[str, Js
             finally:
                 show.close()
     yard.ledger.end_run(tracking.run_id, model=recipe.model, flow_run=flow_run_id)
-    return summary(recipe, outcome, runner.done, run_id=tracking.run_id, flow_run_id=flow_run_id, folder=laid_out(outcome, yard))
+    return summary(
+        recipe, outcome, runner.done, run_id=tracking.run_id, flow_run_id=flow_run_id, folder=laid_out(outcome, yard)
+    )
 
 
 def _fetched(url: str, yard: Yard) -> Source | None:

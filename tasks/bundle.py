@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.planning.closure import code_of
@@ -94,7 +93,9 @@ def links(
         Link(name="seeds", facts={"training": recipe.seed, "split": recipe.split.seed}),
         Link(name="checkpoint", artifacts={"checkpoint": chosen.model.digest}, facts={"parameters": chosen.parameters}),
         Link(name="candidate", facts={"name": selected.name, "runtime": selected.runtime}),
-        Link(name="onnx", artifacts={"model.onnx": selected.onnx.digest}, facts={"size_bytes": selected.onnx.size_bytes}),
+        Link(
+            name="onnx", artifacts={"model.onnx": selected.onnx.digest}, facts={"size_bytes": selected.onnx.size_bytes}
+        ),
         Link(name="gate", facts={"decision": judgement.decision, "reason": judgement.reason, "rows": judgement.rows}),
     )
 

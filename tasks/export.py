@@ -63,7 +63,9 @@ def export(
     found = parity(file, loaded.model, preparation, rows.some(config.parity_rows, seed=aim.seed))
     if quantized is None and not found.holds(config.tolerance):
         what = f"{name}: the exported file's answers differ from PyTorch's by {found.max_abs_diff:.2g}"
-        raise refuse(what, where="export.tolerance", allowed=f"{config.tolerance:g}", do="look at the network's operators")
+        raise refuse(
+            what, where="export.tolerance", allowed=f"{config.tolerance:g}", do="look at the network's operators"
+        )
     return Exported(
         name=name,
         onnx=here.keep(file),

@@ -78,9 +78,7 @@ def gate(
         challenger=challenger,
         champion=reigning,
         seed=aim.seed,
-        looks=here.yard.ledger.look(
-            splits.assignments.digest, challenger=selected.onnx.digest, model=here.yard.model
-        ),
+        looks=here.yard.ledger.look(splits.assignments.digest, challenger=selected.onnx.digest, model=here.yard.model),
     )
     version = None if champion is None else champion.version
     basis = hashlib.sha256(f"{selected.onnx.digest} {version} {judgement.decision}".encode()).hexdigest()[:16]

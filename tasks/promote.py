@@ -4,13 +4,16 @@ import getpass
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from components.errors import Refusal, refuse
 from components.release.releases import Move, Release, Releases
 from tasks.gate import Judged
 from tasks.register import Registered, check_answers
 from tasks.stage import Workspace, Yard, stage
+
+if TYPE_CHECKING:
+    from tasks.tracking import Client
 
 ACTOR = "steelyard run"
 
@@ -29,7 +32,7 @@ def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted |
     """Return what was decided about the version on this judgement, if it was."""
     releases = Releases(yard.ledger, registered.model)
     past = [move for move in releases.moves() if move.version == registered.version and move.basis == judged.basis]
-    if not past or past[-1].state == "pending":
+    if not past or past[-1].state in ("pending", "abandoned"):
         return None
     champion = releases.champion()
     barred = releases.barred(registered.version)
@@ -93,9 +96,9 @@ def move_champion(
         Refusal: the version was rejected or rolled back before, the champion isn't the expected one, or the new
             champion doesn't answer as it should; the champion is then the old one again.
     """
-    import mlflow
+    from tasks.tracking import client_here
 
-    client = mlflow.MlflowClient()
+    client = client_here()
     target = releases.get(version)
     with releases.moving():
         _recover(releases, client)
@@ -128,19 +131,19 @@ def whoever() -> str:
     return getpass.getuser()
 
 
-def _recover(releases: Releases, client: object) -> None:
+def _recover(releases: Releases, client: "Client") -> None:
     """Undo moves whose mover died before it knew how they ended."""
     pending: list[Move] = releases.unfinished()
     for move in pending:
-        releases.end(move.seq, "undone")
+        releases.end(move.seq, "abandoned")
     if pending:
         _set_alias(releases, client, releases.champion())
 
 
-def _set_alias(releases: Releases, client: object, release: Release | None) -> None:
+def _set_alias(releases: Releases, client: "Client", release: Release | None) -> None:
     from tasks.tracking import set_alias
 
-    set_alias(client, releases.model, None if release is None else release.version)  # type: ignore[arg-type]
+    set_alias(client, releases.model, None if release is None else release.version)
 
 
 def _changed_elsewhere(yard: Yard, model: str, champion: Release | None) -> str:
@@ -149,4 +152,6 @@ def _changed_elsewhere(yard: Yard, model: str, champion: Release | None) -> str:
     actual, recorded = alias_in_database(yard.home, model), None if champion is None else champion.version
     if actual == recorded:
         return ""
-    return f" (the registry's alias names version {actual or 'none'}, the record {recorded or 'none'}: changed elsewhere)"
+    return (
+        f" (the registry's alias names version {actual or 'none'}, the record {recorded or 'none'}: changed elsewhere)"
+    )

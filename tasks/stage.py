@@ -108,7 +108,7 @@ class Stage(Generic[P, R]):
     function: Callable[Concatenate[Workspace, P], R]
     libraries: tuple[str, ...] = ()
     retries: int = 0
-    settled: Callable[Concatenate[Yard, P], R | None] | None = None
+    settled: Callable[..., R | None] | None = None  # of a yard, and the stage's own inputs
 
     @property
     def name(self) -> str:
@@ -147,12 +147,14 @@ def stage(
     *,
     libraries: tuple[str, ...] = (),
     retries: int = 0,
-    settled: Callable[Concatenate[Yard, P], R | None] | None = None,
+    settled: Callable[..., object] | None = None,
 ) -> Callable[[Callable[Concatenate[Workspace, P], R]], Stage[P, R]]:
     """Make a stage of a function. The function stays as it is, at `.function`."""
 
     def made(function: Callable[Concatenate[Workspace, P], R]) -> Stage[P, R]:
-        return Stage(function, libraries=libraries, retries=retries, settled=settled)
+        return Stage(
+            function, libraries=libraries, retries=retries, settled=cast(Callable[..., R | None] | None, settled)
+        )
 
     return made
 
@@ -175,7 +177,7 @@ def find(stage: Stage[P, R], inputs: Inputs, yard: Yard) -> Done[R] | None:
     if stage.settled is not None:
         if stage.name in yard.force:
             return None
-        outputs = stage.settled(yard, **inputs)  # type: ignore[call-arg,arg-type]
+        outputs = stage.settled(yard, **inputs)
         return None if outputs is None else Done(stage.name, label, stage.name, outputs, True, 0.0)
     return _recorded(stage, label, key_of(stage.parts(inputs)), yard)
 
@@ -189,7 +191,8 @@ def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logg
     waiting = False
     while True:
         if hit := _recorded(stage, label, key, yard):
-            yard.ledger.note_use(yard.model, label, key)
+            if [record.key for record in yard.ledger.history(yard.model, label, limit=1)] != [key]:
+                yard.ledger.note_use(yard.model, label, key)
             return hit
         lease = yard.ledger.acquire(f"stage {key}", seconds=yard.lease_seconds)
         if lease is None:

@@ -11,11 +11,11 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from components.errors import refuse
 from components.home import Home
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tasks.select import Selected
     from tasks.split import Splits
 
+Client: TypeAlias = "MlflowClient"
 log = logging.getLogger(__name__)
 BATCH = 1000  # metrics, the most that MLflow takes at once
 FLUSH_SECONDS = 2.0
@@ -39,7 +40,7 @@ CHAMPION = "champion"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
-def connect(home: Home, *, uri: str | None = None) -> "MlflowClient":
+def connect(home: Home, *, uri: str | None = None) -> "Client":
     """Return a client: of the server at `uri`, or of the SQLite database in the home, made ready if it is new."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     for chatty in ("alembic", "mlflow.store", "mlflow.tracking"):
@@ -57,6 +58,13 @@ def connect(home: Home, *, uri: str | None = None) -> "MlflowClient":
         with closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
     return client
+
+
+def client_here() -> "Client":
+    """Return a client of what `connect` has connected to."""
+    import mlflow
+
+    return mlflow.MlflowClient()
 
 
 def check(home: Home) -> None:
@@ -116,7 +124,7 @@ class Input:
 class Tracking:
     """One parent run of MLflow, and the queue of its live figures."""
 
-    client: "MlflowClient"
+    client: "Client"
     run_id: str
     experiment_id: str
     spill: Path
@@ -194,7 +202,7 @@ class Tracking:
             self._thread.join(LAST_FLUSH_SECONDS)
         try:
             self.client.set_terminated(self.run_id, status)
-        except Exception as error:  # noqa: BLE001 - whatever the server's trouble, the run's work is done
+        except Exception as error:
             log.warning("MLflow didn't take the end of the run: %s", error)
 
     def _send(self) -> None:
@@ -205,7 +213,7 @@ class Tracking:
             try:
                 for start in range(0, len(waiting), BATCH):
                     self.client.log_batch(self.run_id, metrics=waiting[start : start + BATCH])
-            except Exception as error:  # noqa: BLE001 - training never dies of the tracker
+            except Exception as error:
                 log.warning("MLflow doesn't take figures (%s): they are kept and sent again", error)
                 self._spill(waiting)
                 if ended:
@@ -234,7 +242,7 @@ class Tracking:
 
 
 @contextmanager
-def tracked(client: "MlflowClient", home: Home, *, model: str, run_name: str) -> Iterator[Tracking]:
+def tracked(client: "Client", home: Home, *, model: str, run_name: str) -> Iterator[Tracking]:
     """Open a parent run; it ends as finished, failed, or killed by the user."""
     experiment = _experiment(client, home, model)
     run = client.create_run(experiment, run_name=run_name)
@@ -253,14 +261,12 @@ def tracked(client: "MlflowClient", home: Home, *, model: str, run_name: str) ->
 
 def existing(run_id: str) -> Tracking:
     """Return a run that is there already, to add to it."""
-    import mlflow
-
-    client = mlflow.MlflowClient()
+    client = client_here()
     run = client.get_run(run_id)
     return Tracking(client, run_id, run.info.experiment_id, Path())
 
 
-def _experiment(client: "MlflowClient", home: Home, model: str) -> str:
+def _experiment(client: "Client", home: Home, model: str) -> str:
     found = client.get_experiment_by_name(model)
     if found is not None:
         return str(found.experiment_id)
@@ -319,10 +325,11 @@ def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]
     import mlflow
     import pandas as pd
 
-    return mlflow.pyfunc.load_model(str(folder)).predict(pd.DataFrame([dict(row) for row in rows]))
+    found = mlflow.pyfunc.load_model(str(folder)).predict(pd.DataFrame([dict(row) for row in rows]))
+    return found if isinstance(found, pd.DataFrame) else pd.DataFrame(found)
 
 
-def alias(client: "MlflowClient", model: str) -> int | None:
+def alias(client: "Client", model: str) -> int | None:
     """Return the version that the alias `champion` names."""
     from mlflow.exceptions import MlflowException
 
@@ -332,7 +339,7 @@ def alias(client: "MlflowClient", model: str) -> int | None:
         return None
 
 
-def set_alias(client: "MlflowClient", model: str, version: int | None) -> None:
+def set_alias(client: "Client", model: str, version: int | None) -> None:
     """Let the alias `champion` name the version, or nothing."""
     if version is None:
         client.delete_registered_model_alias(model, CHAMPION)
@@ -340,7 +347,7 @@ def set_alias(client: "MlflowClient", model: str, version: int | None) -> None:
         client.set_registered_model_alias(model, CHAMPION, str(version))
 
 
-def versions(client: "MlflowClient", model: str) -> list[int]:
+def versions(client: "Client", model: str) -> list[int]:
     """Return the versions that the registry has of the model."""
     return sorted(int(one.version) for one in client.search_model_versions(f"name = '{model}'"))
 
@@ -350,10 +357,10 @@ def _signature(bundle: Bundle) -> object:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
+    any_type = cast(Callable[[], AnyType], AnyType)()
+
     def columns(fields: Sequence[tuple[str, str, bool]]) -> Schema:
-        return Schema(
-            [ColSpec(AnyType() if kind == "any" else kind, name, required) for name, kind, required in fields]
-        )
+        return Schema([ColSpec(any_type if kind == "any" else kind, name, required) for name, kind, required in fields])
 
     return ModelSignature(inputs=columns(bundle.inputs), outputs=columns(bundle.outputs))
 

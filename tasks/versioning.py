@@ -92,7 +92,9 @@ def fetch(url: str, *, workspace: Path) -> Path:
                 with Repo(str(workspace)) as repo:
                     repo.update(targets=[str(workspace / f"{name}.dvc")])
         except (DvcException, OSError) as error:
-            raise refuse(f"{url} can't be had: {error}", do="check the address, and that this machine reaches it") from error
+            raise refuse(
+                f"{url} can't be had: {error}", do="check the address, and that this machine reaches it"
+            ) from error
     return workspace / name
 
 

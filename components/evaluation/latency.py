@@ -20,6 +20,7 @@ from components.runtimes.feeds import Session
 
 Feeds = Mapping[str, Array]
 Floats = npt.NDArray[np.float64]
+Clock = Callable[[], float]
 
 _WARM_UP_SECONDS = 0.05  # and at least two runs
 _TURN_SECONDS = 0.002  # one turn lasts at least so long: the clock and the caller's own overhead then don't matter
@@ -44,15 +45,19 @@ def latency(
     config: ProfileConfig,
     seed: int,
     seconds: float = 60.0,
+    clock: Clock = perf_counter,
 ) -> dict[str, Timing]:
     """Time all sessions, the baseline among them, by name.
 
     `feeds` holds a batch by its size. The sessions' threads are theirs. Above `seconds` for one batch size, fewer
-    rounds are made, though at least 10. Intervals are percentile bootstraps of the median at `config.confidence`.
+    rounds are made, though at least 10. `clock` returns seconds. Intervals are percentile bootstraps of the median at
+    `config.confidence`.
     """
     random = np.random.default_rng(seed)
     measured = {
-        size: _rounds(baseline, sessions, feeds[size], rounds=config.rounds, seconds=seconds, random=random)
+        size: _rounds(
+            baseline, sessions, feeds[size], rounds=config.rounds, seconds=seconds, random=random, clock=clock
+        )
         for size in config.batch_sizes
     }
     return {
@@ -73,9 +78,10 @@ def _rounds(
     rounds: int,
     seconds: float,
     random: np.random.Generator,
+    clock: Clock,
 ) -> dict[str, Floats]:
     """Return seconds per run [R] of each session."""
-    once = {name: _warm_up(session, feeds) for name, session in sessions.items()}
+    once = {name: _warm_up(session, feeds, clock) for name, session in sessions.items()}
     runs = {name: int(np.clip(np.ceil(_TURN_SECONDS / time), 1, _MOST_RUNS)) for name, time in once.items()}
     one_round = sum(once[name] * runs[name] for name in sessions)
     made = int(np.clip(seconds / one_round, min(10, rounds), rounds))
@@ -84,24 +90,24 @@ def _rounds(
     with _undisturbed():
         for turn in range(made):
             for name in [baseline, *random.permutation(others).tolist()]:
-                times[name][turn] = _turn(sessions[name].run, feeds, runs=runs[name])
+                times[name][turn] = _turn(sessions[name], feeds, runs=runs[name], clock=clock)
     return times
 
 
-def _warm_up(session: Session, feeds: Feeds) -> float:
+def _warm_up(session: Session, feeds: Feeds, clock: Clock) -> float:
     """Return the shortest time of a run, in seconds, seen while the session got warm."""
-    started, shortest, runs = perf_counter(), float("inf"), 0
-    while runs < 2 or perf_counter() - started < _WARM_UP_SECONDS:
-        shortest = min(shortest, _turn(session.run, feeds, runs=1))
+    started, shortest, runs = clock(), float("inf"), 0
+    while runs < 2 or clock() - started < _WARM_UP_SECONDS:
+        shortest = min(shortest, _turn(session, feeds, runs=1, clock=clock))
         runs += 1
     return shortest
 
 
-def _turn(run: Callable[[Feeds], object], feeds: Feeds, *, runs: int) -> float:
-    started = perf_counter()
+def _turn(session: Session, feeds: Feeds, *, runs: int, clock: Clock) -> float:
+    started = clock()
     for _ in range(runs):
-        run(feeds)
-    return (perf_counter() - started) / runs
+        session.run(feeds)
+    return (clock() - started) / runs
 
 
 @contextmanager

@@ -12,7 +12,7 @@ class MLP:
     width: int = 256  # units of each hidden layer
     depth: int = 3  # hidden layers
     dropout: float = 0.3
-    waves: int = 2  # learned functions of each feature alone, beside the feature; 0: none
+    waves: int = 2  # of tables: learned functions of each feature alone, beside the feature; 0: none
 
     def __post_init__(self) -> None:
         if min(self.width, self.depth) < 1 or self.waves < 0 or not 0 <= self.dropout < 1:

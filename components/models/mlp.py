@@ -56,11 +56,11 @@ class Perceptron(nn.Module):
     Both begin at zero, so that what comes first is the linear part, and a small table isn't overfitted at once.
     """
 
-    def __init__(self, config: MLP, *, features: int, outputs: int) -> None:
+    def __init__(self, config: MLP, *, features: int, outputs: int, waves: int) -> None:
         super().__init__()
         self.flatten = nn.Flatten()
-        self.waves = Waves(features, size=config.waves) if config.waves else nn.Identity()
-        self.first = nn.Linear(features * (1 + config.waves), config.width)
+        self.waves = Waves(features, size=waves) if waves else nn.Identity()
+        self.first = nn.Linear(features * (1 + waves), config.width)
         self.layers = nn.Sequential(*(Layer(config.width, dropout=config.dropout) for _ in range(config.depth - 1)))
         self.last = nn.Sequential(nn.ReLU(), nn.Dropout(config.dropout))
         self.output = nn.Linear(config.width, outputs)
@@ -77,4 +77,5 @@ class Perceptron(nn.Module):
 
 def mlp(config: MLP, *, shape: tuple[int, ...], outputs: int) -> nn.Module:
     """Return a network from rows of the shape to the outputs."""
-    return Perceptron(config, features=prod(shape), outputs=outputs)
+    waves = config.waves if len(shape) == 1 else 0
+    return Perceptron(config, features=prod(shape), outputs=outputs, waves=waves)

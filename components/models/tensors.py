@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -14,17 +15,25 @@ from components.errors import refuse
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write the file so that a reader sees the old content or the new one, never a part, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the file so that a reader sees the old content or the new one, never a part, also after a crash.
+
+    Raises:
+        Refusal: it can't be written, say because the disk is full; what was there before is left.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise refuse(
+            f"can't write {len(content)} bytes: {error}", where=str(path), do="make room, or mend the folder"
+        ) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, note: object = None) -> None:

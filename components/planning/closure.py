@@ -20,8 +20,10 @@ key put together from pieces of strings, data files read by code, first-party me
 that no followed code makes or names.
 """
 
+import gc
 import sys
 from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from components.errors import nearest, refuse
@@ -48,14 +50,27 @@ def code_of(entry: str, *, named: Set[str], also: Iterable[str] = (), types: Ite
         users=frozenset(_package(target) for target in also) - FIRST_PARTY,
         named=set(named),
     )
-    for target in also:
-        walk.reach_users(_checked(target).name)
-    for target in (entry, *types):
-        module, _, name = target.partition(":")
-        walk.follow_module(module, (name.partition(".")[0],))
-    _checked(entry)
-    walk.settle()
+    with _no_garbage_collection():
+        for target in also:
+            walk.reach_users(_checked(target).name)
+        _checked(entry)
+        for target in (entry, *types):
+            module, _, name = target.partition(":")
+            walk.follow_module(module, (name.partition(".")[0],))
+        walk.settle()
     return dict(sorted(walk.digests.items()))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A third of the time goes there, for syntax trees that all stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _package(target: str) -> str:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -225,11 +226,10 @@ def _found(name: str) -> Path | None:  # noqa: PLR0911 - a search
         return Path(spec.origin) if spec.origin and spec.has_location else None
     for place in spec.submodule_search_locations or ():
         path = Path(place).joinpath(*rest)
-        for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+        compiled = (path.with_name(f"{path.name}{suffix}") for suffix in EXTENSION_SUFFIXES)
+        for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py"), *compiled):
             if candidate.is_file():
                 return candidate
-        if compiled := sorted(path.parent.glob(f"{path.name}.*.so")):
-            return compiled[0]
     return None
 
 

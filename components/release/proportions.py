@@ -28,7 +28,8 @@ NUISANCE: Final = 96  # values of the unknown discordance at which the size is c
 MANY: Final = 20_000  # rows above which the size is computed at a quarter of them, where counts are smallest:
 # elsewhere the normal approximation is right within 0.0005 by then (benchmarks/gate.py)
 TAIL: Final = 1e-9  # probability that a sum over the distribution may leave out on each side
-STEPS: Final = 13  # halvings of the critical value's bracket: it ends within 5e-4
+STEPS: Final = 10  # narrowings of the critical value, which end within 5e-4
+SEARCHED: Final = 2_000  # rows up to which `rows_needed` searches with the exact power
 LARGEST: Final = 10_000_000  # rows beyond which `rows_needed` gives no number
 
 
@@ -136,7 +137,7 @@ def rows_needed(*, discordance: float, margin: float, alpha: float, wanted: floa
     q_won = (linear + math.sqrt(linear**2 + 4 * discordance * margin * (1 - margin))) / 4
     at_margin = float(-ndtri(alpha)) * math.sqrt(2 * q_won + margin - margin**2)
     known = ((at_margin + float(ndtri(wanted)) * math.sqrt(discordance)) / margin) ** 2
-    if known > MANY:
+    if known > SEARCHED:
         return math.ceil(known) if known <= LARGEST else None
     high = max(1, int(known))
     while power(high, discordance=discordance, margin=margin, alpha=alpha) < wanted:

@@ -16,8 +16,8 @@ from components.recipe import Aim
 from components.release.gate import Standing
 from components.release.releases import Release
 from components.runtimes.config import ProfileConfig
-from components.runtimes.feeds import predict, repeated
-from components.runtimes.table import RUNTIMES, Session
+from components.runtimes.feeds import Session, predict, repeated
+from components.runtimes.table import RUNTIMES
 from components.store.artifact import Artifact
 
 ROUNDS = ProfileConfig(batch_sizes=(1,))
@@ -79,7 +79,9 @@ def face_off(
 def wanted_columns(preparation: Preparation) -> list[str]:
     """Return the raw columns that a model is asked with."""
     image = [preparation.image.name] if preparation.image else []
-    return [*image, *(column.name for column in (*preparation.numbers, *preparation.categories))]
+    numbers = [column.name for column in preparation.numbers]
+    categories = [column.name for column in preparation.categories]
+    return [*image, *numbers, *categories]
 
 
 def _preparation(open_artifact: Callable[[Artifact], Path], champion: Release) -> Preparation:
@@ -89,7 +91,7 @@ def _preparation(open_artifact: Callable[[Artifact], Path], champion: Release) -
         raise refuse(
             f"the files of the champion, version {champion.version} of {champion.model}, are gone from the store",
             where=str(error),
-            do="roll back to a version whose files are there, or let the challenger through with `steelyard promote --force`",
+            do="roll back to a version whose files are there, or promote the new one by hand",
         ) from error
 
 

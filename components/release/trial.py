@@ -42,9 +42,7 @@ def trial(
     rows: Sequence[Mapping[str, str | float | bool | None]], outputs: npt.NDArray[np.floating], classes: Sequence[str]
 ) -> Trial:
     """Put rows and the outputs [N, K] that belong to them together."""
-    return Trial(
-        rows=tuple(rows), outputs=tuple(tuple(map(float, row)) for row in outputs), classes=tuple(classes)
-    )
+    return Trial(rows=tuple(rows), outputs=tuple(tuple(map(float, row)) for row in outputs), classes=tuple(classes))
 
 
 def differences(trial: Trial, answers: "pd.DataFrame") -> str:

@@ -1,56 +1,97 @@
 from collections.abc import Mapping
-from time import perf_counter
 
 import numpy as np
+import pytest
 
 from components.data.rows import Array
-from components.evaluation.latency import latency
+from components.evaluation.latency import Timing, latency
 from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import Output
 
 
-class Spinning:
-    """A session that takes a known time."""
+class Machine:
+    """A clock that only sessions move. From `slow_from` on, everything takes three times as long."""
 
-    def __init__(self, microseconds: float) -> None:
-        self.seconds = microseconds * 1e-6
-        self.seen: list[int] = []
+    def __init__(self, *, slow_from: float = float("inf"), noise: float = 0.0) -> None:
+        self.now, self.slow_from, self.noise = 0.0, slow_from, noise
+        self.random = np.random.default_rng(0)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def session(self, microseconds: float) -> "Session":
+        return Session(self, microseconds * 1e-6)
+
+
+class Session:
+    """Takes a known time per row."""
+
+    def __init__(self, machine: Machine, seconds: float) -> None:
+        self.machine, self.seconds, self.runs = machine, seconds, 0
 
     def run(self, feeds: Mapping[str, Array]) -> Output:
-        end = perf_counter() + self.seconds * len(feeds["x"])
-        while perf_counter() < end:
-            pass
+        machine = self.machine
+        factor = 3 if machine.now > machine.slow_from else 1
+        machine.now += self.seconds * len(feeds["x"]) * factor * np.exp(machine.noise * machine.random.normal())
+        self.runs += 1
         return np.zeros((1, 1), dtype=np.float32)
 
 
 FEEDS: dict[int, dict[str, Array]] = {size: {"x": np.zeros((size, 1))} for size in (1, 4)}
-CONFIG = ProfileConfig(batch_sizes=(1, 4), rounds=20)
 
 
-def test_a_session_twice_as_fast_is_found_to_be() -> None:
-    sessions = {"base": Spinning(200), "half": Spinning(100), "same": Spinning(200), "slow": Spinning(400)}
-    found = latency("base", sessions, feeds=FEEDS, config=CONFIG, seed=0)
+def timed(
+    machine: Machine, microseconds: Mapping[str, float], *, rounds: int = 60, seconds: float = 60
+) -> dict[str, Timing]:
+    sessions = {name: machine.session(each) for name, each in microseconds.items()}
+    config = ProfileConfig(batch_sizes=(1, 4), rounds=rounds)
+    return latency("base", sessions, feeds=FEEDS, config=config, seed=0, seconds=seconds, clock=machine)
+
+
+def test_latency_and_speedup_are_those_of_the_sessions() -> None:
+    found = timed(Machine(noise=0.2), {"base": 200, "half": 100, "same": 200, "slow": 400})
     for size in (1, 4):
-        assert found["base"].speedup[size].value == 1
-        # Wide bounds: the tests share their processors with others.
-        assert 1.6 < found["half"].speedup[size].value < 2.5
-        assert 0.8 < found["same"].speedup[size].value < 1.25
-        assert 0.4 < found["slow"].speedup[size].value < 0.65
-        assert 0.19 * size < found["base"].latency_ms[size].value < 0.6 * size
-        for timing in found.values():
-            interval = timing.latency_ms[size]
-            assert interval.low <= interval.value <= interval.high
-            assert timing.rounds[size] == 20
+        for name, ratio in {"base": 1, "half": 2, "same": 1, "slow": 0.5}.items():
+            speedup, ms = found[name].speedup[size], found[name].latency_ms[size]
+            assert speedup.low <= speedup.value <= speedup.high
+            assert ms.low <= ms.value <= ms.high
+            assert speedup.value == pytest.approx(ratio, rel=0.1)
+            assert ms.value == pytest.approx(0.2 * size / ratio, rel=0.1)
+        assert found["same"].speedup[size].low < 1 < found["same"].speedup[size].high
+        assert found["half"].speedup[size].low > 1.5
+        assert found["base"].speedup[size].low == found["base"].speedup[size].high == 1
+
+
+def test_a_machine_that_turns_slow_halfway_favours_nobody() -> None:
+    found = timed(Machine(slow_from=0.4), {"base": 200, "half": 100, "same": 200})
+    assert found["half"].speedup[1].value == pytest.approx(2)
+    assert found["same"].speedup[1].value == pytest.approx(1)
+    assert found["same"].speedup[1].high < 1.01
 
 
 def test_slow_sessions_get_fewer_rounds_but_never_less_than_ten() -> None:
-    sessions = {"base": Spinning(4000)}
-    found = latency("base", sessions, feeds=FEEDS, config=ProfileConfig(batch_sizes=(1,)), seed=0, seconds=0.01)
-    assert found["base"].rounds == {1: 10}
+    assert timed(Machine(), {"base": 4000}, seconds=0.01)["base"].rounds == {1: 10, 4: 10}
+    assert timed(Machine(), {"base": 4000}, seconds=0.1)["base"].rounds == {1: 25, 4: 10}
 
 
-def test_seven_tiny_models_at_two_batch_sizes_take_less_than_four_seconds() -> None:
-    sessions = {f"c{i}": Spinning(20 + 5 * i) for i in range(7)}
-    started = perf_counter()
-    latency("c0", sessions, feeds=FEEDS, config=ProfileConfig(batch_sizes=(1, 4)), seed=0)
-    assert perf_counter() - started < 12  # about 2.4 s where nobody else wants the processor
+def test_seven_fast_models_at_two_batch_sizes_take_less_than_four_seconds() -> None:
+    machine = Machine()
+    timed(machine, {"base": 20, **{f"c{i}": 20.0 + 5 * i for i in range(6)}})
+    assert 1 < machine.now < 4
+
+
+def test_order_within_a_round_changes() -> None:
+    machine = Machine()
+    order: list[str] = []
+
+    class Noted(Session):
+        def run(self, feeds: Mapping[str, Array]) -> Output:
+            order.append(f"{self.seconds:.4f}")
+            return super().run(feeds)
+
+    sessions = {"base": Noted(machine, 0.01), "a": Noted(machine, 0.02), "b": Noted(machine, 0.03)}
+    config = ProfileConfig(batch_sizes=(1,), rounds=20)
+    latency("base", sessions, feeds=FEEDS, config=config, seed=0, clock=machine)
+    rounds = [order[at : at + 3] for at in range(len(order) - 60, len(order), 3)]
+    assert {one[0] for one in rounds} == {"0.0100"}
+    assert {one[1] for one in rounds} == {"0.0200", "0.0300"}

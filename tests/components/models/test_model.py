@@ -7,7 +7,7 @@ import torch
 from components.compression.config import PruneChannels
 from components.compression.pruning import prune_channels
 from components.errors import Refusal
-from components.models.config import MLP, ResNet
+from components.models.config import CNN, MLP, Network, ResNet
 from components.models.families import FAMILIES
 from components.models.model import build, example, feature_shape, load, save
 from tests.components.models.cases import IMAGE, SMALL, TABLE, VALUE, spec, tensors
@@ -67,9 +67,10 @@ def test_equal_models_are_saved_as_equal_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["model.json", "weights.safetensors"]
 
 
-@pytest.mark.parametrize("family", SMALL)
-def test_a_pruned_model_keeps_its_output_shape_and_is_loaded_as_it_is(family: str, tmp_path: Path) -> None:
-    what = spec(SMALL[family])
+@pytest.mark.filterwarnings("ignore:Unwrapped parameters")
+@pytest.mark.parametrize("network", [MLP(width=64), CNN(width=4, stages=2), ResNet(width=4, blocks=(1, 1))])
+def test_a_pruned_model_keeps_its_output_shape_and_is_loaded_as_it_is(network: Network, tmp_path: Path) -> None:
+    what = spec(network)
     model = build(what, seed=0).eval()
     raw = tensors(what.preparation, rows=4)
     pruned = prune_channels(model, PruneChannels(ratio=0.5), example=raw)
@@ -145,3 +146,11 @@ def test_each_family_exports_with_a_dynamic_batch(family: str, tmp_path: Path) -
         feeds = {put.name: part.numpy() for put, part in zip(session.get_inputs(), raw, strict=True)}
         (answers,) = session.run(None, feeds)
         torch.testing.assert_close(torch.from_numpy(answers), model(*raw), atol=1e-5, rtol=1e-5)
+
+
+def test_a_folder_that_can_not_be_written_is_refused_and_the_old_model_kept(tmp_path: Path) -> None:
+    what = spec(SMALL["mlp"])
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Refusal, match="can't write"):
+        save(build(what, seed=0), what, tmp_path / "file" / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

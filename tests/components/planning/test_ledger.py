@@ -184,8 +184,7 @@ def test_a_damaged_ledger_is_refused(ledger: Ledger, damage: str) -> None:
         content = bytearray(b"It isn't a database at all. " * 200)
     ledger.path.write_bytes(bytes(content))
     with pytest.raises(Refusal, match="damaged"):
-        for number in range(50):
-            ledger.record(str(number))
+        _ = [ledger.record(str(number)) for number in range(50)]
 
 
 def test_a_ledger_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,301 @@
+"""What the gate decides, and that its decisions hold what they promise."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from components.errors import Refusal
+from components.release.checks import holm
+from components.release.config import GateConfig
+from components.release.gate import Judgement, Standing, judge
+
+NAMES = ("a", "b", "c")
+
+
+def truth(rows, classes=3):
+    return np.arange(rows) % classes
+
+
+def saying(target, *, wrong=(), classes=3):
+    """The output of a model that is right except on the given rows."""
+    said = target.copy()
+    said[list(wrong)] = (said[list(wrong)] + 1) % classes
+    return np.full((len(target), classes), 0.1 / (classes - 1)) * (np.arange(classes) != said[:, None]) + 0.9 * (
+        np.arange(classes) == said[:, None]
+    )
+
+
+def standing(output, *, name="digits 2", classes=NAMES, task="classification", **changes):
+    made = Standing(
+        name=name, task=task, target="label", classes=classes, output=output, latency_ms=1.0, size_bytes=1000
+    )
+    return replace(made, **changes)
+
+
+def judged(rows=2000, *, lost=(), won=(), config=GateConfig(), new=None, old=None, metric="accuracy", **more):  # noqa: B008
+    target = truth(rows)
+    return judge(
+        config,
+        metric=metric,
+        task="classification",
+        target=target,
+        challenger=standing(saying(target, wrong=lost), **(new or {})),
+        champion=standing(saying(target, wrong=won), name="digits 1", **(old or {})),
+        seed=0,
+        **more,
+    )
+
+
+def first(**config):
+    target = truth(100)
+    new = standing(saying(target, wrong=range(10)))
+    return judge(
+        GateConfig(**config),
+        metric="accuracy",
+        task="classification",
+        target=target,
+        challenger=new,
+        champion=None,
+        seed=0,
+    )
+
+
+def test_the_first_release_needs_only_the_floor():
+    assert first(floor=0.9).decision == "yes"
+    assert first(floor=0.91).decision == "no"
+    assert "at least 0.91" in first(floor=0.91).reason
+    assert first().decision == "yes"
+    assert "No floor was set" in first().reason
+
+
+def test_where_lower_is_better_the_floor_is_a_ceiling():
+    target = np.arange(50.0)
+    for floor, decision in ((1.5, "yes"), (0.5, "no")):
+        made = judge(
+            GateConfig(floor=floor),
+            metric="rmse",
+            task="regression",
+            target=target,
+            challenger=standing(target + 1, classes=(), task="regression"),
+            champion=None,
+            seed=0,
+        )
+        assert made.decision == decision
+
+
+def test_a_model_shown_to_be_as_good_passes():
+    made = judged(lost=range(5), won=range(5, 10))
+    assert made.decision == "yes"
+    assert made.comparison.lost == made.comparison.won == 5
+    assert made.comparison.difference.low > -0.01
+    assert "can replace digits 1" in made.reason
+
+
+def test_a_model_shown_to_be_worse_than_the_margin_is_refused():
+    made = judged(lost=range(80), won=())
+    assert made.decision == "no"
+    assert "worse than digits 1" in made.reason
+    assert made.comparison.difference.high < -0.01
+
+
+def test_in_between_there_is_not_enough_evidence_and_the_rows_needed_are_named():
+    made = judged(200, lost=[1], won=[2])
+    assert made.decision == "not enough evidence"
+    assert made.comparison.rows_needed > 200
+    assert f"{made.comparison.rows_needed:,} rows" in made.reason
+    assert 0 < made.comparison.power < 0.8
+
+
+def test_if_not_worse_lets_a_tie_pass_and_a_loss_not():
+    config = GateConfig(on_not_enough_evidence="if_not_worse")
+    assert judged(200, lost=[1], won=[2], config=config).decision == "yes"
+    assert judged(200, lost=[1, 3], won=[2], config=config).decision == "not enough evidence"
+    assert judged(lost=range(80), won=(), config=config).decision == "no"
+
+
+def test_equal_answers_pass_only_where_the_rows_are_enough():
+    assert judged(100).decision == "not enough evidence"
+    assert judged(1000).decision == "yes"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_handful_of_rows_shows_nothing(rows):
+    for metric in ("accuracy", "f1_macro", "balanced_accuracy", "log_loss", "roc_auc"):
+        made = judged(rows, lost=[0], metric=metric)
+        assert made.decision == "not enough evidence", metric
+        json.dumps(asdict(made), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "says"),
+    [
+        ({}, {"target": "other"}, "predicts 'other'"),
+        ({}, {"classes": ("a", "b", "d")}, "different classes ('c', 'd'"),
+        ({}, {"task": "regression"}, "does regression"),
+        ({"task": "regression"}, {}, "does regression, the recipe classification"),
+    ],
+)
+def test_what_cannot_be_compared_is_left_to_a_person(new, old, says):
+    made = judged(new=new, old=old)
+    assert made.decision == "no"
+    assert says in made.reason
+    assert "a person decides" in made.reason
+
+
+def test_without_a_comparable_row_a_person_decides():
+    made = judged(0)
+    assert (made.decision, made.rows) == ("no", 0)
+    assert "no test row" in made.reason
+
+
+def test_the_champions_classes_may_come_in_another_order():
+    target = truth(1000)
+    made = judge(
+        GateConfig(),
+        metric="accuracy",
+        task="classification",
+        target=target,
+        challenger=standing(saying(target)),
+        champion=standing(saying(target)[:, [2, 0, 1]], classes=("c", "a", "b"), name="digits 1"),
+        seed=0,
+    )
+    assert (made.decision, made.comparison.lost, made.comparison.won) == ("yes", 0, 0)
+
+
+def test_latency_and_size_have_limits():
+    slow, big = judged(new={"latency_ms": 1.21}), judged(new={"size_bytes": 1501})
+    assert (slow.decision, big.decision) == ("no", "no")
+    assert "latency is 1.21 times" in slow.reason
+    assert judged(new={"latency_ms": 1.19, "size_bytes": 1500}).decision == "yes"
+    free = GateConfig(max_slowdown=None, max_growth=None)
+    assert judged(new={"latency_ms": 9.0, "size_bytes": 10**9}, config=free).decision == "yes"
+
+
+def test_an_unknown_latency_is_no_evidence():
+    made = judged(old={"latency_ms": None})
+    assert made.decision == "not enough evidence"
+    assert [check.status for check in made.checks if check.name == "latency"] == ["unclear"]
+
+
+def test_a_class_that_is_shown_to_suffer_is_refused_by_name():
+    lost = [row for row in range(2000) if row % 3 == 1][:120]
+    made = judged(lost=lost, won=[r for r in range(2000) if r % 3 == 0][:125])
+    assert made.decision == "no"
+    assert "'b'" in made.reason
+    assert judged(lost=lost, won=[r for r in range(2000) if r % 3 == 0][:125], config=GateConfig(class_margin=None))
+    (worst,) = [change for change in made.classes if change.name == "b"]
+    assert worst.lost == 120
+    assert worst.p_value < 0.05
+
+
+def test_a_class_of_three_rows_that_loses_one_is_not_shown_to_suffer():
+    target = np.array([0] * 1000 + [1] * 1000 + [2] * 3)
+    made = judge(
+        GateConfig(),
+        metric="accuracy",
+        task="classification",
+        target=target,
+        challenger=standing(saying(target, wrong=[2001])),
+        champion=standing(saying(target), name="digits 1"),
+        seed=0,
+    )
+    assert made.decision == "yes"
+
+
+def test_holms_correction_is_statsmodels_one():
+    from statsmodels.stats.multitest import multipletests
+
+    p = [0.01, 0.04, 0.03, 0.005, 0.9, 0.03]
+    assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]))
+    assert holm([]) == []
+
+
+def test_past_looks_are_reported_and_change_no_decision():
+    few, many = judged(lost=[1], won=[2]), judged(lost=[1], won=[2], looks=30)
+    assert few.decision == many.decision
+    assert many.looks == 30
+    assert "decided 30 times before" in many.reason
+
+
+def test_an_output_of_nan_is_refused():
+    target = truth(50)
+    output = saying(target)
+    output[7] = np.nan
+    with pytest.raises(Refusal, match="NaN"):
+        judge(
+            GateConfig(),
+            metric="accuracy",
+            task="classification",
+            target=target,
+            challenger=standing(output),
+            champion=None,
+            seed=0,
+        )
+
+
+def test_a_judgement_survives_json_unchanged():
+    for made in (judged(300, lost=[1, 2], won=[5]), first(), judged(60, metric="roc_auc")):
+        text = json.dumps(asdict(made), allow_nan=False)
+        assert TypeAdapter(Judgement).validate_json(text) == made
+
+
+def regression(scale, *, metric="rmse", rows=1500, margin=0.05, **config):
+    random = np.random.default_rng(0)
+    target = random.normal(size=rows)
+    common, one, two = random.normal(size=(3, rows))
+    return judge(
+        GateConfig(margin=margin, **config),
+        metric=metric,
+        task="regression",
+        target=target,
+        challenger=standing(target + scale * (common + 0.1 * one) / 3, classes=(), task="regression"),
+        champion=standing(target + (common + 0.1 * two) / 3, classes=(), task="regression", name="digits 1"),
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_the_margin_of_a_regression_is_a_share_of_the_champions_value(metric):
+    assert regression(1.0, metric=metric).decision == "yes"
+    assert regression(1.5, metric=metric).decision == "no"
+    made = regression(1.2, metric="rmse")
+    assert made.comparison.difference.value == pytest.approx(-0.2, abs=0.02)
+    assert "%" in made.reason
+
+
+def test_a_champion_without_error_stays():
+    target = np.arange(100.0)
+    perfect = standing(target, classes=(), task="regression", name="digits 1")
+    worse = standing(target + 0.1 * np.sin(target), classes=(), task="regression")
+    common = {"metric": "rmse", "task": "regression", "target": target, "champion": perfect, "seed": 0}
+    assert judge(GateConfig(), challenger=worse, **common).decision != "yes"
+    assert judge(GateConfig(), challenger=replace(perfect, name="digits 2"), **common).decision == "yes"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 12), st.integers(0, 12), st.sampled_from([60, 300, 1500]))
+def test_a_better_challenger_never_gets_a_worse_decision(lost, won, rows):
+    order = ("no", "not enough evidence", "yes")
+    here = judged(rows, lost=range(lost), won=range(20, 20 + won))
+    better = judged(rows, lost=range(max(0, lost - 1)), won=range(20, 20 + won + 1))
+    assert order.index(better.decision) >= order.index(here.decision)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 12), st.integers(0, 12))
+def test_where_accuracy_is_shown_the_interval_lies_above_the_margin(lost, won):
+    seen = judged(400, lost=range(lost), won=range(20, 20 + won)).comparison
+    assert seen.shown == (seen.difference.low >= -0.01 - 1e-9)
+
+
+def test_a_wider_margin_and_a_lower_confidence_let_more_pass():
+    counts = {"rows": 300, "lost": range(3), "won": range(10, 13)}
+    assert judged(**counts, config=GateConfig(margin=0.005)).decision == "not enough evidence"
+    assert judged(**counts, config=GateConfig(margin=0.05)).decision == "yes"
+    assert judged(**counts, config=GateConfig(margin=0.02, confidence=0.99)).decision == "not enough evidence"
+    assert judged(**counts, config=GateConfig(margin=0.02, confidence=0.6)).decision == "yes"

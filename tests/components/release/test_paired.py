@@ -1,0 +1,136 @@
+"""Paired intervals of any figure: references, size by simulation, and the cases at the edge."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm, ttest_rel
+
+from components.evaluation.answers import answers
+from components.release.paired import gain, scale_of
+
+
+def regressions(random, rows, *, handicap=0.0, freedom=30.0):
+    target = random.normal(size=rows)
+    errors = random.standard_t(freedom, size=(3, rows))
+    made = []
+    for own, size in ((1, 1 + handicap), (2, 1.0)):
+        mixed = size * (math.sqrt(0.7) * errors[0] + math.sqrt(0.3) * errors[own])
+        made.append(answers("regression", target=target, output=target + mixed, classes=0))
+    return made
+
+
+def labels(target, wrong, classes=3):
+    said = np.where(wrong, (target + 1) % classes, target)
+    return answers("classification", target=target, output=np.eye(classes)[said], classes=classes)
+
+
+def of(metric, new, old, *, confidence=0.95, seed=0):
+    task = "regression" if metric in ("rmse", "mae", "r2") else "classification"
+    return gain(metric, challenger=new, champion=old, scale=scale_of(metric, task), confidence=confidence, seed=seed)
+
+
+def test_of_a_plain_mean_the_limits_are_near_those_of_the_paired_t_test():
+    random = np.random.default_rng(0)
+    target = random.integers(2, size=800)
+    made = []
+    for _ in range(2):
+        sure = np.clip(0.7 + 0.1 * random.normal(size=800), 0.05, 0.95)
+        output = np.where(target[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
+        made.append(answers("classification", target=target, output=output, classes=2))
+    seen = of("log_loss", *made).interval
+    losses = [-np.log(m.probabilities[np.arange(800), target]) for m in made]
+    expected = ttest_rel(losses[1], losses[0]).confidence_interval(0.9)
+    assert seen.value == pytest.approx(np.mean(losses[1] - losses[0]))
+    assert seen.low == pytest.approx(expected.low, abs=0.12 * (expected.high - expected.low))
+    assert seen.high == pytest.approx(expected.high, abs=0.12 * (expected.high - expected.low))
+
+
+def test_balanced_accuracy_on_even_classes_is_nearly_the_exact_test_of_accuracy():
+    from components.release.proportions import critical_value, interval
+
+    random = np.random.default_rng(1)
+    target = np.arange(900) % 3
+    new, old = labels(target, random.random(900) < 0.05), labels(target, random.random(900) < 0.05)
+    lost = int((old.correct & ~new.correct).sum())
+    won = int((new.correct & ~old.correct).sum())
+    exact = interval(won, lost, 900, critical=critical_value(900, margin=0.01, alpha=0.05))
+    seen = of("balanced_accuracy", new, old).interval
+    assert seen.value == pytest.approx(exact.value)
+    assert seen.low == pytest.approx(exact.low, abs=0.004)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_at_a_true_loss_of_the_margin_it_says_yes_about_one_time_in_twenty(metric):
+    random = np.random.default_rng(2)
+    new, old = regressions(random, 400_000, handicap=0.1)
+    margin = -of(metric, new, old).interval.value
+    yes = [of(metric, *regressions(random, 80, handicap=0.1), seed=s).interval.low > -margin for s in range(300)]
+    assert np.mean(yes) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
+
+
+def test_the_power_is_the_share_of_equal_models_that_pass():
+    random = np.random.default_rng(3)
+    seen = [of("mae", *regressions(random, 120), seed=s) for s in range(300)]
+    passed = np.mean([one.interval.low > -0.15 for one in seen])
+    said = np.mean([one.power(0.15, 1.0) for one in seen])
+    assert passed == pytest.approx(said, abs=3 * math.sqrt(0.25 / 300))
+
+
+def test_labels_that_all_agree_rule_out_three_rows_and_no_less():
+    target = np.arange(300) % 3
+    same = labels(target, np.zeros(300, dtype=bool))
+    low = of("f1_macro", same, same).interval.low
+    assert -3.5 / 300 < low < -3 / 300
+
+
+def test_a_rare_class_makes_the_limit_honest():
+    target = np.array([0] * 295 + [1] * 5)
+    same = labels(target, np.zeros(300, dtype=bool), classes=2)
+    assert of("balanced_accuracy", same, same).interval.low < -0.3
+
+
+def test_perfect_areas_of_different_models_are_not_taken_for_equal():
+    target = np.arange(60) % 2
+    random = np.random.default_rng(0)
+    made = []
+    for _ in range(2):
+        sure = random.uniform(0.6, 0.9, size=60)
+        output = np.where(target[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
+        made.append(answers("classification", target=target, output=output, classes=2))
+    assert of("roc_auc", *made).interval.low < -0.05
+    assert of("roc_auc", made[0], made[0]).interval.low == 0
+
+
+def test_a_figure_that_is_not_defined_has_no_gain():
+    target = np.zeros(30, dtype=np.int64)
+    one = labels(target, np.zeros(30, dtype=bool), classes=2)
+    assert of("roc_auc", one, one) is None
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "r2"])
+def test_a_model_against_itself_gains_nothing(metric):
+    _, old = regressions(np.random.default_rng(0), 50)
+    seen = of(metric, old, old)
+    assert (seen.interval.low, seen.interval.value, seen.interval.high) == (0, 0, 0)
+    assert seen.power(0.01, 1.0) == 1
+
+
+def test_higher_confidence_widens_and_power_rises_with_margin_and_rows():
+    new, old = regressions(np.random.default_rng(4), 200)
+    wide, narrow = of("rmse", new, old, confidence=0.99), of("rmse", new, old, confidence=0.8)
+    assert wide.interval.low < narrow.interval.low <= narrow.interval.value <= narrow.interval.high
+    assert narrow.power(0.02, 1.0) < narrow.power(0.1, 1.0) <= 1
+    assert narrow.power(0.05, 1.0) < narrow.power(0.05, 4.0)
+    assert norm.cdf(0) <= narrow.power(1e3, 1.0)
+
+
+def test_many_rows_are_dealt_into_units_and_the_interval_stays_the_same():
+    import components.release.paired as room
+
+    new, old = regressions(np.random.default_rng(5), 5000)
+    many = of("rmse", new, old).interval
+    room_units = room.UNITS
+    assert room_units == 1000
+    few = of("rmse", new, old, seed=9).interval
+    assert few.low == pytest.approx(many.low, abs=0.2 * (many.high - many.low))

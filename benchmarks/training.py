@@ -101,7 +101,13 @@ class Stopwatch(Silent):
 def ours(case: Case, precision: Precision) -> float:
     """Our `fit`, with everything that it does: seeding, schedule, loss checks, observer, checkpoints."""
     config = TrainConfig(
-        epochs=case.epochs, batch_size=case.batch_size, optimizer=AdamW(), precision=precision, threads=1, device="cpu"
+        epochs=case.epochs,
+        batch_size=case.batch_size,
+        optimizer=AdamW(),
+        precision=precision,
+        weight_average=0.0,
+        threads=1,
+        device="cpu",
     )
     few = Examples(raw=tuple(part[:16] for part in case.raw), target=case.target[:16])
     watch = Stopwatch()
@@ -131,7 +137,7 @@ def dataloader(case: Case, precision: Precision) -> float:
             optimizer.zero_grad()
             with _autocast(precision):
                 loss = F.cross_entropy(model.network(*inputs), labels)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item()
             watch.step()
@@ -148,10 +154,10 @@ def by_hand(case: Case, precision: Precision) -> float:
     network.train()
     watch = Stopwatch()
     for _ in range(case.epochs):
-        for rows in torch.randperm(len(target)).split(case.batch_size):
+        for rows in torch.split(torch.randperm(len(target)), case.batch_size):
             with _autocast(precision):
                 loss = F.cross_entropy(network(*(f[rows] for f in features)), target[rows])
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             watch.step()
@@ -230,7 +236,7 @@ def main() -> None:
     machine = {"processor": platform.processor() or platform.machine(), "system": platform.system(), "threads": 1}
     flags = sorted(flag for flag in ("avx512_bf16", "amx_bf16", "avx512_vnni") if flag in _cpu_flags())
     content = {
-        "what": "samples per second of CPU time while training, one interleaved run; low and high: extremes of the rounds",
+        "what": "samples per second of CPU time while training, one interleaved run; low and high of the rounds",
         "rounds": options.rounds,
         "machine": {**machine, "cpu": _cpu_name(), "instructions": flags},
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},

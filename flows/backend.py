@@ -31,3 +31,13 @@ def backend(home: Home) -> Iterator[Backend]:
         with temporary(home) as server:
             enter(home, prefect_url=server.api_url)
             yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=server.ready)
+
+
+def enter_registry(home: Home) -> None:
+    """Make this process talk to the registry of models alone: of the server configured or up, or of the home."""
+    up = running(home)
+    uri = configured(home).mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
+    enter(home, mlflow_uri=uri)
+    from tasks.tracking import connect
+
+    connect(home, uri=uri)

@@ -130,16 +130,18 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Say which parts of a stage's key differed from the time before."""
+    from dataclasses import asdict
+
     from components.home import find_home
-    from flows.explaining import differences
+    from flows.explaining import explain
 
-    found = differences(find_home(), model, stage)
+    found = explain(find_home(), model, stage)
     if as_json:
-        _print_json([list(one) for one in found])
+        _print_json(asdict(found))
     else:
-        from flows.tables import print_differences
+        from flows.tables import print_explanation
 
-        print_differences(found)
+        print_explanation(found)
 
 
 @app.command()
@@ -206,7 +208,7 @@ def promote(
     model: Model,
     version: Annotated[int, typer.Argument(help="The version to make champion.")],
     expected: Annotated[
-        int | None, typer.Option(help="The champion that you expect; else the one there is now.")
+        int | None, typer.Option(help="The champion that you expect, 0 for none; else whoever is.")
     ] = None,
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "promoted by hand",
     force: Annotated[bool, typer.Option("--force", help="Even if it was rejected or rolled back.")] = False,
@@ -243,7 +245,7 @@ def serve(
     from components.home import find_home
     from flows.serving import serve as serve_model
 
-    serve_model(find_home(), model, version=version, port=port, say=_say)
+    serve_model(find_home(), model, version=version, port=port, say=_say, show=typer.echo)
 
 
 @app.command()
@@ -257,7 +259,7 @@ def predict(
 ) -> None:
     """Answer the rows of a file, and write the answers to a file."""
     from components.home import find_home
-    from flows.serving import predict as predict_file
+    from flows.predicting import predict as predict_file
 
     rows = predict_file(find_home(), model, source, output=output, version=version)
     _say(f"wrote {rows:,} answers to {output}")
@@ -298,17 +300,19 @@ def verify(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check this machine and the state: versions, servers, databases, store, disk."""
+    from dataclasses import asdict
+
     from components.home import find_home
     from flows.doctor import examine
 
     found = examine(find_home())
     if as_json:
-        _print_json([{"name": name, "state": state, "detail": detail} for name, state, detail in found])
+        _print_json([asdict(one) for one in found])
     else:
         from flows.tables import print_examination
 
         print_examination(found)
-    if any(state == "bad" for _, state, _ in found):
+    if any(one.state == "bad" for one in found):
         sys.exit(2)
 
 

@@ -99,7 +99,7 @@ def up(
             raise refuse(f"already up: {addresses}", where=str(home.root), do="use them, or `steelyard down` first")
         _stop(_recorded(home), home)
         for port, option in ((prefect_port, "--prefect-port"), (mlflow_port, "--mlflow-port")):
-            _check_free(port, option)
+            check_free(port, option=option)
         try:
             return _started(home, prefect_port=prefect_port, mlflow_port=mlflow_port, say=say)
         except BaseException:  # also Ctrl-C: what was half up goes down again
@@ -173,7 +173,8 @@ def _send_what_is_held_back() -> None:
         APILogHandler().flush()
 
 
-def _check_free(port: int, option: str) -> None:
+def check_free(port: int, *, option: str) -> None:
+    """Refuse a port of this machine that is taken, naming who holds it and the option that chooses another."""
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError as error:

@@ -1,6 +1,7 @@
 """Let the release become champion, if the gate said yes; and move the champion for a person who decides."""
 
 import getpass
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def move_champion(
         except BaseException as error:
             before = None if expected is None else releases.get(expected)
             _set_alias(releases, client, before)
-            releases.end(seq, "undone")
+            releases.end(seq, "undone" if isinstance(error, Exception) else "abandoned")  # Ctrl-C says nothing of it
             if isinstance(error, Refusal):
                 raise refuse(
                     f"version {version} of {releases.model} failed its smoke test: {error.problems[0].what}",
@@ -128,7 +129,10 @@ def move_champion(
 
 def whoever() -> str:
     """Return who asks, for the audit log."""
-    return getpass.getuser()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return f"user {os.getuid()}"
 
 
 def _recover(releases: Releases, client: "Client") -> None:

@@ -68,7 +68,7 @@ class Yard:
     tracker: Tracker = field(default_factory=Silent)
     force: frozenset[str] = frozenset()  # stages to run though they are recorded
     verify: bool = False  # hash every output of a hit, not only those whose stamp changed
-    lease_seconds: float = 60.0
+    lease_seconds: float = 15.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -329,6 +329,25 @@ def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]
     return found if isinstance(found, pd.DataFrame) else pd.DataFrame(found)
 
 
+def load(folder: Path) -> "Callable[[pd.DataFrame], pd.DataFrame]":
+    """Load a downloaded version as its users do, and return what answers a frame of raw rows.
+
+    The answering raises Refusal for rows that the model can't read.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    model = mlflow.pyfunc.load_model(str(folder))
+
+    def answer(rows: "pd.DataFrame") -> "pd.DataFrame":
+        try:
+            return model.predict(rows)  # type: ignore[no-any-return]
+        except MlflowException as error:
+            raise refuse(str(error.message), do="mend the rows") from None
+
+    return answer
+
+
 def alias(client: "Client", model: str) -> int | None:
     """Return the version that the alias `champion` names."""
     from mlflow.exceptions import MlflowException

@@ -4,6 +4,7 @@ N rows, K outputs. Only the network is pruned: its outputs and what the preparat
 """
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -130,7 +131,8 @@ def _traced(network: nn.Module) -> Iterator[None]:
     wanted = [parameter.requires_grad for parameter in network.parameters()]
     try:
         network.requires_grad_(True)
-        with torch.enable_grad():
+        with torch.enable_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parameters outside layers: they are pruned with what they touch
             yield
     except Exception as error:  # the tracer's own asserts, and whatever the network raises
         first = next(iter(str(error).splitlines()), "") or type(error).__name__

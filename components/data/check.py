@@ -70,7 +70,7 @@ def check_rows(chunk: Chunk, config: DataConfig) -> Checked:
     findings: list[Finding] = []
     for name, column in converted.items():
         bad |= column.bad
-        findings += _bad_cells(chunk, name, column)
+        findings += bad_cells(chunk, name, column)
     unlabelled = _null(converted[config.target].values) & ~converted[config.target].bad
     findings += [
         Finding(row=int(chunk.rows[i]), column=config.target, what="the target is missing")
@@ -84,7 +84,8 @@ def _convert(table: pa.Table, name: str, kind: ColumnKind) -> Converted:
     return CONVERSIONS[kind](one_array(table, name))
 
 
-def _bad_cells(chunk: Chunk, name: str, column: Converted) -> Iterator[Finding]:
+def bad_cells(chunk: Chunk, name: str, column: Converted) -> Iterator[Finding]:
+    """Yield a finding for each cell of the column that was none of its kind."""
     if not column.bad.any():
         return
     raw = chunk.table.column(name)

@@ -2,10 +2,29 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from components.data.config import ColumnKind
 from components.data.preparation import Preparation
 from components.task import Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """The columns that a released model was made for, its target among them."""
+
+    target: str
+    kinds: Mapping[str, ColumnKind]
+
+
+def read_columns(file: Path) -> Columns:
+    """Return what a released ONNX file says of its columns."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    return Columns(target=facts["steelyard.target"], kinds=json.loads(facts["steelyard.columns"]))
 
 
 def metadata(model: str, *, task: Task, columns: Mapping[str, ColumnKind], preparation: Preparation) -> dict[str, str]:

@@ -22,6 +22,7 @@ from components.models.tensors import read_tensors, write_bytes, write_tensors
 from components.task import Task
 
 SPEC_FILE: Final = "model.json"
+BOUND: Final = 3.0  # standard deviations
 WEIGHTS_FILE: Final = "weights.safetensors"
 
 
@@ -35,7 +36,7 @@ class ModelSpec:
 
 
 class TableNetwork(nn.Module):
-    """An embedding per category column in front of a body that sees one tensor [N, D]."""
+    """Bounded numbers and an embedding per category column, in front of a body that sees one tensor [N, D]."""
 
     def __init__(self, categories: tuple[CategoryColumn, ...], body: nn.Module) -> None:
         super().__init__()
@@ -47,9 +48,18 @@ class TableNetwork(nn.Module):
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """Numbers [N, F'] and codes [N, C] to [N, K]."""
+        bounded = soft_clip(numbers)
         embedded = [embedding(codes[:, i]) for i, embedding in enumerate(self.embeddings)]
-        output: Tensor = self.body(torch.cat([numbers, *embedded], dim=1) if embedded else numbers)
+        output: Tensor = self.body(torch.cat([bounded, *embedded], dim=1) if embedded else bounded)
         return output
+
+
+def soft_clip(numbers: Tensor) -> Tensor:
+    """Bound standardised numbers smoothly to -3 ... 3, nearly the identity around 0, so that outliers can't rule.
+
+    Source: Holzmueller et al. 2024, https://arxiv.org/abs/2407.04491
+    """
+    return numbers / torch.sqrt(1 + (numbers / BOUND) ** 2)
 
 
 class Head(nn.Module):

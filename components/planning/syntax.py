@@ -211,7 +211,7 @@ def _loaded_from(name: str) -> Path | None:
     return Path(file) if file else None
 
 
-def _found(name: str) -> Path | None:  # noqa: PLR0911 - a search
+def _found(name: str) -> Path | None:
     above = _PATHS.get(name.rpartition(".")[0])
     if above is not None and above.name != "__init__.py":
         return None  # a module has no modules in it

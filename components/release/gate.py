@@ -150,8 +150,15 @@ def compare(
     if isinstance(challenger, Labels) and isinstance(champion, Labels) and metric == "accuracy":
         return _compare_accuracy(config, challenger, champion)
     rows, margin = len(challenger.target), config.margin
-    scale = scale_of(metric, task)
-    seen = gain(metric, challenger=challenger, champion=champion, scale=scale, confidence=config.confidence, seed=seed)
+    seen = gain(
+        metric,
+        challenger=challenger,
+        champion=champion,
+        scale=scale_of(metric, task),
+        margin=margin,
+        confidence=config.confidence,
+        seed=seed,
+    )
     if seen is None:
         return Comparison(difference=None)
     low, high = 1, proportions.LARGEST

@@ -58,30 +58,64 @@ def scale_of(metric: Metric, task: Task) -> Scale:
 
 
 def gain(
-    metric: Metric, *, challenger: Answers, champion: Answers, scale: Scale, confidence: float, seed: int
+    metric: Metric,
+    *,
+    challenger: Answers,
+    champion: Answers,
+    scale: Scale,
+    margin: float,
+    confidence: float,
+    seed: int,
 ) -> Gain | None:
-    """Compare two models on the same rows; None where the figure isn't defined on them."""
+    """Compare two models on the same rows; None where the figure isn't defined on them.
+
+    `margin` is what the interval is to be compared with: a share of the champion's value is itself uncertain, and
+    the interval is made such that its ends are right where they meet the margin (Fieller's argument).
+    """
     rows = len(challenger.target)
-    seen = _gain(metric, challenger, champion, np.ones((rows, 1)), scale=scale)
+    ones = np.ones((rows, 1))
+    seen = _gain(metric, challenger, champion, ones, scale=scale, margin=margin)
     if not np.isfinite(seen).all():
         return None
     unit_of = _units(challenger, seed=seed)
-    left_out = [_gain(metric, challenger, champion, block, scale=scale) for block in _leaving_out(unit_of)]
-    pseudo = _pseudo_values(float(seen[0]), np.concatenate(left_out))
+    left_out = [
+        _gain(metric, challenger, champion, block, scale=scale, margin=margin) for block in _leaving_out(unit_of)
+    ]
+    pseudo = _pseudo_values(float(seen[0]), np.concatenate(left_out) if left_out else np.empty(0))
     if isinstance(champion, Labels) and metric in JUMPS:
         worst = _worst_area(pseudo, challenger, champion) if metric == "roc_auc" else _worst_row(metric, champion)
         return _of_jumps(float(seen[0]), pseudo, worst=worst, confidence=confidence)
-    return _of_smooth(float(seen[0]), pseudo, scale=scale, confidence=confidence, seed=seed)
+    if scale == "share":
+        whole = max(float(np.abs(weighted(metric, champion, ones)[0])), 1e-12)
+        return _of_share(_of_smooth(float(seen[0]), pseudo, confidence=confidence, seed=seed), whole, margin)
+    made = _of_smooth(float(seen[0]), pseudo, confidence=confidence, seed=seed)
+    return _of_ratio(made) if scale == "ratio" else made
 
 
-def _gain(metric: Metric, challenger: Answers, champion: Answers, weights: Floats, *, scale: Scale) -> Floats:
+def _gain(
+    metric: Metric, challenger: Answers, champion: Answers, weights: Floats, *, scale: Scale, margin: float
+) -> Floats:
     """Return the gain under each weighting, [B], in the scale whose errors are most nearly normal."""
     new, old = weighted(metric, challenger, weights), weighted(metric, champion, weights)
     if scale == "ratio":  # of errors, where lower is better
         tiny = np.finfo(np.float64).tiny
         return np.log(np.maximum(old, tiny)) - np.log(np.maximum(new, tiny))
     points = old - new if metric in LOWER_IS_BETTER else new - old
-    return points / np.maximum(np.abs(old), 1e-12) if scale == "share" else points
+    return points + margin * np.abs(old) if scale == "share" else points
+
+
+def _of_ratio(made: Gain) -> Gain:
+    """Return a gain in the logarithm of a ratio as a share of the champion's value."""
+    ends = (made.interval.value, made.interval.low, made.interval.high)
+    shares = [-math.expm1(min(-end, 700.0)) for end in ends]
+    return Gain(interval=Interval(*shares), power=lambda margin, times: made.power(math.log1p(margin), times))
+
+
+def _of_share(made: Gain, whole: float, margin: float) -> Gain:
+    """Return a gain that had the margin added to it, in points, as a share of the champion's value."""
+    ends = (made.interval.value, made.interval.low, made.interval.high)
+    shares = [end / whole - margin for end in ends]
+    return Gain(interval=Interval(*shares), power=lambda allowed, times: made.power(allowed * whole, times))
 
 
 def _units(given: Answers, *, seed: int) -> Integers:
@@ -95,6 +129,8 @@ def _units(given: Answers, *, seed: int) -> Integers:
 def _leaving_out(unit_of: Integers) -> Iterator[Floats]:
     """Yield blocks of weights [N, b] that together leave out each unit once."""
     units = int(unit_of.max()) + 1
+    if units < 2:
+        return
     width = max(1, BLOCK // len(unit_of))
     for start in range(0, units, width):
         yield (unit_of[:, None] != np.arange(start, min(start + width, units))).astype(np.float64)
@@ -145,19 +181,14 @@ def _of_jumps(seen: float, pseudo: Floats, *, worst: float, confidence: float) -
     return Gain(interval=Interval(seen, seen - reach(1), seen + reach(1)), power=power)
 
 
-def _of_smooth(seen: float, pseudo: Floats, *, scale: Scale, confidence: float, seed: int) -> Gain:
+def _of_smooth(seen: float, pseudo: Floats, *, confidence: float, seed: int) -> Gain:
     error = float(pseudo.std(ddof=1) / np.sqrt(len(pseudo))) if len(pseudo) > 1 else 1.0
     below, above = _reaches(pseudo, confidence=confidence, seed=seed)
 
     def power(margin: float, times: float) -> float:
-        allowed = math.log1p(margin) if scale == "ratio" else margin
-        return float(ndtr(allowed * math.sqrt(times) / error - below)) if error > 0 else 1.0
+        return float(ndtr(margin * math.sqrt(times) / error - below)) if error > 0 else 1.0
 
-    low = seen - below * error if error > 0 else seen
-    high = seen + above * error if error > 0 else seen
-    if scale == "ratio":
-        seen, low, high = (-math.expm1(min(-end, 700.0)) for end in (seen, low, high))
-    return Gain(interval=Interval(seen, low, high), power=power)
+    return Gain(interval=Interval(seen, seen - below * error, seen + above * error), power=power)
 
 
 def _reaches(pseudo: Floats, *, confidence: float, seed: int) -> tuple[float, float]:

@@ -128,6 +128,7 @@ def power(rows: int, *, discordance: float, margin: float, alpha: float) -> floa
     return min(1.0, chance(rows, p_won=discordance / 2, p_lost=discordance / 2, limits=limits))
 
 
+@lru_cache(maxsize=256)
 def rows_needed(*, discordance: float, margin: float, alpha: float, wanted: float = 0.8) -> int | None:
     """Return the rows at which the power reaches `wanted`, to about 1 %; None where they are beyond LARGEST."""
     from scipy.special import ndtri

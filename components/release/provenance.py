@@ -114,6 +114,15 @@ def head(statement: bytes) -> str:
     return _read(statement).links[-1].digest
 
 
+def stated(statement: bytes) -> dict[str, str]:
+    """Return the SHA-256 that the links state of each artifact, by its name.
+
+    Raises:
+        Refusal: The bytes aren't a statement of this kind.
+    """
+    return {name: digest for link in _read(statement).links for name, digest in link.artifacts.items()}
+
+
 def verify(statement: bytes, *, digest_of: Callable[[str], str | None], head: str | None = None) -> list[LinkCheck]:
     """Compute the chain again and say of each link whether it holds.
 

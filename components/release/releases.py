@@ -206,7 +206,7 @@ class Releases:
         )
         return [_move(row) for row in connection.execute(query, (self.model,))]
 
-    def _insert(  # noqa: PLR0917 - a row of the table
+    def _insert(
         self,
         connection: Connection,
         action: Action,

@@ -5,13 +5,13 @@ import re
 import time
 import uuid
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from components.store.artifact import Stamp
 from components.store.disk import full_disk_refused
 
-CHUNK = 1 << 20  # bytes
+CHUNK = 1 << 18  # bytes
 ABANDONED_SECONDS = 24 * 3600.0
 IS_DIGEST = re.compile("[0-9a-f]{64}").fullmatch
 
@@ -22,17 +22,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _copy_and_hash(source: BinaryIO, target: BinaryIO) -> str:
+def _copy_and_hash(source: FileIO, target: FileIO) -> str:
     """Copy, and return the SHA-256 of what was copied.
 
     It isn't forced to the disk (three times as slow): what a power cut takes away shows in a blob's size and time,
     and is computed again.
     """
-    digest = hashlib.sha256()
-    while chunk := source.read(CHUNK):
-        digest.update(chunk)
-        target.write(chunk)
-    target.flush()
+    digest, chunk = hashlib.sha256(), memoryview(bytearray(CHUNK))  # one piece of memory: 1.7x as fast as new ones
+    while count := source.readinto(chunk):
+        digest.update(chunk[:count])
+        rest = chunk[:count]
+        while rest:  # a nearly full disk takes a part
+            rest = rest[target.write(rest) :]
     return digest.hexdigest()
 
 
@@ -54,7 +55,7 @@ class FolderBlobs:
         try:
             with full_disk_refused(self.root):
                 incoming.parent.mkdir(parents=True, exist_ok=True)
-                with source.open("rb") as file, incoming.open("wb") as copy:
+                with FileIO(source) as file, FileIO(incoming, "wb") as copy:
                     digest = _copy_and_hash(file, copy)
                 place = self.place(digest)
                 place.parent.mkdir(parents=True, exist_ok=True)

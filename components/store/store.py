@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from components.errors import refuse
 from components.store.artifact import Artifact, Stamp
 from components.store.blobs import Blobs
 from components.store.disk import full_disk_refused
+from components.store.folder import sha256
 
 Stamps = dict[str, Stamp]  # by digest
 
@@ -72,6 +73,22 @@ class Store:
         doubtful = [digest for digest, stamp in now.items() if hash_all or before.get(digest) != stamp]
         return all(self.blobs.is_sound(digest) for digest in doubtful)
 
+    def digest_now(self, artifact: Artifact) -> str | None:
+        """Hash what is stored as the artifact again, and return its digest; None where something of it isn't there.
+
+        It is the artifact's own digest, unless a byte changed.
+        """
+        try:
+            found = sha256(self.blobs.get(artifact.digest))
+            if artifact.kind == "file" or found != artifact.digest:
+                return found
+            return _folder_digest(
+                _Entry(one.path, sha256(self.blobs.get(one.digest)) if one.digest else "", one.size_bytes)
+                for one in self._manifest(artifact.digest)
+            )
+        except (FileNotFoundError, ValueError):  # no such blob, or a digest that is none
+            return None
+
     def _digests(self, artifact: Artifact) -> Iterator[str]:
         yield artifact.digest
         if artifact.kind == "folder":
@@ -87,10 +104,9 @@ class Store:
         return entries
 
     def _put_manifest(self, entries: "list[_Entry]") -> str:
-        text = json.dumps([[entry.path, entry.digest, entry.size_bytes] for entry in entries])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "manifest.json"
-            path.write_text(text, "utf-8")
+            path.write_text(_manifest_text(entries), "utf-8")
             return self.blobs.put(path)
 
     def _is_laid_out(self, entries: "list[_Entry]", place: Path) -> bool:
@@ -123,6 +139,25 @@ class _Entry:
     path: str  # relative, with forward slashes; one more at the end of an empty folder
     digest: str  # empty for an empty folder
     size_bytes: int
+
+
+def digest_of(source: Path) -> str:
+    """Return the digest that a file or folder would have in the store."""
+    if not source.is_dir():
+        return sha256(source)
+    files = ((_relative(source)(path), path) for path in _inside(source))
+    return _folder_digest(
+        _Entry(name, "", 0) if path.is_dir() else _Entry(name, sha256(path), path.stat().st_size)
+        for name, path in files
+    )
+
+
+def _folder_digest(entries: "Iterable[_Entry]") -> str:
+    return hashlib.sha256(_manifest_text(entries).encode()).hexdigest()
+
+
+def _manifest_text(entries: "Iterable[_Entry]") -> str:
+    return json.dumps([[entry.path, entry.digest, entry.size_bytes] for entry in entries])
 
 
 def _inside(root: Path) -> list[Path]:

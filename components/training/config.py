@@ -162,7 +162,7 @@ class TrainConfig:
     channels_last: bool = True
     accumulate: int = 1  # batches whose gradients make one step
     clip_norm: float | None = None  # largest L2 norm of the gradient
-    weight_average: float = 0.0  # decay of an exponential moving average of the weights, 0: off
+    weight_average: float = 0.99  # decay by step of a moving average of the weights, which is what is kept; 0: off
     device: str = "auto"  # auto: cuda, else mps, else cpu
     threads: int | None = None  # CPU threads; None: torch's own choice
     checkpoint_seconds: float = field(default=30.0, metadata={"in_key": False})  # the result doesn't depend on it

@@ -110,7 +110,7 @@ def section_values(draw: st.DrawFn, kind: type) -> object:
 RECIPES = section_values(Recipe)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(RECIPES, TEXTS, TEXTS)
 def test_any_recipe_reads_back_as_it_was_written(recipe: Recipe, target: str, other: str) -> None:
     columns = {target: "category", other + "x" + target: "number"}
@@ -118,7 +118,7 @@ def test_any_recipe_reads_back_as_it_was_written(recipe: Recipe, target: str, ot
     assert good(to_yaml(recipe)) == recipe
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(RECIPES, st.data())
 def test_any_misspelt_key_is_refused_at_its_line(recipe: Recipe, data: st.DataObject) -> None:
     recipe = replace(recipe, model="m")

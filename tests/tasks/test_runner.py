@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from components.planning.unknown import UNKNOWN
 from tasks.runner import Planner, PrefectRun, Reached, Run
 from tasks.stage import Done, Stage, Yard, perform
 from tests.tasks.tiny import Knobs, Made, Summed, add, make, yard_at
+
+PLAIN = Knobs()
+NONE: frozenset[str] = frozenset()
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def small(run: Run, journal: Path, knobs: Knobs = Knobs()) -> Summed:
+def small(run: Run, journal: Path, knobs: Knobs = PLAIN) -> Summed:
     made: Made = run(make, knobs, journal=str(journal))
     best = run.ask(lambda yard, made: made.scores[0].name, made)
     run(add, made=made, name="twice", journal=str(journal))
@@ -48,13 +52,11 @@ class Direct:
 
 
 def plan(
-    home: Path, journal: Path, knobs: Knobs = Knobs(), until: str | None = None, **yard: object
+    home: Path, journal: Path, knobs: Knobs = PLAIN, *, until: str | None = None, force: frozenset[str] = NONE
 ) -> list[tuple[str, str]]:
-    planner = Planner(replace(yard_at(home, run=""), **yard), until)  # type: ignore[arg-type]
-    try:
+    planner = Planner(yard_at(home, run="", force=force), until)
+    with suppress(Reached):
         small(planner, journal, knobs)
-    except Reached:
-        pass
     return [(line.label, line.state) for line in planner.plan]
 
 
@@ -64,7 +66,8 @@ def test_of_a_first_run_only_the_first_stage_is_certain(home: Path, journal: Pat
 
 
 def test_a_planned_output_is_unknown(home: Path, journal: Path) -> None:
-    assert small(Planner(yard_at(home)), journal) is UNKNOWN
+    found: object = small(Planner(yard_at(home)), journal)
+    assert found is UNKNOWN
 
 
 def test_after_a_run_everything_is_cached_with_its_seconds(home: Path, journal: Path) -> None:
@@ -90,10 +93,13 @@ def test_a_plan_ends_after_the_stage_that_was_named(home: Path, journal: Path, u
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    from prefect.testing.utilities import prefect_test_harness
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DO_NOT_TRACK", "1")
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+        with prefect_test_harness(server_startup_timeout=120):
+            yield
 
 
 @pytest.fixture
@@ -101,7 +107,7 @@ def in_prefect(prefect_server: None) -> None:
     """A server of the tests' own."""
 
 
-def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = Knobs()) -> list[str]:
+def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = PLAIN) -> list[str]:
     """Run the small flow in Prefect and return the name and type of each task run's state."""
     from prefect import flow
     from prefect.client.orchestration import get_client
@@ -109,18 +115,18 @@ def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = Knobs()) -> list[str]
 
     @flow(name="small")
     def as_flow() -> None:
-        try:
+        with suppress(Reached):
             small(run, journal, knobs)
-        except Reached:
-            pass
 
     state = as_flow(return_state=True)
+    identity = state.state_details.flow_run_id
+    assert identity is not None
     with get_client(sync_client=True) as client:
-        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        runs = sorted(client.read_task_runs(flow_run_filter=wanted), key=lambda one: one.expected_start_time)
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[identity]))
+        runs = sorted(client.read_task_runs(flow_run_filter=wanted), key=lambda one: str(one.expected_start_time))
     if state.is_failed():
         state.result()
-    return [f"{one.name}: {one.state.name} ({one.state.type.value})" for one in runs]
+    return [f"{one.name}: {one.state.name} ({one.state.type.value})" for one in runs if one.state]
 
 
 @pytest.mark.slow
@@ -139,9 +145,9 @@ def test_prefect_shows_what_was_done_and_what_was_cached_as_it_was_planned(
     assert flow_of(again, journal) == [f"{label}: Cached (COMPLETED)" for label in ("make", "add twice", "add a")]
     assert [done.outputs for done in again.done] == [done.outputs for done in run.done]
 
-    forced = {"force": frozenset({"add"})}
-    planned = [state for _, state in plan(home, journal, **forced)]
-    third = PrefectRun(yard_at(home, run="r3", **forced))  # type: ignore[arg-type]
+    forced = frozenset({"add"})
+    planned = [state for _, state in plan(home, journal, force=forced)]
+    third = PrefectRun(yard_at(home, run="r3", force=forced))
     flow_of(third, journal)
     assert ["cached" if done.cached else "run" for done in third.done] == planned == ["cached", "run", "run"]
 

@@ -20,6 +20,7 @@ from tests.tasks.tiny import Knobs, Made, Score, add, make, yard_at
 
 LOG = logging.getLogger("test")
 ROOT = Path(__file__).parents[2]
+PLAIN = Knobs()
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def journal(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def run(yard: Yard, journal: Path, knobs: Knobs = Knobs()) -> Done[Made]:
+def run(yard: Yard, journal: Path, knobs: Knobs = PLAIN) -> Done[Made]:
     return perform(make, make.bind(knobs, journal=str(journal)), yard, log=LOG)
 
 
@@ -292,7 +293,7 @@ def test_a_worker_whose_folder_was_taken_does_not_report_that_as_its_failure(
 
     robbed.__name__, robbed.__module__ = "make", make.function.__module__
     robbed.__annotations__["return"] = Made
-    stolen = replace(make, function=robbed)  # type: ignore[arg-type]
+    stolen = replace(make, function=robbed)
     done = perform(stolen, make.bind(Knobs(), journal=str(journal)), yard, log=LOG)
     assert not done.cached
     assert lines(journal) == 1

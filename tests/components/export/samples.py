@@ -92,6 +92,9 @@ def model(network: Network, preparation: Preparation, *, seed: int = 0) -> Model
     task: Task = "classification" if preparation.target.classes else "regression"
     built = build(ModelSpec(task=task, network=network, preparation=preparation), seed=seed)
     random = torch.Generator().manual_seed(seed)
+    for parameter in built.network.parameters():
+        if not parameter.any():  # some layers start at 0, which would make every answer the same
+            parameter.data = torch.randn(parameter.shape, generator=random) * 0.2
     for module in built.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean = torch.randn(module.num_features, generator=random) * 0.1

@@ -9,7 +9,7 @@ from components.compression.pruning import prune_channels
 from components.errors import Refusal
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.families import FAMILIES
-from components.models.model import build, example, feature_shape, load, save
+from components.models.model import build, example, feature_shape, load, save, soft_clip
 from tests.components.models.cases import IMAGE, SMALL, TABLE, VALUE, spec, tensors
 
 
@@ -154,3 +154,15 @@ def test_a_folder_that_can_not_be_written_is_refused_and_the_old_model_kept(tmp_
     with pytest.raises(Refusal, match="can't write"):
         save(build(what, seed=0), what, tmp_path / "file" / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_outliers_are_bounded_and_common_values_hardly_changed() -> None:
+    common = torch.linspace(-0.5, 0.5, 11)
+    torch.testing.assert_close(soft_clip(common), common, atol=0.01, rtol=0.02)
+    assert soft_clip(torch.tensor([1e6, -1e6])).tolist() == pytest.approx([3.0, -3.0])
+
+
+def test_a_new_perceptron_says_nothing_yet() -> None:
+    what = spec(SMALL["mlp"])
+    model = build(what, seed=0).eval()
+    torch.testing.assert_close(model(*tensors(what.preparation, rows=3)), torch.full((3, 3), 1 / 3))

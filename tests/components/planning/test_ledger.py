@@ -164,9 +164,13 @@ def test_readers_wait_for_no_writer(ledger: Ledger) -> None:
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
-    with pytest.raises(RuntimeError), ledger.transaction() as connection:
-        connection.execute("INSERT INTO digests VALUES ('p', 's', 'd')")
-        raise RuntimeError
+    def fail() -> None:
+        with ledger.transaction() as connection:
+            connection.execute("INSERT INTO digests VALUES ('p', 's', 'd')")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with ledger.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM digests").fetchone()[0] == 0
 
@@ -195,9 +199,14 @@ def test_a_ledger_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_refused(ledger: Ledger) -> None:
     ledger.record("k")
-    with pytest.raises(Refusal, match="no space left"), ledger.transaction() as connection:
-        connection.execute("PRAGMA max_page_count = 1")
-        connection.execute("INSERT INTO digests VALUES ('p', ?, 'd')", ("x" * 1_000_000,))
+
+    def fill() -> None:
+        with ledger.transaction() as connection:
+            connection.execute("PRAGMA max_page_count = 1")
+            connection.execute("INSERT INTO digests VALUES ('p', ?, 'd')", ("x" * 1_000_000,))
+
+    with pytest.raises(Refusal, match="no space left"):
+        fill()
 
 
 def test_a_mistake_of_ours_is_no_refusal(ledger: Ledger) -> None:

@@ -50,7 +50,7 @@ def move(releases: Releases, action: Action, version: int, *, end: str = "done")
     champion = releases.champion()
     expected = champion.version if champion else None
     with releases.moving():
-        seq = releases.begin(action, version, expected=expected, actor="me", reason="", basis="b")  # type: ignore[arg-type]
+        seq = releases.begin(action, version, expected=expected, actor="me", reason="", basis="b")
         if end != "pending":
             releases.end(seq, end)  # type: ignore[arg-type]
     return seq

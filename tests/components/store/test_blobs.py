@@ -107,7 +107,7 @@ def test_a_full_disk_is_refused_and_leaves_nothing(
 ) -> None:
     blobs = FolderBlobs(tmp_path / "store")
 
-    def no_space(file: object, copy: io.BufferedWriter) -> str:
+    def no_space(file: object, copy: io.FileIO) -> str:
         copy.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -16,7 +16,7 @@ from components.store.store import Store
 from tests.components.store.test_blobs import STORES, flip
 
 SHARED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-NAME = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=("Cs",)), min_size=1, max_size=20).filter(
+NAME = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
     lambda name: name not in (".", "..") and len(name.encode()) < 200
 )
 FOLDER = st.recursive(
@@ -167,7 +167,7 @@ def test_putting_again_heals_the_laid_out_folder_too(
         raise OSError(errno.EXDEV, "another disk")
 
     if not linked:
-        monkeypatch.setattr(store_module.os, "link", no_links)
+        monkeypatch.setattr(os, "link", no_links)
     place = store.get(kept)
     assert (place / "a").stat().st_nlink == 1 + linked
     flip(place / "a", keep_time=True)

@@ -25,7 +25,9 @@ from components.training.config import (
 from tests.components.models.cases import VALUE
 from tests.components.training.cases import train, weights
 
-SHORT = TrainConfig(epochs=3, batch_size=8, threads=1, checkpoint_seconds=0)  # 5 steps an epoch: 37 rows
+SHORT = TrainConfig(
+    epochs=3, batch_size=8, threads=1, checkpoint_seconds=0, weight_average=0.0
+)  # 5 steps an epoch: 37 rows
 
 CASES: dict[str, tuple[Network, TrainConfig]] = {
     "adamw and cosine": (MLP(width=8, depth=2, dropout=0.3), SHORT),

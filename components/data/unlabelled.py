@@ -1,0 +1,114 @@
+"""Rows to be answered: read as a stream, in their order, with the columns that a model wants and no target."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from components.data.check import bad_cells
+from components.data.config import ColumnKind, DataConfig
+from components.data.findings import Finding, Findings, shortened
+from components.data.images import SUFFIXES
+from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts
+from components.data.parts import one_array
+from components.data.sources.chunk import Chunk, Source
+from components.data.sources.table import SOURCES, kind_of
+from components.errors import Problem, Refusal, nearest, refuse
+
+IMAGES_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Consecutive rows: a column per feature, in the types of their kinds, null where missing."""
+
+    table: pa.Table
+    files: tuple[str, ...] = ()  # of images, by row
+
+
+def unlabelled(path: Path, columns: Mapping[str, ColumnKind], *, target: str) -> Iterator[Asked]:
+    """Yield the rows of a CSV, Parquet or npz file, of an image, or of the images anywhere in a folder.
+
+    `columns` are the features; others, the target among them, may be there and are left out. Images of a folder
+    come by the order of their paths, other rows in theirs.
+
+    Raises:
+        Refusal: nothing is there, columns are missing, or cells aren't of their column's kind.
+    """
+    image = next((name for name, kind in columns.items() if kind == "image"), None)
+    if _holds_images(path):
+        if image is None:
+            what = "this model wants the columns of a table, and was given images"
+            raise refuse(what, where=str(path), allowed=f"a CSV or Parquet file with {', '.join(columns)}")
+        return _images(path, image)
+    return _rows(path, columns, target=target)
+
+
+def _holds_images(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES if path.is_file() else path.is_dir() and kind_of(path) == "images"
+
+
+def _rows(path: Path, columns: Mapping[str, ColumnKind], *, target: str) -> Iterator[Asked]:
+    kinds: dict[str, ColumnKind] = {**columns, target: "category"}
+    source = SOURCES[kind_of(path)](path, DataConfig(source=str(path), target=target, columns=kinds))
+    _check_columns(source.schema, columns, where=path.name)
+    for chunk in source.chunks():
+        table = _converted(chunk, columns, source)
+        if len(table):
+            yield Asked(table=table)
+
+
+def _check_columns(schema: pa.Schema, columns: Mapping[str, ColumnKind], *, where: str) -> None:
+    names = Counter(schema.names)
+    given = ", ".join(list(names)[:20]) + (" ..." if len(names) > 20 else "")
+    problems = []
+    for name, kind in columns.items():
+        if name not in names:
+            do = nearest(name, [other for other in names if other not in columns])
+            problems.append(Problem(what=f"the column '{name}' is missing", where=where, allowed=given, do=do))
+        elif names[name] > 1:
+            problems.append(Problem(what=f"{names[name]} columns are named '{name}'", where=where))
+        elif not accepts(kind, schema.field(name).type):
+            what = f"holds values of type {schema.field(name).type}, which can't be of kind {kind}"
+            problems.append(Problem(what=what, where=f"{where}, column '{name}'"))
+    if problems:
+        raise Refusal(shortened(problems, count=len(problems)))
+
+
+def _converted(chunk: Chunk, columns: Mapping[str, ColumnKind], source: Source) -> pa.Table:
+    """Return the features of a chunk in the types of their kinds."""
+    converted = {name: CONVERSIONS[kind](one_array(chunk.table, name)) for name, kind in columns.items()}
+    found = [Finding(row=line.row, what=line.what) for line in chunk.torn]
+    found += [finding for name, column in converted.items() for finding in bad_cells(chunk, name, column)]
+    if found:
+        findings = Findings()
+        findings.add(sorted(found, key=lambda finding: finding.row), count=len(found))
+        raise findings.refusal(source.places, do="mend these cells; a missing value may be empty")
+    return pa.table({name: column.values for name, column in converted.items()})
+
+
+def _images(path: Path, name: str) -> Iterator[Asked]:
+    files = [path] if path.is_file() else _below(path)
+    for start in range(0, len(files), IMAGES_AT_ONCE):
+        some = files[start : start + IMAGES_AT_ONCE]
+        names = tuple(file.name if file == path else file.relative_to(path).as_posix() for file in some)
+        raw = pa.array(
+            [{"bytes": file.read_bytes(), "path": shown} for file, shown in zip(some, names, strict=True)], IMAGE_TYPE
+        )
+        checked = CONVERSIONS["image"](raw)
+        problems = [Problem(what=what, where=names[row]) for row, what in checked.reasons.items()]
+        if problems:
+            raise Refusal(shortened(problems, count=len(problems)))
+        yield Asked(table=pa.table({name: raw}), files=names)
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the images in a folder and in those within, hidden ones left out, by the order of their paths."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    shown = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    if not shown:
+        raise refuse("the folder holds no images", where=str(folder), allowed=", ".join(sorted(SUFFIXES)))
+    return shown

@@ -1,0 +1,43 @@
+"""`init`: a starter recipe, beside which the data is found."""
+
+import os
+from pathlib import Path
+
+from components.errors import refuse
+
+
+def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> None:
+    """Look at the data and write a commented recipe for it.
+
+    Raises:
+        Refusal: the data can't be read or has no such column, or the file is there already.
+    """
+    if "://" in source:
+        what = f"init looks at data on this machine, {source} is elsewhere"
+        raise refuse(what, do="download a part of it, draft with that, and put the URL into data.source then")
+    _check_place(output, overwrite=overwrite)
+    from components.data.draft import draft
+
+    data = Path(source).expanduser()
+    text = draft(data, target=target, model=model, written_as=_from(data, output.parent))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    fresh = output.with_name(f".{output.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(output)
+
+
+def _check_place(output: Path, *, overwrite: bool) -> None:
+    if output.suffix not in (".yaml", ".yml"):
+        raise refuse("a recipe is a YAML file", where=str(output), allowed="a name that ends in .yaml")
+    if output.is_dir():
+        raise refuse("this is a folder", where=str(output), do="give the name of a file in it with --output")
+    if output.exists() and not overwrite:
+        do = "write another with --output FILE, or replace it with --overwrite"
+        raise refuse("the file is there already", where=str(output), do=do)
+
+
+def _from(data: Path, folder: Path) -> str:
+    """Return the data's path as one says it in that folder; an absolute one that leads elsewhere stays as it is."""
+    if data.is_absolute() and not data.is_relative_to(folder.absolute()):
+        return str(data)
+    return Path(os.path.relpath(data.absolute(), folder.absolute())).as_posix()

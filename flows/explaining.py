@@ -1,0 +1,115 @@
+"""`why`: which parts of a stage's key differed from the time before."""
+
+import json
+from dataclasses import dataclass
+
+from components.errors import nearest, refuse
+from components.home import Home
+from components.planning.history import began, labels, latest_run, model_of, models
+from components.planning.ledger import Ledger, Record
+
+LONGEST = 80  # letters of a value that is shown
+MANY = 1000  # uses of one stage that are looked through
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One part of a key, before and now; None: it wasn't there."""
+
+    part: str
+    before: str | None
+    now: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """Why a stage ran, or didn't."""
+
+    stage: str
+    run: str  # the run that is explained
+    text: str  # in a sentence
+    differences: tuple[Difference, ...]
+
+
+def explain(home: Home, named: str, label: str) -> Explanation:
+    """Say why a stage ran in a run, or in a model's latest run.
+
+    Raises:
+        Refusal: there is no such run, model or stage.
+    """
+    ledger = Ledger(home.ledger)
+    model, run = _run(ledger, named)
+    found = _label(ledger, model, label)
+    made = ledger.history(model, found, limit=MANY)  # the latest use first
+    own = [record for record in made if record.run == run]
+    if not own:
+        return Explanation(stage=found, run=run, text=_unchanged(ledger, made, run), differences=())
+    now = max(own, key=lambda record: record.at)
+    before = next((one for one in made[made.index(now) + 1 :] if one.at < now.at), None)
+    if before is None:
+        return Explanation(stage=found, run=run, text="it ran for the first time", differences=())
+    text = f"it ran since its key differed from that of run {before.run or 'unknown'}"
+    return Explanation(stage=found, run=run, text=text, differences=_differences(before, now))
+
+
+def _run(ledger: Ledger, named: str) -> tuple[str, str]:
+    """Return the model and the run that are meant."""
+    known = models(ledger)
+    if named in known:
+        return named, latest_run(ledger, named) or ""
+    model = model_of(ledger, named)
+    if model is None:
+        what = f"there is no run and no model '{named}'"
+        do = nearest(named, known) or "take a run's id from MLflow or from `steelyard list --json`"
+        raise refuse(what, allowed=", ".join(known) or "none: nothing ran yet", do=do)
+    return model, named
+
+
+def _label(ledger: Ledger, model: str, label: str) -> str:
+    known = labels(ledger, model)
+    if label in known:
+        return label
+    of_stage = [one for one in known if one.split(" ")[0] == label]
+    if len(of_stage) == 1:
+        return of_stage[0]
+    never = "register and promote are never cached: they compare the wanted with the actual state"
+    do = never if label in ("register", "promote") else nearest(label, known)
+    what = f"'{label}' ran for several candidates" if of_stage else f"{model} has no stage '{label}'"
+    raise refuse(what, allowed=", ".join(f"'{one}'" if " " in one else one for one in of_stage or known), do=do)
+
+
+def _unchanged(ledger: Ledger, made: list[Record], run: str) -> str:
+    """Say whose result a run took that didn't run the stage itself."""
+    start = began(ledger, run)
+    earlier = next((record for record in made if record.at <= start), made[0] if made else None)
+    if earlier is None:
+        return "nothing is recorded of it any more"
+    return f"nothing changed: it was cached, from run {earlier.run or 'unknown'}"
+
+
+def _differences(before: Record, now: Record) -> tuple[Difference, ...]:
+    names = dict.fromkeys([*now.parts, *before.parts])
+    return tuple(
+        Difference(part=_readable(name), before=_value(before.parts.get(name)), now=_value(now.parts.get(name)))
+        for name in names
+        if before.parts.get(name) != now.parts.get(name)
+    )
+
+
+def _readable(name: str) -> str:
+    """Return a part's name as a person would say it: `input config.optimizer.lr` is `config.optimizer.lr`."""
+    return name.removeprefix("input ")
+
+
+def _value(text: str | None) -> str | None:
+    """Return a value shortened; digests to the letters by which people tell them apart."""
+    if text is None:
+        return None
+    try:
+        plain = json.loads(text)
+    except ValueError:
+        plain = text
+    shown = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    if len(shown) == 64 and set(shown) <= set("0123456789abcdef"):
+        return shown[:12]
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."

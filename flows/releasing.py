@@ -1,0 +1,172 @@
+"""Releases: listed, shown, promoted by hand, rolled back, and their reports."""
+
+import shutil
+import tempfile
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from components.errors import nearest, refuse
+from components.home import Home
+from components.planning.history import released
+from components.planning.key import Json
+from components.planning.ledger import Ledger
+from components.release.releases import Move, Release, Releases
+from flows.backend import enter_registry
+
+
+def releases_of(home: Home, model: str) -> Releases:
+    """Return the releases of a model. Raises Refusal where it has none."""
+    ledger = Ledger(home.ledger)
+    names = released(ledger)
+    if model not in names:
+        do = nearest(model, names) or "`steelyard run RECIPE` makes one"
+        raise refuse(f"no model '{model}' was ever released", where=str(home.root), allowed=", ".join(names) or "", do=do)
+    return Releases(ledger, model)
+
+
+def release_of(home: Home, model: str, version: int | None) -> Release:
+    """Return a version of a model, by default its champion. Raises Refusal where there is none."""
+    releases = releases_of(home, model)
+    if version is not None:
+        return releases.get(version)
+    champion = releases.champion()
+    if champion is None:
+        there = ", ".join(str(one.version) for one in reversed(releases.all()))
+        raise refuse(f"{model} has no champion yet", allowed=f"--version {there}", do="or promote one of these versions")
+    return champion
+
+
+def listed(home: Home, model: str | None) -> list[dict[str, Json]]:
+    """Return a row per registered version, the newest of each model first."""
+    names = [releases_of(home, model).model] if model else released(Ledger(home.ledger))
+    rows: list[dict[str, Json]] = []
+    for name in names:
+        releases = Releases(Ledger(home.ledger), name)
+        champion = releases.champion()
+        rows += [_row(release, releases, champion=champion) for release in releases.all()]
+    return rows
+
+
+def shown(home: Home, model: str, version: int | None) -> dict[str, Json]:
+    """Return what is known of one version, with every decision about it, the oldest first."""
+    release = release_of(home, model, version)
+    releases = releases_of(home, model)
+    about = [move for move in releases.moves() if release.version in (move.version, move.replaced)]
+    return {
+        **_row(release, releases, champion=releases.champion()),
+        "runtime": release.runtime,
+        "target": release.target,
+        "classes": list(release.classes),
+        "test": {str(metric): value for metric, value in release.test.items()},
+        "onnx_sha256": release.onnx.digest,
+        "checkpoint_sha256": release.checkpoint.digest,
+        "assignments_sha256": release.assignments.digest,
+        "decisions": [_decision(move) for move in about],
+    }
+
+
+def promote_by_hand(
+    home: Home, model: str, version: int, *, expected: int | None, reason: str, force: bool = False
+) -> str:
+    """Make a version champion, and say so. `expected` is the champion that the caller saw; 0 means none.
+
+    Raises:
+        Refusal: the champion is another one, the version is barred, or it doesn't answer as it should.
+    """
+    releases = releases_of(home, model)
+    release, champion = releases.get(version), releases.champion()
+    current = None if champion is None else champion.version
+    enter_registry(home)
+    from tasks.promote import move_champion, whoever
+    from tasks.tracking import alias, client_here
+
+    if current == version and expected in (None, version) and alias(client_here(), model) == version:
+        return f"version {version} of {model} is champion already"
+    seen = current if expected is None else expected or None
+    move_champion(releases, release.version, "promote", expected=seen, actor=whoever(), reason=reason, force=force)
+    return f"version {version} of {model} is champion, instead of {_named(current)}"
+
+
+def roll_back(home: Home, model: str, *, to: int | None, reason: str) -> str:
+    """Make an earlier version champion again: the one that the champion replaced, if none is named.
+
+    Raises:
+        Refusal: there is no champion, or none before it, or the version doesn't answer as it should.
+    """
+    releases = releases_of(home, model)
+    champion = releases.champion()
+    if champion is None:
+        raise refuse(f"{model} has no champion to roll back from", do="`steelyard promote MODEL VERSION` makes one")
+    version = _replaced_by(champion, releases) if to is None else releases.get(to).version
+    if version == champion.version:
+        raise refuse(f"version {version} of {model} is champion already", do="name another one with --to")
+    enter_registry(home)
+    from tasks.promote import move_champion, whoever
+
+    move_champion(releases, version, "rollback", expected=champion.version, actor=whoever(), reason=reason)
+    return f"version {version} of {model} is champion again; version {champion.version} is barred"
+
+
+def report_of(home: Home, model: str, version: int | None) -> Path:
+    """Return the path of a version's report; it is taken from the registry the first time."""
+    release = release_of(home, model, version)
+    page = home.runs / model / f"version-{release.version}" / "report.html"
+    if not page.exists():
+        enter_registry(home)
+        from tasks.tracking import download
+
+        page.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=page.parent) as folder:
+            files = download(model, release.version, into=Path(folder)) / "artifacts"
+            fresh = shutil.copyfile(files / "report.html", Path(folder) / "fresh.html")
+            fresh.replace(page)
+    return page
+
+
+def _replaced_by(champion: Release, releases: Releases) -> int:
+    """Return the version that the champion replaced when it last rose."""
+    rises = [
+        move.replaced
+        for move in releases.moves()
+        if (move.version, move.state, move.action) == (champion.version, "done", "promote")
+        and move.replaced != champion.version  # its alias was only mended
+    ]
+    if not rises or rises[-1] is None:
+        others = ", ".join(str(one.version) for one in releases.all() if one.version != champion.version)
+        raise refuse(
+            f"version {champion.version} of {releases.model} replaced no other",
+            allowed=f"--to {others}" if others else "none: it is the only version",
+        )
+    return rises[-1]
+
+
+def _row(release: Release, releases: Releases, *, champion: Release | None) -> dict[str, Json]:
+    barred = releases.barred(release.version)
+    return {
+        "model": release.model,
+        "version": release.version,
+        "champion": champion is not None and champion.version == release.version,
+        "barred": None if barred is None else f"{barred.action}: {barred.reason}",
+        "candidate": release.candidate,
+        "task": release.task,
+        "metric": release.metric,
+        "value": release.test[release.metric],
+        "size_bytes": release.size_bytes,
+        "latency_ms": dict(release.latency_ms),
+        "at": _time(release.at),
+        "run_id": release.run_id,
+    }
+
+
+def _decision(move: Move) -> dict[str, Json]:
+    told: dict[str, Json] = {**asdict(move), "at": _time(move.at)}
+    return {name: value for name, value in told.items() if name != "model"}
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds")
+
+
+def _named(version: int | None) -> str:
+    return "none" if version is None else f"version {version}"

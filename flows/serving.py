@@ -1,0 +1,122 @@
+"""`serve`: a released version over HTTP on this machine, for as long as this process lives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from components.home import Home
+from flows.backend import enter_registry
+from flows.processes import POLITE_SECONDS, await_answer, spawn
+from flows.releasing import release_of
+from flows.services import LOOPBACK, check_free
+
+ROWS: Final = 2  # in the line to try it with
+LONGEST_LINE: Final = 50_000  # letters; systems take 131,072 in one argument of a command
+WATCH_SECONDS: Final = 0.2
+
+
+def serve(
+    home: Home,
+    model: str,
+    *,
+    version: int | None,
+    port: int,
+    say: Callable[[str], None],
+    show: Callable[[str], None],
+) -> None:
+    """Serve a version until this process is told to stop. `show` gets a curl line that works, `say` the rest.
+
+    Raises:
+        Refusal: there is no such version, the port is taken, or the server ended.
+    """
+    release = release_of(home, model, version)
+    check_free(port, option="--port")
+    enter_registry(home)
+    from tasks.tracking import download
+
+    with tempfile.TemporaryDirectory(prefix="steelyard-serve-") as place:
+        folder = download(model, release.version, into=Path(place) / "model")
+        say(f"starting {model} version {release.version} on port {port}")
+        address = f"http://{LOOPBACK}:{port}"
+        with _server(home, folder, port=port) as (process, log):
+            await_answer(f"the server of {model}", f"{address}/health", process, log)
+            say(f"{model} version {release.version} answers at {address}/invocations until Ctrl-C; try it:")
+            show(line_to_try(folder / "artifacts" / "trial.json", address=address, keep_in=Path(place)))
+            while process.poll() is None:
+                time.sleep(WATCH_SECONDS)
+            await_answer(f"the server of {model}", f"{address}/health", process, log, seconds=0.0)  # says how it ended
+
+
+def line_to_try(trial: Path, *, address: str, keep_in: Path) -> str:
+    """Return a curl line about real rows; rows too long for a command line, as images are, go into a file."""
+    from components.release.serving import curl_line
+    from components.release.trial import Trial
+
+    rows = Trial.read(trial).rows[:ROWS]
+    line = curl_line(rows, address=address)
+    if len(line) <= LONGEST_LINE:
+        return line
+    file = keep_in / "rows.json"
+    file.write_text(json.dumps({"dataframe_records": [dict(row) for row in rows]}), "utf-8")
+    return f"curl -sS {address}/invocations -H 'Content-Type: application/json' --data-binary @{file}"
+
+
+@contextmanager
+def _server(home: Home, folder: Path, *, port: int) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Start MLflow's scoring server, and stop it with all that it started at the end, however that comes."""
+    log = home.root / "logs" / f"serve-{port}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = ("flows.leashed", "mlflow", "models", "serve", "--model-uri", str(folder), "--env-manager", "local")
+    where = ("--host", LOOPBACK, "--port", str(port), "--workers", "1")
+    with log.open("wb") as output:
+        process = spawn((*command, *where), _variables(), output, leash=subprocess.PIPE)
+    try:
+        yield process, log
+    finally:
+        _stop(process)
+
+
+def _variables() -> dict[str, str]:
+    """Return the environment of the server: MLflow looks for `uvicorn` on the path, and this Python has it."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "PYTHONSAFEPATH": "1"}
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process and its whole group: politely, then surely."""
+    group = _group(process.pid)
+    for wanted in (signal.SIGTERM, signal.SIGKILL):
+        for one in filter(_runs, group):
+            one.send_signal(wanted)
+        end = time.monotonic() + POLITE_SECONDS
+        while any(map(_runs, group)) and time.monotonic() < end:
+            process.poll()  # or it stays a zombie
+            time.sleep(0.05)
+
+
+def _group(leader: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == leader:
+                found.append(process)
+        except OSError:
+            continue
+    return found
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

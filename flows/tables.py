@@ -1,0 +1,212 @@
+"""What a person is shown: rich tables on a terminal, plain aligned text elsewhere. All of it on standard output."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from components.planning.key import Json
+from components.release.provenance import LinkCheck
+from flows.doctor import Finding
+from flows.explaining import Explanation
+from tasks.runner import Planned
+
+Row = Sequence[str]
+Shown = dict[str, Any]  # a JSON object that one of our own functions made
+GAP = "  "
+COLOURS = {
+    **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
+    **dict.fromkeys(("broken", "bad", "refused for quality", "barred"), "red"),
+    **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run"), "yellow"),
+}
+
+
+def write(*lines: str) -> None:
+    """Write lines to standard output."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def print_table(headers: Row, rows: Sequence[Row], *, right: Sequence[int] = ()) -> None:
+    """Show rows under headers; `right` are the columns of figures."""
+    if sys.stdout.isatty():
+        _print_rich(headers, rows, right)
+    else:
+        write(*plain(headers, rows, right=right))
+
+
+def plain(headers: Row, rows: Sequence[Row], *, right: Sequence[int] = ()) -> list[str]:
+    """Return the table as aligned lines."""
+    widths = [max(len(row[place]) for row in (headers, *rows)) for place in range(len(headers))]
+    return [
+        GAP.join(
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (headers, *rows)
+    ]
+
+
+def print_summary(result: dict[str, Json]) -> None:
+    """Show what a run came to: the candidates, the decision, the report."""
+    told: Shown = dict(result)
+    selected, decision = told["selected"], told["decision"]
+    sizes = list(selected["latency_ms"])
+    headers = ["candidate", "verdict", "validation", "size", *(f"ms, batch {size}" for size in sizes)]
+    headers += [f"speed-up, batch {size}" for size in sizes]
+    rows = [
+        [
+            f"{one['name']} *" if one["name"] == selected["name"] else one["name"],
+            one["verdict"],
+            figure(one["validation"]),
+            bytes_of(one["size_bytes"]),
+            *(figure(one["latency_ms"].get(size)) for size in sizes),
+            *(times(one["speedup"].get(size)) for size in sizes),
+        ]
+        for one in told["candidates"]
+    ]
+    print_table(headers, rows, right=range(2, len(headers)))
+    if all(stage["cached"] for stage in told["stages"]):
+        write("", "nothing changed: every stage was cached, nothing was run")
+    metrics = GAP.join(f"{name} {figure(value)}" for name, value in told["test"]["selected"].items())
+    write(
+        "",
+        f"* selected   {selected['name']}, {bytes_of(selected['size_bytes'])}",
+        f"  on test    {metrics}",
+        f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",
+        f"  version    {told['model']} {told['version']}{', the champion' if decision['promoted'] else ''}",
+        f"  report     {told['report']}",
+    )
+
+
+def print_plan(lines: Sequence[Planned]) -> None:
+    """Show a plan, and how long it will take if it goes as it did before."""
+    rows = [[line.label, line.state, "" if line.seconds is None else seconds_of(line.seconds)] for line in lines]
+    print_table(["stage", "state", "took before"], rows, right=[2])
+    open_ones = [line for line in lines if line.state != "cached"]
+    if not open_ones:
+        write("", "nothing to do: every stage is cached")
+        return
+    expected = sum(line.seconds or 0.0 for line in open_ones)
+    never = [line.label for line in open_ones if line.seconds is None]
+    unknown = f"; of {', '.join(never)} nothing is known yet" if never else ""
+    write("", f"{len(open_ones)} of {len(lines)} stages may run: {expected / 60:.1f} minutes, as they took before{unknown}")
+    if any(line.state == "wait" for line in lines):
+        write("wait: it runs, or is cached, depending on what the stages before it find")
+
+
+def print_explanation(found: Explanation) -> None:
+    """Show why a stage ran."""
+    write(f"{found.stage}, run {found.run}: {found.text}")
+    if found.differences:
+        rows = [[one.part, one.before or "(wasn't there)", one.now or "(is gone)"] for one in found.differences]
+        write("")
+        print_table(["part of the key", "before", "now"], rows)
+
+
+def print_releases(rows: Sequence[dict[str, Json]]) -> None:
+    """Show the registered versions."""
+    if not rows:
+        write("no model was released yet: `steelyard run RECIPE`")
+        return
+    shown: list[Row] = []
+    for told in rows:
+        row: Shown = dict(told)
+        state = "champion" if row["champion"] else "barred" if row["barred"] else ""
+        measured = f"{row['metric']} {figure(row['value'])}"
+        size, at = bytes_of(row["size_bytes"]), str(row["at"])[:16].replace("T", " ")
+        shown.append([row["model"], str(row["version"]), state, row["candidate"], measured, size, at])
+    print_table(["model", "version", "state", "candidate", "on test", "size", "released"], shown, right=[1, 5])
+
+
+def print_release(details: dict[str, Json]) -> None:
+    """Show one version."""
+    told: Shown = dict(details)
+    state = "champion" if told["champion"] else f"barred by {told['barred']}" if told["barred"] else "not champion"
+    classes = f", classes {', '.join(told['classes'])}" if told["classes"] else ""
+    write(
+        f"{told['model']} version {told['version']}: {state}",
+        "",
+        f"  candidate  {told['candidate']} for {told['runtime']}, {bytes_of(told['size_bytes'])}",
+        f"  task       {told['task']} of {told['target']}{classes}",
+        f"  on test    {GAP.join(f'{name} {figure(value)}' for name, value in told['test'].items())}",
+        f"  latency    {GAP.join(f'{figure(ms)} ms at batch {size}' for size, ms in told['latency_ms'].items())}",
+        f"  released   {told['at']} by run {told['run_id']}",
+        f"  sha256     {told['onnx_sha256']}",
+        "",
+    )
+    rows = [
+        [one["at"][:19].replace("T", " "), _moved(one), one["state"], one["actor"], one["reason"]]
+        for one in told["decisions"]
+    ]
+    print_table(["decided", "what", "state", "by", "reason"], rows)
+
+
+def print_checks(checks: Sequence[LinkCheck]) -> None:
+    """Show what came of verifying a chain."""
+    print_table(["link", "state", "why"], [[one.name, one.status, one.text] for one in checks])
+    broken = [one.name for one in checks if one.status == "broken"]
+    write("", f"broken: {', '.join(broken)}" if broken else "the chain holds")
+
+
+def print_examination(found: Sequence[Finding]) -> None:
+    """Show what the doctor found."""
+    print_table(["what", "state", "found"], [[one.name, one.state, one.detail] for one in found])
+    bad = sum(one.state == "bad" for one in found)
+    write("", f"{bad} to mend" if bad else "all is well")
+
+
+def print_datasets(rows: Sequence[dict[str, Json]]) -> None:
+    """Show the data sets."""
+    if not rows:
+        write("no data set was taken in yet: `steelyard run RECIPE`")
+        return
+    shown: list[Row] = []
+    for told in rows:
+        row: Shown = dict(told)
+        digests = [row["sha256"][:12], row["dvc_md5"][:12]]
+        shown.append([*digests, f"{row['rows']:,}", bytes_of(row["size_bytes"]), row["source"], ", ".join(row["models"])])
+    print_table(["sha256", "dvc md5", "rows", "packed", "source", "models"], shown, right=[2, 3])
+
+
+def figure(value: float | None) -> str:
+    """Return a figure with four digits that count, or a dash."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def times(value: float | None) -> str:
+    """Return a ratio such as 1.30x."""
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def bytes_of(size: int) -> str:
+    """Return a size as a person says it, in units of 1000."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def seconds_of(seconds: float) -> str:
+    """Return a duration in seconds, or in minutes from two of them on."""
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _moved(move: Shown) -> str:
+    instead = f" instead of {move['replaced']}" if move["replaced"] is not None else ""
+    return f"{move['action']} {move['version']}{instead}"
+
+
+def _print_rich(headers: Row, rows: Sequence[Row], right: Sequence[int]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, header in enumerate(headers):
+        table.add_column(header, justify="right" if place in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+    Console().print(table)

@@ -1,0 +1,66 @@
+"""`verify`: hash again what a release came from, and compare it with the chain of digests that the version holds."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal
+
+from components.errors import refuse
+from components.home import Home
+from components.release.provenance import LinkCheck, stated
+from components.release.provenance import verify as verify_chain
+from components.release.releases import Release
+from components.store.artifact import Artifact
+from components.store.folder import FolderBlobs, sha256
+from components.store.store import Store
+from flows.backend import enter_registry
+from flows.releasing import release_of
+
+FILE: Final = "model.onnx"
+STORED: Final[dict[str, Literal["file", "folder"]]] = {"data": "folder", "assignments": "file", "checkpoint": "folder"}
+
+
+def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
+    """Return a check for each link of the version's chain, and one for what the record says of the version.
+
+    The model's file is hashed as the registry has it; data, split and checkpoint as the store has them.
+
+    Raises:
+        Refusal: there is no such version, or what it holds is no chain.
+    """
+    release = release_of(home, model, version)
+    enter_registry(home)
+    from tasks.tracking import download
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = download(model, release.version, into=Path(folder)) / "artifacts"
+        statement = files / "provenance.json"
+        if not statement.is_file():
+            raise refuse("the version holds no provenance", where=f"{model} version {release.version}", do="release anew")
+        content = statement.read_bytes()
+        digest_of = _hasher(stated(content), file=files / FILE, store=Store(FolderBlobs(home.store), home.checkouts))
+        return [*verify_chain(content, digest_of=digest_of), _recorded(release, stated(content))]
+
+
+def _hasher(digests: dict[str, str], *, file: Path, store: Store) -> Callable[[str], str | None]:
+    """Return what finds the present digest of an artifact of the chain by its name, None where it isn't here."""
+
+    def digest_of(name: str) -> str | None:
+        if name == FILE:
+            return sha256(file) if file.is_file() else None
+        kind = STORED.get(name)
+        if kind is None:
+            return None
+        return store.digest_now(Artifact(digest=digests[name], kind=kind, size_bytes=0, name=name))
+
+    return digest_of
+
+
+def _recorded(release: Release, digests: dict[str, str]) -> LinkCheck:
+    """Compare the chain with the record of the release, which is kept elsewhere: a chain made up anew differs."""
+    known = {FILE: release.onnx, "checkpoint": release.checkpoint, "assignments": release.assignments}
+    other = [name for name, artifact in known.items() if digests.get(name) != artifact.digest]
+    if other:
+        text = f"The release was recorded with another {', another '.join(other)}: the chain was written anew."
+        return LinkCheck(name="record", status="broken", text=text)
+    return LinkCheck(name="record", status="verified", text=f"It names the {', the '.join(known)} of this chain.")

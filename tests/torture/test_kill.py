@@ -1,0 +1,65 @@
+"""A run that is killed goes on from there, and ends with the same bytes as one that never was."""
+
+import random
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.torture.runs import Ended, run, write_recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+# Text after which the run is in the middle of: training, fine-tuning, the files, the release.
+MOMENTS = ("train epoch 4", "pruned-50 epoch 2", "quantize int8-static", "select")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recipe(tmp_path_factory.mktemp("recipe"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    ended = run(recipe, tmp_path_factory.mktemp("undisturbed"))
+    assert ended.code == 0, ended.said
+    return ended
+
+
+def test_a_run_killed_at_four_moments_ends_with_the_same_files(
+    recipe: Path, undisturbed: Ended, tmp_path: Path
+) -> None:
+    moments = random.Random(11)
+    for moment in MOMENTS:
+        killed = run(recipe, tmp_path, kill_after=moment, delay=moments.uniform(0, 0.3))
+        assert killed.code == -signal.SIGKILL, killed.said
+    ended = run(recipe, tmp_path)
+    assert ended.code == 0, ended.said
+    assert ended.digests == undisturbed.digests
+    assert ended.result is not None
+    cached = {stage["name"]: stage["cached"] for stage in ended.result["stages"]}  # type: ignore[attr-defined]
+    assert cached["train"], "the training that was done before the kill is not done again"
+    assert ended.result["decision"]["promoted"]  # type: ignore[index]
+
+
+def test_training_goes_on_from_its_checkpoint(recipe: Path, undisturbed: Ended, tmp_path: Path) -> None:
+    killed = run(recipe, tmp_path, kill_after="train epoch 8")
+    assert killed.code == -signal.SIGKILL
+    again = run(recipe, tmp_path, kill_after="train epoch 11")
+    assert "train epoch 2:" not in again.said, "it started from the beginning"
+
+
+@pytest.mark.parametrize(("sig", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_so_and_leaves_no_server_behind(
+    recipe: Path, tmp_path: Path, sig: signal.Signals, code: int
+) -> None:
+    stopped = run(recipe, tmp_path, kill_after="train epoch 3", sig=sig)
+    assert stopped.code == code, stopped.said
+    assert "Traceback" not in stopped.said
+    homes = [process for process in psutil.process_iter(["environ"]) if _uses(process, tmp_path)]
+    assert homes == []
+
+
+def _uses(process: psutil.Process, home: Path) -> bool:
+    environ = process.info["environ"] or {}
+    return environ.get("STEELYARD_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE

@@ -74,6 +74,7 @@ def run(
         bool, typer.Option("--verify", help="Hash every cached output, not only those that look changed.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 unless the release is champion.")] = False,
+    summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the result's JSON to a file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe, from its data to its release."""
@@ -89,6 +90,8 @@ def run(
     except Reached:
         _say(f"stopped after {until}, as asked")
         return
+    if summary is not None:
+        _write_json(summary, result)
     if as_json:
         _print_json(result)
     else:
@@ -172,12 +175,14 @@ def list_releases(
     model: Annotated[str | None, typer.Argument(help="Only this model.")] = None, as_json: AsJson = False
 ) -> None:
     """List the registered versions, and which is champion."""
+    from dataclasses import asdict
+
     from components.home import find_home
     from flows.releasing import listed
 
     rows = listed(find_home(), model)
     if as_json:
-        _print_json(rows)
+        _print_json([asdict(row) for row in rows])
     else:
         from flows.tables import print_releases
 
@@ -191,12 +196,14 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one version: what it is, what it was tested with, and every decision about it."""
+    from dataclasses import asdict
+
     from components.home import find_home
     from flows.releasing import shown
 
     details = shown(find_home(), model, version)
     if as_json:
-        _print_json(details)
+        _print_json(asdict(details))
     else:
         from flows.tables import print_release
 
@@ -319,12 +326,14 @@ def doctor(as_json: AsJson = False) -> None:
 @data.command("list")
 def list_data(as_json: AsJson = False) -> None:
     """List the data sets that runs have taken in."""
+    from dataclasses import asdict
+
     from components.home import find_home
     from flows.datasets import datasets
 
     rows = datasets(find_home())
     if as_json:
-        _print_json(rows)
+        _print_json([asdict(row) for row in rows])
     else:
         from flows.tables import print_datasets
 
@@ -355,6 +364,13 @@ def _print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _write_json(path: Path, value: object) -> None:
+    import json
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
 
 
 def _say(text: str) -> None:

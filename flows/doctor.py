@@ -150,7 +150,9 @@ def _foreign(home: Home) -> Iterator[Finding]:
     """Name, without their values, variables that another project may have left."""
     names = sorted(name for name in os.environ if name.startswith(FOREIGN))
     if names and not configured(home).inherit:
-        detail = f"{', '.join(names)}: of no effect here; `inherit = true` in {home.root / 'config.toml'} lets them count"
+        detail = (
+            f"{', '.join(names)}: of no effect here; `inherit = true` in {home.root / 'config.toml'} lets them count"
+        )
         yield Finding(name="variables", state="note", detail=detail)
 
 

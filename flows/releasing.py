@@ -2,17 +2,63 @@
 
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from components.errors import nearest, refuse
 from components.home import Home
 from components.planning.history import released
-from components.planning.key import Json
 from components.planning.ledger import Ledger
-from components.release.releases import Move, Release, Releases
+from components.release.releases import Action, Move, Release, Releases, State
+from components.task import Metric, Task
 from flows.backend import enter_registry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A registered version at a glance."""
+
+    model: str
+    version: int
+    champion: bool
+    barred: str | None  # why it isn't promoted again without force
+    candidate: str
+    task: Task
+    metric: Metric
+    value: float  # of the metric, on test rows
+    size_bytes: int
+    latency_ms: dict[str, float]  # by batch size
+    at: str  # ISO 8601
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """One entry of the audit log."""
+
+    action: Action
+    version: int
+    replaced: int | None
+    state: State
+    actor: str
+    reason: str
+    at: str  # ISO 8601
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A registered version, with what it was tested with and what was decided about it."""
+
+    version: Listed
+    runtime: str
+    target: str
+    classes: tuple[str, ...]
+    test: dict[Metric, float]
+    onnx_sha256: str
+    checkpoint_sha256: str
+    assignments_sha256: str
+    decisions: tuple[Decision, ...]
 
 
 def releases_of(home: Home, model: str) -> Releases:
@@ -21,7 +67,9 @@ def releases_of(home: Home, model: str) -> Releases:
     names = released(ledger)
     if model not in names:
         do = nearest(model, names) or "`steelyard run RECIPE` makes one"
-        raise refuse(f"no model '{model}' was ever released", where=str(home.root), allowed=", ".join(names) or "", do=do)
+        raise refuse(
+            f"no model '{model}' was ever released", where=str(home.root), allowed=", ".join(names) or "", do=do
+        )
     return Releases(ledger, model)
 
 
@@ -33,37 +81,39 @@ def release_of(home: Home, model: str, version: int | None) -> Release:
     champion = releases.champion()
     if champion is None:
         there = ", ".join(str(one.version) for one in reversed(releases.all()))
-        raise refuse(f"{model} has no champion yet", allowed=f"--version {there}", do="or promote one of these versions")
+        raise refuse(
+            f"{model} has no champion yet", allowed=f"--version {there}", do="or promote one of these versions"
+        )
     return champion
 
 
-def listed(home: Home, model: str | None) -> list[dict[str, Json]]:
-    """Return a row per registered version, the newest of each model first."""
+def listed(home: Home, model: str | None) -> list[Listed]:
+    """Return the registered versions, the newest of each model first."""
     names = [releases_of(home, model).model] if model else released(Ledger(home.ledger))
-    rows: list[dict[str, Json]] = []
+    found: list[Listed] = []
     for name in names:
         releases = Releases(Ledger(home.ledger), name)
         champion = releases.champion()
-        rows += [_row(release, releases, champion=champion) for release in releases.all()]
-    return rows
+        found += [_listed(release, releases, champion=champion) for release in releases.all()]
+    return found
 
 
-def shown(home: Home, model: str, version: int | None) -> dict[str, Json]:
+def shown(home: Home, model: str, version: int | None) -> Shown:
     """Return what is known of one version, with every decision about it, the oldest first."""
     release = release_of(home, model, version)
     releases = releases_of(home, model)
     about = [move for move in releases.moves() if release.version in (move.version, move.replaced)]
-    return {
-        **_row(release, releases, champion=releases.champion()),
-        "runtime": release.runtime,
-        "target": release.target,
-        "classes": list(release.classes),
-        "test": {str(metric): value for metric, value in release.test.items()},
-        "onnx_sha256": release.onnx.digest,
-        "checkpoint_sha256": release.checkpoint.digest,
-        "assignments_sha256": release.assignments.digest,
-        "decisions": [_decision(move) for move in about],
-    }
+    return Shown(
+        version=_listed(release, releases, champion=releases.champion()),
+        runtime=release.runtime,
+        target=release.target,
+        classes=release.classes,
+        test=release.test,
+        onnx_sha256=release.onnx.digest,
+        checkpoint_sha256=release.checkpoint.digest,
+        assignments_sha256=release.assignments.digest,
+        decisions=tuple(map(_decision, about)),
+    )
 
 
 def promote_by_hand(
@@ -141,27 +191,34 @@ def _replaced_by(champion: Release, releases: Releases) -> int:
     return rises[-1]
 
 
-def _row(release: Release, releases: Releases, *, champion: Release | None) -> dict[str, Json]:
+def _listed(release: Release, releases: Releases, *, champion: Release | None) -> Listed:
     barred = releases.barred(release.version)
-    return {
-        "model": release.model,
-        "version": release.version,
-        "champion": champion is not None and champion.version == release.version,
-        "barred": None if barred is None else f"{barred.action}: {barred.reason}",
-        "candidate": release.candidate,
-        "task": release.task,
-        "metric": release.metric,
-        "value": release.test[release.metric],
-        "size_bytes": release.size_bytes,
-        "latency_ms": dict(release.latency_ms),
-        "at": _time(release.at),
-        "run_id": release.run_id,
-    }
+    return Listed(
+        model=release.model,
+        version=release.version,
+        champion=champion is not None and champion.version == release.version,
+        barred=None if barred is None else f"{barred.action}: {barred.reason}",
+        candidate=release.candidate,
+        task=release.task,
+        metric=release.metric,
+        value=release.test[release.metric],
+        size_bytes=release.size_bytes,
+        latency_ms=release.latency_ms,
+        at=_time(release.at),
+        run_id=release.run_id,
+    )
 
 
-def _decision(move: Move) -> dict[str, Json]:
-    told: dict[str, Json] = {**asdict(move), "at": _time(move.at)}
-    return {name: value for name, value in told.items() if name != "model"}
+def _decision(move: Move) -> Decision:
+    return Decision(
+        action=move.action,
+        version=move.version,
+        replaced=move.replaced,
+        state=move.state,
+        actor=move.actor,
+        reason=move.reason,
+        at=_time(move.at),
+    )
 
 
 def _time(at: float) -> str:

@@ -2,22 +2,69 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict, cast
 
 from components.planning.key import Json
 from components.release.provenance import LinkCheck
+from flows.datasets import Listed as DataSet
 from flows.doctor import Finding
 from flows.explaining import Explanation
+from flows.releasing import Decision, Listed, Shown
 from tasks.runner import Planned
 
 Row = Sequence[str]
-Shown = dict[str, Any]  # a JSON object that one of our own functions made
 GAP = "  "
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
     **dict.fromkeys(("broken", "bad", "refused for quality", "barred"), "red"),
     **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run"), "yellow"),
 }
+
+
+class Candidate(TypedDict):
+    """A row of `candidates` in a run's result."""
+
+    name: str
+    verdict: str
+    validation: float
+    size_bytes: int
+    latency_ms: dict[str, float]
+    speedup: dict[str, float]
+
+
+class Selected(TypedDict):
+    """`selected` in a run's result."""
+
+    name: str
+    size_bytes: int
+    latency_ms: dict[str, float]
+
+
+class Decided(TypedDict):
+    """`decision` in a run's result."""
+
+    promoted: bool
+    reason: str
+
+
+class Stage(TypedDict):
+    """A row of `stages` in a run's result."""
+
+    name: str
+    cached: bool
+
+
+class Result(TypedDict):
+    """What of a run's result is shown."""
+
+    model: str
+    version: int
+    decision: Decided
+    test: dict[str, dict[str, float]]
+    selected: Selected
+    candidates: list[Candidate]
+    stages: list[Stage]
+    report: str
 
 
 def write(*lines: str) -> None:
@@ -48,7 +95,7 @@ def plain(headers: Row, rows: Sequence[Row], *, right: Sequence[int] = ()) -> li
 
 def print_summary(result: dict[str, Json]) -> None:
     """Show what a run came to: the candidates, the decision, the report."""
-    told: Shown = dict(result)
+    told = cast(Result, result)
     selected, decision = told["selected"], told["decision"]
     sizes = list(selected["latency_ms"])
     headers = ["candidate", "verdict", "validation", "size", *(f"ms, batch {size}" for size in sizes)]
@@ -89,7 +136,8 @@ def print_plan(lines: Sequence[Planned]) -> None:
     expected = sum(line.seconds or 0.0 for line in open_ones)
     never = [line.label for line in open_ones if line.seconds is None]
     unknown = f"; of {', '.join(never)} nothing is known yet" if never else ""
-    write("", f"{len(open_ones)} of {len(lines)} stages may run: {expected / 60:.1f} minutes, as they took before{unknown}")
+    minutes = f"{expected / 60:.1f} minutes, as they took before{unknown}"
+    write("", f"{len(open_ones)} of {len(lines)} stages may run: {minutes}")
     if any(line.state == "wait" for line in lines):
         write("wait: it runs, or is cached, depending on what the stages before it find")
 
@@ -103,41 +151,43 @@ def print_explanation(found: Explanation) -> None:
         print_table(["part of the key", "before", "now"], rows)
 
 
-def print_releases(rows: Sequence[dict[str, Json]]) -> None:
+def print_releases(versions: Sequence[Listed]) -> None:
     """Show the registered versions."""
-    if not rows:
+    if not versions:
         write("no model was released yet: `steelyard run RECIPE`")
         return
-    shown: list[Row] = []
-    for told in rows:
-        row: Shown = dict(told)
-        state = "champion" if row["champion"] else "barred" if row["barred"] else ""
-        measured = f"{row['metric']} {figure(row['value'])}"
-        size, at = bytes_of(row["size_bytes"]), str(row["at"])[:16].replace("T", " ")
-        shown.append([row["model"], str(row["version"]), state, row["candidate"], measured, size, at])
-    print_table(["model", "version", "state", "candidate", "on test", "size", "released"], shown, right=[1, 5])
+    rows = [
+        [
+            one.model,
+            str(one.version),
+            "champion" if one.champion else "barred" if one.barred else "",
+            one.candidate,
+            f"{one.metric} {figure(one.value)}",
+            bytes_of(one.size_bytes),
+            minute(one.at),
+        ]
+        for one in versions
+    ]
+    print_table(["model", "version", "state", "candidate", "on test", "size", "released"], rows, right=[1, 5])
 
 
-def print_release(details: dict[str, Json]) -> None:
+def print_release(told: Shown) -> None:
     """Show one version."""
-    told: Shown = dict(details)
-    state = "champion" if told["champion"] else f"barred by {told['barred']}" if told["barred"] else "not champion"
-    classes = f", classes {', '.join(told['classes'])}" if told["classes"] else ""
+    one = told.version
+    state = "champion" if one.champion else f"barred by {one.barred}" if one.barred else "not champion"
+    classes = f", classes {', '.join(told.classes)}" if told.classes else ""
     write(
-        f"{told['model']} version {told['version']}: {state}",
+        f"{one.model} version {one.version}: {state}",
         "",
-        f"  candidate  {told['candidate']} for {told['runtime']}, {bytes_of(told['size_bytes'])}",
-        f"  task       {told['task']} of {told['target']}{classes}",
-        f"  on test    {GAP.join(f'{name} {figure(value)}' for name, value in told['test'].items())}",
-        f"  latency    {GAP.join(f'{figure(ms)} ms at batch {size}' for size, ms in told['latency_ms'].items())}",
-        f"  released   {told['at']} by run {told['run_id']}",
-        f"  sha256     {told['onnx_sha256']}",
+        f"  candidate  {one.candidate} for {told.runtime}, {bytes_of(one.size_bytes)}",
+        f"  task       {one.task} of {told.target}{classes}",
+        f"  on test    {GAP.join(f'{name} {figure(value)}' for name, value in told.test.items())}",
+        f"  latency    {GAP.join(f'{figure(ms)} ms at batch {size}' for size, ms in one.latency_ms.items())}",
+        f"  released   {minute(one.at)} by run {one.run_id}",
+        f"  sha256     {told.onnx_sha256}",
         "",
     )
-    rows = [
-        [one["at"][:19].replace("T", " "), _moved(one), one["state"], one["actor"], one["reason"]]
-        for one in told["decisions"]
-    ]
+    rows = [[minute(one.at), _moved(one), one.state, one.actor, one.reason] for one in told.decisions]
     print_table(["decided", "what", "state", "by", "reason"], rows)
 
 
@@ -155,17 +205,24 @@ def print_examination(found: Sequence[Finding]) -> None:
     write("", f"{bad} to mend" if bad else "all is well")
 
 
-def print_datasets(rows: Sequence[dict[str, Json]]) -> None:
+def print_datasets(found: Sequence[DataSet]) -> None:
     """Show the data sets."""
-    if not rows:
+    if not found:
         write("no data set was taken in yet: `steelyard run RECIPE`")
         return
-    shown: list[Row] = []
-    for told in rows:
-        row: Shown = dict(told)
-        digests = [row["sha256"][:12], row["dvc_md5"][:12]]
-        shown.append([*digests, f"{row['rows']:,}", bytes_of(row["size_bytes"]), row["source"], ", ".join(row["models"])])
-    print_table(["sha256", "dvc md5", "rows", "packed", "source", "models"], shown, right=[2, 3])
+    rows = [
+        [
+            one.sha256[:12],
+            one.dvc_md5[:12],
+            f"{one.rows:,}",
+            bytes_of(one.size_bytes),
+            one.source,
+            ", ".join(one.models),
+            minute(one.at),
+        ]
+        for one in found
+    ]
+    print_table(["sha256", "dvc md5", "rows", "packed", "source", "models", "taken in"], rows, right=[2, 3])
 
 
 def figure(value: float | None) -> str:
@@ -193,9 +250,13 @@ def seconds_of(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def _moved(move: Shown) -> str:
-    instead = f" instead of {move['replaced']}" if move["replaced"] is not None else ""
-    return f"{move['action']} {move['version']}{instead}"
+def minute(at: str) -> str:
+    """Return a time in ISO 8601 to the minute."""
+    return at[:16].replace("T", " ")
+
+
+def _moved(one: Decision) -> str:
+    return f"{one.action} {one.version}" + (f" instead of {one.replaced}" if one.replaced is not None else "")
 
 
 def _print_rich(headers: Row, rows: Sequence[Row], right: Sequence[int]) -> None:

@@ -36,7 +36,8 @@ def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
         files = download(model, release.version, into=Path(folder)) / "artifacts"
         statement = files / "provenance.json"
         if not statement.is_file():
-            raise refuse("the version holds no provenance", where=f"{model} version {release.version}", do="release anew")
+            where = f"{model} version {release.version}"
+            raise refuse("the version holds no provenance", where=where, do="release it anew")
         content = statement.read_bytes()
         digest_of = _hasher(stated(content), file=files / FILE, store=Store(FolderBlobs(home.store), home.checkouts))
         return [*verify_chain(content, digest_of=digest_of), _recorded(release, stated(content))]

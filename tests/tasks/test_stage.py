@@ -142,9 +142,11 @@ def test_a_stage_that_fails_finds_its_folder_as_it_was(home: Path, journal: Path
 
 
 def test_a_refusal_passes_and_frees_the_lease(home: Path, journal: Path) -> None:
-    for _ in range(2):
-        with pytest.raises(Refusal, match="no rows"):
-            run(yard_at(home, lease=60), journal, Knobs(refuses=True))
+    yard = yard_at(home, lease=60)
+    with pytest.raises(Refusal, match="no rows"):
+        run(yard, journal, Knobs(refuses=True))
+    with yard.ledger.transaction() as connection:
+        assert connection.execute("SELECT * FROM leases").fetchall() == []
 
 
 def test_a_full_disk_in_a_stage_is_a_refusal(home: Path, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 from components.planning import source as source_module
 from components.planning.ledger import Ledger
 from components.planning.source import look_at
+from components.store.artifact import Stamp
 
 
 @pytest.fixture
@@ -34,14 +35,16 @@ def test_a_change_of_the_same_size_with_its_time_restored_is_seen(tmp_path: Path
     assert digest(file, ledger) != before
 
 
-def test_a_change_right_after_the_look_is_seen(tmp_path: Path, ledger: Ledger) -> None:
+def test_a_change_right_after_the_look_is_seen(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within one tick of the file system's clock nothing but the content differs."""
-    file = tmp_path / "a.csv"
-    for number in range(200):
-        file.write_text(f"{number:05}")
-        found = digest(file, ledger)
-        file.write_text(f"{number + 1:05}")
-        assert digest(file, ledger) != found
+    monkeypatch.setattr(source_module, "_folder_stamp", lambda files, root: Stamp(1, "the same"))
+    for path in (tmp_path / "a.csv", tmp_path / "folder" / "a.csv"):
+        path.parent.mkdir(exist_ok=True)
+        looked_at = path if path.parent == tmp_path else path.parent
+        path.write_text("1")
+        before = digest(looked_at, ledger)
+        path.write_text("2")
+        assert digest(looked_at, ledger) != before
 
 
 def test_an_unchanged_source_is_not_read_again(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

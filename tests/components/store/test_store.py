@@ -148,8 +148,14 @@ def test_a_flipped_byte_with_its_time_restored_is_found_by_hashing_all(
 
 def test_a_damaged_manifest_is_found_though_its_time_was_restored(store: Store, kept: Artifact) -> None:
     stamps = store.stamps(kept) or {}
-    flip(store.blobs.get(kept.digest), keep_time=True)
+    manifest = store.blobs.get(kept.digest)
+    before = manifest.stat()
+    manifest.chmod(0o644)
+    manifest.write_text(manifest.read_text().replace("b/c", "b/d"))
+    os.utime(manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert not store.is_intact(kept, stamps)
+    with pytest.raises(ValueError, match="damaged"):
+        store.get(kept)
 
 
 def test_a_missing_file_is_found(store: Store, kept: Artifact, tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""What orchestration costs: whole `steelyard run` commands against a plain script that calls the same components.
+
+Each figure is the wall time of a whole process. In one round, in turn: the plain script in a new home; the first run
+ever in a new home (the servers' databases are made); a run with a changed seed there (everything from training on);
+the same with the servers up; and a run with nothing to do.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.frame import Figures, spread, write
+from tests.torture.runs import write_recipe
+
+PLAIN = """
+import logging, sys
+from pathlib import Path
+from components.home import Home
+from components.recipe_file import read
+from flows.retrain import retrain
+from flows.running import find_source, yard_of
+from tasks.register import register
+from tasks.runner import Planner
+from tasks.stage import perform
+
+class Ended(Exception): pass
+
+class Plain:
+    def __init__(self, yard): self.yard = yard
+    def __call__(self, stage, *args, **kwargs):
+        if stage is register: raise Ended
+        return perform(stage, stage.bind(*args, **kwargs), self.yard, log=logging.getLogger("plain")).outputs
+    def ask(self, question, *args, **kwargs): return question(self.yard, *args, **kwargs)
+
+recipe = read(Path(sys.argv[1]), changes=sys.argv[3:])
+yard = yard_of(Home(Path(sys.argv[2])), recipe.model)
+try: retrain(recipe, find_source(recipe, yard, bring=True), Plain(yard))
+except Ended: pass
+"""
+
+
+def seconds(command: list[str], home: Path) -> float:
+    """Run the command in a home, and return its wall time."""
+    started = time.monotonic()
+    environment = {**os.environ, "STEELYARD_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return time.monotonic() - started
+
+
+def one_round(recipe: Path, folder: Path, *, seed: int) -> dict[str, float]:
+    """Return the wall time of each way, in seconds."""
+    python = [sys.executable, "-P"]
+    script = [*python, "-c", PLAIN, str(recipe), str(folder / "plain")]
+    steelyard = [*python, "-m", "flows.cli"]
+    run = [*steelyard, "run", str(recipe), "--set"]
+    home, plain = folder / "home", folder / "plain"
+    times = {
+        "plain script": seconds([*script, f"seed={seed}"], plain),
+        "first run ever": seconds([*run, f"seed={seed}"], home),
+        "later run, changed seed": seconds([*run, f"seed={seed + 1}"], home),
+        "plain script, changed seed": seconds([*script, f"seed={seed + 1}"], plain),
+        "nothing to do": seconds([*run, f"seed={seed + 1}"], home),
+    }
+    try:
+        seconds([*steelyard, "up", "--prefect-port", "42017", "--mlflow-port", "42018"], home)
+        times["servers up, changed seed"] = seconds([*run, f"seed={seed + 2}"], home)
+    finally:
+        seconds([*steelyard, "down"], home)
+    return times
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    measured: list[dict[str, float]] = []
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            measured.append(one_round(write_recipe(Path(folder)), Path(folder), seed=10 * number))
+    rows: list[Figures] = []
+    for name in measured[0]:
+        plain = "plain script" if name == "first run ever" else "plain script, changed seed"
+        extra = spread([times[name] - times[plain] for times in measured])
+        rows.append(
+            {
+                "run": name,
+                **{f"seconds {key}": value for key, value in spread([times[name] for times in measured]).items()},
+                "seconds above plain": extra["median"] if "plain" not in name and name != "nothing to do" else 0.0,
+            }
+        )
+    write("overhead", rows, libraries=("prefect", "mlflow", "torch"))
+
+
+if __name__ == "__main__":
+    main()

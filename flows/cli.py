@@ -74,7 +74,9 @@ def run(
         bool, typer.Option("--verify", help="Hash every cached output, not only those that look changed.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 unless the release is champion.")] = False,
-    summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the result's JSON to a file.")] = None,
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the result's JSON to a file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe, from its data to its release."""

@@ -73,7 +73,7 @@ def _label(ledger: Ledger, model: str, label: str) -> str:
     if len(of_stage) == 1:
         return of_stage[0]
     never = "register and promote are never cached: they compare the wanted with the actual state"
-    do = never if label in ("register", "promote") else nearest(label, known)
+    do = never if label in ("register", "promote") else "" if of_stage else nearest(label, known)
     what = f"'{label}' ran for several candidates" if of_stage else f"{model} has no stage '{label}'"
     raise refuse(what, allowed=", ".join(f"'{one}'" if " " in one else one for one in of_stage or known), do=do)
 

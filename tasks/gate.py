@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from components.recipe import Aim
 from components.release.config import GateConfig
-from components.release.gate import Judgement
+from components.release.judgement import Judgement
 from components.release.releases import Release, Releases
 from tasks.evaluate import Tested
 from tasks.select import Selected

@@ -8,7 +8,7 @@ from components.data.purposes import PARTS
 from components.evaluation.metrics import Evaluation
 from components.planning.machine import Machine
 from components.recipe import Recipe
-from components.release.gate import Judgement
+from components.release.judgement import Judgement
 from components.release.page import (
     Answer,
     Baseline,

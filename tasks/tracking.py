@@ -42,9 +42,12 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 def connect(home: Home, *, uri: str | None = None) -> "Client":
     """Return a client: of the server at `uri`, or of the SQLite database in the home, made ready if it is new."""
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-    for chatty in ("alembic", "mlflow"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    os.environ |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+    }
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if uri is None:
         home.mlflow_db.parent.mkdir(parents=True, exist_ok=True)
         check(home)

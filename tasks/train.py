@@ -1,7 +1,7 @@
 """Fit the preparation and the network on the train rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from components.data.config import PrepareConfig
@@ -25,8 +25,8 @@ class Trained:
     parameters: int
     history: tuple[dict[str, float], ...]  # by epoch; empty where nothing was trained
     best_epoch: int  # from 0
-    seconds: float
-    samples_per_second: float
+    seconds: float = field(metadata={"in_key": False})
+    samples_per_second: float = field(metadata={"in_key": False})
     device: str
 
     def figures(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The only file that imports DVC: it versions data sets, and brings back those that a repository tracks."""
 
+import logging
 import os
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -116,6 +117,7 @@ class _quiet_dvc:  # noqa: N801 - reads as a statement
         }
 
     def __enter__(self) -> None:
+        logging.getLogger("dvc").setLevel(logging.WARNING)  # it writes notes to standard output
         self.before = {name: os.environ.get(name) for name in self.changes}
         os.environ.update(self.changes)
         self.aside = redirect_stdout(StringIO())

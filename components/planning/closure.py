@@ -1,7 +1,7 @@
 """The code that decides a stage's result: its function and every first-party definition that it reaches.
 
 The source is read, never run, so the planner needs none of the libraries. Rewording re-runs nothing (see
-`components.planning.syntax` for what counts of a definition), a changed helper does.
+`components.planning.reader` for what counts of a definition), a changed helper does.
 
 What is followed: names of the same module, imported names through re-exports, stars and aliases, attributes of
 modules, imports inside functions, decorators, base classes, types of fields, the classes of the inputs. A module
@@ -27,7 +27,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from components.errors import nearest, refuse
-from components.planning.syntax import Chain, Content, Import, Module, module_at, path_of
+from components.planning.reader import Chain, Content, Import
+from components.planning.syntax import Module, module_at, path_of
 
 OBSERVERS = ("tasks.stage", "tasks.tracking", "components.errors", "components.store", "components.planning")
 FIRST_PARTY = frozenset({"components", "tasks"})

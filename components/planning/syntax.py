@@ -1,43 +1,16 @@
-"""The source of a module, read and never run: what it defines, what it imports, and what each definition refers to.
-
-Digests are of the syntax tree without docstrings, comments and the annotations of functions and variables. The
-annotations of a class's fields stay, since pydantic reads them.
-"""
+"""The source of a module, found and parsed, never run: what it defines and what it imports."""
 
 import ast
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 from components.errors import refuse
-
-Chain = tuple[str, ...]  # `a.b.c` as ("a", "b", "c")
-
-
-class Import(NamedTuple):
-    """What a name is bound to: a module, or (with `name`) something in it."""
-
-    module: str
-    name: str | None = None
-
-
-@dataclass(slots=True)
-class Content:
-    """What a piece of code is, and what it refers to."""
-
-    digest: str = ""
-    chains: set[Chain] = field(default_factory=set)
-    lookups: set[Chain] = field(default_factory=set)  # only subscripted, or asked for with `in` or `.get`
-    typed: set[Chain] = field(default_factory=set)  # in annotations of fields
-    strings: set[str] = field(default_factory=set)
-    imports: dict[str, set[Import]] = field(default_factory=dict)  # inside it
-    loads: set[str] = field(default_factory=set)  # modules that those imports run
+from components.planning.reader import Chain, Content, Import, Reader, chain_of
 
 
 class Module:
@@ -78,7 +51,7 @@ class Module:
 
     def read(self, nodes: Iterable[ast.AST]) -> Content:
         """Return what the pieces of this module's tree are, taken together."""
-        return _Reader(self).read(nodes)
+        return Reader(self).read(nodes)
 
     def knows(self, name: str) -> bool:
         """Say whether the name is bound here, by other means than a star."""
@@ -297,161 +270,3 @@ def _members(value: ast.expr) -> Iterator[Chain]:
             return
         case _:
             yield chain_of(value)
-
-
-def chain_of(node: ast.expr) -> Chain:
-    """Return a dotted name, or an empty chain for any other expression."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return (node.id, *reversed(names)) if isinstance(node, ast.Name) else ()
-
-
-_SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores", "returns"})
-
-
-class _Reader:
-    """Goes through a tree once: writes down what counts, and collects what it refers to."""
-
-    def __init__(self, module: Module) -> None:
-        self.module = module
-        self.content = Content()
-        self.text: list[str] = []
-
-    def read(self, nodes: Iterable[ast.AST]) -> Content:
-        for node in nodes:
-            self._visit(node)
-        content = self.content
-        content.digest = hashlib.sha256("".join(self.text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        content.lookups -= content.chains
-        return content
-
-    def _visit(self, node: ast.AST) -> None:
-        kind = type(node)
-        if kind is ast.Constant:
-            self._constant(node.value)  # type: ignore[attr-defined]
-        elif kind is ast.Name:
-            self.text.append(f"={node.id}")  # type: ignore[attr-defined]
-            self.content.chains.add((node.id,))  # type: ignore[attr-defined]
-        elif kind is ast.Attribute:
-            self._attribute(node)  # type: ignore[arg-type]
-        elif kind is ast.Subscript:
-            self._lookup(node.value)  # type: ignore[attr-defined]
-            self.text.append("[]")
-            self._visit(node.slice)  # type: ignore[attr-defined]
-        elif kind is ast.Compare:
-            self._compare(node)  # type: ignore[arg-type]
-        elif kind is ast.arg:
-            self.text.append(f"@{node.arg}")  # type: ignore[attr-defined]
-        elif kind is ast.AnnAssign:
-            self._fields(node, ("target", "value"))
-        elif kind is ast.ClassDef:
-            self._class(node)  # type: ignore[arg-type]
-        else:
-            if kind is ast.Import or kind is ast.ImportFrom:
-                self._import(node)  # type: ignore[arg-type]
-            self._fields(node, node._fields)
-
-    def _fields(self, node: ast.AST, names: tuple[str, ...]) -> None:
-        self.text.append(f"({type(node).__name__}")
-        for name in names:
-            if name in _SKIPPED:
-                continue
-            value = getattr(node, name, None)
-            self.text.append(":")
-            if isinstance(value, list):
-                self._list(value)
-            elif isinstance(value, ast.AST):
-                self._visit(value)
-            elif value is not None:
-                self.text.append(repr(value))
-        self.text.append(")")
-
-    def _list(self, values: list[ast.AST | str | None]) -> None:
-        self.text.append("{")
-        for value in values:
-            if isinstance(value, ast.Expr) and isinstance(value.value, ast.Constant) and _is_text(value.value.value):
-                continue  # a docstring
-            if isinstance(value, ast.AST):
-                self._visit(value)
-            else:  # names of `global`, the key of `**mapping`, the rest of a pattern
-                self.text.append(repr(value))
-            self.text.append(",")
-        self.text.append("}")
-
-    def _constant(self, value: object) -> None:
-        self.text.append(f"'{value!r}'")
-        if isinstance(value, str):
-            self.content.strings.add(value)
-
-    def _attribute(self, node: ast.Attribute, *, lookup: bool = False) -> None:
-        chain = chain_of(node)
-        if not chain:
-            self.text.append(f".{node.attr}")
-            self._visit(node.value)
-            return
-        self.text.append("=" + ".".join(chain))
-        if chain[-1] == "get":
-            self.content.lookups.add(chain[:-1])
-        else:
-            (self.content.lookups if lookup else self.content.chains).add(chain)
-
-    def _lookup(self, node: ast.expr) -> None:
-        if isinstance(node, ast.Name):
-            self.text.append(f"={node.id}")
-            self.content.lookups.add((node.id,))
-        elif isinstance(node, ast.Attribute):
-            self._attribute(node, lookup=True)
-        else:
-            self._visit(node)
-
-    def _compare(self, node: ast.Compare) -> None:
-        self.text.append("(Compare")
-        self._visit(node.left)
-        for operator, right in zip(node.ops, node.comparators, strict=True):
-            self.text.append(type(operator).__name__)
-            if isinstance(operator, ast.In | ast.NotIn):
-                self._lookup(right)
-            else:
-                self._visit(right)
-        self.text.append(")")
-
-    def _class(self, node: ast.ClassDef) -> None:
-        self.text.append(f"(class {node.name}")
-        for part in (*node.bases, *node.keywords, *node.decorator_list):
-            self._visit(part)
-            self.text.append(",")
-        for statement in node.body:
-            if isinstance(statement, ast.AnnAssign):
-                self._annotation(statement.annotation)
-        self._list(list(node.body))
-        self.text.append(")")
-
-    def _annotation(self, node: ast.expr) -> None:
-        reader = _Reader(self.module)
-        reader._visit(node)
-        self.text.append(f"<{''.join(reader.text)}>")
-        self.content.typed |= reader.content.chains | reader.content.lookups
-        for text in reader.content.strings:
-            self.content.typed |= _quoted(text)
-
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        self.content.loads.update(self.module.loaded_by(node))
-        for name, target in self.module.bind(node):
-            self.content.imports.setdefault(name, set()).add(target)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _quoted(text: str) -> set[Chain]:
-    """Return the names of an annotation in quotes."""
-    try:
-        tree = ast.parse(text, mode="eval")
-    except SyntaxError:  # a string of a Literal
-        return set()
-    return {
-        chain for part in ast.walk(tree) if isinstance(part, ast.Name | ast.Attribute) and (chain := chain_of(part))
-    }

@@ -4,44 +4,13 @@ N rows, K classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from components.evaluation.answers import Labels
+from components.release.judgement import Check, ClassChange
 from components.release.proportions import shown_worse
 from components.task import LOWER_IS_BETTER, Metric
-
-Status = Literal["passed", "failed", "unclear"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """One condition: the value, its limit (None where there is none), and what came of it."""
-
-    name: str
-    status: Status
-    value: float | None
-    limit: float | None
-    text: str  # one sentence
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClassChange:
-    """What the new model does to the recall of one class.
-
-    `p_value` is that of `worse than the class margin allows`, by the exact paired test, corrected by Holm's method
-    for the number of classes.
-    """
-
-    name: str
-    rows: int
-    champion: float
-    challenger: float
-    lost: int  # rows of the class that only the champion gets right
-    won: int  # rows of the class that only the challenger gets right
-    p_value: float
 
 
 def floor_check(metric: Metric, *, value: float | None, floor: float | None) -> Check:

@@ -13,21 +13,20 @@ and wouldn't help against what repeated looks really do, which is to let choices
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.answers import Answers, Labels, answers
-from components.evaluation.interval import Interval
 from components.evaluation.weighted import weighted
 from components.release import proportions
-from components.release.checks import Check, ClassChange, class_changes, floor_check, ratio_check, recall_check
+from components.release.checks import class_changes, floor_check, ratio_check, recall_check
 from components.release.config import GateConfig
+from components.release.judgement import Check, ClassChange, Comparison, Judgement
 from components.release.paired import gain, scale_of
 from components.task import Metric, Task
 
-Decision = Literal["yes", "no", "not enough evidence"]
 WANTED: Final = 0.8  # power that `rows_needed` is about
 WORN: Final = 20  # looks from which on the reason says that new test rows are due
 
@@ -44,40 +43,6 @@ class Standing:
     latency_ms: float | None  # of one batch, best measured interleaved with the other model
     size_bytes: int | None
     obstacle: str = ""  # why it has no answer to the rows: a sentence without its full stop
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
-    """How the challenger compares with the champion by the metric."""
-
-    difference: Interval | None  # above 0: the challenger is better. None: not defined on these rows
-    shown: bool = False  # to be not worse by more than the margin
-    worse: bool = False  # shown to be worse by more than the margin
-    power: float | None = None  # chance that it is shown, on so many rows, were both equally good
-    rows_needed: int | None = None  # for that chance to be 80 %; None: unknown, or above 10 million
-    lost: int | None = None  # rows that only the champion gets right; None for figures that aren't of labels
-    won: int | None = None  # rows that only the challenger gets right
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judgement:
-    """The decision, why, and all that it rests on: plain values only."""
-
-    decision: Decision
-    reason: str  # one sentence, for a person who doesn't know the figures
-    task: Task
-    metric: Metric
-    challenger: str
-    champion: str | None
-    value: float | None = None  # of the challenger
-    champion_value: float | None = None
-    margin: float  # in the metric's unit; for a regression a share of the champion's value, as is the difference
-    confidence: float
-    rows: int  # that both answered
-    looks: int  # earlier decisions on these test rows
-    checks: tuple[Check, ...] = ()
-    comparison: Comparison | None = None
-    classes: tuple[ClassChange, ...] = ()
 
 
 def judge(

@@ -177,7 +177,9 @@ def _check(read: _Statement, place: int, *, digest_of: Callable[[str], str | Non
     if absent:
         text = f"Not here to be hashed: {', '.join(absent)}."
         return LinkCheck(name=link.name, status="unverifiable", text=text)
-    return LinkCheck(name=link.name, status="verified", text=f"{len(found)} artifacts hashed.")
+    return LinkCheck(
+        name=link.name, status="verified", text=f"Hashed: {', '.join(found)}." if found else "Its digest holds."
+    )
 
 
 def _faults_of_chain(read: _Statement, place: int, *, head: str | None) -> list[str]:

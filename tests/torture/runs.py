@@ -59,7 +59,9 @@ class Ended:
         return {one["name"]: one["sha256"] for one in self.result["candidates"]}  # type: ignore[attr-defined]
 
 
-def run(recipe: Path, home: Path, *, kill_after: str | None = None, delay: float = 0.0, sig: int = signal.SIGKILL) -> Ended:
+def run(
+    recipe: Path, home: Path, *, kill_after: str | None = None, delay: float = 0.0, sig: int = signal.SIGKILL
+) -> Ended:
     """Run the recipe; with `kill_after`, send the signal `delay` seconds after a line that contains that text."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "flows.cli", "run", str(recipe), "--json"],

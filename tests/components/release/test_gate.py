@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from components.errors import Refusal
 from components.release.checks import holm
 from components.release.config import GateConfig
-from components.release.gate import Judgement, Standing, judge
+from components.release.gate import Standing, judge
+from components.release.judgement import Judgement
 
 NAMES = ("a", "b", "c")
 

@@ -1,4 +1,4 @@
-.PHONY: env run test lint types bench up down
+.PHONY: env run test lint types bench torture up down
 JOBS ?= 2
 PYTHON := .venv/bin/python
 
@@ -27,6 +27,10 @@ types: env
 # Measure every claim: each file of benchmarks/ prints a table and writes JSON.
 bench: env
 	@for file in benchmarks/[a-z]*.py; do $(PYTHON) -m "benchmarks.$$(basename "$$file" .py)" || exit 1; done
+
+# Kill real runs after every stage and at 50 random moments, and compare their files with an undisturbed run's.
+torture: env
+	@$(PYTHON) -m tests.torture
 
 # Start the Prefect server, the MLflow server and a worker on this machine, and leave them running.
 up: env

@@ -43,9 +43,10 @@ def main() -> NoReturn:
     except Refusal as refusal:
         sys.stderr.write(f"{_red('refused')}: {refusal}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; what was done is kept, and the next run goes on from there\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:  # typer makes it of Ctrl-C
+            _say("stopped; what was done is kept, and the next run goes on from there")
+        raise
     sys.exit(0)
 
 
@@ -151,8 +152,8 @@ def why(
 
 @app.command()
 def up(
-    prefect_port: Annotated[int, typer.Option(help="Of the Prefect server.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Of the MLflow server.")] = 5000,
+    prefect_port: Annotated[int, typer.Option(help="Of the Prefect server.", min=1, max=65535)] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Of the MLflow server.", min=1, max=65535)] = 5000,
 ) -> None:
     """Start the Prefect server, the MLflow server and a worker on this machine, and leave them running."""
     from components.home import find_home
@@ -247,7 +248,7 @@ def rollback(
 @app.command()
 def serve(
     model: Model,
-    port: Annotated[int, typer.Option(help="On loopback.")] = 5001,
+    port: Annotated[int, typer.Option(help="On loopback.", min=1, max=65535)] = 5001,
     version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
 ) -> None:
     """Serve a model over HTTP on this machine until Ctrl-C, and print a curl line that works."""

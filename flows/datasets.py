@@ -9,10 +9,10 @@ from pathlib import Path
 
 from components.errors import refuse
 from components.home import Home
-from components.planning.history import models_of, results
+from components.planning.history import models_of, outputs_as, results
 from components.planning.ledger import Ledger
+from components.store.artifact import Artifact
 from components.store.store import digest_of
-from tasks.ingest import ingest
 
 SHORTEST = 4  # letters of a digest's beginning
 
@@ -31,12 +31,23 @@ class Listed:
     at: str  # ISO 8601
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """What ingest has recorded, in any version of it."""
+
+    folder: Artifact
+    dvc_md5: str
+    rows: int
+    source: str
+    quarantined: int = 0
+
+
 def datasets(home: Home) -> list[Listed]:
     """Return the data sets, the latest first; one that was taken in twice is one."""
     ledger = Ledger(home.ledger)
     found: dict[str, Listed] = {}
-    for record in results(ledger, ingest.name):
-        dataset, users = ingest.outputs(record), models_of(ledger, record.key)
+    for record in results(ledger, "ingest"):
+        dataset, users = outputs_as(record, Taken), models_of(ledger, record.key)
         before = found.get(dataset.folder.digest)
         found[dataset.folder.digest] = Listed(
             sha256=dataset.folder.digest,

@@ -18,6 +18,7 @@ class Dataset:
     rows: int
     source: str
     quarantined: int  # rows set aside as bad
+    quarantine: Artifact | None  # the file of those rows, where there are any
 
 
 @stage(libraries=("pyarrow", "pillow"))
@@ -27,6 +28,7 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     from pathlib import Path
 
     from components.data.pack import pack
+    from components.data.quarantine import quarantine_path
     from tasks.versioning import snapshot
 
     data = here.folder / "dvc" / "data"
@@ -34,6 +36,9 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     data.mkdir(parents=True)
     card = pack(config, data, source=Path(source.path), progress=lambda rows: here.log.info("packed %d rows", rows))
     version = snapshot(data, workspace=data.parent, remote=here.yard.home.dvc_remote)
+    aside = quarantine_path(data)
+    if card.quarantined:
+        here.log.warning("%d bad rows were set aside", card.quarantined)
     return Dataset(
         folder=here.keep(data),
         dvc_file=here.keep(version.dvc_file),
@@ -41,4 +46,5 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
         rows=card.rows,
         source=card.source,
         quarantined=card.quarantined,
+        quarantine=here.keep(aside) if card.quarantined else None,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.data.config import DataConfig, SplitConfig
+from components.planning.history import outputs_as
 from components.store.artifact import Artifact
 from components.task import Task
 from tasks.ingest import Dataset
@@ -50,12 +51,28 @@ def split(
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PastData:
+    """A data set that was split before."""
+
+    folder: Artifact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """What has to be known of an earlier split, whichever version of the stage recorded it."""
+
+    dataset: PastData
+    assignments: Artifact
+    previous: Artifact | None
+
+
 def continued(yard: Yard, config: SplitConfig, dataset: Dataset) -> Artifact | None:
     """Return the assignments that a stratified split must respect: those of the model's data before this one."""
     if config.method != "stratified":
         return None
     for record in yard.ledger.history(yard.model, "split", limit=100):
-        past = split.outputs(record)
+        past = outputs_as(record, Past)
         return past.previous if past.dataset.folder.digest == dataset.folder.digest else past.assignments
     return None
 

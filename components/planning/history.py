@@ -1,6 +1,10 @@
 """Questions to the ledger about what was: which models and stages it knows, and what a run did."""
 
+from typing import TypeVar
+
 from components.planning.ledger import Ledger, Record
+
+T = TypeVar("T")
 
 
 def models(ledger: Ledger) -> list[str]:
@@ -42,6 +46,16 @@ def results(ledger: Ledger, stage: str) -> list[Record]:
 def models_of(ledger: Ledger, key: str) -> list[str]:
     """Return the models whose runs used what is recorded under the key."""
     return _texts(ledger, "SELECT DISTINCT model FROM uses WHERE key = ? ORDER BY model", key)
+
+
+def outputs_as(record: Record, kind: type[T]) -> T:
+    """Return of the recorded outputs what the type asks for. What else is there, or is no longer, doesn't matter.
+
+    A stage's own type changes with its code; what a later version of it wants to know of the past must not.
+    """
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind).validate_python(record.outputs)
 
 
 _LATEST = """

@@ -1,0 +1,91 @@
+"""A folder with a recipe, a home, and the command line called in it."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flows.cli import main
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out.splitlines()[-1])
+
+    def refused(self, *words: str) -> bool:
+        """Whether it was refused as the command line promises, and the message says all of these words."""
+        assert "Traceback" not in self.err, self.err
+        assert self.code == 2, self
+        assert self.err.startswith("refused: "), self.err
+        return all(word in self.err for word in words)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    folder: Path
+    home: Path
+    told: dict[str, Told] = field(default_factory=dict)
+
+    def variables(self) -> dict[str, str]:
+        return {**os.environ, "STEELYARD_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
+
+    def child(self, *arguments: str, code: int = 0) -> Told:
+        """Call the command line in a process of its own."""
+        command = [sys.executable, "-P", "-m", "flows.cli", *arguments]
+        told = subprocess.run(
+            command, cwd=self.folder, env=self.variables(), capture_output=True, text=True, timeout=600, check=False
+        )
+        assert told.returncode == code, told.stderr[-3000:]
+        return Told(told.returncode, told.stdout, told.stderr)
+
+    def call(self, *arguments: str) -> Told:
+        """Call the command line in this process: quicker, where libraries are loaded already."""
+        out, err = io.StringIO(), io.StringIO()
+        with _undone(arguments, self.variables()), chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code
+        assert isinstance(code, int)
+        return Told(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _undone(arguments: tuple[str, ...], variables: dict[str, str]) -> Iterator[None]:
+    before, argv, handler = dict(os.environ), sys.argv, signal.getsignal(signal.SIGTERM)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.argv = ["steelyard", *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        signal.signal(signal.SIGTERM, handler)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def flip(file: Path) -> None:
+    """Change one bit in the middle of a file, and leave its time as it was."""
+    mode, status = file.stat().st_mode, file.stat()
+    file.chmod(0o644)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    file.chmod(mode)

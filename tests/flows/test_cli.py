@@ -1,0 +1,304 @@
+"""The command line, on the state that one real run left behind."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.recipe_file import read
+from flows.cli import app
+from tests.flows.place import Place
+
+pytestmark = pytest.mark.timeout(900)
+COMMANDS = [
+    "init",
+    "run",
+    "plan",
+    "why",
+    "up",
+    "down",
+    "list",
+    "show",
+    "promote",
+    "rollback",
+    "serve",
+    "predict",
+    "report",
+    "verify",
+    "doctor",
+    "data",
+    "schema",
+]
+
+
+def test_help_is_there_at_once_and_names_every_command() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-P", "-m", "flows.cli", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3  # CPU seconds
+    assert all(f"\n  {name} " in told.stdout for name in COMMANDS)
+
+
+def test_every_command_that_is_promised_is_there() -> None:
+    names = {one.name or getattr(one.callback, "__name__", "") for one in app.registered_commands}
+    assert names | {one.name for one in app.registered_groups} == set(COMMANDS)
+
+
+def test_a_run_ends_with_one_json_object_on_its_last_line(first: Place) -> None:
+    result = first.told["first"].json
+    assert result["model"] == "people"
+    assert result["version"] == 1
+    assert result["decision"]["promoted"] is True
+    assert {one["name"] for one in result["candidates"]} == {"uncompressed", "int8-dynamic"}
+    assert {"accuracy", "f1_macro", "roc_auc"} <= set(result["test"]["selected"])
+    assert Path(result["report"]).is_file()
+    assert Path(result["onnx"]["path"]).is_file()
+    assert len(first.told["first"].out.splitlines()) == 1, first.told["first"].out
+
+
+def test_a_run_with_nothing_changed_does_nothing_and_says_so(first: Place) -> None:
+    told = first.child("run", "recipe.yaml")
+    assert "nothing changed" in told.out
+    again = first.child("run", "recipe.yaml", "--json").json
+    assert all(one["cached"] for one in again["stages"])
+    before = first.told["first"].json
+    assert [again[name] for name in ("run_id", "flow_run_id", "version", "decision", "onnx")] == [
+        before[name] for name in ("run_id", "flow_run_id", "version", "decision", "onnx")
+    ]
+
+
+def test_a_summary_for_people_names_candidates_decision_and_report(first: Place) -> None:
+    out = first.call("run", "recipe.yaml").out
+    assert "int8-dynamic" in out
+    assert "promoted: " in out
+    assert first.told["first"].json["report"] in out
+
+
+def test_another_learning_rate_runs_again_from_train_on(both: Place) -> None:
+    cached = {one["name"]: one["cached"] for one in both.told["second"].json["stages"]}
+    assert cached["ingest"]
+    assert cached["split"]
+    assert not cached["train"]
+    assert not cached["export uncompressed"]
+
+
+def test_why_names_what_differed(both: Place) -> None:
+    found = both.call("why", "people", "train", "--json").json
+    assert found["differences"] == [{"part": "config.optimizer.lr", "before": "0.02", "now": "0.03"}]
+    assert "config.optimizer.lr" in both.call("why", "people", "train").out
+
+
+def test_why_says_that_nothing_changed(both: Place) -> None:
+    found = both.call("why", both.told["second"].json["run_id"], "ingest", "--json").json
+    assert found["differences"] == []
+    assert both.told["first"].json["run_id"] in found["text"]
+
+
+def test_why_of_a_first_run_says_that_it_was_the_first(both: Place) -> None:
+    assert "first time" in both.call("why", both.told["first"].json["run_id"], "train").out
+
+
+def test_why_refuses_what_it_does_not_know(both: Place) -> None:
+    assert both.call("why", "peoples", "train").refused("no model 'peoples'", "did you mean 'people'?")
+    assert both.call("why", "people", "trains").refused("'trains'", "did you mean 'train'?")
+    assert both.call("why", "people", "export").refused("'export uncompressed'", "'export int8-dynamic'")
+
+
+def test_plan_tells_what_is_cached_and_what_would_run(first: Place) -> None:
+    assert "nothing to do" in first.call("plan", "recipe.yaml").out
+    lines = first.call("plan", "recipe.yaml", "--set", "train.epochs=4", "--json").json
+    states = {line["stage"]: line["state"] for line in lines}
+    assert (states["ingest"], states["train"], states["gate"]) == ("cached", "run", "wait")
+    assert "minutes" in first.call("plan", "recipe.yaml", "--set", "train.epochs=4").out
+
+
+def test_list_and_show_tell_the_versions_and_their_decisions(both: Place) -> None:
+    rows = both.call("list", "--json").json
+    assert [(row["version"], row["champion"]) for row in rows] == [(2, True), (1, False)]
+    assert both.call("list", "people").out.splitlines()[1].split()[:3] == ["people", "2", "champion"]
+    shown = both.call("show", "people", "--json").json
+    assert shown["version"]["version"] == 2
+    assert [(one["action"], one["replaced"]) for one in shown["decisions"]] == [("promote", 1)]
+    assert "promote 2 instead of 1" in both.call("show", "people").out
+
+
+def test_what_is_not_there_is_refused_with_what_is(both: Place) -> None:
+    assert both.call("show", "poeple").refused("'poeple'", "did you mean 'people'?")
+    assert both.call("show", "people", "--version", "9").refused("no version 9", "1, 2")
+    assert both.call("list", "nobody").refused("'nobody'")
+    assert both.call("report", "people", "--version", "9").refused("no version 9")
+
+
+def test_an_empty_home_is_said_to_be_empty_and_stays_so(tmp_path: Path) -> None:
+    place = Place(folder=tmp_path, home=tmp_path / "home")
+    assert "no model" in place.call("list").out
+    assert place.call("list", "--json").json == []
+    assert place.call("data", "list", "--json").json == []
+    assert place.call("show", "people").refused("'people'")
+    assert place.call("why", "people", "train").refused("nothing ran yet")
+    assert not place.home.exists()
+
+
+def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place: Place) -> None:
+    told = place.call("rollback", "people", "--reason", "it was rude")
+    assert told.code == 0, told.err
+    assert champion(place) == 1
+    again = place.child("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json").json
+    assert again["version"] == 2
+    assert again["decision"]["promoted"] is False
+    assert "it was rude" in again["decision"]["reason"]
+    assert champion(place) == 1
+    assert place.call("promote", "people", "2").refused("barred", "it was rude", "--force")
+    assert place.call("rollback", "people").refused("replaced no other", "--to 2")
+    assert place.call("promote", "people", "2", "--force").code == 0
+    assert champion(place) == 2
+
+
+def test_promotion_is_compare_and_set(place: Place) -> None:
+    assert place.call("promote", "people", "1", "--expected", "1").refused("is version 2, not 1 as expected")
+    assert place.call("promote", "people", "1", "--expected", "0").refused("is version 2, not none as expected")
+    assert champion(place) == 2
+    assert place.call("promote", "people", "1", "--expected", "2", "--reason", "as tried").code == 0
+    assert champion(place) == 1
+    last = place.call("show", "people", "--json").json["decisions"][-1]
+    assert (last["version"], last["replaced"], last["reason"]) == (1, 2, "as tried")
+
+
+def test_promoting_the_champion_changes_nothing(place: Place) -> None:
+    told = place.call("promote", "people", "2")
+    assert "already" in told.err
+    assert len(place.call("show", "people", "--json").json["decisions"]) == 1
+    assert place.call("rollback", "people", "--to", "2").refused("champion already")
+
+
+def test_a_report_is_a_page_of_its_version(both: Place) -> None:
+    page = Path(both.call("report", "people", "--version", "1").out.strip())
+    assert page.is_file()
+    assert page.read_text("utf-8").lstrip().lower().startswith("<!doctype html>")
+    assert both.call("report", "people", "--version", "1").out.strip() == str(page)
+
+
+def test_the_doctor_finds_nothing_wrong_and_shows_no_secret(both: Place) -> None:
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = "hush-hush"
+    try:
+        told = both.call("doctor", "--json")
+    finally:
+        del os.environ["MLFLOW_TRACKING_PASSWORD"]
+    assert told.code == 0, told.out
+    found = {one["name"]: one for one in told.json}
+    assert {"python", "torch", "home", "disk", "store", "ledger", "mlflow database", "device"} <= set(found)
+    assert "MLFLOW_TRACKING_PASSWORD" in found["variables"]["detail"]
+    assert "hush-hush" not in told.out + told.err
+
+
+def test_the_doctor_names_damaged_databases_and_servers_that_are_gone(place: Place) -> None:
+    place.home.joinpath("mlflow", "mlflow.db").write_bytes(b"not a database" * 1000)
+    place.home.joinpath("ledger.db").write_bytes(b"not a database" * 1000)
+    address = 'prefect_api_url = "http://somebody:hush-hush@127.0.0.1:9/api"\n'
+    place.home.joinpath("config.toml").write_text(address)
+    told = place.call("doctor", "--json")
+    assert told.code == 2
+    found = {one["name"]: one for one in told.json}
+    assert {found[name]["state"] for name in ("ledger", "mlflow", "prefect server")} == {"bad"}
+    assert "config.toml" in found["prefect server"]["detail"]
+    assert "hush-hush" not in told.out
+
+
+def test_data_is_listed_and_comes_back_byte_by_byte(both: Place, tmp_path: Path) -> None:
+    (row,) = both.call("data", "list", "--json").json
+    assert (row["rows"], row["models"], row["source"]) == (200, ["people"], "people.csv")
+    for place, digest in enumerate((row["sha256"][:8], row["dvc_md5"][:6])):
+        folder = tmp_path / f"back{place}"
+        told = both.call("data", "restore", digest, "--output", str(folder))
+        assert told.code == 0, told.err
+        stored = {path.name: path.read_bytes() for path in (both.home / "store/folders" / row["sha256"]).iterdir()}
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == stored
+
+
+def test_a_digest_that_is_short_or_unknown_and_a_full_folder_are_refused(both: Place, tmp_path: Path) -> None:
+    (row,) = both.call("data", "list", "--json").json
+    (tmp_path / "mine").write_text("mine")
+    assert both.call("data", "restore", "ab").refused("too short")
+    assert both.call("data", "restore", "0" * 64, "--output", str(tmp_path / "x")).refused(
+        "no data set", row["sha256"][:12]
+    )
+    assert both.call("data", "restore", row["sha256"], "--output", str(tmp_path)).refused("something at this place")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_init_writes_a_recipe_that_reads_and_never_replaces_one_silently(both: Place, tmp_path: Path) -> None:
+    place = Place(folder=tmp_path, home=tmp_path / "home")
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "people.csv").write_bytes((both.folder / "people.csv").read_bytes())
+    told = place.call("init", "rows/people.csv", "--target", "label", "--output", "recipes/mine.yaml")
+    assert told.code == 0, told.err
+    recipe = read(tmp_path / "recipes" / "mine.yaml")
+    assert "source: ../rows/people.csv" in (tmp_path / "recipes" / "mine.yaml").read_text().replace('"', "")
+    assert Path(recipe.data.source).resolve() == (tmp_path / "rows" / "people.csv").resolve()
+    assert (recipe.data.target, recipe.data.columns["city"]) == ("label", "category")
+    again = ("init", "rows/people.csv", "--target", "label", "--output", "recipes/mine.yaml")
+    assert place.call(*again).refused("there already", "--overwrite")
+    assert place.call(*again, "--overwrite", "--model", "other").code == 0
+    assert read(tmp_path / "recipes" / "mine.yaml").model == "other"
+    assert place.call("init", "rows/people.csv", "--target", "lable", "--output", "x.yaml").refused(
+        "did you mean 'label'?"
+    )
+    assert place.call("init", "rows/peple.csv", "--output", "x.yaml").refused("people.csv")
+    assert place.call("init", "https://example.org/rows.csv").refused("elsewhere")
+    assert not (tmp_path / "x.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "nothing.yaml"), ("nothing.yaml", "no such file")),
+        (("run", "recipe.yaml", "--set", "train.epoch=3"), ("train.epoch", "did you mean 'epochs'?")),
+        (("run", "recipe.yaml", "--set", "train.epochs=many"), ("many",)),
+        (("run", "recipe.yaml", "--until", "trian"), ("trian", "train")),
+        (("plan", "recipe.yaml", "--force", "everything"), ("everything", "ingest")),
+        (("plan", "people.csv"), ("people.csv",)),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_do(first: Place, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    assert first.call(*arguments).refused(*words)
+
+
+def test_a_recipe_with_three_mistakes_names_all_three(first: Place, tmp_path: Path) -> None:
+    text = (first.folder / "recipe.yaml").read_text("utf-8")
+    bad = (
+        text.replace("epochs: 3", "epochs: -3").replace("family: mlp", "family: mpl").replace("rounds: 10", "round: 10")
+    )
+    (tmp_path / "bad.yaml").write_text(bad, "utf-8")
+    told = first.call("run", str(tmp_path / "bad.yaml"))
+    assert told.refused("epochs", "mpl", "round")
+    assert told.err.count("bad.yaml:") == 3
+
+
+def test_a_wrong_option_is_an_error_of_use_with_code_2(first: Place) -> None:
+    assert first.call("show", "people", "--version", "two").code == 2
+    assert first.call("predict").code == 2
+    assert first.call("serve", "people", "--port", "70000").code == 2
+
+
+def test_data_that_is_not_there_is_refused(first: Place) -> None:
+    told = first.call("run", "recipe.yaml", "--set", "data.source=missing.csv")
+    assert told.refused("missing.csv", "data.source")
+
+
+def test_until_stops_after_a_stage(first: Place) -> None:
+    told = first.call("run", "recipe.yaml", "--until", "split", "--json")
+    assert told.code == 0
+    assert "stopped after split" in told.err
+
+
+def test_the_schema_is_json(first: Place) -> None:
+    assert json.loads(first.call("schema").out)["properties"]["model"]
+
+
+def champion(place: Place) -> int:
+    return next(int(row["version"]) for row in place.call("list", "--json").json if row["champion"])

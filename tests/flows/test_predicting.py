@@ -1,0 +1,82 @@
+"""`predict`: rows of a file in, a file of answers out."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.flows.place import Place
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def answers(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_csv_with_strings_and_missing_values_is_answered_row_by_row(both: Place, tmp_path: Path) -> None:
+    told = both.call("predict", "people", "people.csv", "--output", str(tmp_path / "out.csv"))
+    assert told.code == 0, told.err
+    found = answers(tmp_path / "out.csv")
+    assert len(found) == 200
+    assert list(found[0]) == ["prediction", "probability_buys", "probability_passes"]
+    true = [row["label"] for row in answers(both.folder / "people.csv")]
+    right = sum(one["prediction"] == label for one, label in zip(found, true, strict=True))
+    assert right / len(true) > 0.6  # the rows' order is the file's, or this would be chance
+    assert "wrote 200 answers" in told.err
+
+
+def test_parquet_in_and_out_gives_what_csv_gives(both: Place, tmp_path: Path) -> None:
+    both.call("predict", "people", "people.csv", "--output", str(tmp_path / "a.csv"))
+    frame = pd.read_csv(both.folder / "people.csv", keep_default_na=False, na_values=[""])
+    frame.assign(smoker=frame.smoker.map({"yes": True, "no": False})).drop(columns="label").to_parquet(
+        tmp_path / "rows.parquet"
+    )
+    told = both.call("predict", "people", str(tmp_path / "rows.parquet"), "--output", str(tmp_path / "b.parquet"))
+    assert told.code == 0, told.err
+    expected = answers(tmp_path / "a.csv")
+    found = pq.read_table(tmp_path / "b.parquet").to_pylist()
+    assert [one["prediction"] for one in found] == [one["prediction"] for one in expected]
+    shares = [float(one["probability_buys"]) for one in expected]
+    assert [one["probability_buys"] for one in found] == pytest.approx(shares, abs=1e-9)
+
+
+def test_an_earlier_version_can_be_asked(both: Place, tmp_path: Path) -> None:
+    both.call("predict", "people", "people.csv", "--output", str(tmp_path / "new.csv"))
+    both.call("predict", "people", "people.csv", "--version", "1", "--output", str(tmp_path / "old.csv"))
+    assert answers(tmp_path / "new.csv") != answers(tmp_path / "old.csv")
+
+
+def test_missing_columns_and_bad_cells_are_all_named_and_nothing_is_written(both: Place, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("agee,smoker,income\n3,yes,1\n")
+    out = ("--output", str(tmp_path / "out.csv"))
+    told = both.call("predict", "people", str(rows), *out)
+    assert told.refused("'age' is missing", "did you mean 'agee'?", "'city' is missing")
+    rows.write_text("age,city,smoker,income\n3,Rome,yes,1\nold,Rome,perhaps,1\n4,Rome,no,1,1\n")
+    told = both.call("predict", "people", str(rows), *out)
+    assert told.refused("row 2 (line 3), column 'age'", "'perhaps' is not a boolean", "has 5 fields")
+    rows.write_text("age,city,smoker,income\n")
+    assert both.call("predict", "people", str(rows), *out).refused("no rows")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_places_that_cannot_be_are_refused(both: Place, tmp_path: Path) -> None:
+    assert both.call("predict", "people", "poeple.csv").refused("poeple.csv", "did you mean 'people.csv'?")
+    assert both.call("predict", "people", "people.csv", "--output", "out.xlsx").refused("out.xlsx", ".csv, .parquet")
+    assert both.call("predict", "people", "people.csv", "--output", "people.csv").refused("would replace the rows")
+    nowhere = str(tmp_path / "nowhere" / "out.csv")
+    assert both.call("predict", "people", "people.csv", "--output", nowhere).refused("no folder")
+    assert both.call("predict", "people", "recipe.yaml", "--output", str(tmp_path / "o.csv")).refused(
+        "this kind of file"
+    )
+
+
+def test_a_model_of_tables_refuses_images(both: Place, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"")
+    told = both.call("predict", "people", str(tmp_path / "pictures"), "--output", str(tmp_path / "o.csv"))
+    assert told.refused("was given images", "age, city, smoker, income")

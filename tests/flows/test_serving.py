@@ -1,0 +1,89 @@
+"""`serve`: a released version over HTTP, for as long as the command lives."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from components.release.trial import Trial, trial
+from flows.serving import LONGEST_LINE, line_to_try
+from tests.flows.place import Place
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def served(place: Place, port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command, and the line that it printed."""
+    command = [sys.executable, "-P", "-m", "flows.cli", "serve", "people", "--port", str(port)]
+    process = subprocess.Popen(
+        command, cwd=place.folder, env=place.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [*psutil.Process(process.pid).children(recursive=True)]
+
+
+def gone(processes: list[psutil.Process], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_the_line_that_it_prints_works_and_nothing_outlives_it(both: Place, how: signal.Signals, code: int) -> None:
+    port = free_port()
+    with served(both, port) as (process, line):
+        assert line.startswith(f"curl -sS http://127.0.0.1:{port}/invocations"), line
+        told = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True).stdout
+        for answer in json.loads(told)["predictions"]:
+            assert answer["prediction"] in ("buys", "passes")
+            assert answer["probability_buys"] + answer["probability_passes"] == pytest.approx(1, abs=1e-5)
+        assert both.call("serve", "people", "--port", str(port)).refused(f"port {port} is taken, by")
+        children = family(process)
+        assert len(children) >= 2
+        os.kill(process.pid, how)
+        assert process.wait(60) == code
+        assert gone(children)
+
+
+def test_a_taken_port_is_refused_with_its_holder(both: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert both.call("serve", "people", "--port", str(port)).refused(f"port {port} is taken", f"pid {os.getpid()}")
+
+
+def test_rows_that_are_too_long_for_a_command_line_go_into_a_file(tmp_path: Path) -> None:
+    import numpy as np
+
+    trial([{"image": "x" * LONGEST_LINE}], np.zeros((1, 2)), ("a", "b")).write(tmp_path / "trial.json")
+    line = line_to_try(tmp_path / "trial.json", address="http://127.0.0.1:1", keep_in=tmp_path)
+    assert line.endswith(f"--data-binary @{tmp_path / 'rows.json'}")
+    sent = json.loads((tmp_path / "rows.json").read_text())
+    assert sent["dataframe_records"] == list(Trial.read(tmp_path / "trial.json").rows)

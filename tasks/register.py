@@ -51,6 +51,7 @@ def register(
     splits: Splits,
 ) -> Registered:
     """Log the release with all that proves it, register it, then download it, hash it and run it again."""
+    from components.release.provenance import head
     from tasks import tracking
 
     run = tracking.existing(here.yard.run)
@@ -68,6 +69,7 @@ def register(
         runtime=selected.runtime,
         onnx=selected.onnx,
         checkpoint=selected.model,
+        provenance=head(parts.files["provenance"].read_bytes()),
         assignments=splits.assignments,
         task=recipe.task,
         target=recipe.data.target,

@@ -14,7 +14,7 @@ from components.data.findings import Finding, Findings, shortened
 from components.data.images import SUFFIXES
 from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts
 from components.data.parts import one_array
-from components.data.sources.chunk import Chunk, Source
+from components.data.sources.chunk import Chunk
 from components.data.sources.table import SOURCES, kind_of
 from components.errors import Problem, Refusal, nearest, refuse
 
@@ -55,10 +55,13 @@ def _rows(path: Path, columns: Mapping[str, ColumnKind], *, target: str) -> Iter
     kinds: dict[str, ColumnKind] = {**columns, target: "category"}
     source = SOURCES[kind_of(path)](path, DataConfig(source=str(path), target=target, columns=kinds))
     _check_columns(source.schema, columns, where=path.name)
-    for chunk in source.chunks():
-        table = _converted(chunk, columns, source)
-        if len(table):
+    findings = Findings()
+    for chunk in source.chunks():  # after a first bad cell only to find the others
+        table = _converted(chunk, columns, findings)
+        if len(table) and not findings.count:
             yield Asked(table=table)
+    if findings.count:
+        raise findings.refusal(source.places, do="mend these cells; a missing value may be empty")
 
 
 def _check_columns(schema: pa.Schema, columns: Mapping[str, ColumnKind], *, where: str) -> None:
@@ -78,15 +81,12 @@ def _check_columns(schema: pa.Schema, columns: Mapping[str, ColumnKind], *, wher
         raise Refusal(shortened(problems, count=len(problems)))
 
 
-def _converted(chunk: Chunk, columns: Mapping[str, ColumnKind], source: Source) -> pa.Table:
-    """Return the features of a chunk in the types of their kinds."""
+def _converted(chunk: Chunk, columns: Mapping[str, ColumnKind], findings: Findings) -> pa.Table:
+    """Return the features of a chunk in the types of their kinds, and note what is none of its kind."""
     converted = {name: CONVERSIONS[kind](one_array(chunk.table, name)) for name, kind in columns.items()}
     found = [Finding(row=line.row, what=line.what) for line in chunk.torn]
     found += [finding for name, column in converted.items() for finding in bad_cells(chunk, name, column)]
-    if found:
-        findings = Findings()
-        findings.add(sorted(found, key=lambda finding: finding.row), count=len(found))
-        raise findings.refusal(source.places, do="mend these cells; a missing value may be empty")
+    findings.add(sorted(found, key=lambda finding: finding.row), count=len(found))
     return pa.table({name: column.values for name, column in converted.items()})
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import Refusal
-from components.release.provenance import LINKS, Link, Sealed, build, canonical, head, verify
+from components.release.provenance import LINKS, Link, Sealed, build, canonical, head, stated, verify
 
 
 def sha(text):
@@ -167,3 +167,7 @@ def test_a_chain_that_is_not_whole_is_not_built():
         build(chain(), subject="other.onnx")
     with pytest.raises(ValueError, match="not JSON compliant"):
         build(chain(gate=Link(name="gate", facts={"accuracy": float("nan")})), subject="model.onnx")
+
+
+def test_the_digests_that_a_chain_states_can_be_read():
+    assert stated(STATEMENT) == HERE

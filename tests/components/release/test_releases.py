@@ -25,6 +25,7 @@ def release(version: int, *, model: str = "digits") -> Release:
         runtime="onnxruntime",
         onnx=artifact(f"onnx {version}"),
         checkpoint=artifact(f"checkpoint {version}"),
+        provenance=f"head {version}",
         assignments=artifact("assignments"),
         task="classification",
         target="digit",

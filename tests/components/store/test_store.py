@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components.errors import Refusal
 from components.store import store as store_module
 from components.store.artifact import Artifact
-from components.store.store import Store
+from components.store.store import Store, digest_of
 from tests.components.store.test_blobs import STORES, flip
 
 SHARED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -205,3 +205,28 @@ def test_a_full_disk_while_laying_out_is_refused(
     with pytest.raises(Refusal, match="no space left"):
         store.get(kept)
     assert list((tmp_path / "folders").iterdir()) == []
+
+
+@given(tree=FOLDER)
+@SHARED
+def test_the_digest_of_a_folder_is_the_one_that_the_store_gives_it(store: Store, tmp_path: Path, tree: object) -> None:
+    source = tmp_path / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    write(tree, source)
+    artifact = store.put(source)
+    assert digest_of(source) == artifact.digest == store.digest_now(artifact)
+
+
+def test_a_flipped_byte_changes_the_present_digest_and_a_missing_blob_has_none(store: Store, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write({"a": b"first", "b": {"c": b"second"}}, source)
+    folder, file = store.put(source), store.put(source / "a")
+    assert digest_of(source / "a") == file.digest == store.digest_now(file)
+    flip(store.blobs.get(file.digest))
+    assert store.digest_now(file) not in (None, file.digest)
+    assert store.digest_now(folder) not in (None, folder.digest)
+    store.put(source / "a")
+    flip(store.blobs.get(folder.digest))  # the manifest itself
+    assert store.digest_now(folder) not in (None, folder.digest)
+    assert store.digest_now(Artifact(digest="0" * 64, kind="folder", size_bytes=0, name="gone")) is None
+    assert store.digest_now(Artifact(digest="../passwd", kind="file", size_bytes=0, name="none")) is None

@@ -1,0 +1,103 @@
+"""Rows to be answered are read as ingest reads rows, without a target."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.data.config import ColumnKind
+from components.data.images import png
+from components.data.unlabelled import IMAGES_AT_ONCE, unlabelled
+from components.errors import Refusal
+
+COLUMNS: dict[str, ColumnKind] = {"age": "number", "city": "category", "smoker": "boolean"}
+
+
+def read(path: Path, columns: dict[str, ColumnKind] = COLUMNS) -> pa.Table:
+    return pa.concat_tables(asked.table for asked in unlabelled(path, columns, target="label"))
+
+
+def picture(path: Path, shade: int, side: int = 4) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(np.full((side, side), shade, dtype=np.uint8)))
+
+
+def test_cells_are_read_by_their_kinds_and_missing_ones_are_null(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("city;extra;smoker;age\nRome;1;yes;3\n;2;;NA\nNA;3;F;4e1\n")
+    assert read(path).to_pylist() == [
+        {"age": 3.0, "city": "Rome", "smoker": True},
+        {"age": None, "city": None, "smoker": None},
+        {"age": 40.0, "city": "NA", "smoker": False},
+    ]
+
+
+def test_many_rows_come_in_order_and_in_pieces(tmp_path: Path) -> None:
+    count = 40_000
+    table = pa.table({"age": np.arange(count), "city": ["x"] * count, "smoker": [None] * count})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    pieces = list(unlabelled(tmp_path / "rows.parquet", COLUMNS, target="label"))
+    assert len(pieces) > 1
+    assert pa.concat_tables(piece.table for piece in pieces)["age"].to_pylist() == list(range(count))
+
+
+def test_missing_columns_and_columns_of_an_impossible_type_are_all_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"age": [[1]], "citty": ["x"]}), tmp_path / "rows.parquet")
+    with pytest.raises(Refusal) as refused:
+        read(tmp_path / "rows.parquet")
+    told = str(refused.value)
+    assert "column 'age': holds values of type list" in told
+    assert "'city' is missing" in told
+    assert "did you mean 'citty'?" in told
+    assert "'smoker' is missing" in told
+
+
+def test_bad_cells_and_torn_lines_are_named_by_their_places(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("age,city,smoker\n1,a,yes\nx,a,maybe\n1,a,no,more\n")
+    with pytest.raises(Refusal) as refused:
+        read(path)
+    told = str(refused.value)
+    for words in ("row 2 (line 3), column 'age'", "'maybe' is not a boolean", "row 3 (line 4)", "4 fields"):
+        assert words in told
+
+
+def test_images_anywhere_in_a_folder_come_by_their_paths(tmp_path: Path) -> None:
+    for number in range(IMAGES_AT_ONCE + 3):
+        picture(tmp_path / f"deep/{number:03}.png", number)
+    picture(tmp_path / "a.png", 0)
+    picture(tmp_path / ".hidden/b.png", 0)
+    (tmp_path / "notes.txt").write_text("not one")
+    pieces = list(unlabelled(tmp_path, {"image": "image"}, target="label"))
+    names = [name for piece in pieces for name in piece.files]
+    assert names == ["a.png", *(f"deep/{number:03}.png" for number in range(IMAGES_AT_ONCE + 3))]
+    assert len(pieces) == 2
+    assert pieces[0].table["image"][0].as_py()["bytes"] == (tmp_path / "a.png").read_bytes()
+
+
+def test_one_image_is_one_row(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 0)
+    (asked,) = unlabelled(tmp_path / "a.png", {"image": "image"}, target="label")
+    assert asked.files == ("a.png",)
+
+
+def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 0)
+    (tmp_path / "text.png").write_text("I am text")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    with pytest.raises(Refusal) as refused:
+        list(unlabelled(tmp_path, {"image": "image"}, target="label"))
+    assert "text.png: is not an image" in str(refused.value)
+    assert "torn.png" in str(refused.value)
+    assert "a.png" not in str(refused.value)
+
+
+def test_images_for_a_table_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no images"):
+        list(unlabelled(tmp_path, {"image": "image"}, target="label"))
+    with pytest.raises(Refusal, match="wants the columns of a table"):
+        list(unlabelled(tmp_path, COLUMNS, target="label"))
+    with pytest.raises(Refusal, match="no such file"):
+        list(unlabelled(tmp_path / "nothing.csv", COLUMNS, target="label"))

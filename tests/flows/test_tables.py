@@ -1,0 +1,64 @@
+"""Tables are aligned where nobody draws them, and drawn on a terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from flows.tables import bytes_of, figure, plain, print_plan, seconds_of
+from tasks.runner import Planned
+
+SHOW = "from flows.tables import print_table; print_table(['name', 'size'], [['front', '1.0'], ['[b]', '20.0']], right=[1])"
+
+
+def test_plain_columns_are_aligned_and_figures_stand_to_the_right() -> None:
+    assert plain(["name", "size"], [["a", "1.0"], ["longer", "20.0"]], right=[1]) == [
+        "name    size",
+        "a        1.0",
+        "longer  20.0",
+    ]
+
+
+def test_where_there_is_no_terminal_no_frame_is_drawn() -> None:
+    told = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True)
+    assert told.stdout == "name   size\nfront   1.0\n[b]    20.0\n"
+
+
+def test_on_a_terminal_the_table_is_drawn_and_names_are_no_markup() -> None:
+    ours, theirs = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
+    subprocess.run([sys.executable, "-c", SHOW], stdout=theirs, env=variables, check=True)
+    os.close(theirs)
+    told = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "━" in told or "─" in told
+    assert "\x1b[" in told
+    assert "[b]" in told
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (12_345_678, "12.3 MB"), (5 * 10**12, "5.0 TB")]
+)
+def test_sizes_have_the_unit_that_fits(size: int, shown: str) -> None:
+    assert bytes_of(size) == shown
+
+
+def test_figures_and_durations_are_short() -> None:
+    assert [figure(value) for value in (None, 0.123456, 123456.0)] == ["-", "0.1235", "1.235e+05"]
+    assert [seconds_of(value) for value in (0.04, 119.0, 180.0)] == ["0.0 s", "119.0 s", "3.0 min"]
+
+
+def test_a_plan_adds_up_the_minutes_of_what_may_run(capsys: pytest.CaptureFixture[str]) -> None:
+    print_plan(
+        [
+            Planned("ingest", "ingest", "cached", "k", 600.0),
+            Planned("train", "train", "run", "", 60.0),
+            Planned("gate", "gate", "wait", "", 120.0),
+            Planned("register", "register", "wait", "", None),
+        ]
+    )
+    told = capsys.readouterr().out
+    assert "3 of 4 stages may run: 3.0 minutes" in told
+    assert "of register nothing is known" in told

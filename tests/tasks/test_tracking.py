@@ -1,0 +1,91 @@
+"""MLflow on SQLite: figures arrive in batches, and training neither waits for them nor dies of them."""
+
+import json
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.home import Home
+from tasks import tracking
+from tasks.tracking import alias_in_database, check, connect, tracked
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    found = Home(tmp_path_factory.mktemp("home"))
+    connect(found)
+    return found
+
+
+def test_every_figure_of_a_run_arrives(home: Home) -> None:
+    client = connect(home)
+    with tracked(client, home, model="m", run_name="r") as run:
+        for step in range(3000):
+            run.metrics({"train.loss": float(step), "odd name: ä?": 1.0}, step=step)
+    history = client.get_metric_history(run.run_id, "train.loss")
+    assert [metric.value for metric in sorted(history, key=lambda one: one.step)] == list(map(float, range(3000)))
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_the_end_of_a_run_says_how_it_ended(home: Home) -> None:
+    client = connect(home)
+    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
+        with pytest.raises(error), tracked(client, home, model="m", run_name="r") as run:
+            raise error
+        assert client.get_run(run.run_id).info.status == status
+
+
+def test_a_server_that_fails_costs_no_time_and_no_figure(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.05)
+    client = connect(home)
+    log_batch, failures = client.log_batch, [OSError("away")] * 3
+
+    def failing(*args: object, **kwargs: object) -> None:
+        if failures:
+            raise failures.pop()
+        log_batch(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client, "log_batch", failing)
+    started = time.monotonic()
+    with tracked(client, home, model="m", run_name="r") as run:
+        for step in range(100):
+            run.metrics({"loss": 1.0}, step=step)
+        assert time.monotonic() - started < 5
+        time.sleep(0.5)
+    assert len(client.get_metric_history(run.run_id, "loss")) == 100
+
+
+def test_figures_that_could_not_be_sent_lie_beside_the_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect(home)
+    monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
+    with tracked(client, home, model="m", run_name="r") as run:
+        run.metrics({"loss": 0.5}, step=7)
+    (line,) = run.spill.read_text().splitlines()
+    name, value, _, step = json.loads(line)
+    assert (name, value, step) == ("loss", 0.5, 7)
+
+
+def test_a_damaged_database_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.mlflow_db.parent.mkdir(parents=True)
+    home.mlflow_db.write_bytes(b"This is no database at all." * 100)
+    with pytest.raises(Refusal, match="MLflow's database is damaged"):
+        check(home)
+    with pytest.raises(Refusal, match="damaged"):
+        alias_in_database(home, "m")
+
+
+def test_the_alias_is_read_without_mlflow(home: Home) -> None:
+    client = connect(home)
+    client.create_registered_model("read")
+    client.create_model_version("read", source=home.mlflow_artifacts.as_uri())
+    assert alias_in_database(home, "read") is None
+    tracking.set_alias(client, "read", 1)
+    assert alias_in_database(home, "read") == 1 == tracking.alias(client, "read")
+    assert tracking.version_in_database(home, "read", 1)
+    assert not tracking.version_in_database(home, "read", 2)
+    with sqlite3.connect(home.mlflow_db) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,7 @@ def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place
     assert again["decision"]["promoted"] is False
     assert "it was rude" in again["decision"]["reason"]
     assert champion(place) == 1
+    place.child("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--strict", code=3)
     assert place.call("promote", "people", "2").refused("barred", "it was rude", "--force")
     assert place.call("rollback", "people").refused("replaced no other", "--to 2")
     assert place.call("promote", "people", "2", "--force").code == 0
@@ -288,6 +290,22 @@ def test_a_wrong_option_is_an_error_of_use_with_code_2(first: Place) -> None:
 def test_data_that_is_not_there_is_refused(first: Place) -> None:
     told = first.call("run", "recipe.yaml", "--set", "data.source=missing.csv")
     assert told.refused("missing.csv", "data.source")
+
+
+def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: Place) -> None:
+    command = [sys.executable, "-P", "-m", "flows.cli", "run", "recipe.yaml", "--set", "train.epochs=4"]
+    process = subprocess.Popen(command, cwd=place.folder, env=place.variables(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "cached  ingest" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "the next run goes on from there" in told
+    assert champion(place) == 2
+    lines = place.call("plan", "recipe.yaml", "--set", "train.epochs=4", "--json").json
+    assert lines[0]["state"] == "cached"
 
 
 def test_until_stops_after_a_stage(first: Place) -> None:

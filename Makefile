@@ -12,7 +12,7 @@ run: env
 
 # Run all tests, JOBS of them at a time.
 test: env
-	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS)
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
 # Check style, formatting and the layers between packages.
 lint: env

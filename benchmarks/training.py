@@ -1,6 +1,7 @@
 """Samples per second of our training loop, of a usual DataLoader loop, and of a careful hand-written one.
 
-All three take turns in one process, on one thread, with the same network, optimizer, batch size and number of steps;
+All three take turns in one process, on one thread, with the same network (but for the dropout: ours has our own, the
+others have torch's), optimizer, batch size and number of steps;
 a ratio is the median over the rounds, each round holding one turn of each loop. Seconds are of CPU time of this
 process: with one thread that is the time on an idle machine, and what else runs on it counts less.
 Run: python -m benchmarks.training [--rounds 5] [--output benchmarks/results/training.json]
@@ -26,6 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from components.data.preparation import ImageColumn, NumberColumn, Preparation, Target
 from components.models.config import CNN, MLP, Network
+from components.models.dropout import Dropout
 from components.models.model import Model, ModelSpec, build
 from components.training.config import AdamW, TrainConfig
 from components.training.examples import Examples
@@ -167,9 +169,18 @@ def by_hand(case: Case, precision: Precision) -> float:
 
 def _prepared(case: Case) -> tuple[Model, tuple[Tensor, ...], Tensor]:
     model = build(case.spec, seed=0)
+    _usual_dropout_(model)
     with torch.no_grad():
         features = model.features(*(torch.from_numpy(part) for part in case.raw))
     return model, features, torch.from_numpy(case.target)
+
+
+def _usual_dropout_(module: nn.Module) -> None:
+    """Put torch's own dropout in the place of ours, as it would be in a network written by hand."""
+    for name, child in module.named_children():
+        if isinstance(child, Dropout):
+            module.register_module(name, nn.Dropout(child.share))
+        _usual_dropout_(child)
 
 
 def _autocast(precision: Precision) -> torch.autocast | nullcontext[None]:

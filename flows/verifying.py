@@ -39,7 +39,7 @@ def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
             raise refuse("the version holds no provenance", where=where, do="release it anew")
         content = statement.read_bytes()
         digest_of = _hasher(stated(content), file=files / FILE, store=Store(FolderBlobs(home.store), home.checkouts))
-        return verify_chain(content, digest_of=digest_of, head=release.provenance)
+        return verify_chain(content, digest_of=digest_of, head=release.provenance or None)
 
 
 def _hasher(digests: dict[str, str], *, file: Path, store: Store) -> Callable[[str], str | None]:

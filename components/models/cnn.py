@@ -6,6 +6,7 @@ N rows, C channels, H x W pixels, K outputs.
 from torch import nn
 
 from components.models.config import CNN
+from components.models.dropout import Dropout
 
 
 def cnn(config: CNN, *, shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -20,7 +21,7 @@ def cnn(config: CNN, *, shape: tuple[int, ...], outputs: int) -> nn.Module:
         layers += [*_convolution(channels, width), *_convolution(width, width)]
         channels = width
     return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(channels, outputs)
+        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(config.dropout), nn.Linear(channels, outputs)
     )
 
 

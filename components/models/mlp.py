@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from components.models.config import MLP
+from components.models.dropout import Dropout
 
 WAVES = 16  # P
 FREQUENCY = 0.2  # standard deviation of the first frequencies, in periods per standard deviation of the feature
@@ -42,7 +43,7 @@ class Layer(nn.Module):
         super().__init__()
         self.linear = nn.Linear(width, width)
         self.relu = nn.ReLU()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[N, width] to the same."""
@@ -62,7 +63,7 @@ class Perceptron(nn.Module):
         self.waves = Waves(features, size=waves) if waves else nn.Identity()
         self.first = nn.Linear(features * (1 + waves), config.width)
         self.layers = nn.Sequential(*(Layer(config.width, dropout=config.dropout) for _ in range(config.depth - 1)))
-        self.last = nn.Sequential(nn.ReLU(), nn.Dropout(config.dropout))
+        self.last = nn.Sequential(nn.ReLU(), Dropout(config.dropout))
         self.output = nn.Linear(config.width, outputs)
         self.skip = nn.Linear(features, outputs, bias=False)
         for weight in (self.output.weight, self.output.bias, self.skip.weight):

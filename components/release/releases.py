@@ -37,7 +37,7 @@ class Release:
     runtime: str
     onnx: Artifact
     checkpoint: Artifact  # the PyTorch model that the file was made of, with its preparation
-    provenance: str  # digest of the end of its chain: kept here, it shows a chain that was written anew
+    provenance: str = ""  # digest of the end of its chain: kept here, it shows a chain that was written anew
     assignments: Artifact  # which rows it was trained on
     task: Task
     target: str

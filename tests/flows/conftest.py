@@ -65,3 +65,10 @@ def place(both: Place, tmp_path: Path) -> Place:
     """A copy of the state, to be changed. MLflow's artifacts are shared with the others."""
     shutil.copytree(both.home, tmp_path / "home")
     return Place(folder=both.folder, home=tmp_path / "home", told=both.told)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that look at these runs on one worker, so that they are made once."""
+    for item in items:
+        if {"first", "both"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("runs"))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.torture.runs import Ended, run, write_recipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("torture")]
 # Text after which the run is in the middle of: training, the same training, fine-tuning, the release.
 MOMENTS = ("train epoch 5", "train epoch 9", "pruned-50 epoch 2", "select")
 

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Home:
     def mlflow_db(self) -> Path:
         """MLflow's database."""
         return self.root / "mlflow" / "mlflow.db"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's database as SQLAlchemy is told of it, whatever characters its path has."""
+        return f"sqlite:///{quote(str(self.mlflow_db))}"
 
     @property
     def mlflow_artifacts(self) -> Path:

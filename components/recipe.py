@@ -1,6 +1,8 @@
 """The recipe: everything that decides what is built, composed from the configs of the rooms that use it."""
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from components.compression.config import Prune, Quantize, SelectConfig
 from components.data.config import DataConfig, PrepareConfig, SplitConfig
@@ -11,6 +13,9 @@ from components.release.config import GateConfig
 from components.runtimes.config import ProfileConfig
 from components.task import DEFAULT_METRIC, METRICS, Metric, Task
 from components.training.config import CLASSIFICATION_LOSSES, TrainConfig
+
+# The name of a folder, of an experiment and part of an address: nothing that any of them reads otherwise.
+MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +61,9 @@ class Recipe:
         return Aim(task=self.task, metric=self.judged_by, seed=self.seed, data=self.data, network=self.network)
 
     def __post_init__(self) -> None:
+        if not MODEL_NAME.fullmatch(self.model):
+            allowed = "1 to 100 of A-Z a-z 0-9 . _ -, a letter or digit first"
+            raise ValueError(f"model {self.model!r} can't be a model's name: {allowed}")
         if self.metric is not None and self.metric not in METRICS[self.task]:
             raise ValueError(f"metric {self.metric} isn't one of {self.task}: {', '.join(METRICS[self.task])}")
         if self.train.loss is not None:

@@ -1,5 +1,6 @@
 """Recipes as files: read with every mistake found at once, and written back."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
@@ -14,6 +15,8 @@ from components.recipe_tree import LARGEST_BYTES, Mapping, Scalar, changed, pars
 from components.recipe_types import Decoder, plain
 
 URL_MARK: Final = "://"
+_SECRETS: Final = re.compile(r"(?<=://)[^/?#\s]*@|(?<=[^\s?#])[?#][^\s'\"]*")
+_URLS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
 
 
 def read(path: Path, *, changes: Sequence[str] = ()) -> Recipe:
@@ -47,6 +50,23 @@ def decode(text: str, *, source: str, folder: Path, changes: Sequence[str] = ())
 def to_yaml(recipe: Recipe) -> str:
     """Return a recipe as YAML, with every field, that reads back as the same recipe."""
     return yaml.dump(asdict(recipe), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def public(recipe: Recipe) -> Recipe:
+    """Return the recipe as others may see it: where its data lay on this machine is left out, and any credential."""
+    return replace(recipe, data=replace(recipe.data, source=public_source(recipe.data.source)))
+
+
+def public_source(source: str) -> str:
+    """Return the last part of a path, or a URL without user, password, query and fragment."""
+    if URL_MARK in source and not source.startswith("file:"):
+        return without_secrets(source)
+    return Path(source).name
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with its URLs less user, password, query and fragment, where credentials are."""
+    return _URLS.sub(lambda url: _SECRETS.sub("", url[0]), text)
 
 
 def write(recipe: Recipe, path: Path) -> None:

@@ -92,6 +92,8 @@ def run(
         result = run_recipe(read(recipe, changes=changes or ()), find_home(), wish)
     except Reached:
         _say(f"stopped after {until}, as asked")
+        if as_json:
+            _print_json({"stopped_after": until})
         return
     if summary is not None:
         _write_json(summary, result)

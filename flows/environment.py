@@ -82,7 +82,7 @@ def environment(
         "NO_PROXY": ",".join(dict.fromkeys(filter(None, ",".join(direct).split(",")))),
         "PREFECT_API_URL": settings.prefect_api_url or prefect_url,
         "PREFECT_HOME": str(home.prefect),
-        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri or mlflow_uri or f"sqlite:///{home.mlflow_db}",
+        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri or mlflow_uri or home.mlflow_uri,
         "STEELYARD_HOME": str(home.root),
     }
     return {**kept, **QUIET, **{name: value for name, value in ours.items() if value is not None}}

@@ -23,6 +23,8 @@ from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard
 
+ORDER = tuple(stage.name for stage in STAGES)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
@@ -33,10 +35,9 @@ class Wish:
     verify: bool = False
 
     def __post_init__(self) -> None:
-        names = [stage.name for stage in STAGES]
         for name in (*self.force, *([self.until] if self.until else [])):
-            if name not in names:
-                raise refuse(f"there is no stage '{name}'", allowed=", ".join(names))
+            if name not in ORDER:
+                raise refuse(f"there is no stage '{name}'", allowed=", ".join(ORDER))
 
 
 def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
@@ -83,13 +84,15 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
     if source is None:
         raise refuse("the data vanished while it was looked at", where=recipe.data.source)
     planner, outcome = _planned(recipe, source, yard, wish)
-    if outcome is not None and planner.nothing_to_do:
+    if planner.nothing_to_do:
+        if outcome is None:
+            raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
     return _run(recipe, source, yard, wish)
 
 
 def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:
-    planner = Planner(yard, until=wish.until)
+    planner = Planner(yard, until=wish.until, order=ORDER)
     try:
         return planner, retrain(recipe, source or cast(Source, UNKNOWN), planner)
     except Reached:
@@ -116,7 +119,7 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish) -> dict[str, Js
             show = Show(tracking)
             working = replace(yard, run=tracking.run_id, tracker=show)
             servers.wait()
-            runner = PrefectRun(working, until=wish.until, watch=show.stage)
+            runner = PrefectRun(working, until=wish.until, order=ORDER, watch=show.stage)
             try:
                 outcome, flow_run_id = in_prefect(recipe, source, runner)
             finally:

@@ -221,7 +221,7 @@ def _start(name: Name, home: Home, url: str, *, prefect_url: str | None) -> Serv
 def _mlflow(home: Home, port: int) -> tuple[str, ...]:
     return (
         *("mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{home.mlflow_db}"),
+        *("--backend-store-uri", home.mlflow_uri),
         *("--artifacts-destination", home.mlflow_artifacts.as_uri()),
     )
 
@@ -232,6 +232,8 @@ def _serve_prefect(
     command = ("flows.prefect_server", str(listener.fileno()), *(("--leashed",) if leashed else ()))
     leash = subprocess.PIPE if leashed else subprocess.DEVNULL
     own = {name: value for name, value in environment(home).items() if name != "PREFECT_API_URL"}
+    host, port = listener.getsockname()[:2]
+    own["PREFECT_SERVER_UI_API_URL"] = f"http://{host}:{port}/api"  # where its pages look for it
     return spawn(command, {**own, **extra}, output, leash=leash, keep=(listener.fileno(),))
 
 

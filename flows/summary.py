@@ -9,6 +9,8 @@ from typing import Any
 
 from components.planning.key import Json, canonical
 from components.recipe import Recipe
+from components.recipe_file import public
+from components.task import LOWER_IS_BETTER
 from flows.retrain import Outcome
 from tasks.stage import Done, Yard
 
@@ -30,6 +32,7 @@ def summary(
             "baseline": {metric: one.value for metric, one in tested.uncompressed.figures.items()},
             "selected": {metric: one.value for metric, one in tested.selected.figures.items()},
         },
+        "better_simple_models": better_simple_models(recipe, outcome),
         "selected": {
             "name": selected.name,
             "runtime": selected.runtime,
@@ -43,6 +46,15 @@ def summary(
         "stages": [{"name": one.label, "cached": one.cached, "seconds": round(one.seconds, 3)} for one in done],
         "report": str(folder / "report.html"),
     }
+
+
+def better_simple_models(recipe: Recipe, outcome: Outcome) -> dict[str, Json]:
+    """Return the baselines whose test figure is at least as good as the released model's, by name."""
+    metric = recipe.judged_by
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    ours = outcome.tested.selected.figures[metric].value
+    found = {name: figures[metric].value for name, figures in outcome.tested.baselines.items() if metric in figures}
+    return {name: value for name, value in found.items() if sign * value >= sign * ours}
 
 
 def candidate_rows(outcome: Outcome) -> list[dict[str, Json]]:
@@ -74,7 +86,7 @@ def laid_out(outcome: Outcome, yard: Yard) -> Path:
 
 
 def flat(recipe: Recipe) -> dict[str, str]:
-    """Return the recipe as dotted names and texts, as MLflow's parameters are."""
+    """Return the public recipe as dotted names and texts, as MLflow's parameters are."""
     result: dict[str, str] = {}
 
     def spread(name: str, value: Json) -> None:
@@ -88,5 +100,5 @@ def flat(recipe: Recipe) -> dict[str, str]:
             case _:
                 result[name] = str(value)
 
-    spread("", canonical(asdict(recipe)))
+    spread("", canonical(asdict(public(recipe))))
     return result

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from components.planning.key import Json
 from components.release.provenance import LinkCheck
@@ -61,6 +61,7 @@ class Result(TypedDict):
     version: int
     decision: Decided
     test: dict[str, dict[str, float]]
+    better_simple_models: NotRequired[dict[str, float]]
     selected: Selected
     candidates: list[Candidate]
     stages: list[Stage]
@@ -114,11 +115,13 @@ def print_summary(result: dict[str, Json]) -> None:
     print_table(headers, rows, right=range(2, len(headers)))
     if all(stage["cached"] for stage in told["stages"]):
         write("", "nothing changed: every stage was cached, nothing was run")
+    simple = told.get("better_simple_models", {})
     metrics = GAP.join(f"{name} {figure(value)}" for name, value in told["test"]["selected"].items())
     write(
         "",
         f"* selected   {selected['name']}, {bytes_of(selected['size_bytes'])}",
         f"  on test    {metrics}",
+        *(f"  beware     {name.replace('_', ' ')} does as well: {figure(value)}" for name, value in simple.items()),
         f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",
         f"  version    {told['model']} {told['version']}{', the champion' if decision['promoted'] else ''}",
         f"  report     {told['report']}",

@@ -35,7 +35,7 @@ def bundle(
 ) -> "Bundle":
     """Lay the files out under the names that they will have in the version."""
     from components.models.model import load
-    from components.recipe_file import to_yaml
+    from components.recipe_file import public, to_yaml
     from components.release.provenance import build
     from components.release.serving import example, signature
     from components.release.trial import trial
@@ -55,7 +55,7 @@ def bundle(
     copies = {"model.onnx": selected.onnx, "report.html": page, "data.dvc": splits.dataset.dvc_file}
     for name, artifact in copies.items():
         shutil.copyfile(here.open(artifact), folder / name)
-    (folder / "recipe.yaml").write_text(to_yaml(recipe), "utf-8")
+    (folder / "recipe.yaml").write_text(to_yaml(public(recipe)), "utf-8")
     chosen = next(one for one in exported if one.onnx == selected.onnx)
     (folder / "provenance.json").write_bytes(
         build(links(recipe, chosen=chosen, selected=selected, judged=judged, splits=splits), subject="model.onnx")

@@ -24,6 +24,7 @@ class Exported:
     errors_db: dict[str, float]  # by layer, dB; empty for a float candidate
     parity: dict[int, float]  # largest absolute difference from PyTorch, by batch size
     parity_rows: int
+    parity_tolerance: float  # in the output's own unit
     max_abs_diff: float
 
     def figures(self) -> dict[str, float]:
@@ -75,5 +76,6 @@ def export(
         errors_db=quantized.errors_db if quantized else {},
         parity=found.by_batch_size,
         parity_rows=found.rows,
+        parity_tolerance=config.tolerance * max(1.0, found.scale),
         max_abs_diff=found.max_abs_diff,
     )

@@ -51,16 +51,16 @@ def gate(
     from components.data.unseen import unseen
     from components.models.model import load
     from components.release.gate import judge
-    from components.release.standing import face_off
+    from components.release.standing import damage, face_off
 
     preparation = load(here.open(selected.model)).spec.preparation
     rows = rows_for(here, splits, "test", data=aim.data, purpose="gate")
     output = np.load(here.open(tested.answers), allow_pickle=False)
-    if champion is not None:
+    if champion is not None and not damage(here.yard.store, champion):
         fair = np.flatnonzero(unseen(here.open(splits.assignments), here.open(champion.assignments)))
         rows, output = rows.take(fair), output[fair]
     challenger, reigning = face_off(
-        here.open,
+        here.yard.store,
         rows,
         name=f"{here.yard.model} {selected.name}",
         aim=aim,

@@ -85,7 +85,7 @@ def page(
             if recipe.judged_by in figures
         ),
         calibration=_calibration(tested.selected),
-        parity=_parity(recipe, chosen),
+        parity=_parity(chosen),
         quantization=tuple(LayerError(name=name, sqnr_db=value) for name, value in chosen.errors_db.items()),
         data=_data(recipe, splits),
         provenance=tuple(
@@ -223,11 +223,11 @@ def _calibration(evaluation: Evaluation) -> Calibration | None:
     return Calibration(bins=tuple(bins), error=evaluation.figures["calibration_error"].value)
 
 
-def _parity(recipe: Recipe, chosen: Exported) -> Parity:
+def _parity(chosen: Exported) -> Parity:
     return Parity(
         batches=tuple(BatchParity(batch_size=size, max_abs_diff=value) for size, value in chosen.parity.items()),
         rows=chosen.parity_rows,
-        tolerance=None if chosen.operators else recipe.export.tolerance,
+        tolerance=None if chosen.operators else chosen.parity_tolerance,
     )
 
 

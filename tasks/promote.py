@@ -52,22 +52,22 @@ def promote(here: Workspace, *, registered: Registered, judged: Judged) -> Promo
     releases = Releases(here.yard.ledger, registered.model)
     judgement, version = judged.judgement, registered.version
     if judgement.decision == "yes":
-        champion = releases.champion()
-        expected = None if champion is None else champion.version
         forced = "promote" in here.yard.force
         try:
             move_champion(
                 releases,
                 version,
                 "promote",
-                expected=expected,
+                expected=judged.champion,  # the one that it was compared with
                 actor=ACTOR,
                 reason=judgement.reason,
                 basis=judged.basis,
                 force=forced,
             )
         except Refusal as refusal:
-            return Promoted(promoted=False, version=version, champion=expected, reason=refusal.problems[0].what)
+            now = releases.champion()
+            champion = None if now is None else now.version
+            return Promoted(promoted=False, version=version, champion=champion, reason=refusal.problems[0].what)
     else:
         action: Literal["reject", "hold"] = "reject" if judgement.decision == "no" else "hold"
         releases.note(action, version, actor=ACTOR, reason=judgement.reason, basis=judged.basis)
@@ -103,8 +103,11 @@ def move_champion(
     target = releases.get(version)
     with releases.moving():
         _recover(releases, client)
+        _check_alias(releases, client, action=action, force=force)
+        if action == "rollback" and not releases.was_champion(version):
+            raise refuse(f"version {version} of {releases.model} was never champion", do="use `steelyard promote`")
         barred = releases.barred(version)
-        if barred and not force and action == "promote":
+        if barred and not force:
             raise refuse(
                 f"version {version} of {releases.model} is barred: {barred.action}, {barred.reason}",
                 do="promote it with --force if you know better",
@@ -115,9 +118,9 @@ def move_champion(
             with tempfile.TemporaryDirectory() as folder:
                 check_answers(target, "champion", into=Path(folder))
         except BaseException as error:
-            before = None if expected is None else releases.get(expected)
-            _set_alias(releases, client, before)
-            releases.end(seq, "undone" if isinstance(error, Exception) else "abandoned")  # Ctrl-C says nothing of it
+            # Only wrong bytes or answers say something of the version; a full disk or Ctrl-C doesn't.
+            releases.end(seq, "undone" if isinstance(error, Refusal) else "abandoned")
+            _set_alias(releases, client, None if expected is None else releases.get(expected))
             if isinstance(error, Refusal):
                 raise refuse(
                     f"version {version} of {releases.model} failed its smoke test: {error.problems[0].what}",
@@ -142,6 +145,19 @@ def _recover(releases: Releases, client: "Client") -> None:
         releases.end(move.seq, "abandoned")
     if pending:
         _set_alias(releases, client, releases.champion())
+
+
+def _check_alias(releases: Releases, client: "Client", *, action: Literal["promote", "rollback"], force: bool) -> None:
+    """Refuse to overwrite an alias that was moved elsewhere, or that this record knows nothing of."""
+    from tasks.tracking import alias
+
+    champion, actual = releases.champion(), alias(client, releases.model)
+    recorded = None if champion is None else champion.version
+    if actual not in (recorded, None) and action == "promote" and not force:
+        raise refuse(
+            f"the registry's champion is version {actual}, the record's {recorded or 'none'}: it was changed elsewhere",
+            do=f"look at both, then `steelyard promote {releases.model} VERSION --force`",
+        )
 
 
 def _set_alias(releases: Releases, client: "Client", release: Release | None) -> None:

@@ -57,7 +57,7 @@ def register(
     run = tracking.existing(here.yard.run)
     releases = Releases(here.yard.ledger, recipe.model)
     if not tracking.versions(run.client, recipe.model):
-        releases.forget()  # the registry is new, or was lost
+        releases.set_aside()  # the registry is new, or was lost
     tracking.record(run, recipe, exported=exported, profiled=profiled, selected=selected, splits=splits)
     parts = bundle(here, recipe, exported=exported, selected=selected, judged=judged, page=reported.page, splits=splits)
     version = tracking.register(run, parts, model=recipe.model)

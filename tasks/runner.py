@@ -47,12 +47,13 @@ class Planner:
 
     yard: Yard
     until: str | None = None
+    order: tuple[str, ...] = ()  # the names of the flow's stages
     plan: list[Planned] = field(default_factory=list)
     outputs: dict[str, object] = field(default_factory=dict)  # by label, of the cached stages
 
     def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Note what would become of the stage."""
-        _stop_after(self.until, stage.name, [line.stage for line in self.plan])
+        _stop_after(self.until, stage.name, [line.stage for line in self.plan], self.order)
         inputs = stage.bind(*args, **kwargs)
         label = stage.label(inputs)
         if has_unknown(inputs):
@@ -86,12 +87,13 @@ class PrefectRun:
 
     yard: Yard
     until: str | None = None
+    order: tuple[str, ...] = ()  # the names of the flow's stages
     watch: Callable[[Done[object]], None] = lambda _: None  # told of each stage when it is done
     done: list[Done[object]] = field(default_factory=list)
 
     def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the stage, or take its recorded outputs; in Prefect the latter is Completed and named Cached."""
-        _stop_after(self.until, stage.name, [line.stage for line in self.done])
+        _stop_after(self.until, stage.name, [line.stage for line in self.done], self.order)
         inputs = stage.bind(*args, **kwargs)
         done = _as_prefect_task(stage, inputs, self.yard)
         self.done.append(cast(Done[object], done))
@@ -103,8 +105,11 @@ class PrefectRun:
         return question(self.yard, *args, **kwargs)
 
 
-def _stop_after(until: str | None, stage: str, past: list[str]) -> None:
-    if until is not None and stage != until and until in past:
+def _stop_after(until: str | None, stage: str, past: list[str], order: tuple[str, ...]) -> None:
+    """Raise Reached before the first stage that comes after `until`, whether or not `until` itself had work."""
+    if until is None:
+        return
+    if order.index(stage) > order.index(until) if order else stage != until and until in past:
         raise Reached(until)
 
 

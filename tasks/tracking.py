@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from components.errors import refuse
 from components.home import Home
+from components.recipe_file import public_source
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Metric
+    from mlflow.models import Model, ModelSignature
 
     from components.recipe import Recipe
     from tasks.export import Exported
@@ -51,7 +53,7 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
     if uri is None:
         home.mlflow_db.parent.mkdir(parents=True, exist_ok=True)
         check(home)
-        uri = f"sqlite:///{home.mlflow_db}"
+        uri = home.mlflow_uri
     import mlflow
 
     mlflow.set_tracking_uri(uri)
@@ -104,7 +106,7 @@ def _read_only(home: Home, query: str, values: tuple[str | int, ...]) -> list[tu
     if not home.mlflow_db.exists():
         return []
     try:
-        with closing(sqlite3.connect(f"file:{home.mlflow_db}?mode=ro", uri=True, timeout=60)) as connection:
+        with closing(sqlite3.connect(f"{home.mlflow_db.as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
             return connection.execute(query, values).fetchall()
     except sqlite3.OperationalError:  # no such table: MLflow has yet to make it
         return []
@@ -298,12 +300,16 @@ def register(tracking: Tracking, bundle: Bundle, *, model: str) -> int:
     """Log the bundle as a pyfunc model from code, register it, and return its version."""
     import mlflow
     import pandas as pd
+    from mlflow.models import Model
 
     from components.release import served
 
     with mlflow.start_run(run_id=tracking.run_id):
-        info = mlflow.pyfunc.log_model(
+        info = Model.log(
+            None,
+            _PublicPyfunc,
             name="model",
+            flavor_name="pyfunc",
             python_model=served.__file__,
             artifacts={name: str(path) for name, path in bundle.files.items()},
             signature=_signature(bundle),
@@ -312,6 +318,42 @@ def register(tracking: Tracking, bundle: Bundle, *, model: str) -> int:
             registered_model_name=model,
         )
     return int(info.registered_model_version)
+
+
+class _PublicPyfunc:
+    """MLflow's pyfunc flavor, without the absolute paths that it notes of the machine that saved the model.
+
+    It reads none of them when it loads: only the last part of the code's path, and the artifacts' relative ones.
+    """
+
+    @staticmethod
+    def save_model(
+        *,
+        path: str,
+        mlflow_model: "Model",
+        python_model: str,
+        artifacts: Mapping[str, str],
+        signature: "ModelSignature",
+        input_example: "pd.DataFrame",
+        pip_requirements: Sequence[str],
+    ) -> None:
+        import mlflow
+
+        mlflow.pyfunc.save_model(
+            path=path,
+            mlflow_model=mlflow_model,
+            python_model=python_model,
+            artifacts=artifacts,
+            signature=signature,
+            input_example=input_example,
+            pip_requirements=pip_requirements,
+        )
+        noted = mlflow_model.flavors["python_function"]
+        noted["model_code_path"] = Path(noted["model_code_path"]).name
+        for artifact in noted["artifacts"].values():
+            artifact["uri"] = artifact["path"]
+        mlflow_model.artifact_path = "model"
+        mlflow_model.save(str(Path(path, "MLmodel")))
 
 
 def download(model: str, version: int | str, *, into: Path) -> Path:
@@ -374,7 +416,7 @@ def versions(client: "Client", model: str) -> list[int]:
     return sorted(int(one.version) for one in client.search_model_versions(f"name = '{model}'"))
 
 
-def _signature(bundle: Bundle) -> object:
+def _signature(bundle: Bundle) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
@@ -426,7 +468,7 @@ def record(
             },
         )
     data = splits.dataset
-    source = {"sha256": data.folder.digest, "dvc_md5": data.dvc_md5, "source": data.source}
+    source = {"sha256": data.folder.digest, "dvc_md5": data.dvc_md5, "source": public_source(data.source)}
     run.inputs(
         [
             Input(name=f"{recipe.model} {part}", digest=splits.assignments.digest[:36], source=source, context=part)

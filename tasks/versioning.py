@@ -2,12 +2,13 @@
 
 import logging
 import os
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 from components.errors import refuse
+from components.recipe_file import without_secrets
 
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
@@ -93,9 +94,9 @@ def fetch(url: str, *, workspace: Path) -> Path:
                 with Repo(str(workspace)) as repo:
                     repo.update(targets=[str(workspace / f"{name}.dvc")])
         except (DvcException, OSError) as error:
-            raise refuse(
-                f"{url} can't be had: {error}", do="check the address, and that this machine reaches it"
-            ) from error
+            # The cause isn't chained: its text may hold a password or a signed query.
+            what = without_secrets(f"{url} can't be had: {error}")
+            raise refuse(what, do="check the address, and that this machine reaches it") from None
     return workspace / name
 
 
@@ -120,10 +121,11 @@ class _quiet_dvc:  # noqa: N801 - reads as a statement
         logging.getLogger("dvc").setLevel(logging.WARNING)  # it writes notes to standard output
         self.before = {name: os.environ.get(name) for name in self.changes}
         os.environ.update(self.changes)
-        self.aside = redirect_stdout(StringIO())
-        self.aside.__enter__()
+        self.aside = ExitStack()
+        self.aside.enter_context(redirect_stdout(StringIO()))
+        self.aside.enter_context(redirect_stderr(StringIO()))
 
-    def __exit__(self, *error: object) -> None:
-        self.aside.__exit__(*error)  # type: ignore[arg-type]
+    def __exit__(self, *_: object) -> None:
+        self.aside.close()
         for name, value in self.before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})

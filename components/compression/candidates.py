@@ -72,23 +72,23 @@ def verdicts(config: SelectConfig, metric: Metric, measurements: Iterable[Measur
     """Return a verdict for each candidate, by name, in the order given.
 
     refused for quality: worse than the limit allows. not faster: the speed-up isn't shown to be above 1. dominated:
-    another one that isn't refused is as good in quality, speed and size, and better in one. front: all others.
+    another one that can be selected is as good in quality, speed and size, and better in one. front: all others.
     """
     measured = _ordered(measurements)
     allowed = _within_limit(config, metric, measured)
-    front = {m.name for m in _front(config, metric, allowed)}
+    front = {m.name for m in _front(config, metric, _eligible(config, allowed))}
     return {m.name: _verdict(m, config, allowed=allowed, front=front) for m in measured}
 
 
 def select(config: SelectConfig, metric: Metric, measurements: Iterable[Measurement]) -> Selection:
     """Return the best by the objective among those within the limit, never a dominated one.
 
-    For latency, candidates whose speed-up overlaps the fastest one's are a tie, broken by quality, then size, then
-    name. For size and quality the others follow in the order quality, size, speed, name.
+    For latency, only the uncompressed model and those shown to be faster than it can be selected; those whose
+    speed-up overlaps the fastest one's are a tie, broken by quality, then size, then name. For size and quality the others follow in the order quality, size, speed, name.
     """
     measured = sorted(_ordered(measurements), key=lambda m: m.name)
     allowed = _within_limit(config, metric, measured)
-    front = _front(config, metric, allowed)
+    front = _front(config, metric, _eligible(config, allowed))
     match config.objective:
         case "latency":
             fastest = max(front, key=lambda m: _speed(m, config).value)
@@ -125,6 +125,15 @@ def _within_limit(config: SelectConfig, metric: Metric, measured: Sequence[Measu
     return [m for m in measured if m.name == UNCOMPRESSED or _good(m, metric) >= sign * worst - slack]
 
 
+def _eligible(config: SelectConfig, allowed: Sequence[Measurement]) -> list[Measurement]:
+    """Return those that the objective lets be selected: for latency, none whose speed-up may be chance."""
+    return [m for m in allowed if config.objective != "latency" or m.name == UNCOMPRESSED or _faster(m, config)]
+
+
+def _faster(measurement: Measurement, config: SelectConfig) -> bool:
+    return _speed(measurement, config).low > 1
+
+
 def _front(config: SelectConfig, metric: Metric, allowed: Sequence[Measurement]) -> list[Measurement]:
     points = {m.name: (_good(m, metric), _speed(m, config).value, -float(m.size_bytes)) for m in allowed}
     return [m for m in allowed if not any(_dominates(points[o.name], points[m.name]) for o in allowed)]
@@ -139,7 +148,7 @@ def _verdict(
 ) -> Verdict:
     if measurement not in allowed:
         return "refused for quality"
-    if measurement.name != UNCOMPRESSED and _speed(measurement, config).low <= 1:
+    if measurement.name != UNCOMPRESSED and not _faster(measurement, config):
         return "not faster"
     return "front" if measurement.name in front else "dominated"
 
@@ -171,10 +180,15 @@ def _reason(
     if best is whole and len(measured) == 1:
         return "there is no other candidate"
     speed, size = _speed(best, config), whole.size_bytes / max(best.size_bytes, 1)
+    within = f"within the limit ({metric} {limit(config, metric, whole.quality.value):.4g})"
+    eligible = _eligible(config, allowed)
+    if best is whole and config.objective == "latency" and len(eligible) == 1:
+        return f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
     what = {"latency": "the fastest", "size": "the smallest", "quality": f"the best in {metric}"}[config.objective]
-    among = f"{what} of {len(allowed)} within the limit ({metric} {limit(config, metric, whole.quality.value):.4g})"
+    proved = ", those not faster beyond doubt left out" if len(eligible) < len(allowed) else ""
+    among = f"{what} of {len(eligible)} {within}{proved}"
     if best is whole:
-        return f"{among}: no compressed one is better beyond doubt"
+        return f"{among}: no compressed one is better"
     return (
         f"{among}: {speed.value:.2f}x as fast as the uncompressed ({speed.low:.2f} to {speed.high:.2f}, batch "
         f"{config.batch_size}), {size:.1f}x smaller, {metric} {best.quality.value:.4g} against "

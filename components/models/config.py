@@ -21,7 +21,7 @@ class MLP:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CNN:
-    """Stages of 3x3 convolutions with batch normalisation, each halving the image, for small images."""
+    """Stages of two 3x3 convolutions with batch normalisation, the image halved between stages, for small images."""
 
     family: Literal["cnn"] = "cnn"
     width: int = 32  # channels of the first stage, doubled by each further one

@@ -1,12 +1,38 @@
-"""A network of the user's own, by import path. It is tried on two rows before anything is trained."""
+"""A network of the user's own, by import path. It is tried on two rows before anything is trained.
 
+What its code raises is said as the network's fault, by name, at any time: it isn't a bug of ours.
+"""
+
+from copy import deepcopy
 from importlib import import_module
 
 import torch
 from torch import Tensor, nn
 
-from components.errors import nearest, refuse
+from components.errors import Refusal, nearest, refuse
 from components.models.config import Custom
+
+
+class Theirs(nn.Module):
+    """The user's network, whose exceptions are Refusals that name it. Running out of memory stays what it is."""
+
+    def __init__(self, network: nn.Module, path: str) -> None:
+        super().__init__()
+        self.network = network
+        self.path = path
+
+    def forward(self, features: Tensor) -> Tensor:
+        """What the user's network answers."""
+        if torch.compiler.is_compiling():  # a compiler's own exceptions must reach it
+            return self.network(features)  # type: ignore[no-any-return]
+        try:
+            return self.network(features)  # type: ignore[no-any-return]
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            mode = "in training" if self.training else "in evaluation"
+            what = f"{self.path} on {list(features.shape)} {mode} raised {_said(error)}"
+            raise refuse(what, where="network", do="mend the network") from error
 
 
 def custom(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -19,19 +45,19 @@ def custom(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module
     call = f"{config.path}({shape}, {outputs}{''.join(f', {k}={v!r}' for k, v in config.options.items())})"
     try:
         network = maker(shape, outputs, **config.options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise refuse(f"{call} raised {_said(error)}", where="network", do="mend the network, or its options") from error
     if not isinstance(network, nn.Module):
         raise refuse(f"{call} returned {type(network).__name__}", where="network", allowed="a torch.nn.Module")
     _try(network, config, shape=shape, outputs=outputs)
-    return network
+    return Theirs(network, config.path)
 
 
 def _found(config: Custom) -> type[nn.Module]:
     module_name, _, name = config.path.partition(":")
     try:
         names = vars(import_module(module_name))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         do = "install the package, or start from the folder that holds it and name that on PYTHONPATH"
         raise refuse(f"importing {module_name} raised {_said(error)}", where="network.path", do=do) from error
     if not callable(names.get(name)):
@@ -42,24 +68,32 @@ def _found(config: Custom) -> type[nn.Module]:
 
 
 def _try(network: nn.Module, config: Custom, *, shape: tuple[int, ...], outputs: int) -> None:
-    training = network.training
-    try:
-        with torch.no_grad():
-            output: object = network.eval()(torch.zeros(2, *shape))
-    except Exception as error:
-        rows = [2, *shape]
-        raise refuse(f"{config.path} on zeros of shape {rows} raised {_said(error)}", where="network") from error
-    finally:
-        network.train(training)
+    """Run a copy forward, and in training mode backward too, so that no weight or buffer of the network changes."""
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise refuse(f"{config.path} has no weights to train", where="network", allowed="at least one nn.Parameter")
+    for training in (False, True):
+        mode = "in training" if training else "in evaluation"
+        try:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad():
+                output: object = deepcopy(network).train(training)(torch.zeros(2, *shape))
+                _check_output(output, f"{config.path} {mode}", outputs=outputs)
+                if training and isinstance(output, Tensor):
+                    output.sum().backward()  # type: ignore[no-untyped-call]
+        except Refusal:
+            raise
+        except (Exception, SystemExit) as error:
+            what = f"{config.path} {mode} on zeros of shape {[2, *shape]} raised {_said(error)}"
+            raise refuse(what, where="network", do="mend the network") from error
+
+
+def _check_output(output: object, who: str, *, outputs: int) -> None:
     if not isinstance(output, Tensor):
-        raise refuse(f"{config.path} returns {type(output).__name__}", where="network", allowed="one tensor")
+        raise refuse(f"{who} returns {type(output).__name__}", where="network", allowed="one tensor")
     if tuple(output.shape) != (2, outputs) or not output.is_floating_point():
         given = f"{output.dtype} of shape {list(output.shape)}".removeprefix("torch.")
         wanted = f"float32 of shape [2, {outputs}]: a row of {outputs} output(s) for each row"
-        raise refuse(f"{config.path} returns {given} for 2 rows", where="network", allowed=wanted)
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise refuse(f"{config.path} has no weights to train", where="network", allowed="at least one nn.Parameter")
+        raise refuse(f"{who} returns {given} for 2 rows", where="network", allowed=wanted)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

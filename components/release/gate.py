@@ -87,7 +87,8 @@ def judge(
     )
     obstacle = _obstacle(challenger, champion, rows=len(truth), task=task)
     if obstacle:
-        return replace(blank, reason=f"{obstacle}: they can't be compared, a person decides.")
+        reason = f"{obstacle}: they can't be compared, a person decides."
+        return replace(blank, decision="not enough evidence", reason=reason)
     new = answers(task, target=truth, output=challenger.output, classes=len(challenger.classes))
     value = _value(metric, new)
     judged = replace(blank, value=value, checks=(floor_check(metric, value=value, floor=config.floor),))
@@ -182,6 +183,7 @@ def _obstacle(challenger: Standing, champion: Standing | None, *, rows: int, tas
     differing = sorted(set(old.classes) ^ set(new.classes))
     names = ", ".join(f"'{name}'" for name in differing[:5]) + (" ..." if len(differing) > 5 else "")
     obstacles = {
+        old.obstacle: bool(old.obstacle),
         f"{new.name} does {new.task}, the recipe {task}": new.task != task,
         "There is no test row that neither model was trained on": rows == 0,
         f"{old.name} does {old.task}, {new.name} {new.task}": old.task != new.task,

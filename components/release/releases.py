@@ -95,11 +95,16 @@ class Releases:
         """Return the release of that very file."""
         return next((release for release in self.all() if release.onnx.digest == onnx.digest), None)
 
-    def forget(self) -> None:
-        """Drop what is known of a model that its registry lost."""
+    def set_aside(self) -> None:
+        """Keep what is known of a model that its registry lost under another name: version numbers begin anew."""
+        name = f"{self.model} (its registry was lost, {time.strftime('%Y-%m-%d %H:%M:%S')})"
         with self.ledger.transaction() as connection:
-            connection.execute("DELETE FROM releases WHERE model = ?", (self.model,))
-            connection.execute("DELETE FROM moves WHERE model = ?", (self.model,))
+            connection.execute("UPDATE releases SET model = ? WHERE model = ?", (name, self.model))
+            connection.execute("UPDATE moves SET model = ? WHERE model = ?", (name, self.model))
+
+    def was_champion(self, version: int) -> bool:
+        """Say whether the version has ever been champion."""
+        return any(_has_moved(move) and move.version == version for move in self.moves())
 
     def moves(self) -> list[Move]:
         """Return the audit log, the oldest entry first."""
@@ -124,15 +129,20 @@ class Releases:
         return next((release for release in self.all() if release.version == before), None)
 
     def barred(self, version: int) -> Move | None:
-        """Return the move that forbids the version's promotion without force: its rejection or its rolling back."""
+        """Return the move that forbids the version's promotion without force: its rejection or its rolling back.
+
+        It is the file that is barred: another version of the same bytes is barred with it.
+        """
+        files = {release.version: release.onnx.digest for release in self.all()}
+        twins = {twin for twin, digest in files.items() if digest == files.get(version)} | {version}
         for move in reversed(self.moves()):
-            if move.state == "undone" and move.version == version:
+            if move.state == "undone" and move.version in twins:
                 return move
             if move.state != "done" or move.action == "hold":  # nothing was found out about the version
                 continue
-            if move.action == "rollback" and move.replaced == version:
+            if move.action == "rollback" and move.replaced in twins:
                 return move
-            if move.version == version:
+            if move.version in twins:
                 return move if move.action == "reject" else None
         return None
 

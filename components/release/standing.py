@@ -1,15 +1,14 @@
 """Bring challenger and champion before the gate: the same rows, the same machine, the same minute."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from components.data.config import DataConfig
 from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
-from components.errors import refuse
 from components.evaluation.latency import Timing, latency
 from components.models.model import load
 from components.recipe import Aim
@@ -19,12 +18,13 @@ from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import Session, predict, repeated
 from components.runtimes.table import RUNTIMES
 from components.store.artifact import Artifact
+from components.store.store import Store
 
 ROUNDS = ProfileConfig(batch_sizes=(1,))
 
 
 def face_off(
-    open_artifact: Callable[[Artifact], Path],
+    store: Store,
     rows: Rows,
     *,
     name: str,
@@ -37,10 +37,8 @@ def face_off(
 ) -> tuple[Standing, Standing | None]:
     """Return how both stand: the challenger's `output` on the rows is known, the champion's is made here.
 
-    A champion that needs columns which the data no longer has stands without an answer, for another target.
-
-    Raises:
-        Refusal: the champion's files are gone.
+    A champion that can't answer these rows, or of which it can't be told what rows it learned from, stands without
+    an answer, and with the obstacle.
     """
     challenger = Standing(
         name=name,
@@ -53,13 +51,13 @@ def face_off(
     )
     if champion is None or len(rows) == 0:
         return challenger, None
-    known = _preparation(open_artifact, champion)
-    absent = [column for column in wanted_columns(known) if column not in rows.columns]
-    if absent:
-        what = f"The data no longer has columns that version {champion.version} needs ({', '.join(absent[:5])})"
-        return challenger, replace(challenger, name=_name(champion), obstacle=what)
-    ours = RUNTIMES[runtime](open_artifact(onnx), threads=1)
-    theirs = RUNTIMES[champion.runtime](open_artifact(champion.onnx), threads=1)
+    known = _preparation(store, champion)
+    if known is None or (what := changed_columns(known, aim.data, champion)):
+        what = what if known else damage(store, champion)
+        nothing = np.empty((0, 0), dtype=np.float32)
+        return challenger, replace(challenger, name=_name(champion), output=nothing, obstacle=what)
+    ours = RUNTIMES[runtime](store.get(onnx), threads=1)
+    theirs = RUNTIMES[champion.runtime](store.get(champion.onnx), threads=1)
     timed = _timed(ours, theirs, rows, preparation=preparation, known=known, seed=aim.seed)
     theirs_ms = timed["champion"].latency_ms[1].value
     # By the ratio within each round, which what else the machine does can't favour: not by two separate medians.
@@ -76,23 +74,32 @@ def face_off(
     return replace(challenger, latency_ms=ours_ms), reigning
 
 
-def wanted_columns(preparation: Preparation) -> list[str]:
-    """Return the raw columns that a model is asked with."""
-    image = [preparation.image.name] if preparation.image else []
-    numbers = [column.name for column in preparation.numbers]
-    categories = [column.name for column in preparation.categories]
-    return [*image, *numbers, *categories]
+def damage(store: Store, champion: Release) -> str:
+    """Return in words which of the champion's files is gone or was changed since it was released, or nothing."""
+    files = {"model": champion.onnx, "checkpoint": champion.checkpoint, "split": champion.assignments}
+    bad = [name for name, artifact in files.items() if store.digest_now(artifact) != artifact.digest]
+    return f"The {' and the '.join(bad)} of {_name(champion)} in the store is gone or damaged" if bad else ""
 
 
-def _preparation(open_artifact: Callable[[Artifact], Path], champion: Release) -> Preparation:
-    try:
-        return load(open_artifact(champion.checkpoint)).spec.preparation
-    except FileNotFoundError as error:
-        raise refuse(
-            f"the files of the champion, version {champion.version} of {champion.model}, are gone from the store",
-            where=str(error),
-            do="roll back to a version whose files are there, or promote the new one by hand",
-        ) from error
+def changed_columns(known: Preparation, data: DataConfig, champion: Release) -> str:
+    """Return in words how the data's columns differ from those that the champion learned, or nothing.
+
+    With other columns a row has another content hash, so that it can't be told which rows the champion learned from.
+    """
+    theirs = {column.name: "number" for column in known.numbers}
+    theirs |= {column.name: "category" for column in known.categories}
+    theirs |= {known.image.name: "image"} if known.image else {}
+    kinds = {"boolean": "number"}
+    ours = {
+        name: kinds.get(kind, kind) for name, kind in data.columns.items() if kind != "ignore" and name != data.target
+    }
+    other = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
+    names = ", ".join(f"'{name}'" for name in other[:5])
+    return f"The data's columns aren't those that {_name(champion)} learned ({names})" if other else ""
+
+
+def _preparation(store: Store, champion: Release) -> Preparation | None:
+    return None if damage(store, champion) else load(store.get(champion.checkpoint)).spec.preparation
 
 
 def _timed(

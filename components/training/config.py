@@ -165,7 +165,7 @@ class TrainConfig:
     weight_average: float = 0.99  # decay by step of a moving average of the weights, which is what is kept; 0: off
     device: str = "auto"  # auto: cuda, else mps, else cpu
     threads: int | None = None  # CPU threads; None: torch's own choice
-    checkpoint_seconds: float = field(default=30.0, metadata={"in_key": False})  # the result doesn't depend on it
+    checkpoint_seconds: float = field(default=10.0, metadata={"in_key": False})  # the result doesn't depend on it
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.accumulate) < 1:

@@ -157,13 +157,22 @@ def test_a_run_ends_after_the_stage_that_was_named(in_prefect: None, home: Path,
     assert flow_of(PrefectRun(yard_at(home), until="make"), journal) == ["make: Completed (COMPLETED)"]
 
 
+def test_a_run_ends_before_the_first_later_stage_though_the_named_one_has_no_work(home: Path) -> None:
+    planner = Planner(yard_at(home), until="skipped", order=("skipped", "make"))
+    with pytest.raises(Reached):
+        planner(make, Knobs(), journal="")
+    assert planner.plan == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_refusal_is_a_refusal_without_a_traceback_or_a_second_try(
     in_prefect: None, home: Path, journal: Path, caplog: pytest.LogCaptureFixture, retries: int
 ) -> None:
     from prefect import flow
+    from prefect.logging.configuration import setup_logging
 
+    setup_logging()  # it takes the root's handlers away the first time: not while they are looked at
     run, refused = PrefectRun(yard_at(home)), []
     states = []
 

@@ -143,14 +143,21 @@ def test_a_handful_of_rows_shows_nothing(rows):
 )
 def test_what_cannot_be_compared_is_left_to_a_person(new, old, says):
     made = judged(new=new, old=old)
-    assert made.decision == "no"
+    assert made.decision == "not enough evidence"
     assert says in made.reason
     assert "a person decides" in made.reason
 
 
+def test_a_champion_that_cannot_answer_is_not_compared_even_where_doubt_passes():
+    old = {"obstacle": "The data's columns aren't those that digits 1 learned"}
+    made = judged(old=old, config=GateConfig(on_not_enough_evidence="if_not_worse", max_slowdown=None))
+    assert made.decision == "not enough evidence"
+    assert "digits 1 learned" in made.reason
+
+
 def test_without_a_comparable_row_a_person_decides():
     made = judged(0)
-    assert (made.decision, made.rows) == ("no", 0)
+    assert (made.decision, made.rows) == ("not enough evidence", 0)
     assert "no test row" in made.reason
 
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -193,9 +194,20 @@ def test_what_the_registry_lost_is_forgotten_of_this_model_alone(releases: Relea
     other = Releases(releases.ledger, "other")
     other.add(release(1, model="other"))
     move(releases, "promote", 1)
-    releases.forget()
+    releases.set_aside()
     assert (releases.all(), releases.moves(), releases.champion()) == ([], [], None)
     assert len(other.all()) == 1
+
+
+def test_another_version_of_a_rolled_back_file_is_barred_with_it(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    move(releases, "rollback", 1)
+    twin = replace(releases.get(2), version=9)
+    releases.add(twin)
+    assert releases.barred(9) is not None
+    assert releases.was_champion(2)
+    assert not releases.was_champion(9)
 
 
 def test_moving_is_for_one_at_a_time(releases: Releases, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,12 @@ class Home:
 
     @property
     def mlflow_uri(self) -> str:
-        """MLflow's database as SQLAlchemy is told of it, whatever characters its path has."""
-        return f"sqlite:///{quote(str(self.mlflow_db))}"
+        """MLflow's database as SQLAlchemy is told of it, whatever characters its path has.
+
+        Only what SQLAlchemy would misread is encoded, since MLflow takes the rest of the address literally.
+        """
+        path = str(self.mlflow_db).replace("%", "%25").replace("?", "%3F")
+        return f"sqlite:///{path}"
 
     @property
     def mlflow_artifacts(self) -> Path:

@@ -62,8 +62,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not MODEL_NAME.fullmatch(self.model):
-            allowed = "1 to 100 of A-Z a-z 0-9 . _ -, a letter or digit first"
-            raise ValueError(f"model {self.model!r} can't be a model's name: {allowed}")
+            # Without the name itself, whose words could be those of other fields: the reader shows it.
+            raise ValueError("model must be 1 to 100 of A-Z a-z 0-9 . _ - with a letter or a digit first")
         if self.metric is not None and self.metric not in METRICS[self.task]:
             raise ValueError(f"metric {self.metric} isn't one of {self.task}: {', '.join(METRICS[self.task])}")
         if self.train.loss is not None:

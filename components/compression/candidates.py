@@ -84,7 +84,8 @@ def select(config: SelectConfig, metric: Metric, measurements: Iterable[Measurem
     """Return the best by the objective among those within the limit, never a dominated one.
 
     For latency, only the uncompressed model and those shown to be faster than it can be selected; those whose
-    speed-up overlaps the fastest one's are a tie, broken by quality, then size, then name. For size and quality the others follow in the order quality, size, speed, name.
+    speed-up overlaps the fastest one's are a tie, broken by quality, then size, then name. For size and quality the
+    others follow in the order quality, size, speed, name.
     """
     measured = sorted(_ordered(measurements), key=lambda m: m.name)
     allowed = _within_limit(config, metric, measured)

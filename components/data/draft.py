@@ -105,7 +105,7 @@ def _learnable(columns: dict[str, Guess], target: str, source: Path) -> dict[str
 
 def _model_name(source: Path) -> str:
     """A name as recipes allow it, after the source."""
-    plain = (letter if letter.isascii() and letter.isalnum() or letter in "-_" else "-" for letter in source.stem)
+    plain = (letter if (letter.isascii() and letter.isalnum()) or letter in "-_" else "-" for letter in source.stem)
     return "".join(plain).strip("-_")[:100] or "model"
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from components.compression.config import Int8Dynamic, Int8Static, PruneChannels
 from components.errors import Problem, Refusal
 from components.models.config import CNN, MLP
-from components.recipe import Recipe
-from components.recipe_file import decode, read, to_yaml, write
+from components.recipe import MODEL_NAME, Recipe
+from components.recipe_file import decode, public, read, to_yaml, without_secrets, write
 from components.recipe_schema import json_schema
 from components.recipe_types import Absent, default, hints, members, sections
 from components.training.config import SGD
@@ -86,13 +86,14 @@ AWKWARD = [
     "<<",
 ]
 TEXTS = st.sampled_from(AWKWARD) | st.text(max_size=8)
+NAMES = st.sampled_from(["no", "010", "1e-3", "null", "2024-01-01"]) | st.from_regex(MODEL_NAME, fullmatch=True)
 
 
 @st.composite
 def section_values(draw: st.DrawFn, kind: type) -> object:
     """Any valid value of a section: drawn fields are kept as long as the whole stays possible."""
     if kind is Recipe:
-        built: dict[str, object] = {"model": draw(TEXTS), "task": "classification", "data": good().data}
+        built: dict[str, object] = {"model": draw(NAMES), "task": "classification", "data": good().data}
         built["network"] = draw(values(hints(Recipe)["network"]).filter(lambda n: n.family in ("mlp", "custom")))
     else:
         built = {"path": "package.module:Net"} if "path" in hints(kind) else {}
@@ -184,6 +185,13 @@ def test_a_mistake_is_named_at_its_place(added: str, where: str, says: str) -> N
     found = problems(GOOD + added + "\n")
     assert [p.where for p in found] == [where]
     assert says in str(found[0])
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "my data", ".hidden", "-x", "\u00fc", "a" * 101, "a\n"])
+def test_a_name_that_is_no_name_is_blamed_at_its_line(name: str) -> None:
+    (found,) = problems("\n".join([*GOOD.splitlines()[1:], f"model: {json.dumps(name)}"]))
+    assert found.where.startswith("r.yaml:10:")
+    assert "1 to 100 of A-Z" in found.what
 
 
 def test_two_impossible_values_of_one_section_are_both_found() -> None:
@@ -340,6 +348,27 @@ def test_bytes_that_are_not_text_are_named_with_their_line(tmp_path: Path) -> No
         read(path)
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert read(path).model == "digits"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("/home/someone/rows.csv", "rows.csv"),
+        ("file:///home/someone/rows.csv", "rows.csv"),
+        ("https://me:secret@host.org:8/a/rows.csv?token=secret#x", "https://host.org:8/a/rows.csv"),
+        ("https://host.org/rows.csv?to=me@host", "https://host.org/rows.csv"),
+        ("s3://bucket/rows.csv", "s3://bucket/rows.csv"),
+    ],
+)
+def test_a_public_recipe_says_neither_where_it_was_nor_who_asked(source: str, shown: str) -> None:
+    recipe = replace(good(), data=replace(good().data, source=source))
+    assert public(recipe) == replace(recipe, data=replace(recipe.data, source=shown))
+
+
+def test_credentials_are_taken_out_of_the_urls_of_a_text_alone() -> None:
+    text = "can't have https://me:secret@host/a?key=secret, nor 'ftp://me@host/b': why? ask a@b.org"
+    said = "can't have https://host/a nor 'ftp://host/b': why? ask a@b.org"
+    assert without_secrets(text) == said
 
 
 # --- the schema -------------------------------------------------------------------------------------------------

@@ -6,11 +6,32 @@ import time
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 from components.errors import Refusal
 from components.home import Home
 from tasks import tracking
-from tasks.tracking import alias_in_database, check, connect, tracked
+from tasks.tracking import Bundle, alias_in_database, answers, check, connect, download, register, tracked
+
+ROWS = [{"age": 1.0}]
+
+
+def net(path: Path) -> Path:
+    """An ONNX file as ours are: its answer to a row is the age, plus a half."""
+    nodes = [
+        helper.make_node("Cast", ["age"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Constant", [], ["half"], value_float=0.5),
+        helper.make_node("Add", ["real", "half"], ["values"]),
+    ]
+    inputs = [helper.make_tensor_value_info("age", TensorProto.DOUBLE, ["batch", 1])]
+    outputs = [helper.make_tensor_value_info("values", TensorProto.FLOAT, ["batch", 1])]
+    opsets = [helper.make_opsetid("", 20)]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, outputs), opset_imports=opsets, ir_version=10)
+    columns = json.dumps({"age": "number", "price": "number"})
+    facts = {"task": "regression", "classes": "[]", "columns": columns, "target": "price"}
+    helper.set_model_props(model, {f"steelyard.{key}": value for key, value in facts.items()})
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +110,33 @@ def test_the_alias_is_read_without_mlflow(home: Home) -> None:
     assert not tracking.version_in_database(home, "read", 2)
     with sqlite3.connect(home.mlflow_db) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_a_home_of_any_name_has_its_database_in_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a b#c%20d?e")
+    client = connect(home)
+    client.create_registered_model("read")
+    client.create_model_version("read", source=home.mlflow_artifacts.as_uri())
+    tracking.set_alias(client, "read", 1)
+    assert alias_in_database(home, "read") == 1
+    assert home.mlflow_db.exists()
+
+
+def test_an_address_has_the_path_as_it_is_where_that_can_be_read() -> None:
+    assert Home(Path("/ä b#c/d")).mlflow_uri == "sqlite:////ä b#c/d/mlflow/mlflow.db"
+    assert Home(Path("/a%20?")).mlflow_uri == "sqlite:////a%2520%3F/mlflow/mlflow.db"
+
+
+def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Home, tmp_path: Path) -> None:
+    client = connect(home)
+    files = {"onnx": net(tmp_path / "model.onnx"), "trial": tmp_path / "trial.json"}
+    files["trial"].write_text("{}")
+    spoken = [("age", "double", True)], [("prediction", "double", True)]
+    bundle = Bundle(files=files, inputs=spoken[0], outputs=spoken[1], example=ROWS)
+    with tracked(client, home, model="m", run_name="r") as run:
+        version = register(run, bundle, model="private")
+    folder = download("private", version, into=tmp_path / "there")
+    text = (folder / "MLmodel").read_text()
+    assert "/" not in text.replace("artifacts/", "").replace("application/", "")
+    assert [str(path) for path in (home.root, tmp_path, Path(tracking.__file__).parents[1]) if str(path) in text] == []
+    assert answers(folder, ROWS)["prediction"].tolist() == [1.5]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import Refusal
-from tasks.versioning import bring, restore, snapshot
+from tasks.versioning import bring, fetch, restore, snapshot
 
 
 def make(folder: Path, *, text: str = "a,b\n1,2\n") -> Path:
@@ -44,3 +44,9 @@ def test_nothing_is_printed_on_standard_output(tmp_path: Path, capsys: pytest.Ca
 
 def test_data_that_no_repository_tracks_is_not_brought(tmp_path: Path) -> None:
     assert not bring(tmp_path / "data")
+
+
+def test_a_url_that_can_not_be_had_is_named_without_its_credentials(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"http://127\.0\.0\.1:9/rows\.csv can't be had") as refused:
+        fetch("http://me:secret@127.0.0.1:9/rows.csv?token=secret", workspace=tmp_path)
+    assert "secret" not in str(refused.value)

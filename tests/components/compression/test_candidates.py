@@ -70,9 +70,12 @@ def test_selected_is_within_the_limit_and_never_dominated(
     chosen = next(m for m in field if m.name == select(config, metric, field).name)
     found = verdicts(config, metric, field)
     assert found[chosen.name] in ("front", "not faster")
+    assert config.objective != "latency" or found[chosen.name] == "front"
     worst = limit(config, metric, WHOLE.quality.value)
     assert chosen.quality.value <= worst + 1e-8 if metric in LOWER_IS_BETTER else chosen.quality.value >= worst - 1e-8
     allowed = [m for m in field if found[m.name] != "refused for quality"]
+    if config.objective == "latency":  # one that may be no faster can't be selected
+        allowed = [m for m in allowed if m is WHOLE or m.speedup[1].low > 1]
     assert not any(beats(other, chosen, metric) for other in allowed)
 
 
@@ -113,6 +116,18 @@ def test_fastest_within_the_limit_is_taken() -> None:
     }
     assert select(replace(CONFIG, objective="size"), "accuracy", field).name == "slow"
     assert select(replace(CONFIG, objective="quality"), "accuracy", field).name == "slow"
+
+
+def test_for_latency_one_that_may_be_no_faster_is_never_taken() -> None:
+    doubtful = measured("doubtful", 0.96, size=100, speed=2.1, width=1.2)
+    proved = measured("proved", 0.945, size=500, speed=2, width=0.1)
+    assert select(CONFIG, "accuracy", [WHOLE, doubtful, proved]).name == "proved"
+    assert verdicts(CONFIG, "accuracy", [WHOLE, doubtful, proved])["proved"] == "front"
+    alone = select(CONFIG, "accuracy", [WHOLE, doubtful])
+    assert alone.name == UNCOMPRESSED
+    assert alone.reason.startswith("of 2 within the limit (accuracy 0.94), none is faster")
+    assert "those not faster beyond doubt left out" in select(CONFIG, "accuracy", [WHOLE, doubtful, proved]).reason
+    assert select(replace(CONFIG, objective="size"), "accuracy", [WHOLE, doubtful, proved]).name == "doubtful"
 
 
 def test_overlapping_speeds_are_a_tie_broken_by_quality_then_size_then_name() -> None:

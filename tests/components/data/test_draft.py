@@ -149,3 +149,15 @@ def test_digits_keep_their_seventeen_levels(tmp_path: Path) -> None:
     build("digits", tmp_path / "digits")
     pixels = load(tmp_path / "digits", None, {"image": "image"})["image"]
     assert np.array_equal(np.rint(pixels[:, :, :, 0] / 255.0 * 16), load_digits().images)
+
+
+@pytest.mark.parametrize("name", ["größe 2024", "_x_", "-", "a" * 150, "2024.v1", "数据"])
+def test_the_model_is_named_after_its_source_as_a_recipe_allows(tmp_path: Path, name: str) -> None:
+    source = csv(tmp_path, rows(30)).rename(tmp_path / f"{name}.csv")
+    recipe, _ = drafted(source, target="y")
+    assert recipe.model == draft_name(name)
+
+
+def draft_name(stem: str) -> str:
+    named = {"größe 2024": "gr--e-2024", "_x_": "x", "2024.v1": "2024-v1", "a" * 150: "a" * 100}
+    return named.get(stem, "model")

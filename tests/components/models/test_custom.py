@@ -39,6 +39,34 @@ class Forgets(nn.Linear):
 class Pair(Good):
     def forward(self, x):
         return self.layers(x), x
+
+class TwoWays(Good):
+    def forward(self, x):
+        return (self.layers(x), x) if self.training else self.layers(x)
+
+class FailsInTraining(Good):
+    def forward(self, x):
+        return {}["loss"] if self.training else self.layers(x)
+
+class Cut(Good):
+    def forward(self, x):
+        return self.layers(x).detach()
+
+class Normed(Good):
+    def __init__(self, shape, outputs):
+        super().__init__(shape, outputs)
+        self.norm = nn.BatchNorm1d(outputs)
+    def forward(self, x):
+        return self.norm(self.layers(x) + 1)
+
+class Picky(Good):
+    def forward(self, x):
+        if len(x) == 5:
+            raise ValueError("five")
+        return self.layers(x)
+
+def leaving(shape, outputs):
+    raise SystemExit(0)
 """
 
 
@@ -46,6 +74,7 @@ class Pair(Good):
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "theirs_for_tests.py").write_text(SOURCE)
     (tmp_path / "broken_for_tests.py").write_text("import nothing_of_that_name")
+    (tmp_path / "leaving_for_tests.py").write_text("raise SystemExit(3)")
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("theirs_for_tests", None)
     return "theirs_for_tests"
@@ -86,3 +115,39 @@ def test_an_option_that_it_does_not_take_is_refused(package: str) -> None:
 def test_a_module_that_can_not_be_imported_is_refused(package: str, module: str) -> None:
     with pytest.raises(Refusal, match="ModuleNotFoundError"):
         build(spec(Custom(path=f"{module}:Net")), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("TwoWays", r"TwoWays in training returns tuple"),
+        ("FailsInTraining", "in training on zeros .* raised KeyError"),
+        ("Cut", "in training on zeros .* raised RuntimeError"),
+    ],
+)
+def test_a_network_that_can_not_be_trained_is_refused_before_training(package: str, name: str, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        build(spec(Custom(path=f"{package}:{name}")), seed=0)
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("module", ["leaving_for_tests:Net", "theirs_for_tests:leaving"])
+def test_user_code_that_ends_the_process_is_refused(module: str) -> None:
+    with pytest.raises(Refusal, match="raised SystemExit"):
+        build(spec(Custom(path=module)), seed=0)
+
+
+def test_trying_a_network_changes_none_of_its_weights_and_buffers(package: str) -> None:
+    tried = build(spec(Custom(path=f"{package}:Normed")), seed=3)
+    state = {name.rpartition("network.")[2]: tensor for name, tensor in tried.network.state_dict().items()}
+    assert state["norm.num_batches_tracked"] == 0
+    assert state["norm.running_mean"].abs().sum() == 0
+    assert all(weight.grad is None for weight in tried.parameters())
+    assert tried.training
+
+
+def test_what_a_network_raises_later_is_a_refusal_that_names_it(package: str) -> None:
+    model = build(spec(Custom(path=f"{package}:Picky")), seed=0).train()
+    with pytest.raises(Refusal, match=r"theirs_for_tests:Picky on \[5, \d+\] in training raised ValueError: five"):
+        model(*tensors(TABLE, rows=5))
+    assert model(*tensors(TABLE, rows=4)).shape == (4, 3)

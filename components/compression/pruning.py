@@ -16,7 +16,7 @@ import torch_pruning as tp
 from torch import Tensor, nn
 
 from components.compression.config import Prune, PruneChannels
-from components.errors import refuse
+from components.errors import Refusal, refuse
 from components.models.model import Model
 from components.table import Table
 from components.training.config import TrainConfig
@@ -178,7 +178,7 @@ def _runs(network: nn.Module, features: tuple[Tensor, ...], *, like: nn.Module) 
         expected: Tensor = like(*features)
         try:
             found: Tensor = network(*features)
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+        except (Refusal, RuntimeError, ValueError, IndexError, TypeError, AssertionError):  # a user's network refuses
             return False
     return found.shape == expected.shape
 

@@ -170,9 +170,14 @@ def test_a_refusal_is_a_refusal_without_a_traceback_or_a_second_try(
     in_prefect: None, home: Path, journal: Path, caplog: pytest.LogCaptureFixture, retries: int
 ) -> None:
     from prefect import flow
-    from prefect.logging.configuration import setup_logging
 
-    setup_logging()  # it takes the root's handlers away the first time: not while they are looked at
+    @flow(name="first")
+    def first() -> None:
+        """Prefect arranges its loggers at the first run of a process, and takes the handler below away."""
+
+    first()
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addHandler(caplog.handler)
     run, refused = PrefectRun(yard_at(home)), []
     states = []
 
@@ -183,8 +188,11 @@ def test_a_refusal_is_a_refusal_without_a_traceback_or_a_second_try(
         except Refusal as refusal:
             refused.append(refusal)
 
-    with caplog.at_level("INFO"):
+    try:
         states.append(as_flow(return_state=True))
+    finally:
+        for name in ("prefect.flow_runs", "prefect.task_runs"):
+            logging.getLogger(name).removeHandler(caplog.handler)
     assert [str(one) for one in refused] == ["the data has no rows\n  to do:   add some"]
     assert len(journal.read_text().splitlines()) == 1
     text = caplog.text

@@ -117,8 +117,8 @@ def test_layers_that_would_break_the_network_are_left_and_named() -> None:
     preparation = table_preparation()
     example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
     pruned = prune_channels(model(custom("TiedToItsInput"), preparation), PruneChannels(), example=example)
-    assert pruned.channels == {"body.free": (32, 16)}
-    assert pruned.kept == ("body.tied",)
+    assert pruned.channels == {"body.network.free": (32, 16)}
+    assert pruned.kept == ("body.network.tied",)
 
 
 def test_pruning_that_removes_nothing_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -66,6 +67,8 @@ def bring(path: Path) -> bool:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    # Its stages say `python`: that is this one, also where no environment is activated.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
         with Repo(str(root)) as repo:
             (out,) = repo.find_outs_by_path(str(path))

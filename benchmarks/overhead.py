@@ -1,8 +1,10 @@
 """What orchestration costs: whole `steelyard run` commands against a plain script that calls the same components.
 
-Each figure is the wall time of a whole process. In one round, in turn: the plain script in a new home; the first run
-ever in a new home (the servers' databases are made); a run with a changed seed there (everything from training on);
-the same with the servers up; and a run with nothing to do.
+The plain script calls the stages one after the other in one process, and writes to MLflow's SQLite file: the same
+work and the same release, without Prefect and without a server. Each figure is the wall time of a whole process. In
+one round, in turn: the plain script in a new home; the first run ever in a new home (the servers' databases are
+made); a run with a changed seed there (everything from training on); the same with the servers up; a run with
+nothing to do.
 """
 
 import argparse
@@ -18,28 +20,25 @@ from tests.torture.runs import write_recipe
 
 PLAIN = """
 import logging, sys
+from dataclasses import replace
 from pathlib import Path
 from components.home import Home
 from components.recipe_file import read
 from flows.retrain import retrain
 from flows.running import find_source, yard_of
-from tasks.register import register
-from tasks.runner import Planner
 from tasks.stage import perform
-
-class Ended(Exception): pass
+from tasks.tracking import connect, tracked
 
 class Plain:
     def __init__(self, yard): self.yard = yard
     def __call__(self, stage, *args, **kwargs):
-        if stage is register: raise Ended
         return perform(stage, stage.bind(*args, **kwargs), self.yard, log=logging.getLogger("plain")).outputs
     def ask(self, question, *args, **kwargs): return question(self.yard, *args, **kwargs)
 
 recipe = read(Path(sys.argv[1]), changes=sys.argv[3:])
 yard = yard_of(Home(Path(sys.argv[2])), recipe.model)
-try: retrain(recipe, find_source(recipe, yard, bring=True), Plain(yard))
-except Ended: pass
+with tracked(connect(yard.home), yard.home, model=recipe.model, run_name="plain") as tracking:
+    retrain(recipe, find_source(recipe, yard, bring=True), Plain(replace(yard, run=tracking.run_id)))
 """
 
 

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 a bug, with its traceback; 2 input that you can mend, with
 the release (with `run --strict`) or `verify` found a broken link; 130 Ctrl-C; 143 SIGTERM.
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ Model = Annotated[str, typer.Argument(help="The registered model's name.")]
 def main() -> NoReturn:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         app(standalone_mode=True)
     except Refusal as refusal:
@@ -385,6 +387,12 @@ def _say(text: str) -> None:
 
 def _red(text: str) -> str:
     return f"\033[31m{text}\033[0m" if sys.stderr.isatty() else text
+
+
+def _interrupted(signum: int, frame: FrameType | None) -> None:
+    """Ctrl-C is answered at once, though the work may take a moment to come to its end."""
+    os.write(2, b"\nstopping ...\n")
+    signal.default_int_handler(signum, frame)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -1,12 +1,13 @@
-"""What a run shows while it runs: a progress bar on a terminal, plain lines elsewhere. All of it on standard error."""
+"""What a run shows while it runs: what it is at, on a terminal; plain lines elsewhere. All of it on standard error."""
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tasks.stage import Done, Tracker
+from tasks.stage import Done, Figures
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -14,56 +15,103 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Show:
-    """Tells a person of stages, steps and epochs, and passes figures on to the tracker."""
+    """Tells a person of stages, steps and epochs, and passes figures on to where they are kept."""
 
-    tracker: Tracker
+    kept: Figures
+    started: float = field(default_factory=time.monotonic)
     _bar: "Progress | None" = None
     _task: "TaskID | None" = None
-    _name: str = ""
-    _started: float = field(default_factory=time.monotonic)
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
         """Pass on the figures of an epoch; without a terminal they make a line."""
-        self.tracker.metrics(values, step=step)
-        if self._bar is None:
+        self.kept.metrics(values, step=step)
+        if not sys.stderr.isatty():
             figures = "  ".join(f"{name.partition('.')[2]} {value:.4g}" for name, value in values.items())
             self.line(f"  {next(iter(values)).partition('.')[0]} epoch {step + 1}: {figures}")
 
-    def progress(self, name: str, step: int, steps: int) -> None:
-        """Move the bar."""
-        if not sys.stderr.isatty():
-            return
-        bar = self._bar or self._open()
-        if name != self._name or self._task is None:
-            self._name, self._task = name, bar.add_task(name, total=steps)
-        bar.update(self._task, completed=step, total=steps)
+    def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
+        """Pass on what a killed run had done already, and say where it goes on."""
+        for epoch, values in enumerate(epochs):
+            self.kept.metrics(values, step=epoch)
+        self.line(f"{'':10}{name} goes on from epoch {len(epochs) + 1}, step {step + 1}")
 
-    def stage(self, done: Done[object]) -> None:
+    def progress(self, step: int, steps: int) -> None:
+        """Move the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=step, total=steps)
+
+    def begins(self, label: str) -> None:
+        """Show what is being done, on a terminal."""
+        if sys.stderr.isatty():
+            self._bar = _live()
+            self._task = self._bar.add_task(label, total=None)
+            self._bar.start()
+
+    def ends(self, done: Done[object]) -> None:
         """Say that a stage is done, and keep its figures."""
         self.close()
         self.line(f"{'cached' if done.cached else f'{done.seconds:5.1f} s':>8}  {done.label}")
         if done.cached and hasattr(done.outputs, "curves"):
             for step, values in enumerate(done.outputs.curves()):
-                self.tracker.metrics(values, step=step)
+                self.kept.metrics(values, step=step)
         if hasattr(done.outputs, "figures"):
-            self.tracker.metrics(done.outputs.figures(), step=0)
+            self.kept.metrics(done.outputs.figures(), step=0)
 
     def line(self, text: str) -> None:
         """Write one line."""
-        (self._bar.console.print if self._bar else lambda text: sys.stderr.write(f"{text}\n"))(text)
-        sys.stderr.flush()
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+    def total(self) -> None:
+        """Say how long all of it took."""
+        self.line(f"{time.monotonic() - self.started:6.1f} s  in all")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take what is live away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar, self._task = None, None
 
-    def _open(self) -> "Progress":
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("          {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._bar.start()
-        return self._bar
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show what is waited for, while it lasts: a spinner on a terminal, one line elsewhere."""
+    if not sys.stderr.isatty():
+        sys.stderr.write(f"{'':10}{what}\n")
+        sys.stderr.flush()
+        yield
+        return
+    with _live() as bar:
+        bar.add_task(what, total=None)
+        yield
+
+
+def _live() -> "Progress":
+    """Return a line that moves: a spinner, what is done and for how long, and a bar once its length is known."""
+    from rich.console import Console, RenderableType
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    class Bar(BarColumn):
+        def render(self, task: Task) -> RenderableType:  # type: ignore[override]
+            return super().render(task) if task.total is not None else ""
+
+    columns = (
+        TextColumn(" "),
+        SpinnerColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        Bar(bar_width=30),
+        TaskProgressColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5)

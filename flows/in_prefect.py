@@ -50,7 +50,9 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
 def _show(recipe: Recipe, outcome: Outcome, yard: Yard) -> None:
     from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-    create_table_artifact(key="candidates", table=candidate_rows(outcome), description=f"candidates of {recipe.model}")
+    create_table_artifact(
+        key="candidates", table=candidate_rows(outcome.evidence), description=f"candidates of {recipe.model}"
+    )
     path = laid_out(outcome, yard) / "report.html"
     text = f"**{outcome.promoted.reason}**\n\n[The report]({path.as_uri()}): `{path}`\n"
     create_markdown_artifact(key="report", markdown=text, description=f"release of {recipe.model}")

@@ -34,7 +34,7 @@ def predict(home: Home, model: str, source: Path, *, output: Path, version: int 
 
     with AnswerFile(output) as answers, tempfile.TemporaryDirectory() as folder:
         enter_registry(home)
-        from tasks.tracking import download, load
+        from tasks.registry import download, load
 
         files = download(model, release.version, into=Path(folder))
         wanted = read_columns(files / "artifacts" / "model.onnx")

@@ -129,7 +129,8 @@ def promote_by_hand(
     current = None if champion is None else champion.version
     enter_registry(home)
     from tasks.promote import move_champion, whoever
-    from tasks.tracking import alias, client_here
+    from tasks.registry import alias
+    from tasks.tracking import client_here
 
     if current == version and expected in (None, version) and alias(client_here(), model) == version:
         return f"version {version} of {model} is champion already"
@@ -164,7 +165,7 @@ def report_of(home: Home, model: str, version: int | None) -> Path:
     page = home.runs / model / f"version-{release.version}" / "report.html"
     if not page.exists():
         enter_registry(home)
-        from tasks.tracking import download
+        from tasks.registry import download
 
         page.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=page.parent) as folder:

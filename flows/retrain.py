@@ -10,19 +10,20 @@ from components.compression.config import Prune
 from components.planning.machine import device_kind, this_machine
 from components.planning.source import Source
 from components.recipe import Recipe
-from tasks.evaluate import Evaluated, Tested, evaluate, evaluate_test
-from tasks.export import Exported, export
-from tasks.gate import Judged, gate, opponent
+from tasks.evaluate import evaluate, evaluate_test
+from tasks.evidence import Evidence
+from tasks.export import export
+from tasks.gate import gate, opponent
 from tasks.ingest import ingest
-from tasks.profile import Profiled, profile
+from tasks.profile import profile
 from tasks.promote import Promoted, promote
 from tasks.prune import prune
 from tasks.quantize import quantize
 from tasks.register import Registered, register
 from tasks.report import Reported, report
 from tasks.runner import Run
-from tasks.select import Selected, select
-from tasks.split import Splits, continued, split
+from tasks.select import select
+from tasks.split import continued, split
 from tasks.train import Trained, train
 
 STAGES = (
@@ -45,16 +46,9 @@ STAGES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What the stages handed over."""
+    """What a run found, and what became of it."""
 
-    splits: Splits
-    models: tuple[Trained, ...]
-    evaluated: Evaluated
-    exported: tuple[Exported, ...]
-    profiled: Profiled
-    selected: Selected
-    tested: Tested
-    judged: Judged
+    evidence: Evidence
     reported: Reported
     registered: Registered
     promoted: Promoted
@@ -69,7 +63,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     splits = run(split, recipe.split, data=recipe.data, task=recipe.task, dataset=data, previous=before)
 
     trained = run(train, config, aim=aim, prepare=recipe.prepare, splits=splits)
-    evaluated = run(evaluate, recipe.evaluate, aim=aim, trained=trained, splits=splits)
+    run(evaluate, recipe.evaluate, aim=aim, trained=trained, splits=splits)
 
     files = candidates(recipe.prune, recipe.quantize, recipe.profile.runtimes[:1])
     models: dict[Prune | None, Trained] = {None: trained} | {
@@ -113,40 +107,17 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
 
     champion = run.ask(opponent, selected)
     judged = run(gate, recipe.gate, aim=aim, selected=selected, tested=tested, champion=champion, splits=splits)
-    reported = run(
-        report,
-        recipe,
+    evidence = Evidence(
+        splits=splits,
         models=tuple(models.values()),
         exported=exported,
-        profiled=profiled,
-        selected=selected,
-        tested=tested,
-        judged=judged,
         machine=machine,
-        splits=splits,
-    )
-    registered = run(
-        register,
-        recipe,
-        exported=exported,
         profiled=profiled,
         selected=selected,
         tested=tested,
         judged=judged,
-        reported=reported,
-        splits=splits,
     )
+    reported = run(report, recipe, evidence)
+    registered = run(register, recipe, evidence, reported=reported)
     promoted = run(promote, registered=registered, judged=judged)
-    return Outcome(
-        splits=splits,
-        models=tuple(models.values()),
-        evaluated=evaluated,
-        exported=exported,
-        profiled=profiled,
-        selected=selected,
-        tested=tested,
-        judged=judged,
-        reported=reported,
-        registered=registered,
-        promoted=promoted,
-    )
+    return Outcome(evidence=evidence, reported=reported, registered=registered, promoted=promoted)

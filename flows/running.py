@@ -16,7 +16,7 @@ from components.recipe import Recipe
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 from flows.backend import backend
-from flows.console import Show
+from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.summary import flat, laid_out, summary
@@ -110,20 +110,23 @@ def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -
 
 def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish) -> dict[str, Json]:
     """Run what is left to do. The Prefect server starts while MLflow is made ready."""
+    started = time.monotonic()
     with backend(yard.home) as servers:
-        from tasks.tracking import connect, tracked
+        with waiting("preparing Prefect and MLflow"):
+            from tasks.tracking import connect, tracked
 
-        client = connect(yard.home, uri=servers.mlflow_uri)
+            client = connect(yard.home, uri=servers.mlflow_uri)
+            servers.wait()
         with tracked(client, yard.home, model=recipe.model, run_name=time.strftime("%Y-%m-%d %H:%M:%S")) as tracking:
             tracking.params(flat(recipe))
-            show = Show(tracking)
+            show = Show(tracking, started)
             working = replace(yard, run=tracking.run_id, tracker=show)
-            servers.wait()
-            runner = PrefectRun(working, until=wish.until, order=ORDER, watch=show.stage)
+            runner = PrefectRun(working, until=wish.until, order=ORDER, watcher=show)
             try:
                 outcome, flow_run_id = in_prefect(recipe, source, runner)
             finally:
                 show.close()
+    show.total()
     yard.ledger.end_run(tracking.run_id, model=recipe.model, flow_run=flow_run_id)
     return summary(
         recipe, outcome, runner.done, run_id=tracking.run_id, flow_run_id=flow_run_id, folder=laid_out(outcome, yard)

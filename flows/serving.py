@@ -42,7 +42,7 @@ def serve(
     release = release_of(home, model, version)
     check_free(port, option="--port")
     enter_registry(home)
-    from tasks.tracking import download
+    from tasks.registry import download
 
     with tempfile.TemporaryDirectory(prefix="steelyard-serve-") as place:
         folder = download(model, release.version, into=Path(place) / "model")

@@ -12,6 +12,8 @@ from components.recipe import Recipe
 from components.recipe_file import public
 from components.task import LOWER_IS_BETTER
 from flows.retrain import Outcome
+from tasks.evaluate import Tested
+from tasks.evidence import Evidence
 from tasks.stage import Done, Yard
 
 
@@ -19,8 +21,7 @@ def summary(
     recipe: Recipe, outcome: Outcome, done: Sequence[Done[Any]], *, run_id: str, flow_run_id: str, folder: Path
 ) -> dict[str, Json]:
     """Return the run's result, as `steelyard run --json` prints it."""
-    selected, tested = outcome.selected, outcome.tested
-    chosen = next(one for one in outcome.exported if one.onnx == selected.onnx)
+    selected, tested = outcome.evidence.selected, outcome.evidence.tested
     return {
         "model": recipe.model,
         "version": outcome.registered.version,
@@ -32,7 +33,7 @@ def summary(
             "baseline": {metric: one.value for metric, one in tested.uncompressed.figures.items()},
             "selected": {metric: one.value for metric, one in tested.selected.figures.items()},
         },
-        "better_simple_models": better_simple_models(recipe, outcome),
+        "better_simple_models": better_simple_models(recipe, tested),
         "selected": {
             "name": selected.name,
             "runtime": selected.runtime,
@@ -40,45 +41,45 @@ def summary(
             "latency_ms": {str(size): one.value for size, one in selected.measurement.latency_ms.items()},
             "speedup": {str(size): one.value for size, one in selected.measurement.speedup.items()},
         },
-        "candidates": list(candidate_rows(outcome)),
+        "candidates": list(candidate_rows(outcome.evidence)),
         "onnx": {"path": str(folder / "model.onnx"), "sha256": selected.onnx.digest},
-        "parity": {"max_abs_diff": chosen.max_abs_diff},
+        "parity": {"max_abs_diff": outcome.evidence.chosen.max_abs_diff},
         "stages": [{"name": one.label, "cached": one.cached, "seconds": round(one.seconds, 3)} for one in done],
         "report": str(folder / "report.html"),
     }
 
 
-def better_simple_models(recipe: Recipe, outcome: Outcome) -> dict[str, Json]:
+def better_simple_models(recipe: Recipe, tested: Tested) -> dict[str, Json]:
     """Return the baselines whose test figure is at least as good as the released model's, by name."""
     metric = recipe.judged_by
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    ours = outcome.tested.selected.figures[metric].value
-    found = {name: figures[metric].value for name, figures in outcome.tested.baselines.items() if metric in figures}
+    ours = tested.selected.figures[metric].value
+    found = {name: figures[metric].value for name, figures in tested.baselines.items() if metric in figures}
     return {name: value for name, value in found.items() if sign * value >= sign * ours}
 
 
-def candidate_rows(outcome: Outcome) -> list[dict[str, Json]]:
+def candidate_rows(evidence: Evidence) -> list[dict[str, Json]]:
     """Return a row per candidate."""
-    files = {one.name: one for one in outcome.exported}
+    files = {one.name: one for one in evidence.exported}
     return [
         {
             "name": one.name,
-            "verdict": outcome.selected.verdicts[one.name],
+            "verdict": evidence.selected.verdicts[one.name],
             "validation": one.quality.value,
             "size_bytes": one.size_bytes,
             "latency_ms": {str(size): value.value for size, value in one.latency_ms.items()},
             "speedup": {str(size): value.value for size, value in one.speedup.items()},
-            "sha256": files[outcome.profiled.files[one.name]].onnx.digest,
+            "sha256": files[evidence.profiled.files[one.name]].onnx.digest,
         }
-        for one in outcome.profiled.measurements
+        for one in evidence.profiled.measurements
     ]
 
 
 def laid_out(outcome: Outcome, yard: Yard) -> Path:
     """Lay the report and the model out under names for people, and return their folder."""
-    folder = yard.home.runs / yard.model / outcome.selected.onnx.digest[:12]
+    folder = yard.home.runs / yard.model / outcome.evidence.selected.onnx.digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, artifact in {"report.html": outcome.reported.page, "model.onnx": outcome.selected.onnx}.items():
+    for name, artifact in {"report.html": outcome.reported.page, "model.onnx": outcome.evidence.selected.onnx}.items():
         fresh = folder / f".{name}.{uuid.uuid4().hex}"
         shutil.copyfile(yard.store.get(artifact), fresh)
         fresh.replace(folder / name)

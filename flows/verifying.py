@@ -29,7 +29,7 @@ def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
     """
     release = release_of(home, model, version)
     enter_registry(home)
-    from tasks.tracking import download
+    from tasks.registry import download
 
     with tempfile.TemporaryDirectory() as folder:
         files = download(model, release.version, into=Path(folder)) / "artifacts"

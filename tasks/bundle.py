@@ -9,30 +9,19 @@ from components.planning.closure import code_of
 from components.planning.key import canonical, strings
 from components.recipe import Recipe
 from components.store.artifact import Artifact
-from tasks.export import Exported
-from tasks.gate import Judged
-from tasks.select import Selected
-from tasks.split import Splits, rows_for
+from tasks.evidence import Evidence
+from tasks.split import rows_for
 from tasks.stage import Workspace
 
 if TYPE_CHECKING:
-    from components.release.provenance import Link, Sealed
-    from tasks.tracking import Bundle
+    from components.release.provenance import Link
+    from tasks.registry import Bundle
 
 TRIAL_ROWS = 8
 CODE = ("tasks.split:split", "tasks.train:train", "tasks.prune:prune", "tasks.quantize:quantize", "tasks.export:export")
 
 
-def bundle(
-    here: Workspace,
-    recipe: Recipe,
-    *,
-    exported: tuple[Exported, ...],
-    selected: Selected,
-    judged: Judged,
-    page: Artifact,
-    splits: Splits,
-) -> "Bundle":
+def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifact) -> "Bundle":
     """Lay the files out under the names that they will have in the version."""
     from components.models.model import load
     from components.recipe_file import public, to_yaml
@@ -41,8 +30,9 @@ def bundle(
     from components.release.trial import trial
     from components.runtimes.feeds import predict
     from components.runtimes.table import RUNTIMES
-    from tasks.tracking import Bundle
+    from tasks.registry import Bundle
 
+    selected, splits = evidence.selected, evidence.splits
     folder = here.folder / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -56,10 +46,7 @@ def bundle(
     for name, artifact in copies.items():
         shutil.copyfile(here.open(artifact), folder / name)
     (folder / "recipe.yaml").write_text(to_yaml(public(recipe)), "utf-8")
-    chosen = next(one for one in exported if one.onnx == selected.onnx)
-    (folder / "provenance.json").write_bytes(
-        build(links(recipe, chosen=chosen, selected=selected, judged=judged, splits=splits), subject="model.onnx")
-    )
+    (folder / "provenance.json").write_bytes(build(links(recipe, evidence), subject="model.onnx"))
     spoken = signature(columns, target=target, task=recipe.task, classes=preparation.target.classes)
     files = {"onnx": folder / "model.onnx"} | {path.stem: path for path in folder.iterdir() if path.suffix != ".onnx"}
     return Bundle(
@@ -70,22 +57,12 @@ def bundle(
     )
 
 
-def chain(
-    recipe: Recipe, *, chosen: Exported, selected: Selected, judged: Judged, splits: Splits
-) -> "tuple[Sealed, ...]":
-    """Return the links of the release, sealed."""
-    from components.release.provenance import seal
-
-    return seal(links(recipe, chosen=chosen, selected=selected, judged=judged, splits=splits))
-
-
-def links(
-    recipe: Recipe, *, chosen: Exported, selected: Selected, judged: Judged, splits: Splits
-) -> "tuple[Link, ...]":
+def links(recipe: Recipe, evidence: Evidence) -> "tuple[Link, ...]":
     """Return what the release came by, from its data to the gate."""
     from components.release.provenance import Link
 
-    data, judgement = splits.dataset, judged.judgement
+    splits, selected, chosen = evidence.splits, evidence.selected, evidence.chosen
+    data, judgement = splits.dataset, evidence.judged.judgement
     return (
         Link(name="data", artifacts={"data": data.folder.digest}, facts={"dvc_md5": data.dvc_md5, "rows": data.rows}),
         Link(name="split", artifacts={"assignments": splits.assignments.digest}, facts=dict(splits.rows)),

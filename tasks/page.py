@@ -38,10 +38,11 @@ from components.release.page import (
     Timing,
     Training,
 )
-from tasks.bundle import chain
+from components.release.provenance import seal
+from tasks.bundle import links
 from tasks.evaluate import Tested
+from tasks.evidence import Evidence
 from tasks.export import Exported
-from tasks.gate import Judged
 from tasks.profile import Profiled
 from tasks.select import Selected
 from tasks.split import Splits
@@ -52,47 +53,33 @@ ANSWERS: dict[str, Answer] = {"passed": "yes", "failed": "no", "unclear": "not e
 LIBRARIES = ("torch", "onnx", "onnxruntime", "torch-pruning", "numpy", "scikit-learn", "prefect", "mlflow", "dvc")
 
 
-def page(
-    recipe: Recipe,
-    *,
-    models: tuple[Trained, ...],
-    exported: tuple[Exported, ...],
-    profiled: Profiled,
-    selected: Selected,
-    tested: Tested,
-    judged: Judged,
-    machine: Machine,
-    splits: Splits,
-    run: str,
-) -> Page:
+def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
     """Return the page."""
-    chosen = next(one for one in exported if one.onnx == selected.onnx)
+    selected, tested, judgement = evidence.selected, evidence.tested, evidence.judged.judgement
     return Page(
-        decision=_decision(recipe, selected=selected, tested=tested, judgement=judged.judgement, run=run),
-        comparison=_comparison(recipe, judged.judgement),
-        checks=tuple(
-            Check(name=one.name, answer=ANSWERS[one.status], detail=one.text) for one in judged.judgement.checks
-        ),
-        front=_front(recipe, profiled, selected),
-        training=tuple(_training(recipe, one) for one in models if one.history),
+        decision=_decision(recipe, selected=selected, tested=tested, judgement=judgement, run=run),
+        comparison=_comparison(recipe, judgement),
+        checks=tuple(Check(name=one.name, answer=ANSWERS[one.status], detail=one.text) for one in judgement.checks),
+        front=_front(recipe, evidence.profiled, selected),
+        training=tuple(_training(recipe, one) for one in evidence.models if one.history),
         scores=_scores(tested),
         confusion=_confusion(tested.selected),
         residuals=_residuals(recipe, tested.selected),
-        per_class=_per_class(tested, judged.judgement),
+        per_class=_per_class(tested, judgement),
         baselines=tuple(
             Baseline(name=name.replace("_", " "), quality=figures[recipe.judged_by])
             for name, figures in tested.baselines.items()
             if recipe.judged_by in figures
         ),
         calibration=_calibration(tested.selected),
-        parity=_parity(chosen),
-        quantization=tuple(LayerError(name=name, sqnr_db=value) for name, value in chosen.errors_db.items()),
-        data=_data(recipe, splits),
+        parity=_parity(evidence.chosen),
+        quantization=tuple(LayerError(name=name, sqnr_db=value) for name, value in evidence.chosen.errors_db.items()),
+        data=_data(recipe, evidence.splits),
         provenance=tuple(
             Link(name=one.name, digest=next(iter(one.artifacts.values()), one.digest), detail=_said(one.facts))
-            for one in chain(recipe, chosen=chosen, selected=selected, judged=judged, splits=splits)
+            for one in seal(links(recipe, evidence))
         ),
-        environment=_environment(recipe, machine),
+        environment=_environment(recipe, evidence.machine),
     )
 
 

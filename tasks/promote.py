@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from components.errors import Refusal, refuse
 from components.release.releases import Move, Release, Releases
 from tasks.gate import Judged
-from tasks.register import Registered, check_answers
+from tasks.register import Registered
+from tasks.smoke import check_answers
 from tasks.stage import Workspace, Yard, stage
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _recover(releases: Releases, client: "Client") -> None:
 
 def _check_alias(releases: Releases, client: "Client", *, action: Literal["promote", "rollback"], force: bool) -> None:
     """Refuse to overwrite an alias that was moved elsewhere, or that this record knows nothing of."""
-    from tasks.tracking import alias
+    from tasks.registry import alias
 
     champion, actual = releases.champion(), alias(client, releases.model)
     recorded = None if champion is None else champion.version
@@ -161,13 +162,13 @@ def _check_alias(releases: Releases, client: "Client", *, action: Literal["promo
 
 
 def _set_alias(releases: Releases, client: "Client", release: Release | None) -> None:
-    from tasks.tracking import set_alias
+    from tasks.registry import set_alias
 
     set_alias(client, releases.model, None if release is None else release.version)
 
 
 def _changed_elsewhere(yard: Yard, model: str, champion: Release | None) -> str:
-    from tasks.tracking import alias_in_database
+    from tasks.registry import alias_in_database
 
     actual, recorded = alias_in_database(yard.home, model), None if champion is None else champion.version
     if actual == recorded:

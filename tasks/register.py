@@ -1,21 +1,22 @@
 """Make the release a version of the registered model: complete, and frozen from then on."""
 
+import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.errors import refuse
 from components.recipe import Recipe
+from components.recipe_file import public_source
 from components.release.releases import Release, Releases
+from components.task import Metric
 from tasks.bundle import bundle
-from tasks.evaluate import Tested
-from tasks.export import Exported
-from tasks.gate import Judged
-from tasks.profile import Profiled
+from tasks.evidence import Evidence
 from tasks.report import Reported
-from tasks.select import Selected
-from tasks.split import Splits
+from tasks.smoke import check_answers
 from tasks.stage import Workspace, Yard, stage
+
+if TYPE_CHECKING:
+    from tasks.tracking import Tracking
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,40 +28,31 @@ class Registered:
     run_id: str  # of the MLflow run that it came from
 
 
-def registered(yard: Yard, recipe: Recipe, *, selected: Selected, **_: object) -> Registered | None:
+def registered(yard: Yard, recipe: Recipe, evidence: Evidence, **_: object) -> Registered | None:
     """Return the version that holds this very file, if the registry still has it."""
-    from tasks.tracking import version_in_database
+    from tasks.registry import version_in_database
 
-    release = Releases(yard.ledger, recipe.model).of(selected.onnx)
+    release = Releases(yard.ledger, recipe.model).of(evidence.selected.onnx)
     if release is None or not version_in_database(yard.home, recipe.model, release.version):
         return None
     return Registered(model=recipe.model, version=release.version, run_id=release.run_id)
 
 
 @stage(settled=registered, retries=1)
-def register(
-    here: Workspace,
-    recipe: Recipe,
-    *,
-    exported: tuple[Exported, ...],
-    profiled: Profiled,
-    selected: Selected,
-    tested: Tested,
-    judged: Judged,
-    reported: Reported,
-    splits: Splits,
-) -> Registered:
+def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: Reported) -> Registered:
     """Log the release with all that proves it, register it, then download it, hash it and run it again."""
     from components.release.provenance import head
-    from tasks import tracking
+    from tasks import registry
+    from tasks.tracking import existing
 
-    run = tracking.existing(here.yard.run)
+    run, selected, tested = existing(here.yard.run), evidence.selected, evidence.tested
     releases = Releases(here.yard.ledger, recipe.model)
-    if not tracking.versions(run.client, recipe.model):
+    if not registry.versions(run.client, recipe.model):
         releases.set_aside()  # the registry is new, or was lost
-    tracking.record(run, recipe, exported=exported, profiled=profiled, selected=selected, splits=splits)
-    parts = bundle(here, recipe, exported=exported, selected=selected, judged=judged, page=reported.page, splits=splits)
-    version = tracking.register(run, parts, model=recipe.model)
+    _record(run, recipe, evidence)
+    parts = bundle(here, recipe, evidence, page=reported.page)
+    sentence, tags = _told(evidence, recipe.judged_by)
+    version = registry.register(run, parts, model=recipe.model, description=sentence, tags=tags)
     release = Release(
         model=recipe.model,
         version=version,
@@ -70,7 +62,7 @@ def register(
         onnx=selected.onnx,
         checkpoint=selected.model,
         provenance=head(parts.files["provenance"].read_bytes()),
-        assignments=splits.assignments,
+        assignments=evidence.splits.assignments,
         task=recipe.task,
         target=recipe.data.target,
         classes=tuple(one.name for one in tested.selected.classes),
@@ -85,28 +77,56 @@ def register(
     return Registered(model=recipe.model, version=version, run_id=here.yard.run)
 
 
-def check_answers(release: Release, version: int | str, *, into: Path) -> None:
-    """Download a version, hash its file, load it as its users do, and ask it the rows that it was registered with.
+def _record(run: "Tracking", recipe: Recipe, evidence: Evidence) -> None:
+    """Record a child run per candidate, and the data that the run read."""
+    from tasks.tracking import Input
 
-    Raises:
-        Refusal: the file isn't the one that was released, or its answers aren't.
-    """
-    from components.release.trial import Trial, differences
-    from components.store.folder import sha256
-    from tasks import tracking
-
-    folder = tracking.download(release.model, version, into=into)
-    file = folder / "artifacts" / "model.onnx"
-    if (found := sha256(file)) != release.onnx.digest:
-        raise refuse(
-            f"the registry holds another file than was released: {found[:12]} instead of {release.onnx.digest[:12]}",
-            where=f"{release.model} version {version}, model.onnx",
-            do="don't serve it; look who changed the registry's artifacts, and release again",
+    files = {one.name: one for one in evidence.exported}
+    for one in evidence.profiled.measurements:
+        file = files[evidence.profiled.files[one.name]]
+        run.child(
+            one.name,
+            params={
+                "verdict": evidence.selected.verdicts[one.name],
+                "selected": str(one.name == evidence.selected.name),
+                "runtime": evidence.profiled.runtimes[one.name],
+                "sha256": file.onnx.digest,
+                "quantized_operators": json.dumps(file.operators),
+            },
+            metrics={
+                f"validation.{recipe.judged_by}": one.quality.value,
+                "size_bytes": one.size_bytes,
+                "parameters": file.parameters,
+                "max_abs_diff": file.max_abs_diff,
+                **{f"latency_ms.batch_{size}": value.value for size, value in one.latency_ms.items()},
+                **{f"speedup.batch_{size}": value.value for size, value in one.speedup.items()},
+            },
         )
-    trial = Trial.read(folder / "artifacts" / "trial.json")
-    try:
-        answers = tracking.answers(folder, trial.rows)
-    except Exception as error:  # MLflow and runtimes raise what they like
-        raise refuse(f"the registered model can't be asked: {error}", where=f"{release.model} {version}") from error
-    if wrong := differences(trial, answers):
-        raise refuse(f"the registered model doesn't answer as it should: {wrong}", where=f"{release.model} {version}")
+    splits, data = evidence.splits, evidence.splits.dataset
+    source = {"sha256": data.folder.digest, "dvc_md5": data.dvc_md5, "source": public_source(data.source)}
+    run.inputs(
+        [
+            Input(name=f"{recipe.model} {part}", digest=splits.assignments.digest[:36], source=source, context=part)
+            for part in splits.rows
+        ]
+    )
+
+
+def _told(evidence: Evidence, metric: Metric) -> tuple[str, dict[str, str]]:
+    """Return what the registry's page says of the version: a sentence, and tags to search by."""
+    selected, judgement = evidence.selected, evidence.judged.judgement
+    quality = evidence.tested.selected.figures[metric]
+    sentence = (
+        f"{selected.name} on {selected.runtime}: {metric} {quality.value:.4g} "
+        f"(95 % interval {quality.low:.4g} to {quality.high:.4g}) on {evidence.splits.rows['test']:,} test rows, "
+        f"{selected.onnx.size_bytes:,} bytes. Gate: {judgement.decision}, {judgement.reason}"
+    )
+    tags = {
+        "candidate": selected.name,
+        "runtime": selected.runtime,
+        "onnx_sha256": selected.onnx.digest,
+        "data_sha256": evidence.splits.dataset.folder.digest,
+        f"test.{metric}": f"{quality.value:.6g}",
+        "gate": judgement.decision,
+    }
+    return sentence, {f"steelyard.{name}": value for name, value in tags.items()}

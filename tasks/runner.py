@@ -81,6 +81,16 @@ class Planner:
         self.plan.append(Planned(stage, label, state, key, past[0].seconds if past else None))
 
 
+class Watcher(Protocol):
+    """Is told of the stages of a run."""
+
+    def begins(self, label: str) -> None:
+        """The stage is looked up, and worked at if need be."""
+
+    def ends(self, done: Done[object]) -> None:
+        """The stage is done."""
+
+
 @dataclass(slots=True)
 class PrefectRun:
     """Runs each stage as a task of the Prefect flow that it is used in, in this process and thread."""
@@ -88,16 +98,19 @@ class PrefectRun:
     yard: Yard
     until: str | None = None
     order: tuple[str, ...] = ()  # the names of the flow's stages
-    watch: Callable[[Done[object]], None] = lambda _: None  # told of each stage when it is done
+    watcher: Watcher | None = None
     done: list[Done[object]] = field(default_factory=list)
 
     def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the stage, or take its recorded outputs; in Prefect the latter is Completed and named Cached."""
         _stop_after(self.until, stage.name, [line.stage for line in self.done], self.order)
         inputs = stage.bind(*args, **kwargs)
+        if self.watcher:
+            self.watcher.begins(stage.label(inputs))
         done = _as_prefect_task(stage, inputs, self.yard)
         self.done.append(cast(Done[object], done))
-        self.watch(cast(Done[object], done))
+        if self.watcher:
+            self.watcher.ends(cast(Done[object], done))
         return done.outputs
 
     def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:

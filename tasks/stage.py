@@ -10,7 +10,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
@@ -36,13 +36,20 @@ POLL_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
 
-class Tracker(Protocol):
-    """Where a stage's live figures go. It never raises and never waits for a server."""
+class Figures(Protocol):
+    """Where figures are kept. It never raises and never waits for a server."""
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
         """Record the values at this step."""
 
-    def progress(self, name: str, step: int, steps: int) -> None:
+
+class Tracker(Figures, Protocol):
+    """Is told how a stage goes, while it goes."""
+
+    def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
+        """Record the epochs that an interrupted training had done; it goes on after so many steps of the next one."""
+
+    def progress(self, step: int, steps: int) -> None:
         """Note how far a long piece of work has come."""
 
 
@@ -52,7 +59,10 @@ class Silent:
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
         """Drop the values."""
 
-    def progress(self, name: str, step: int, steps: int) -> None:
+    def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
+        """Drop them."""
+
+    def progress(self, step: int, steps: int) -> None:
         """Drop it."""
 
 

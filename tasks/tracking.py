@@ -1,4 +1,4 @@
-"""The only file that imports MLflow: the record of runs, and the registry of models.
+"""The record of runs, in MLflow.
 
 Training never waits for MLflow and never dies of it: figures go through a queue to a thread that sends them in
 batches, and what could not be sent lies in a file beside the run.
@@ -11,34 +11,24 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from components.errors import refuse
 from components.home import Home
-from components.recipe_file import public_source
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Metric
-    from mlflow.models import Model, ModelSignature
-
-    from components.recipe import Recipe
-    from tasks.export import Exported
-    from tasks.profile import Profiled
-    from tasks.select import Selected
-    from tasks.split import Splits
 
 Client: TypeAlias = "MlflowClient"
 log = logging.getLogger(__name__)
 BATCH = 1000  # metrics, the most that MLflow takes at once
 FLUSH_SECONDS = 2.0
 LAST_FLUSH_SECONDS = 20.0
-CHAMPION = "champion"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
@@ -50,6 +40,7 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
         "MLFLOW_LOGGING_LEVEL": "WARNING",
     }
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
     if uri is None:
         home.mlflow_db.parent.mkdir(parents=True, exist_ok=True)
         check(home)
@@ -89,32 +80,6 @@ def check(home: Home) -> None:
         )
 
 
-def alias_in_database(home: Home, model: str) -> int | None:
-    """Return the version that the alias `champion` names, read from the local database without loading MLflow."""
-    query = "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?"
-    rows = _read_only(home, query, (model, CHAMPION))
-    return int(rows[0][0]) if rows else None
-
-
-def version_in_database(home: Home, model: str, version: int) -> bool:
-    """Say whether the local database has the version, read without loading MLflow."""
-    query = "SELECT 1 FROM model_versions WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
-    return bool(_read_only(home, query, (model, version)))
-
-
-def _read_only(home: Home, query: str, values: tuple[str | int, ...]) -> list[tuple[int]]:
-    if not home.mlflow_db.exists():
-        return []
-    try:
-        with closing(sqlite3.connect(f"{home.mlflow_db.as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
-            return connection.execute(query, values).fetchall()
-    except sqlite3.OperationalError:  # no such table: MLflow has yet to make it
-        return []
-    except sqlite3.DatabaseError:
-        check(home)
-        raise
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
     """A data set that a run read."""
@@ -143,9 +108,6 @@ class Tracking:
         now = int(time.time() * 1000)
         for name, value in values.items():
             self._queue.put(Metric(_allowed(name), float(value), now, step))
-
-    def progress(self, name: str, step: int, steps: int) -> None:
-        """Steps aren't recorded."""
 
     def params(self, values: Mapping[str, str]) -> None:
         """Record parameters, cut to the length that MLflow takes."""
@@ -281,197 +243,3 @@ def _experiment(client: "Client", home: Home, model: str) -> str:
 def _allowed(name: str) -> str:
     """Return the name with only characters that MLflow takes in a key."""
     return "".join(letter if letter.isalnum() or letter in "_-./ :" else "_" for letter in name)[:250]
-
-
-# The registry
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bundle:
-    """The files of a version, and how callers speak to it."""
-
-    files: Mapping[str, Path]  # by the name that `served.py` knows them by
-    inputs: Sequence[tuple[str, str, bool]]  # name, type, required
-    outputs: Sequence[tuple[str, str, bool]]
-    example: Sequence[Mapping[str, str | float | bool | None]]
-
-
-def register(tracking: Tracking, bundle: Bundle, *, model: str) -> int:
-    """Log the bundle as a pyfunc model from code, register it, and return its version."""
-    import mlflow
-    import pandas as pd
-    from mlflow.models import Model
-
-    from components.release import served
-
-    with mlflow.start_run(run_id=tracking.run_id):
-        info = Model.log(
-            None,
-            _PublicPyfunc,
-            name="model",
-            flavor_name="pyfunc",
-            python_model=served.__file__,
-            artifacts={name: str(path) for name, path in bundle.files.items()},
-            signature=_signature(bundle),
-            input_example=pd.DataFrame([dict(row) for row in bundle.example]),
-            pip_requirements=_requirements(),
-            registered_model_name=model,
-        )
-    return int(info.registered_model_version)
-
-
-class _PublicPyfunc:
-    """MLflow's pyfunc flavor, without the absolute paths that it notes of the machine that saved the model.
-
-    It reads none of them when it loads: only the last part of the code's path, and the artifacts' relative ones.
-    """
-
-    @staticmethod
-    def save_model(
-        *,
-        path: str,
-        mlflow_model: "Model",
-        python_model: str,
-        artifacts: Mapping[str, str],
-        signature: "ModelSignature",
-        input_example: "pd.DataFrame",
-        pip_requirements: Sequence[str],
-    ) -> None:
-        import mlflow
-
-        mlflow.pyfunc.save_model(
-            path=path,
-            mlflow_model=mlflow_model,
-            python_model=python_model,
-            artifacts=artifacts,
-            signature=signature,
-            input_example=input_example,
-            pip_requirements=pip_requirements,
-        )
-        noted = mlflow_model.flavors["python_function"]
-        noted["model_code_path"] = Path(noted["model_code_path"]).name
-        for artifact in noted["artifacts"].values():
-            artifact["uri"] = artifact["path"]
-        mlflow_model.artifact_path = "model"
-        mlflow_model.save(str(Path(path, "MLmodel")))
-
-
-def download(model: str, version: int | str, *, into: Path) -> Path:
-    """Have the files of a version, or of what an alias such as `champion` names, and return their folder."""
-    import mlflow
-
-    into.mkdir(parents=True, exist_ok=True)
-    uri = f"models:/{model}/{version}" if isinstance(version, int) else f"models:/{model}@{version}"
-    return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(into)))
-
-
-def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]]) -> "pd.DataFrame":
-    """Load a downloaded version as its users do, and return its answers to rows given as records."""
-    import mlflow
-    import pandas as pd
-
-    found = mlflow.pyfunc.load_model(str(folder)).predict(pd.DataFrame([dict(row) for row in rows]))
-    return found if isinstance(found, pd.DataFrame) else pd.DataFrame(found)
-
-
-def load(folder: Path) -> "Callable[[pd.DataFrame], pd.DataFrame]":
-    """Load a downloaded version as its users do, and return what answers a frame of raw rows.
-
-    The answering raises Refusal for rows that the model can't read.
-    """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    model = mlflow.pyfunc.load_model(str(folder))
-
-    def answer(rows: "pd.DataFrame") -> "pd.DataFrame":
-        try:
-            return model.predict(rows)  # type: ignore[no-any-return]
-        except MlflowException as error:
-            raise refuse(str(error.message), do="mend the rows") from None
-
-    return answer
-
-
-def alias(client: "Client", model: str) -> int | None:
-    """Return the version that the alias `champion` names."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return int(client.get_model_version_by_alias(model, CHAMPION).version)
-    except MlflowException:
-        return None
-
-
-def set_alias(client: "Client", model: str, version: int | None) -> None:
-    """Let the alias `champion` name the version, or nothing."""
-    if version is None:
-        client.delete_registered_model_alias(model, CHAMPION)
-    else:
-        client.set_registered_model_alias(model, CHAMPION, str(version))
-
-
-def versions(client: "Client", model: str) -> list[int]:
-    """Return the versions that the registry has of the model."""
-    return sorted(int(one.version) for one in client.search_model_versions(f"name = '{model}'"))
-
-
-def _signature(bundle: Bundle) -> "ModelSignature":
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-    from mlflow.types.schema import AnyType
-
-    any_type = cast(Callable[[], AnyType], AnyType)()
-
-    def columns(fields: Sequence[tuple[str, str, bool]]) -> Schema:
-        return Schema([ColSpec(any_type if kind == "any" else kind, name, required) for name, kind, required in fields])
-
-    return ModelSignature(inputs=columns(bundle.inputs), outputs=columns(bundle.outputs))
-
-
-def _requirements() -> list[str]:
-    from importlib.metadata import version
-
-    names = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
-    return [f"{name}=={version(name)}" for name in names]
-
-
-def record(
-    run: Tracking,
-    recipe: "Recipe",
-    *,
-    exported: "Sequence[Exported]",
-    profiled: "Profiled",
-    selected: "Selected",
-    splits: "Splits",
-) -> None:
-    """Record a child run per candidate, and the data that the run read."""
-    files = {one.name: one for one in exported}
-    for one in profiled.measurements:
-        file = files[profiled.files[one.name]]
-        run.child(
-            one.name,
-            params={
-                "verdict": selected.verdicts[one.name],
-                "selected": str(one.name == selected.name),
-                "runtime": profiled.runtimes[one.name],
-                "sha256": file.onnx.digest,
-                "quantized_operators": json.dumps(file.operators),
-            },
-            metrics={
-                f"validation.{recipe.judged_by}": one.quality.value,
-                "size_bytes": one.size_bytes,
-                "parameters": file.parameters,
-                "max_abs_diff": file.max_abs_diff,
-                **{f"latency_ms.batch_{size}": value.value for size, value in one.latency_ms.items()},
-                **{f"speedup.batch_{size}": value.value for size, value in one.speedup.items()},
-            },
-        )
-    data = splits.dataset
-    source = {"sha256": data.folder.digest, "dvc_md5": data.dvc_md5, "source": public_source(data.source)}
-    run.inputs(
-        [
-            Input(name=f"{recipe.model} {part}", digest=splits.assignments.digest[:36], source=source, context=part)
-            for part in splits.rows
-        ]
-    )

@@ -1,6 +1,6 @@
 """Fit the preparation and the network on the train rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,13 +46,20 @@ class Watch:
     tracker: Tracker
     name: str
 
+    def resumed(self, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
+        """Track the epochs that were done before."""
+        self.tracker.past(self.name, [self._named(metrics) for metrics in epochs], step=step)
+
     def step(self, *, step: int, steps: int) -> None:
         """Move the progress bar."""
-        self.tracker.progress(self.name, step, steps)
+        self.tracker.progress(step, steps)
 
     def epoch(self, metrics: Mapping[str, float], *, epoch: int) -> None:
         """Track the epoch."""
-        self.tracker.metrics({f"{self.name}.{metric}": value for metric, value in metrics.items()}, step=epoch)
+        self.tracker.metrics(self._named(metrics), step=epoch)
+
+    def _named(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        return {f"{self.name}.{metric}": value for metric, value in metrics.items()}
 
 
 @stage(libraries=("torch", "numpy"))

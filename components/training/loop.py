@@ -77,7 +77,8 @@ def fit(
         state = _first_state(model, run)
         name = fingerprint_of(state.network, config, run.train, run.validation, metric=metric, seed=seed)
         if load_checkpoint_(state, folder, fingerprint=name):
-            log.info("going on from epoch %d, step %d", len(state.history), state.step)
+            log.info("going on from epoch %d, step %d", len(state.history) + 1, state.step + 1)
+            observer.resumed(state.history, step=state.step)
         forward: Forward = torch.compile(state.network) if config.compile else state.network
         saved, began = monotonic(), monotonic() - state.seconds
         while not _finished(run, state):

@@ -129,16 +129,30 @@ def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = PLAIN) -> list[str]:
     return [f"{one.name}: {one.state.name} ({one.state.type.value})" for one in runs if one.state]
 
 
+class Told:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.ended: list[Done[object]] = []
+
+    def begins(self, label: str) -> None:
+        self.begun.append(label)
+
+    def ends(self, done: Done[object]) -> None:
+        self.ended.append(done)
+
+
 @pytest.mark.slow
 def test_prefect_shows_what_was_done_and_what_was_cached_as_it_was_planned(
     in_prefect: None, home: Path, journal: Path
 ) -> None:
     run = PrefectRun(yard_at(home))
-    told: list[Done[object]] = []
-    run.watch = told.append
+    told = Told()
+    run.watcher = told
     assert flow_of(run, journal) == [f"{label}: Completed (COMPLETED)" for label in ("make", "add twice", "add a")]
     assert [done.cached for done in run.done] == [False, False, False]
-    assert told == run.done
+    assert (told.begun, told.ended) == (["make", "add twice", "add a"], run.done)
 
     assert [state for _, state in plan(home, journal)] == ["cached"] * 3
     again = PrefectRun(yard_at(home, run="r2"))

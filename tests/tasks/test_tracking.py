@@ -10,8 +10,9 @@ from onnx import TensorProto, helper
 
 from components.errors import Refusal
 from components.home import Home
-from tasks import tracking
-from tasks.tracking import Bundle, alias_in_database, answers, check, connect, download, register, tracked
+from tasks import registry, tracking
+from tasks.registry import Bundle, alias_in_database, answers, download, register
+from tasks.tracking import check, connect, tracked
 
 ROWS = [{"age": 1.0}]
 
@@ -104,10 +105,10 @@ def test_the_alias_is_read_without_mlflow(home: Home) -> None:
     client.create_registered_model("read")
     client.create_model_version("read", source=home.mlflow_artifacts.as_uri())
     assert alias_in_database(home, "read") is None
-    tracking.set_alias(client, "read", 1)
-    assert alias_in_database(home, "read") == 1 == tracking.alias(client, "read")
-    assert tracking.version_in_database(home, "read", 1)
-    assert not tracking.version_in_database(home, "read", 2)
+    registry.set_alias(client, "read", 1)
+    assert alias_in_database(home, "read") == 1 == registry.alias(client, "read")
+    assert registry.version_in_database(home, "read", 1)
+    assert not registry.version_in_database(home, "read", 2)
     with sqlite3.connect(home.mlflow_db) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
@@ -117,7 +118,7 @@ def test_a_home_of_any_name_has_its_database_in_it(tmp_path: Path) -> None:
     client = connect(home)
     client.create_registered_model("read")
     client.create_model_version("read", source=home.mlflow_artifacts.as_uri())
-    tracking.set_alias(client, "read", 1)
+    registry.set_alias(client, "read", 1)
     assert alias_in_database(home, "read") == 1
     assert home.mlflow_db.exists()
 
@@ -134,9 +135,11 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     spoken = [("age", "double", True)], [("prediction", "double", True)]
     bundle = Bundle(files=files, inputs=spoken[0], outputs=spoken[1], example=ROWS)
     with tracked(client, home, model="m", run_name="r") as run:
-        version = register(run, bundle, model="private")
+        version = register(run, bundle, model="private", description="the first", tags={"steelyard.gate": "yes"})
     folder = download("private", version, into=tmp_path / "there")
     text = (folder / "MLmodel").read_text()
     assert "/" not in text.replace("artifacts/", "").replace("application/", "")
     assert [str(path) for path in (home.root, tmp_path, Path(tracking.__file__).parents[1]) if str(path) in text] == []
     assert answers(folder, ROWS)["prediction"].tolist() == [1.5]
+    seen = run.client.get_model_version("private", str(version))
+    assert (seen.description, seen.tags, seen.run_id) == ("the first", {"steelyard.gate": "yes"}, run.run_id)

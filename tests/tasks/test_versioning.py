@@ -1,8 +1,10 @@
 """DVC, without git: what was added comes back by its .dvc text alone."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from components.errors import Refusal
 from tasks.versioning import bring, fetch, restore, snapshot
@@ -50,3 +52,16 @@ def test_a_url_that_can_not_be_had_is_named_without_its_credentials(tmp_path: Pa
     with pytest.raises(Refusal, match=r"http://127\.0\.0\.1:9/rows\.csv can't be had") as refused:
         fetch("http://me:secret@127.0.0.1:9/rows.csv?token=secret", workspace=tmp_path)
     assert "secret" not in str(refused.value)
+
+
+def test_a_tracked_data_set_is_built_by_this_python_though_no_environment_is_activated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Repo.init(str(tmp_path), no_scm=True):
+        pass
+    command = 'python -c \'import sys; open("made.txt", "w").write(sys.prefix)\''
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  make:\n    cmd: {command}\n    outs: [made.txt]\n")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    assert bring(tmp_path / "made.txt")
+    assert (tmp_path / "made.txt").read_text() == sys.prefix

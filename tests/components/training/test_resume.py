@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from components.training.config import (
     OnPlateau,
     TrainConfig,
 )
+from components.training.watch import Silent
 from tests.components.models.cases import VALUE
 from tests.components.training.cases import train, weights
 
@@ -60,7 +61,7 @@ class Killed(Exception):  # noqa: N818
     """The end of a process, as far as a test can play it."""
 
 
-class KillAt:
+class KillAt(Silent):
     """Ends the training at a step, or behind an epoch."""
 
     def __init__(self, *, step: int = -1, epoch: int = -1) -> None:
@@ -98,6 +99,28 @@ def test_killed_again_and_again_it_still_ends_with_the_same_bytes(tmp_path: Path
             train(SHORT, tmp_path / "killed", observer=KillAt(step=kill))
     again, _ = train(SHORT, tmp_path / "killed")
     assert weights(again, tmp_path / "a") == weights(model, tmp_path / "b")
+
+
+class Resumed(Silent):
+    """Notes where a training went on."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[list[Mapping[str, float]], int]] = []
+
+    def resumed(self, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
+        self.told.append((list(epochs), step))
+
+
+def test_a_resumed_training_tells_what_was_done_before(tmp_path: Path) -> None:
+    _, whole = train(SHORT, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(SHORT, tmp_path / "killed", observer=KillAt(step=8))
+    seen = Resumed()
+    train(SHORT, tmp_path / "killed", observer=seen)
+    assert seen.told == [([whole.history[0]], 2)]
+    fresh = Resumed()
+    train(SHORT, tmp_path / "fresh", observer=fresh)
+    assert fresh.told == []
 
 
 def test_killed_behind_an_epoch_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
@@ -145,14 +168,13 @@ import sys, time
 from pathlib import Path
 from tests.components.training.test_resume import SHORT
 from tests.components.training.cases import train
+from components.training.watch import Silent
 
-class Slow:
+class Slow(Silent):
     def step(self, *, step, steps):
         sys.stdout.write(f"{step}\\n")
         sys.stdout.flush()
         time.sleep(0.02)
-    def epoch(self, metrics, *, epoch):
-        pass
 
 train(SHORT, Path(sys.argv[1]), observer=Slow())
 """

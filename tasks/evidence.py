@@ -1,0 +1,31 @@
+"""What a run found of its release: the report shows it, and the registered version is made of it."""
+
+from dataclasses import dataclass
+
+from components.planning.machine import Machine
+from tasks.evaluate import Tested
+from tasks.export import Exported
+from tasks.gate import Judged
+from tasks.profile import Profiled
+from tasks.select import Selected
+from tasks.split import Splits
+from tasks.train import Trained
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """The outputs of the stages up to the gate."""
+
+    splits: Splits
+    models: tuple[Trained, ...]  # the trained one, then the pruned ones
+    exported: tuple[Exported, ...]
+    machine: Machine  # on which latency was measured
+    profiled: Profiled
+    selected: Selected
+    tested: Tested
+    judged: Judged
+
+    @property
+    def chosen(self) -> Exported:
+        """The file that was selected."""
+        return next(one for one in self.exported if one.onnx == self.selected.onnx)

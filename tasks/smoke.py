@@ -1,0 +1,33 @@
+"""Ask a registered version the rows that it was registered with."""
+
+from pathlib import Path
+
+from components.errors import refuse
+from components.release.releases import Release
+
+
+def check_answers(release: Release, version: int | str, *, into: Path) -> None:
+    """Download a version, hash its file, load it as its users do, and ask it the rows that it was registered with.
+
+    Raises:
+        Refusal: the file isn't the one that was released, or its answers aren't.
+    """
+    from components.release.trial import Trial, differences
+    from components.store.folder import sha256
+    from tasks import registry
+
+    folder = registry.download(release.model, version, into=into)
+    file = folder / "artifacts" / "model.onnx"
+    if (found := sha256(file)) != release.onnx.digest:
+        raise refuse(
+            f"the registry holds another file than was released: {found[:12]} instead of {release.onnx.digest[:12]}",
+            where=f"{release.model} version {version}, model.onnx",
+            do="don't serve it; look who changed the registry's artifacts, and release again",
+        )
+    trial = Trial.read(folder / "artifacts" / "trial.json")
+    try:
+        answers = registry.answers(folder, trial.rows)
+    except Exception as error:  # MLflow and runtimes raise what they like
+        raise refuse(f"the registered model can't be asked: {error}", where=f"{release.model} {version}") from error
+    if wrong := differences(trial, answers):
+        raise refuse(f"the registered model doesn't answer as it should: {wrong}", where=f"{release.model} {version}")

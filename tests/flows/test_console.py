@@ -1,0 +1,92 @@
+"""What a person sees of a run: lines where there is no terminal, one live line on a terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from flows.console import Show, waiting
+from tasks.stage import Done
+
+ROOT = Path(__file__).parents[2]
+ON_A_TERMINAL = """
+import time
+from flows.console import Show, waiting
+from tasks.stage import Done, Silent
+with waiting("preparing [the] servers"):
+    time.sleep(0.4)
+show = Show(Silent())
+show.begins("train")
+time.sleep(0.3)
+show.progress(30, 40)
+time.sleep(0.5)
+show.past("train", [{"train.loss": 1.0}], step=2)
+show.ends(Done("train", "train", "k", None, False, 1.25))
+show.total()
+"""
+
+
+class Kept:
+    """Keeps figures in a list."""
+
+    def __init__(self) -> None:
+        self.figures: list[tuple[int, dict[str, float]]] = []
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        self.figures.append((step, dict(values)))
+
+
+def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = Kept()
+    show = Show(kept)
+    with waiting("preparing Prefect and MLflow"):
+        pass
+    show.begins("train")
+    show.progress(1, 2)
+    show.metrics({"train.loss": 0.5, "train.lr": 0.1}, step=0)
+    show.ends(Done("train", "train", "k", None, False, 1.25))
+    show.ends(Done("split", "split", "k", None, True, 0.0))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.strip() for line in err.splitlines()] == [
+        "preparing Prefect and MLflow",
+        "train epoch 1: loss 0.5  lr 0.1",
+        "1.2 s  train",
+        "cached  split",
+    ]
+    assert kept.figures == [(0, {"train.loss": 0.5, "train.lr": 0.1})]
+
+
+def test_a_resumed_training_says_where_it_goes_on_and_its_earlier_figures_are_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = Kept()
+    Show(kept).past("train", [{"train.loss": 2.0}, {"train.loss": 1.0}], step=4)
+    assert kept.figures == [(0, {"train.loss": 2.0}), (1, {"train.loss": 1.0})]
+    assert capsys.readouterr().err.strip() == "train goes on from epoch 3, step 5"
+
+
+def test_a_terminal_shows_what_is_done_and_how_far_it_is() -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    environment.pop("NO_COLOR", None)
+    with subprocess.Popen([sys.executable, "-c", ON_A_TERMINAL], stderr=theirs, cwd=ROOT, env=environment) as process:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # the other end was closed
+                break
+            seen += part
+            if not part:
+                break
+    os.close(ours)
+    text = seen.decode()
+    assert process.returncode == 0, text
+    for wanted in ("preparing [the] servers", "75%", "train goes on from epoch 2, step 3", "1.2 s  train", "in all"):
+        assert wanted in text, text

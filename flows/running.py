@@ -2,7 +2,9 @@
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -88,7 +90,7 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
         if outcome is None:
             raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
-    return _run(recipe, source, yard, wish)
+    return _run(recipe, source, yard, wish, libraries=planner.libraries)
 
 
 def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:
@@ -108,14 +110,15 @@ def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -
     )
 
 
-def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish) -> dict[str, Json]:
-    """Run what is left to do. The Prefect server starts while MLflow is made ready."""
+def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: frozenset[str]) -> dict[str, Json]:
+    """Run what is left to do. The Prefect server starts while MLflow is made ready and libraries load."""
     started = time.monotonic()
     with backend(yard.home) as servers:
         with waiting("preparing Prefect and MLflow"):
             from tasks.tracking import connect, tracked
 
             client = connect(yard.home, uri=servers.mlflow_uri)
+            _load("prefect", *libraries)
             servers.wait()
         with tracked(client, yard.home, model=recipe.model, run_name=time.strftime("%Y-%m-%d %H:%M:%S")) as tracking:
             tracking.params(flat(recipe))
@@ -131,6 +134,13 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish) -> dict[str, Js
     return summary(
         recipe, outcome, runner.done, run_id=tracking.run_id, flow_run_id=flow_run_id, folder=laid_out(outcome, yard)
     )
+
+
+def _load(*libraries: str) -> None:
+    """Import what the stages will need."""
+    for library in libraries:
+        with suppress(ImportError):  # a few go by another name as a module; the stage imports them itself
+            import_module(library.replace("-", "_"))
 
 
 def _fetched(url: str, yard: Yard) -> Source | None:

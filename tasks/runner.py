@@ -50,18 +50,17 @@ class Planner:
     order: tuple[str, ...] = ()  # the names of the flow's stages
     plan: list[Planned] = field(default_factory=list)
     outputs: dict[str, object] = field(default_factory=dict)  # by label, of the cached stages
+    libraries: frozenset[str] = frozenset()  # that decide the results of the stages that will run
 
     def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Note what would become of the stage."""
         _stop_after(self.until, stage.name, [line.stage for line in self.plan], self.order)
         inputs = stage.bind(*args, **kwargs)
         label = stage.label(inputs)
-        if has_unknown(inputs):
-            self._note(stage.name, label, "wait", "")
-            return cast(R, UNKNOWN)
-        done = find(stage, inputs, self.yard)
+        done = None if has_unknown(inputs) else find(stage, inputs, self.yard)
         if done is None:
-            self._note(stage.name, label, "run", "")
+            self._note(stage.name, label, "wait" if has_unknown(inputs) else "run", "")
+            self.libraries |= set(stage.libraries)
             return cast(R, UNKNOWN)
         self._note(stage.name, label, "cached", done.key)
         self.outputs[label] = done.outputs

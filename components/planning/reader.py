@@ -73,30 +73,31 @@ class Reader:
         return content
 
     def _visit(self, node: ast.AST) -> None:
-        kind = type(node)
-        if kind is ast.Constant:
-            self._constant(node.value)  # type: ignore[attr-defined]
-        elif kind is ast.Name:
-            self.text.append(f"={node.id}")  # type: ignore[attr-defined]
-            self.content.chains.add((node.id,))  # type: ignore[attr-defined]
-        elif kind is ast.Attribute:
-            self._attribute(node)  # type: ignore[arg-type]
-        elif kind is ast.Subscript:
-            self._lookup(node.value)  # type: ignore[attr-defined]
-            self.text.append("[]")
-            self._visit(node.slice)  # type: ignore[attr-defined]
-        elif kind is ast.Compare:
-            self._compare(node)  # type: ignore[arg-type]
-        elif kind is ast.arg:
-            self.text.append(f"@{node.arg}")  # type: ignore[attr-defined]
-        elif kind is ast.AnnAssign:
-            self._fields(node, ("target", "value"))
-        elif kind is ast.ClassDef:
-            self._class(node)  # type: ignore[arg-type]
-        else:
-            if kind is ast.Import or kind is ast.ImportFrom:
-                self._import(node)  # type: ignore[arg-type]
-            self._fields(node, node._fields)
+        match node:
+            case ast.Constant():
+                self._constant(node.value)
+            case ast.Name():
+                self.text.append(f"={node.id}")
+                self.content.chains.add((node.id,))
+            case ast.Attribute():
+                self._attribute(node)
+            case ast.Subscript():
+                self._lookup(node.value)
+                self.text.append("[]")
+                self._visit(node.slice)
+            case ast.Compare():
+                self._compare(node)
+            case ast.arg():
+                self.text.append(f"@{node.arg}")
+            case ast.AnnAssign():
+                self._fields(node, ("target", "value"))
+            case ast.ClassDef():
+                self._class(node)
+            case ast.Import() | ast.ImportFrom():
+                self._import(node)
+                self._fields(node, node._fields)
+            case _:
+                self._fields(node, node._fields)
 
     def _fields(self, node: ast.AST, names: tuple[str, ...]) -> None:
         self.text.append(f"({type(node).__name__}")

@@ -21,6 +21,8 @@ QUIET: Final = {
     "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its lines go to its pages; the console shows ours
 }
+# Threads that spin while they wait for each other made training 3 times slower on a busy machine: docs/log.md.
+CALM: Final = {"OMP_WAIT_POLICY": "PASSIVE"}
 ADDRESSES: Final = {"prefect_api_url": "PREFECT_API_URL", "mlflow_tracking_uri": "MLFLOW_TRACKING_URI"}
 
 
@@ -85,7 +87,7 @@ def environment(
         "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri or mlflow_uri or home.mlflow_uri,
         "STEELYARD_HOME": str(home.root),
     }
-    return {**kept, **QUIET, **{name: value for name, value in ours.items() if value is not None}}
+    return {**CALM, **kept, **QUIET, **{name: value for name, value in ours.items() if value is not None}}
 
 
 def enter(home: Home, *, prefect_url: str | None = None, mlflow_uri: str | None = None) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from components.compression.candidates import candidates
 from components.compression.config import Prune
-from components.planning.machine import device_kind, this_machine
+from components.planning.machine import device_kind, this_machine, usable_cores
 from components.planning.source import Source
 from components.recipe import Recipe
+from components.training.config import TrainConfig
 from tasks.evaluate import evaluate, evaluate_test
 from tasks.evidence import Evidence
 from tasks.export import export
@@ -56,7 +57,7 @@ class Outcome:
 
 def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     """Take a model from its data to its release."""
-    aim, config = recipe.aim, replace(recipe.train, device=device_kind(recipe.train.device))
+    aim, config = recipe.aim, _settled(recipe.train)
 
     data = run(ingest, recipe.data, source=source)
     before = run.ask(continued, recipe.split, data)
@@ -121,3 +122,9 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     registered = run(register, recipe, evidence, reported=reported)
     promoted = run(promote, registered=registered, judged=judged)
     return Outcome(evidence=evidence, reported=reported, registered=registered, promoted=promoted)
+
+
+def _settled(config: TrainConfig) -> TrainConfig:
+    """Return the config with what is found rather than given: the device and the threads decide the result's bytes."""
+    device = device_kind(config.device)
+    return replace(config, device=device, threads=config.threads or (usable_cores() if device == "cpu" else None))

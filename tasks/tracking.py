@@ -38,6 +38,7 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
     }
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
@@ -237,7 +238,8 @@ def _experiment(client: "Client", home: Home, model: str) -> str:
     found = client.get_experiment_by_name(model)
     if found is not None:
         return str(found.experiment_id)
-    return str(client.create_experiment(model, artifact_location=(home.mlflow_artifacts / model).as_uri()))
+    place, tags = (home.mlflow_artifacts / model).as_uri(), {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(model, artifact_location=place, tags=tags))
 
 
 def _allowed(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,15 @@ def this_machine() -> Machine:
     )
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use: by OMP_NUM_THREADS, its affinity, and its container's quota."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(affine, _quota()))
+
+
 def device_kind(wanted: str) -> str:
     """Return the kind of device that `wanted` means here: `auto` is cuda, else mps, else cpu."""
     if wanted != "auto":
@@ -37,6 +47,15 @@ def device_kind(wanted: str) -> str:
     if not version("torch").endswith("+cpu") and not hidden and any(Path("/dev").glob("nvidia[0-9]*")):
         return "cuda"
     return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
+
+
+def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return the whole cores of the container's quota: 64 threads of a big machine would throttle a pod of 2 cores."""
+    try:
+        quota, period = file.read_text("utf-8").split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):  # no control group, or "max"
+        return sys.maxsize
 
 
 def _cpuinfo() -> dict[str, str]:

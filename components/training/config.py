@@ -164,7 +164,7 @@ class TrainConfig:
     clip_norm: float | None = None  # largest L2 norm of the gradient
     weight_average: float = 0.99  # decay by step of a moving average of the weights, which is what is kept; 0: off
     device: str = "auto"  # auto: cuda, else mps, else cpu
-    threads: int | None = None  # CPU threads; None: torch's own choice
+    threads: int | None = None  # CPU threads; None: a run takes the cores that it may use
     checkpoint_seconds: float = field(default=10.0, metadata={"in_key": False})  # the result doesn't depend on it
 
     def __post_init__(self) -> None:

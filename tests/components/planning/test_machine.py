@@ -1,8 +1,11 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from components.planning import machine
 from components.planning.machine import device_kind, this_machine
 
 
@@ -26,3 +29,20 @@ def test_the_found_device_is_the_one_that_torch_finds() -> None:
 def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert device_kind("auto") != "cuda"
+
+
+def test_the_cores_to_use_are_those_of_the_affinity_the_quota_and_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert machine.usable_cores() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert 1 <= machine.usable_cores() <= len(os.sched_getaffinity(0))
+    quota = tmp_path / "cpu.max"
+    for text, cores in (("150000 100000", 1), ("50000 100000", 1), ("400000 100000", 4)):
+        quota.write_text(text)
+        assert machine._quota(quota) == cores
+    quota.write_text("max 100000")
+    assert machine._quota(quota) > 1000 < machine._quota(tmp_path / "none")
+    monkeypatch.setattr(machine, "_quota", lambda: 1)
+    assert machine.usable_cores() == 1

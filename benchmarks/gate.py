@@ -1,23 +1,19 @@
-"""Does the gate hold what it promises? Run: `python -m benchmarks.gate`; writes benchmarks/results/gate.json.
+"""Does the gate hold what it promises?
 
 Claims, each simulated: at a true loss equal to the margin it says yes at most 5 % of the time, and between equal
 models as often as the power that it printed. Accuracy first, by drawing counts; then other figures, by drawing models.
 """
 
 import argparse
-import json
 import math
-import platform
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
+from benchmarks.frame import write
 from components.evaluation.answers import Answers, answers
 from components.evaluation.weighted import weighted
 from components.release import proportions
@@ -26,7 +22,6 @@ from components.release.gate import compare
 from components.task import LOWER_IS_BETTER, Metric, Task
 
 ALPHA = 0.05
-RESULTS = Path(__file__).parent / "results" / "gate.json"
 Floats = npt.NDArray[np.float64]
 
 
@@ -177,7 +172,6 @@ def simulate(*, counts: int, models: int, seed: int) -> list[Row]:
                 table.append(
                     accuracy_row(random, rows=rows, discordance=discordance, margin=margin, repetitions=counts)
                 )
-                show(table[-1])
     balanced, uneven = [1 / 3] * 3, [0.6, 0.3, 0.05, 0.05]
     figures: tuple[Metric, ...] = ("balanced_accuracy", "f1_macro", "precision_macro", "roc_auc", "log_loss")
     for rows in (150, 600):
@@ -187,48 +181,23 @@ def simulate(*, counts: int, models: int, seed: int) -> list[Row]:
                 table.append(
                     other_row(metric, "classification", name, draw, rows=rows, handicap=0.3, repetitions=models)
                 )
-                show(table[-1])
         errors: tuple[Metric, ...] = ("rmse", "mae", "r2")
         for name, freedom in (("normal errors", 50.0), ("t errors, 5 df", 5.0)):
             for metric in errors:
                 draw = partial(regressions, random, freedom)
                 table.append(other_row(metric, "regression", name, draw, rows=rows, handicap=0.1, repetitions=models))
-                show(table[-1])
     return table
 
 
-def show(row: Row) -> None:
-    at_margin = f"{row.yes_at_margin:.4f} ± {row.yes_at_margin_error:.4f}"
-    at_equal = f"{row.yes_at_equal:.4f} ± {row.yes_at_equal_error:.4f}"
-    printed = f"{row.power:.4f}    {row.power_printed:.4f} ± {row.power_printed_spread:.4f}"
-    print(f"{row.metric:18} {row.setting:18} {row.rows:>5} {row.margin:>7.4f}  {at_margin}   {at_equal}  {printed}")
-
-
 def main() -> None:
+    """Simulate, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--counts", type=int, default=100_000, help="repetitions for accuracy")
     parser.add_argument("--models", type=int, default=500, help="repetitions for the other figures")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    started = time.perf_counter()
-    print("metric             setting             rows  margin  yes at margin     yes at equal      power   printed")
     table = simulate(counts=options.counts, models=options.models, seed=options.seed)
-    worst = max(table, key=lambda row: row.yes_at_margin - 2 * row.yes_at_margin_error)
-    gap = max(abs(row.yes_at_equal - row.power) for row in table if row.metric == "accuracy")
-    print(f"largest yes at the margin: {worst.yes_at_margin:.4f} ({worst.metric})")
-    print(f"accuracy: the power is off by at most {gap:.4f}")
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    result = {
-        "claim": "at a true loss equal to the margin yes at most 5 %; between equal models as often as the power says",
-        "alpha": ALPHA,
-        "seed": options.seed,
-        "seconds": round(time.perf_counter() - started, 1),
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "device": "cpu"},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__},
-        "spread": "yes_*_error: standard error of the simulated share; power_printed_spread: standard deviation",
-        "rows": [asdict(row) for row in table],
-    }
-    RESULTS.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    write("gate", [asdict(row) for row in table], libraries=("numpy", "scipy"))
 
 
 if __name__ == "__main__":

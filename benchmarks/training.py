@@ -1,21 +1,17 @@
 """Samples per second of our training loop, of a usual DataLoader loop, and of a careful hand-written one.
 
 All three take turns in one process, on one thread, with the same network (but for the dropout: ours has our own, the
-others have torch's), optimizer, batch size and number of steps;
-a ratio is the median over the rounds, each round holding one turn of each loop. Seconds are of CPU time of this
-process: with one thread that is the time on an idle machine, and what else runs on it counts less.
-Run: python -m benchmarks.training [--rounds 5] [--output benchmarks/results/training.json]
+others have torch's), optimizer, batch size and number of steps. A ratio is the median over the rounds, each round
+holding one turn of each loop. Seconds are of CPU time of this process: with one thread that is the time on an idle
+machine, and what else runs on it counts less.
 """
 
 import argparse
-import json
-import platform
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from time import process_time
 from typing import Literal
 
@@ -25,6 +21,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.frame import Figures, spread, write
 from components.data.preparation import ImageColumn, NumberColumn, Preparation, Target
 from components.models.config import CNN, MLP, Network
 from components.models.dropout import Dropout
@@ -194,80 +191,42 @@ LOOPS: dict[str, Callable[[Case, Precision], float]] = {
 }
 
 
-def measure(case: Case, precision: Precision, *, rounds: int) -> dict[str, object]:
+def measure(case: Case, precision: Precision, *, rounds: int) -> list[Figures]:
+    """Return a row per loop: its samples per second, and what steelyard's are of it."""
     rates: dict[str, list[float]] = {name: [] for name in LOOPS}
     for turn in range(rounds + 1):
-        names = list(LOOPS) if turn % 2 else list(reversed(LOOPS))
-        for name in names:
+        for name in list(LOOPS) if turn % 2 else list(reversed(LOOPS)):
             rate = LOOPS[name](case, precision)
             if turn:  # the first round warms up
                 rates[name].append(rate)
-    ratio = {other: [a / b for a, b in zip(rates["steelyard"], rates[other], strict=True)] for other in list(LOOPS)[1:]}
-    return {
-        "case": case.name,
-        "precision": precision,
-        "rows": len(case.target),
-        "epochs": case.epochs,
-        "samples_per_second": {name: _spread(values) for name, values in rates.items()},
-        "ratio_of_steelyard_to": {name: _spread(values) for name, values in ratio.items()},
-    }
+    return [
+        {
+            "case": case.name,
+            "precision": precision,
+            "loop": name,
+            **{f"samples/s {key}": value for key, value in spread(values).items()},
+            **_ratio([ours / other for ours, other in zip(rates["steelyard"], values, strict=True)]),
+        }
+        for name, values in rates.items()
+    ]
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": round(median(values), 3), "low": round(min(values), 3), "high": round(max(values), 3)}
-
-
-def show(result: dict[str, object]) -> None:
-    print(f"{result['case']}, {result['precision']}")
-    rates, ratios = result["samples_per_second"], result["ratio_of_steelyard_to"]
-    assert isinstance(rates, dict)
-    assert isinstance(ratios, dict)
-    for name, rate in rates.items():
-        ours_to = ratios.get(name)
-        beside = (
-            f"  steelyard is {ours_to['median']:.2f}x ({ours_to['low']:.2f} to {ours_to['high']:.2f})"
-            if ours_to
-            else ""
-        )
-        print(f"  {name:12s} {rate['median']:9,.0f} samples/s ({rate['low']:,.0f} to {rate['high']:,.0f}){beside}")
+def _ratio(values: list[float]) -> dict[str, float]:
+    return {f"steelyard is x {key}": value for key, value in spread(values).items() if key != "n"}
 
 
 def main() -> None:
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/training.json"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    results = []
+    rows: list[Figures] = []
     for case in cases(options.scale):
         for precision in ("fp32", "bf16"):
-            results.append(measure(case, precision, rounds=options.rounds))
-            show(results[-1])
-    machine = {"processor": platform.processor() or platform.machine(), "system": platform.system(), "threads": 1}
-    flags = sorted(flag for flag in ("avx512_bf16", "amx_bf16", "avx512_vnni") if flag in _cpu_flags())
-    content = {
-        "what": "samples per second of CPU time while training, one interleaved run; low and high of the rounds",
-        "rounds": options.rounds,
-        "machine": {**machine, "cpu": _cpu_name(), "instructions": flags},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "networks": {case.name: asdict(case.spec.network) for case in cases(options.scale)},
-        "results": results,
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"written to {options.output}")
-
-
-def _cpu_flags() -> set[str]:
-    path = Path("/proc/cpuinfo")
-    return set(path.read_text().split()) if path.exists() else set()
-
-
-def _cpu_name() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+            rows += measure(case, precision, rounds=options.rounds)
+    write("training", rows, libraries=("torch", "numpy"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Figures of labels and ranks (F1, balanced accuracy, ROC AUC ...) move in jumps, 
 say nothing of those unseen. So z²/2 rows that the new model newly gets wrong are added to those seen, each of the
 kind that hurts most; for counts this is about the exact Poisson limit. Smooth figures (log loss, RMSE ...) have
 skewed errors: a bootstrap-t of the jackknife's pseudo-values (Efron and Tibshirani 1993, chapters 11 and 12.5), with
-the worst unit seen counted once more, never below Student's t, and wider by 1/sqrt(U): without, it said yes 7 times
+the worst unit seen counted once more, never below Student's t, and wider by 2/sqrt(U): without, it said yes 7 times
 in 100 where it may 5 times, on 150 rows (benchmarks/gate.py).
 
 N rows, U units, B resamples.
@@ -199,7 +199,7 @@ def _reaches(pseudo: Floats, *, confidence: float, seed: int) -> tuple[float, fl
     low, high = _studentised(np.concatenate([np.tile(pseudo, (2, 1)), again], axis=1), seed=seed)
     below = float(np.quantile(low, confidence, method="inverted_cdf"))
     above = -float(np.quantile(high, 1 - confidence, method="inverted_cdf"))
-    least, wider = float(stdtrit(len(pseudo) - 1, confidence)), 1 + 1 / math.sqrt(len(pseudo))
+    least, wider = float(stdtrit(len(pseudo) - 1, confidence)), 1 + 2 / math.sqrt(len(pseudo))
     return min(max(below, least) * wider, UNKNOWN), min(max(above, least) * wider, UNKNOWN)
 
 

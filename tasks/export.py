@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from components.errors import refuse
 from components.export.config import ExportConfig
+from components.export.layer import Layer
 from components.recipe import Aim
 from components.store.artifact import Artifact
 from tasks.quantize import Quantized
@@ -20,6 +21,7 @@ class Exported:
     onnx: Artifact
     model: Artifact  # the PyTorch model that it was made of
     parameters: int
+    layers: tuple[Layer, ...]
     operators: dict[str, int]  # quantized ones by type; empty for a float candidate
     errors_db: dict[str, float]  # by layer, dB; empty for a float candidate
     parity: dict[int, float]  # largest absolute difference from PyTorch, by batch size
@@ -48,6 +50,7 @@ def export(
     import onnx
 
     from components.export.canonical import canonical_bytes
+    from components.export.layers import layers
     from components.export.metadata import metadata
     from components.export.parity import parity
     from components.export.raw_inputs import with_raw_inputs
@@ -72,6 +75,7 @@ def export(
         onnx=here.keep(file),
         model=trained.model,
         parameters=trained.parameters,
+        layers=layers(graph),
         operators=quantized.operators if quantized else {},
         errors_db=quantized.errors_db if quantized else {},
         parity=found.by_batch_size,

@@ -27,6 +27,7 @@ from components.release.page import (
     Fact,
     Front,
     LayerError,
+    LayerSize,
     Link,
     Outcome,
     Page,
@@ -61,6 +62,7 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
         comparison=_comparison(recipe, judgement),
         checks=tuple(Check(name=one.name, answer=ANSWERS[one.status], detail=one.text) for one in judgement.checks),
         front=_front(recipe, evidence.profiled, selected),
+        network=_network(evidence),
         training=tuple(_training(recipe, one) for one in evidence.models if one.history),
         scores=_scores(tested),
         confusion=_confusion(tested.selected),
@@ -208,6 +210,23 @@ def _calibration(evaluation: Evaluation) -> Calibration | None:
         return None
     bins = (Bin(confidence=one.confidence, accuracy=one.accuracy, rows=one.rows) for one in evaluation.calibration)
     return Calibration(bins=tuple(bins), error=evaluation.figures["calibration_error"].value)
+
+
+def _network(evidence: Evidence) -> tuple[LayerSize, ...]:
+    (uncompressed,) = (one for one in evidence.exported if one.name == UNCOMPRESSED)
+    left = {layer.name: layer for layer in evidence.chosen.layers}
+    return tuple(
+        LayerSize(
+            name=layer.name,
+            kind=layer.kind,
+            outputs_before=layer.outputs,
+            outputs_after=left[layer.name].outputs,
+            bytes_before=layer.size_bytes,
+            bytes_after=left[layer.name].size_bytes,
+        )
+        for layer in uncompressed.layers
+        if layer.name in left
+    )
 
 
 def _parity(chosen: Exported) -> Parity:

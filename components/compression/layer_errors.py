@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto
 
-from components.compression.integer_region import INTEGER, MULTIPLY
+from components.compression.integer_region import INTEGER
 from components.data.rows import Array
+from components.export.layers import layer_name, weights_of
 from components.runtimes.onnx_runtime import OnnxRuntimeSession
 
 _CEILING_DB = 200.0  # of outputs that are the same to the last bit
@@ -64,22 +65,10 @@ def _layers(core: ModelProto) -> dict[str, str]:
             readers.setdefault(name, []).append(node)
     layers: dict[str, str] = {}
     for node in core.graph.node:
-        layer = _layer(node.input[1], makers) if node.op_type in (*MULTIPLY, *INTEGER) else ""
-        if layer:
+        weights = weights_of(node, makers)
+        if weights not in makers and (layer := layer_name(weights)):
             layers[layer] = _result(node, makers, readers)
     return layers
-
-
-def _layer(weights: str, makers: Mapping[str, NodeProto]) -> str:
-    """Return the layer's name in the PyTorch network, or nothing where the second factor isn't a weight."""
-    while weights in makers and makers[weights].op_type in ("DequantizeLinear", "Transpose"):
-        weights = makers[weights].input[0]
-    if weights in makers or "." not in weights:
-        return ""
-    name: str = weights
-    for suffix in ("_quantized", "_Transposed", ".weight"):
-        name = name.removesuffix(suffix)
-    return name.removeprefix("network.")
 
 
 def _result(node: NodeProto, makers: Mapping[str, NodeProto], readers: Mapping[str, list[NodeProto]]) -> str:

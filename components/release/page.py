@@ -219,6 +219,18 @@ class LayerError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LayerSize:
+    """One layer of the uncompressed model, and what is left of it in the release."""
+
+    name: str
+    kind: str  # such as linear, or conv 3x3
+    outputs_before: int  # channels of a convolution, neurons of a linear layer
+    outputs_after: int
+    bytes_before: int  # of the weights
+    bytes_after: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClassShare:
     """Rows of one class in each part, in the order of `Data.parts`."""
 
@@ -260,6 +272,7 @@ class Page:
     comparison: Comparison | None = None
     checks: tuple[Check, ...] = ()
     front: Front | None = None
+    network: tuple[LayerSize, ...] = ()
     training: tuple[Training, ...] = ()
     scores: tuple[Score, ...] = ()
     confusion: Confusion | None = None

@@ -16,6 +16,7 @@ from components.release import wording
 from components.release.candidate_rows import batch_sizes, candidate_rows, candidates_words
 from components.release.front_plot import FORMS, front_chart, kind_of
 from components.release.marks import Chart, outline, p
+from components.release.network_plot import network_chart
 from components.release.page import Confusion, Data, Decision, Page, Score, Training
 from components.release.plots import (
     beam_chart,
@@ -121,6 +122,7 @@ def render(page: Page) -> str:
             batch_sizes=batch_sizes(page.front) if page.front else [],
             rows=rows[:first],
             more_rows=rows[first:],
+            network=network_chart(page.network) if page.network else None,
             trainings=[training_charts(training) for training in page.training],
             quality_cards=has_answers(page),
             confusion=confusion_chart(page.confusion) if page.confusion and small else None,
@@ -174,6 +176,7 @@ def sections(page: Page) -> list[tuple[str, str]]:
     """Return id and name of the sections that have something to show."""
     known = [
         ("candidates", "Candidates", page.front and page.front.candidates),
+        ("network", "Network", page.network),
         ("training", "Training", page.training),
         ("answers", "Answers on test", has_answers(page)),
         ("baselines", "Baselines", page.baselines),

@@ -24,6 +24,7 @@ from components.release.page import (
     Fact,
     Front,
     LayerError,
+    LayerSize,
     Link,
     Outcome,
     Page,
@@ -227,6 +228,14 @@ def checks(outcome: Outcome) -> tuple[Check, ...]:
     )
 
 
+NETWORK = tuple(
+    LayerSize(name=name, kind=kind, outputs_before=before, outputs_after=after, bytes_before=large, bytes_after=small)
+    for name, kind, before, after, large, small in (
+        ("stem.0", "conv 3x3", 32, 16, 1_152, 576),
+        ("body.3", "conv 3x3", 64, 32, 73_728, 18_432),
+        ("head", "linear", 10, 10, 2_560, 1_280),
+    )
+)
 LAYERS = tuple(
     LayerError(name=name, sqnr_db=value)
     for name, value in [
@@ -289,6 +298,7 @@ def digits(outcome: Outcome = "promoted") -> Page:
             tolerance=1e-4,
             same_answers=1.0,
         ),
+        network=NETWORK,
         quantization=LAYERS,
         data=data(DIGITS),
         provenance=provenance(),

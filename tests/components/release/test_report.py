@@ -140,6 +140,14 @@ def test_a_candidate_that_is_not_faster_says_so_in_the_table() -> None:
     assert row.count("not faster") == 3  # the verdict, and both batch sizes
 
 
+def test_the_network_shows_what_is_left_of_each_layer() -> None:
+    text = render(digits())
+    assert 'id="network"' in text
+    for words in ("body.3 conv 3x3", "64 → 32", "73.7", "18.4"):
+        assert words in text, words
+    assert 'id="network"' not in render(replace(digits(), network=()))
+
+
 def test_sections_without_data_are_left_out() -> None:
     html = render(least())
     assert "<h2" not in html

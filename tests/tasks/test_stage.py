@@ -225,10 +225,10 @@ def test_equal_stages_at_once_do_the_work_once(home: Path, journal: Path) -> Non
 
 
 def test_who_was_stopped_past_its_lease_takes_the_others_result(home: Path, journal: Path) -> None:
-    stopped = child(home, journal, seconds=1.0, lease=0.6)
+    stopped = child(home, journal, seconds=2.0, lease=2.0)
     until_lines(journal, 1)
     stopped.send_signal(signal.SIGSTOP)
-    other = child(home, journal, seconds=1.0, lease=0.6)
+    other = child(home, journal, seconds=2.0, lease=2.0)
     until_lines(journal, 2)
     stopped.send_signal(signal.SIGCONT)  # while the other is at it
     assert not result(other)
@@ -239,10 +239,10 @@ def test_who_was_stopped_past_its_lease_takes_the_others_result(home: Path, jour
 
 
 def test_who_continues_after_the_other_has_ended_takes_its_result_too(home: Path, journal: Path) -> None:
-    stopped = child(home, journal, seconds=1.0, lease=0.6)
+    stopped = child(home, journal, seconds=2.0, lease=2.0)
     until_lines(journal, 1)
     stopped.send_signal(signal.SIGSTOP)
-    assert not result(child(home, journal, seconds=0.0 + 1.0, lease=0.6))
+    assert not result(child(home, journal, seconds=2.0, lease=2.0))
     stopped.send_signal(signal.SIGCONT)
     assert result(stopped)
     assert lines(journal) == 2

@@ -89,7 +89,7 @@ def run(
     from flows.running import run as run_recipe
     from tasks.runner import Reached
 
-    wish = Wish(until=until, force=frozenset(force or ()), verify=verify)
+    wish = Wish(until=until, force=frozenset(force or ()), verify=verify, strict=strict)
     try:
         result = run_recipe(read(recipe, changes=changes or ()), find_home(), wish)
     except Reached:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from components.errors import refuse
+from components.errors import nearest, refuse
 from components.home import Home
 from components.planning.key import Json
 from components.planning.ledger import Ledger
@@ -33,11 +33,15 @@ class Wish:
     until: str | None = None
     force: frozenset[str] = frozenset()
     verify: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name in (*self.force, *([self.until] if self.until else [])):
             if name not in ORDER:
-                raise refuse(f"there is no stage '{name}'", allowed=", ".join(ORDER))
+                raise refuse(f"there is no stage '{name}'", allowed=", ".join(ORDER), do=nearest(name, ORDER))
+        if self.strict and self.until not in (None, ORDER[-1]):
+            what = f"--strict asks for a release, and --until {self.until} ends before there is one"
+            raise refuse(what, do="leave one of them out")
 
 
 def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
@@ -88,6 +92,10 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
         if outcome is None:
             raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
+    if planner.plan[0].state != "cached":
+        from components.data.pack import open_source
+
+        open_source(recipe.data, Path(source.path))  # a wrong column is said before any server starts
     return _run(recipe, source, yard, wish)
 
 

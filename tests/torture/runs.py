@@ -94,7 +94,7 @@ def run(
     return Ended(code=code, said="".join(said) + rest, result=result)
 
 
-def interrupt(recipe: Path, home: Path, *, at: str) -> Ended:
+def interrupt(recipe: Path, home: Path, *, at: str, times: int = 1) -> Ended:
     """Run the recipe on a terminal, and press Ctrl-C as soon as that shows the text: the stage that has begun."""
     terminal, end = os.openpty()
     child = subprocess.Popen(
@@ -110,8 +110,9 @@ def interrupt(recipe: Path, home: Path, *, at: str) -> Ended:
     for piece in _pieces(terminal):
         pressed = at.encode() in said
         said += piece
-        if at.encode() in said and not pressed:
+        for _ in range(times if at.encode() in said and not pressed else 0):
             os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to the whole process group
+            time.sleep(0.3)
     os.close(terminal)
     child.communicate()
     return Ended(code=child.wait(), said=said.decode(errors="replace"), result=None)

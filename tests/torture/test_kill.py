@@ -47,8 +47,8 @@ def test_a_run_killed_at_four_moments_ends_with_the_same_files(
 def test_ctrl_c_at_any_stage_stops_all_of_it_and_the_next_run_ends_with_the_same_files(
     recipe: Path, undisturbed: Ended, tmp_path: Path
 ) -> None:
-    for stage in ("ingest", "quantize", "register"):
-        stopped = interrupt(recipe, tmp_path, at=f" {stage}")
+    for stage, times in (("ingest", 1), ("quantize", 2), ("register", 1)):
+        stopped = interrupt(recipe, tmp_path, at=f" {stage}", times=times)
         assert stopped.code == 130, stopped.said
         assert "Traceback" not in stopped.said
         assert "the next run goes on from there" in stopped.said

@@ -28,7 +28,7 @@ types: env
 bench: env
 	@for file in benchmarks/[a-z]*.py; do $(PYTHON) -m "benchmarks.$$(basename "$$file" .py)" || exit 1; done
 
-# Kill real runs after every stage and at 50 random moments, and compare their files with an undisturbed run's.
+# End real runs at every stage, by SIGKILL and Ctrl-C, and at 50 random moments; compare their files with a whole run's.
 torture: env
 	@$(PYTHON) -m tests.torture
 

@@ -45,10 +45,13 @@ def main() -> NoReturn:
     except Refusal as refusal:
         sys.stderr.write(f"{_red('refused')}: {refusal}\n")
         sys.exit(2)
-    except SystemExit as end:
-        if end.code == 130:  # typer makes it of Ctrl-C
-            _say("stopped; what was done is kept, and the next run goes on from there")
-        raise
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != 130:  # typer makes 130 of Ctrl-C
+            raise
+        _say("stopped; what was done is kept, and the next run goes on from there")
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own end has no use for a traceback
     sys.exit(0)
 
 
@@ -84,14 +87,13 @@ def run(
 ) -> None:
     """Run a recipe, from its data to its release."""
     from components.home import find_home
-    from components.recipe_file import read
-    from flows.running import Wish
+    from flows.running import Wish, recipe_at
     from flows.running import run as run_recipe
     from tasks.runner import Reached
 
-    wish = Wish(until=until, force=frozenset(force or ()), verify=verify)
+    wish = Wish(until=until, force=frozenset(force or ()), verify=verify, strict=strict)
     try:
-        result = run_recipe(read(recipe, changes=changes or ()), find_home(), wish)
+        result = run_recipe(recipe_at(recipe, changes or ()), find_home(), wish)
     except Reached:
         _say(f"stopped after {until}, as asked")
         if as_json:
@@ -120,11 +122,10 @@ def plan(
     from dataclasses import asdict
 
     from components.home import find_home
-    from components.recipe_file import read
-    from flows.running import Wish
+    from flows.running import Wish, recipe_at
     from flows.running import plan as planned
 
-    lines = planned(read(recipe, changes=changes or ()), find_home(), Wish(force=frozenset(force or ())))
+    lines = planned(recipe_at(recipe, changes or ()), find_home(), Wish(force=frozenset(force or ())))
     if as_json:
         _print_json([asdict(line) for line in lines])
     else:
@@ -392,7 +393,14 @@ def _red(text: str) -> str:
 def _interrupted(signum: int, frame: FrameType | None) -> None:
     """Ctrl-C is answered at once, though the work may take a moment to come to its end."""
     os.write(2, b"\nstopping ...\n")
+    signal.signal(signal.SIGINT, _interrupted_again)
     signal.default_int_handler(signum, frame)
+
+
+def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
+    """A second Ctrl-C doesn't cut short how servers and records are ended; a third does."""
+    os.write(2, b"\nstill stopping; Ctrl-C once more ends it at once\n")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

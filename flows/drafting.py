@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from components.errors import refuse
+from components.recipe import MODEL_NAME
 
 
 def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> None:
@@ -16,6 +17,7 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
         what = f"init looks at data on this machine, {source} is elsewhere"
         raise refuse(what, do="download a part of it, draft with that, and put the URL into data.source then")
     _check_place(output, overwrite=overwrite)
+    _check_name(model)
     from components.data.draft import draft
 
     data = Path(source).expanduser()
@@ -34,6 +36,12 @@ def _check_place(output: Path, *, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         do = "write another with --output FILE, or replace it with --overwrite"
         raise refuse("the file is there already", where=str(output), do=do)
+
+
+def _check_name(model: str | None) -> None:
+    if model is not None and not MODEL_NAME.fullmatch(model):
+        allowed = "1 to 100 of A-Z a-z 0-9 . _ - with a letter or a digit first"
+        raise refuse(f"'{model}' can't be a model's name", where="--model", allowed=allowed)
 
 
 def _from(data: Path, folder: Path) -> str:

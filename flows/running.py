@@ -1,20 +1,25 @@
 """One run of a recipe: plan it, and where something is left to do, do it in a Prefect flow and record it in MLflow."""
 
 import hashlib
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from components.errors import refuse
+from components.errors import nearest, refuse
 from components.home import Home
+from components.models.config import Custom
+from components.planning.closure import module_of
 from components.planning.key import Json
 from components.planning.ledger import Ledger
 from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
+from components.recipe_file import read
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 from flows.backend import backend
@@ -35,11 +40,24 @@ class Wish:
     until: str | None = None
     force: frozenset[str] = frozenset()
     verify: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name in (*self.force, *([self.until] if self.until else [])):
             if name not in ORDER:
-                raise refuse(f"there is no stage '{name}'", allowed=", ".join(ORDER))
+                raise refuse(f"there is no stage '{name}'", allowed=", ".join(ORDER), do=nearest(name, ORDER))
+        if self.strict and self.until not in (None, ORDER[-1]):
+            what = f"--strict asks for a release, and --until {self.until} ends before there is one"
+            raise refuse(what, do="leave one of them out")
+
+
+def recipe_at(path: Path, changes: Sequence[str]) -> Recipe:
+    """Read a recipe. The package of the user's own network may lie beside it; what is installed goes first."""
+    recipe = read(path, changes=changes)
+    folder = str(path.resolve().parent)
+    if isinstance(recipe.network, Custom) and folder not in sys.path:
+        sys.path.append(folder)
+    return recipe
 
 
 def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
@@ -90,7 +108,18 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
         if outcome is None:
             raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
+    _look_ahead(recipe, source, planner)
     return _run(recipe, source, yard, wish, libraries=planner.libraries)
+
+
+def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
+    """Refuse what can be seen without reading a row or importing a network, before any server starts."""
+    if isinstance(recipe.network, Custom):
+        module_of(recipe.network.path)
+    if planner.plan[0].state != "cached":
+        from components.data.pack import open_source
+
+        open_source(recipe.data, Path(source.path))
 
 
 def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:

@@ -71,7 +71,7 @@ def check_rows(chunk: Chunk, config: DataConfig) -> Checked:
     for name, column in converted.items():
         bad |= column.bad
         findings += bad_cells(chunk, name, column)
-    unlabelled = _null(converted[config.target].values) & ~converted[config.target].bad
+    unlabelled = _unlabelled(converted[config.target].values) & ~converted[config.target].bad
     findings += [
         Finding(row=int(chunk.rows[i]), column=config.target, what="the target is missing")
         for i in np.flatnonzero(unlabelled)
@@ -95,10 +95,14 @@ def bad_cells(chunk: Chunk, name: str, column: Converted) -> Iterator[Finding]:
 
 
 def _shown(value: object) -> str:
-    text = f"'{value}'"
+    text = f"'{value}'" if str(value).isprintable() else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}...'"
 
 
-def _null(values: pa.Array) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = pc.is_null(values).to_numpy(zero_copy_only=False)
+def _unlabelled(values: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where the target is missing. The text NaN, so spelt, is what pandas leaves of a missing label: never a class."""
+    missing = pc.is_null(values)
+    if pa.types.is_string(values.type):
+        missing = pc.or_(missing, pc.fill_null(pc.equal(values, "NaN"), False))
+    mask: npt.NDArray[np.bool_] = missing.to_numpy(zero_copy_only=False)
     return mask

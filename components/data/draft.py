@@ -148,7 +148,7 @@ def _data_lines(plan: Draft) -> Iterator[str]:
         yield f"    {quoted(name)}: {said.kind}" + (f"  # {_one_line(why)}" if why else "")
     rare = [name for name, count in plan.classes.items() if count < LEAST_ROWS]
     if rare:
-        yield f"  # To mend first: {len(rare)} classes have one row only, such as {_one_line(rare[0])}"
+        yield f"  # To mend first: {len(rare)} of the classes have one row only, such as {_one_line(rare[0])}"
     yield "  bad_rows: refuse  # or quarantine, with quarantine_share: 0.01 of the rows at most"
     yield ""
 

@@ -1,7 +1,7 @@
 """What was found wrong with the rows: the first few in full, the rest as a count."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from components.errors import Problem, Refusal
@@ -41,7 +41,8 @@ class Findings:
             Problem(what=f.what, where=where if f.column is None else f"{where}, column '{f.column}'")
             for f, where in zip(found, wheres, strict=True)
         ]
-        return Refusal([*shortened(problems, count=self.count), Problem(what=f"to do: {do}")])
+        *before, last = shortened(problems, count=self.count)
+        return Refusal([*before, replace(last, do=do)])
 
 
 def shortened(problems: Sequence[Problem], *, count: int) -> list[Problem]:

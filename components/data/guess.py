@@ -114,7 +114,7 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
         what = (
             f"the target has {len(facts.distinct):,} different values in {facts.present:,} rows: these are no classes"
         )
-        raise refuse(what, where=place, do="name another target")
+        raise refuse(what, where=place, do=f"name another target, or bring {LEAST_ROWS} rows or more of each class")
     return "classification", Guess(kind="category", why=why)
 
 

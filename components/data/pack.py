@@ -29,6 +29,17 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int], None]
 
 
+def open_source(config: DataConfig, source: Path) -> Source:
+    """Open the source, and compare its columns with the recipe's. No row is read.
+
+    Raises:
+        Refusal: it can't be opened, or its columns aren't the recipe's.
+    """
+    opened = SOURCES[kind_of(source)](source, config)
+    check_columns(opened.schema, config, where=source.name)
+    return opened
+
+
 @dataclass(kw_only=True, slots=True)
 class _Tally:
     """What is counted while the rows go by."""
@@ -47,8 +58,7 @@ def pack(config: DataConfig, folder: Path, *, source: Path, progress: Progress |
     Raises:
         Refusal: something is wrong with the source; the first problems are named, the rest counted.
     """
-    opened = SOURCES[kind_of(source)](source, config)
-    check_columns(opened.schema, config, where=source.name)
+    opened = open_source(config, source)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise refuse("the folder is not empty", where=str(folder))
@@ -113,7 +123,7 @@ def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int,
     if not tally.rows:
         raise refuse("there are no rows", where=name)
     if config.bad_rows == "refuse" and tally.findings.count:
-        do = "mend these cells, or set data.bad_rows: quarantine and data.quarantine_share to set bad rows aside"
+        do = "mend these rows, or set data.bad_rows: quarantine and data.quarantine_share to set bad rows aside"
         raise tally.findings.refusal(source.places, do=do)
     if config.quarantine_share is not None and set_aside > config.quarantine_share * tally.rows:
         share = f"{set_aside} of {tally.rows} rows are bad ({set_aside / tally.rows:.2%})"

@@ -186,14 +186,10 @@ def _check(result: Split, config: SplitConfig, data: DataConfig) -> None:
         counts = {name: sum(by[name] for by in result.classes.values()) for name in result.classes["train"]}
         check_classes(counts, where=f"column '{data.target}'")
     given = ", ".join(f"{part} {count}" for part, count in result.rows.items())
-    do = "move the cut-offs" if config.method == "time" else "add rows, raise its share, or use another split.seed"
-    if config.method == "hash" and result.classes and config.group is None:
-        do += ", or method: stratified"
-    problems = [
-        Problem(what=f"the split leaves {part} empty: of {total} rows, {given}", where="split", do=do)
-        for part, count in result.rows.items()
-        if not count
-    ]
+    do = _advice(config, classes=bool(result.classes))
+    empty = " and ".join(part for part, count in result.rows.items() if not count)
+    what = f"the split leaves {empty} empty: of {total} rows, {given}"
+    problems = [Problem(what=what, where="split", do=do)] if empty else []
     absent = [name for name, count in result.classes.get("train", {}).items() if not count]
     problems += [
         Problem(what=f"no row of the class '{name}' is in train", where="split", do=do)
@@ -202,6 +198,17 @@ def _check(result: Split, config: SplitConfig, data: DataConfig) -> None:
     ]
     if problems:
         raise Refusal(problems)
+
+
+def _advice(config: SplitConfig, *, classes: bool) -> str:
+    match config.method:
+        case "time":
+            return "move the cut-offs"
+        case "hash" if config.group is not None:
+            return f"group by a column with more values than '{config.group}', or use another split.seed"
+        case "hash" if classes:
+            return "add rows, raise its share, or use another split.seed, or method: stratified"
+    return "add rows, raise its share, or use another split.seed"
 
 
 def _write(content: Content, parts: Parts, writer: pq.ParquetWriter) -> None:

@@ -48,7 +48,7 @@ class ResNet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Custom:
-    """A user's own network, by import path `package.module:Name`.
+    """A user's own network, by import path `package.module:Name`; the package lies beside the recipe, or is installed.
 
     Called as `Name(shape, outputs, **options)`: `shape` of one row of features, (D,) for tables and (C, H, W)
     for images; it returns a torch module that maps [N, *shape] to [N, outputs].

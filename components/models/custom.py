@@ -5,6 +5,8 @@ What its code raises is said as the network's fault, by name, at any time: it is
 
 from copy import deepcopy
 from importlib import import_module
+from pathlib import Path
+from traceback import walk_tb
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +33,7 @@ class Theirs(nn.Module):
             raise
         except (Exception, SystemExit) as error:
             mode = "in training" if self.training else "in evaluation"
-            what = f"{self.path} on {list(features.shape)} {mode} raised {_said(error)}"
+            what = f"{self.path} on {list(features.shape)} {mode} raised {_said(error, self.path)}"
             raise refuse(what, where="network", do="mend the network") from error
 
 
@@ -46,7 +48,9 @@ def custom(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module
     try:
         network = maker(shape, outputs, **config.options)
     except (Exception, SystemExit) as error:
-        raise refuse(f"{call} raised {_said(error)}", where="network", do="mend the network, or its options") from error
+        raise refuse(
+            f"{call} raised {_said(error, config.path)}", where="network", do="mend the network, or its options"
+        ) from error
     if not isinstance(network, nn.Module):
         raise refuse(f"{call} returned {type(network).__name__}", where="network", allowed="a torch.nn.Module")
     _try(network, config, shape=shape, outputs=outputs)
@@ -58,8 +62,10 @@ def _found(config: Custom) -> type[nn.Module]:
     try:
         names = vars(import_module(module_name))
     except (Exception, SystemExit) as error:
-        do = "install the package, or start from the folder that holds it and name that on PYTHONPATH"
-        raise refuse(f"importing {module_name} raised {_said(error)}", where="network.path", do=do) from error
+        do = "put the package beside the recipe, or install it"
+        raise refuse(
+            f"importing {module_name} raised {_said(error, config.path)}", where="network.path", do=do
+        ) from error
     if not callable(names.get(name)):
         close = nearest(name, [key for key, value in names.items() if callable(value)])
         raise refuse(f"{module_name} has no class or function '{name}'", where="network.path", do=close)
@@ -82,7 +88,7 @@ def _try(network: nn.Module, config: Custom, *, shape: tuple[int, ...], outputs:
         except Refusal:
             raise
         except (Exception, SystemExit) as error:
-            what = f"{config.path} {mode} on zeros of shape {[2, *shape]} raised {_said(error)}"
+            what = f"{config.path} {mode} on zeros of shape {[2, *shape]} raised {_said(error, config.path)}"
             raise refuse(what, where="network", do="mend the network") from error
 
 
@@ -95,5 +101,12 @@ def _check_output(output: object, who: str, *, outputs: int) -> None:
         raise refuse(f"{who} returns {given} for 2 rows", where="network", allowed=wanted)
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _said(error: BaseException, path: str) -> str:
+    """What was raised, and the last line of their package that it came through."""
+    package = path.partition(":")[0].partition(".")[0]
+    lines = [
+        f" ({Path(frame.f_code.co_filename).name}, line {line})"
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ]
+    return "".join([f"{type(error).__name__}: {error}", *lines[-1:]])

@@ -53,8 +53,8 @@ def code_of(entry: str, *, named: Set[str], also: Iterable[str] = (), types: Ite
     )
     with _no_garbage_collection():
         for target in also:
-            walk.reach_users(_checked(target).name)
-        _checked(entry)
+            walk.reach_users(module_of(target).name)
+        module_of(entry)
         for target in (entry, *types):
             module, _, name = target.partition(":")
             walk.follow_module(module, (name.partition(".")[0],))
@@ -78,11 +78,16 @@ def _package(target: str) -> str:
     return target.partition(":")[0].partition(".")[0]
 
 
-def _checked(target: str) -> Module:
+def module_of(target: str) -> Module:
+    """Return the module that `module:name` is in, without importing it.
+
+    Raises:
+        Refusal: there is no such module, or no such name in it.
+    """
     name, _, wanted = target.partition(":")
     module = module_at(name)
     if module is None:
-        do = "install the package, or start from the folder that holds it"
+        do = "put the package beside the recipe, or install it"
         raise refuse(f"there is no module {name}", where=target, do=do)
     if module.path.suffix == ".py" and not module.knows(wanted) and not module.stars:
         raise refuse(f"{name} has no '{wanted}'", where=target, do=nearest(wanted, module.definitions))

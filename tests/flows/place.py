@@ -67,7 +67,8 @@ class Place:
 
 @contextmanager
 def _undone(arguments: tuple[str, ...], variables: dict[str, str]) -> Iterator[None]:
-    before, argv, handler = dict(os.environ), sys.argv, signal.getsignal(signal.SIGTERM)
+    before, argv = dict(os.environ), sys.argv
+    handlers = {sig: signal.getsignal(sig) for sig in (signal.SIGINT, signal.SIGTERM)}
     os.environ.clear()
     os.environ.update(variables)
     sys.argv = ["steelyard", *arguments]
@@ -75,7 +76,8 @@ def _undone(arguments: tuple[str, ...], variables: dict[str, str]) -> Iterator[N
         yield
     finally:
         sys.argv = argv
-        signal.signal(signal.SIGTERM, handler)
+        for sig, handler in handlers.items():
+            signal.signal(sig, handler)
         os.environ.clear()
         os.environ.update(before)
 

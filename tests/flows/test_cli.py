@@ -261,7 +261,9 @@ def test_init_writes_a_recipe_that_reads_and_never_replaces_one_silently(both: P
         (("run", "nothing.yaml"), ("nothing.yaml", "no such file")),
         (("run", "recipe.yaml", "--set", "train.epoch=3"), ("train.epoch", "did you mean 'epochs'?")),
         (("run", "recipe.yaml", "--set", "train.epochs=many"), ("many",)),
-        (("run", "recipe.yaml", "--until", "trian"), ("trian", "train")),
+        (("run", "recipe.yaml", "--until", "trian"), ("trian", "did you mean 'train'?")),
+        (("run", "recipe.yaml", "--until", "split", "--strict"), ("--strict", "--until split")),
+        (("init", "people.csv", "--target", "label", "--model", "a b/c", "--output", "x.yaml"), ("--model", "a b/c")),
         (("plan", "recipe.yaml", "--force", "everything"), ("everything", "ingest")),
         (("plan", "people.csv"), ("people.csv",)),
     ],
@@ -292,6 +294,16 @@ def test_data_that_is_not_there_is_refused(first: Place) -> None:
     assert told.refused("missing.csv", "data.source")
 
 
+def test_a_wrong_column_is_refused_before_any_server_starts(first: Place, tmp_path: Path) -> None:
+    text = (first.folder / "people.csv").read_text("utf-8")
+    (tmp_path / "other.csv").write_text(text.replace("income", "incomes", 1), "utf-8")
+    place = Place(folder=first.folder, home=tmp_path / "home")
+    told = place.call("run", "recipe.yaml", "--set", f"data.source={tmp_path / 'other.csv'}")
+    assert told.refused("the column 'income' is missing", "did you mean 'incomes'?")
+    assert not (place.home / "prefect").exists()
+    assert not (place.home / "mlflow").exists()
+
+
 def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: Place) -> None:
     command = [sys.executable, "-P", "-m", "flows.cli", "run", "recipe.yaml", "--set", "train.epochs=4"]
     process = subprocess.Popen(command, cwd=place.folder, env=place.variables(), stderr=subprocess.PIPE, text=True)
@@ -312,6 +324,7 @@ def test_until_stops_after_a_stage(first: Place) -> None:
     told = first.call("run", "recipe.yaml", "--until", "split", "--json")
     assert told.code == 0
     assert "stopped after split" in told.err
+    assert "Prefect" not in told.err, "all of it was cached: no server is needed"
 
 
 def test_the_schema_is_json(first: Place) -> None:

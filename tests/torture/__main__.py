@@ -1,6 +1,7 @@
-"""`make torture`: kill a run after every stage, and at random moments, and compare its files with an undisturbed one.
+"""`make torture`: end a run at every stage and at random moments, and compare its files with an undisturbed one.
 
-Each kill has a home of its own and is followed by one run to the end. Prints a row per kill, writes the JSON.
+By SIGKILL after every stage and at random moments, by Ctrl-C within every stage. Each has a home of its own and is
+followed by one run to the end. Prints a row for each, writes the JSON.
 """
 
 import argparse
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from benchmarks.frame import Figures, write
 from flows.retrain import STAGES
-from tests.torture.runs import run, write_recipe
+from tests.torture.runs import Ended, interrupt, left_running, run, write_recipe
+
+INTERRUPTED = ("preparing", *(stage.name for stage in STAGES))
 
 
 def main() -> None:
@@ -37,9 +40,19 @@ def main() -> None:
             same = ended.code == 0 and ended.digests == whole.digests
             row = {"after": text.strip(), "delay_s": round(delay, 2), "killed": killed.code == -signal.SIGKILL}
             rows.append({**row, "same files": same})
+        rows += [_interrupted(recipe, Path(folder) / f"ctrl-c-{at}", at, whole) for at in INTERRUPTED]
     write("torture", rows, libraries=("torch", "prefect", "mlflow"))
-    if not all(row["same files"] for row in rows):
-        raise SystemExit("a killed run ended with other files")
+    if not all(row["killed"] and row["same files"] for row in rows):
+        raise SystemExit("a run didn't stop as it should, or ended with other files")
+
+
+def _interrupted(recipe: Path, home: Path, at: str, whole: Ended) -> Figures:
+    """Press Ctrl-C at a stage, look at what is left, and run to the end."""
+    stopped = interrupt(recipe, home, at=f" {at}")
+    clean = stopped.code == 130 and "Traceback" not in stopped.said and not left_running(home)
+    ended = run(recipe, home)
+    same = ended.code == 0 and ended.digests == whole.digests
+    return {"after": f"Ctrl-C at {at}", "delay_s": 0.0, "killed": clean, "same files": same}
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 RECIPE = """
 model: tortured
@@ -44,6 +48,9 @@ def write_recipe(folder: Path, *, rows: int = 600) -> Path:
     return recipe
 
 
+COMMAND = (sys.executable, "-P", "-m", "flows.cli", "run")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How a run ended: its exit code, what it said, and its result where it got that far."""
@@ -64,8 +71,8 @@ def run(
 ) -> Ended:
     """Run the recipe; with `kill_after`, send the signal `delay` seconds after a line that contains that text."""
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.cli", "run", str(recipe), "--json"],
-        env={**os.environ, "STEELYARD_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        [*COMMAND, str(recipe), "--json"],
+        env=_variables(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -85,3 +92,74 @@ def run(
     code = child.wait()
     result = json.loads(printed[-1]) if code == 0 and printed else None
     return Ended(code=code, said="".join(said) + rest, result=result)
+
+
+def interrupt(recipe: Path, home: Path, *, at: str, times: int = 1) -> Ended:
+    """Run the recipe on a terminal, and press Ctrl-C as soon as that shows the text: the stage that has begun."""
+    terminal, end = os.openpty()
+    child = subprocess.Popen(
+        [*COMMAND, str(recipe), "--json"],
+        env={**_variables(home), "TERM": "xterm", "COLUMNS": "200"},
+        stdin=end,
+        stdout=subprocess.PIPE,
+        stderr=end,
+        start_new_session=True,
+    )
+    os.close(end)
+    said = b""
+    for piece in _pieces(terminal):
+        pressed = at.encode() in said
+        said += piece
+        for _ in range(times if at.encode() in said and not pressed else 0):
+            os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to the whole process group
+            time.sleep(0.3)
+    os.close(terminal)
+    child.communicate()
+    return Ended(code=child.wait(), said=said.decode(errors="replace"), result=None)
+
+
+def _pieces(terminal: int) -> Iterator[bytes]:
+    """Yield what is written to a terminal, until nobody holds it open any more."""
+    with suppress(OSError):
+        while piece := os.read(terminal, 65536):
+            yield piece
+
+
+def _variables(home: Path) -> dict[str, str]:
+    return {**os.environ, "STEELYARD_HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def left_running(home: Path) -> list[str]:
+    """Return what a run that ended has left unfinished: processes, and runs that MLflow or Prefect think go on."""
+    processes = [" ".join(process.cmdline()) for process in psutil.process_iter(["environ"]) if _uses(process, home)]
+    mlflow = _rows(home / "mlflow" / "mlflow.db", "SELECT name FROM runs WHERE status = 'RUNNING'")
+    states = "SELECT name FROM {} WHERE state_type IN ('RUNNING', 'PENDING')"
+    prefect = [
+        name
+        for kind in ("flow_run", "task_run")
+        for name in _rows(home / "prefect" / "prefect.db", states.format(kind))
+    ]
+    return [*processes, *(f"MLflow: {name}" for name in mlflow), *(f"Prefect: {name}" for name in prefect)]
+
+
+def mlflow_status(home: Path) -> str | None:
+    """Return how the last run in MLflow ended, None where there is none."""
+    latest = (
+        "SELECT status FROM runs WHERE run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId')"
+    )
+    return next(iter(_rows(home / "mlflow" / "mlflow.db", f"{latest} ORDER BY start_time DESC LIMIT 1")), None)
+
+
+def _rows(database: Path, query: str) -> list[str]:
+    if not database.exists():
+        return []
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            return [str(row[0]) for row in connection.execute(query)]
+        except sqlite3.OperationalError:  # its tables weren't made yet
+            return []
+
+
+def _uses(process: psutil.Process, home: Path) -> bool:
+    environ = process.info["environ"] or {}
+    return environ.get("STEELYARD_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE

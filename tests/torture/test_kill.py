@@ -4,10 +4,9 @@ import random
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.torture.runs import Ended, run, write_recipe
+from tests.torture.runs import Ended, interrupt, left_running, mlflow_status, run, write_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("torture")]
 # Text after which the run is in the middle of: training, the same training, fine-tuning, the release.
@@ -45,17 +44,24 @@ def test_a_run_killed_at_four_moments_ends_with_the_same_files(
     assert ended.result["decision"]["promoted"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("sig", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_says_so_and_leaves_no_server_behind(
-    recipe: Path, tmp_path: Path, sig: signal.Signals, code: int
+def test_ctrl_c_at_any_stage_stops_all_of_it_and_the_next_run_ends_with_the_same_files(
+    recipe: Path, undisturbed: Ended, tmp_path: Path
 ) -> None:
-    stopped = run(recipe, tmp_path, kill_after="train epoch 3", sig=sig)
-    assert stopped.code == code, stopped.said
+    for stage, times in (("ingest", 1), ("quantize", 2), ("register", 1)):
+        stopped = interrupt(recipe, tmp_path, at=f" {stage}", times=times)
+        assert stopped.code == 130, stopped.said
+        assert "Traceback" not in stopped.said
+        assert "the next run goes on from there" in stopped.said
+        assert left_running(tmp_path) == []
+        assert mlflow_status(tmp_path) == "KILLED"
+    ended = run(recipe, tmp_path)
+    assert ended.code == 0, ended.said
+    assert ended.digests == undisturbed.digests
+
+
+def test_a_run_ended_by_sigterm_leaves_nothing_running(recipe: Path, tmp_path: Path) -> None:
+    stopped = run(recipe, tmp_path, kill_after="train epoch 3", sig=signal.SIGTERM)
+    assert stopped.code == 143, stopped.said
     assert "Traceback" not in stopped.said
-    homes = [process for process in psutil.process_iter(["environ"]) if _uses(process, tmp_path)]
-    assert homes == []
-
-
-def _uses(process: psutil.Process, home: Path) -> bool:
-    environ = process.info["environ"] or {}
-    return environ.get("STEELYARD_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE
+    assert left_running(tmp_path) == []
+    assert mlflow_status(tmp_path) == "KILLED"

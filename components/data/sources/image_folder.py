@@ -83,16 +83,23 @@ def _counts(name: str) -> bool:
     return not name.startswith(".") and name not in _LEFT_BY_SYSTEMS
 
 
+def _loose(root: Path, names: list[str]) -> list[Problem]:
+    match names:
+        case []:
+            return []
+        case [name]:
+            return [Problem(what="lies in no class folder", where=name, do="move it into the folder of its class")]
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    do = "make a folder per class, and move each image into its own"
+    return [Problem(what=f"{len(names)} images lie in no class folder: {shown}", where=root.name, do=do)]
+
+
 def _check_layout(root: Path, files: list[str], images: list[str]) -> None:
     others = sorted(set(files) - set(images))
     problems = [
         Problem(what="is not an image, by its name", where=name, do="move it out of the folder") for name in others
     ]
-    problems += [
-        Problem(what="lies in no class folder", where=name, do="move it into the folder of its class")
-        for name in images
-        if "/" not in name
-    ]
+    problems += _loose(root, [name for name in images if "/" not in name])
     classes = {name.partition("/")[0] for name in images if "/" in name}
     empty = sorted({p.name for p in root.iterdir() if p.is_dir() and _counts(p.name)} - classes)
     problems += [Problem(what="the class folder holds no images", where=name, do="fill or remove it") for name in empty]

@@ -46,6 +46,17 @@ def test_nan_in_a_number_target_is_refused(tmp_path: Path) -> None:
     assert "row 2 (line 3), column 'y': the target is missing" in said
 
 
+def test_nan_among_classes_is_a_missing_target_and_no_class(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD + "1,r,yes,n,NaN\n" * 3))
+    assert said.count("the target is missing") == 3
+
+
+def test_a_cell_that_can_not_be_printed_is_shown_escaped_and_what_to_do_comes_last(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD + "\x1b[31m7,r,yes,n,p\n"))
+    assert "'\\x1b[31m7' is not a finite number" in said
+    assert said.splitlines()[-1].startswith("  to do:   mend these rows, or set data.bad_rows: quarantine")
+
+
 def test_a_ragged_line_is_named(tmp_path: Path) -> None:
     said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD + "1,r,yes\n" + GOOD + "1,r,yes,n,p,extra\n"))
     assert "t.csv, row 5 (line 6): the line has 3 fields, the header has 5" in said

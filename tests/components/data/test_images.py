@@ -98,6 +98,15 @@ def test_folders_that_are_laid_out_otherwise_are_refused(tmp_path: Path) -> None
     assert "empty: the class folder holds no images" in said
 
 
+def test_images_without_class_folders_are_one_problem(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    for i in range(4):
+        csv(root, png(noise(8, 8)), f"{i}.png")
+    said = refusal(tmp_path, root, COLUMNS)
+    assert "4 images lie in no class folder: 0.png, 1.png, 2.png ..." in said
+    assert said.count("to do:") == 1
+
+
 def test_folders_named_like_parts_of_a_split_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "whole"
     root.mkdir()

@@ -134,6 +134,14 @@ def test_groups_stay_together(tmp_path: Path) -> None:
     assert len(set(table["content"].to_pylist())) == 400
 
 
+def test_one_group_that_holds_every_row_is_refused_once_with_what_to_do(tmp_path: Path) -> None:
+    case = Case(tmp_path, [float(i) for i in range(40)], g=["x"] * 40)
+    with pytest.raises(Refusal) as caught:
+        case.split(SplitConfig(group="g"))
+    assert str(caught.value).count("empty") == 1
+    assert "group by a column with more values than 'g'" in str(caught.value)
+
+
 def test_a_missing_group_is_refused(tmp_path: Path) -> None:
     case = Case(tmp_path, [float(i) for i in range(40)], g=["x", None] * 20)
     with pytest.raises(Refusal, match="row 2 of the packed data, column 'g': the group is missing"):

@@ -106,6 +106,12 @@ def test_a_network_that_does_not_fit_is_refused(package: str, name: str, said: s
         build(spec(Custom(path=f"{package}:{name}")), seed=0)
 
 
+def test_the_line_of_theirs_that_raised_is_named(package: str) -> None:
+    line = 1 + SOURCE.splitlines().index('    raise RuntimeError("no such thing")')
+    with pytest.raises(Refusal, match=rf"no such thing \(theirs_for_tests.py, line {line}\)"):
+        build(spec(Custom(path=f"{package}:raising")), seed=0)
+
+
 def test_an_option_that_it_does_not_take_is_refused(package: str) -> None:
     with pytest.raises(Refusal, match="depth"):
         build(spec(Custom(path=f"{package}:Good", options={"depth": 2})), seed=0)

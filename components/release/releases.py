@@ -14,6 +14,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Literal
 
 from components.errors import refuse
+from components.planning.held import held
 from components.planning.ledger import Lease, Ledger
 from components.store.artifact import Artifact
 from components.task import Metric, Task
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Action = Literal["promote", "rollback", "reject", "hold"]
 State = Literal["pending", "done", "undone", "abandoned"]
-MOVE_SECONDS = 120.0  # lease of one move of the champion
+MOVE_SECONDS = 120.0  # lease of a move of the champion; it is renewed while the move goes on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +157,8 @@ class Releases:
         """Hold the right to move the champion. Raises Refusal where another holds it for too long."""
         lease = self._wait_for_lease()
         try:
-            yield
+            with held(lease, self.ledger, seconds=MOVE_SECONDS):
+                yield
         finally:
             self.ledger.release(lease)
 

@@ -1,6 +1,5 @@
 """Releases: listed, shown, promoted by hand, rolled back, and their reports."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +10,11 @@ from components.home import Home
 from components.planning.history import released
 from components.planning.ledger import Ledger
 from components.release.releases import Action, Move, Release, Releases, State
+from components.store.folder import FolderBlobs
+from components.store.store import Store
 from components.task import Metric, Task
 from flows.backend import enter_registry
+from flows.layout import REPORT, folder_of, lay
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,19 +162,29 @@ def roll_back(home: Home, model: str, *, to: int | None, reason: str) -> str:
 
 
 def report_of(home: Home, model: str, version: int | None) -> Path:
-    """Return the path of a version's report; it is taken from the registry the first time."""
-    release = release_of(home, model, version)
-    page = home.runs / model / f"version-{release.version}" / "report.html"
-    if not page.exists():
-        enter_registry(home)
-        from tasks.registry import download
+    """Return the path of a version's report, where its run laid it; if it is gone, it is laid there again.
 
-        page.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=page.parent) as folder:
-            files = download(model, release.version, into=Path(folder)) / "artifacts"
-            fresh = shutil.copyfile(files / "report.html", Path(folder) / "fresh.html")
-            fresh.replace(page)
-    return page
+    It is taken from the store, and where that has lost it, from the registry.
+    """
+    release = release_of(home, model, version)
+    folder = folder_of(home, model, release.onnx)
+    if (folder / REPORT).exists():
+        return folder / REPORT
+    store = Store(FolderBlobs(home.store), home.checkouts)
+    if release.report and store.digest_now(release.report) == release.report.digest:
+        lay({REPORT: store.get(release.report)}, folder)
+    else:
+        _lay_from_registry(home, release, folder)
+    return folder / REPORT
+
+
+def _lay_from_registry(home: Home, release: Release, folder: Path) -> None:
+    enter_registry(home)
+    from tasks.registry import download
+
+    with tempfile.TemporaryDirectory() as place:
+        files = download(release.model, release.version, into=Path(place)) / "artifacts"
+        lay({REPORT: files / REPORT}, folder)
 
 
 def _replaced_by(champion: Release, releases: Releases) -> int:

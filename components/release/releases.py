@@ -40,6 +40,7 @@ class Release:
     checkpoint: Artifact  # the PyTorch model that the file was made of, with its preparation
     provenance: str = ""  # digest of the end of its chain: kept here, it shows a chain that was written anew
     assignments: Artifact  # which rows it was trained on
+    report: Artifact | None = None  # its page; older releases don't say
     task: Task
     target: str
     classes: tuple[str, ...]

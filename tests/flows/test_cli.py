@@ -178,13 +178,6 @@ def test_promoting_the_champion_changes_nothing(place: Place) -> None:
     assert place.call("rollback", "people", "--to", "2").refused("champion already")
 
 
-def test_a_report_is_a_page_of_its_version(both: Place) -> None:
-    page = Path(both.call("report", "people", "--version", "1").out.strip())
-    assert page.is_file()
-    assert page.read_text("utf-8").lstrip().lower().startswith("<!doctype html>")
-    assert both.call("report", "people", "--version", "1").out.strip() == str(page)
-
-
 def test_the_doctor_finds_nothing_wrong_and_shows_no_secret(both: Place) -> None:
     os.environ["MLFLOW_TRACKING_PASSWORD"] = "hush-hush"
     try:

@@ -10,6 +10,7 @@ from components.home import Home
 from components.planning.history import released
 from components.planning.ledger import Ledger
 from components.release.releases import Action, Move, Release, Releases, State
+from components.release.status import Word, status
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 from components.task import Metric, Task
@@ -25,6 +26,9 @@ class Listed:
     version: int
     champion: bool
     barred: str | None  # why it isn't promoted again without force
+    state: Word
+    decided: str | None  # ISO 8601: since when it stands so
+    reason: str
     candidate: str
     task: Task
     metric: Metric
@@ -95,8 +99,7 @@ def listed(home: Home, model: str | None) -> list[Listed]:
     found: list[Listed] = []
     for name in names:
         releases = Releases(Ledger(home.ledger), name)
-        champion = releases.champion()
-        found += [_listed(release, releases, champion=champion) for release in releases.all()]
+        found += [_listed(release, releases) for release in releases.all()]
     return found
 
 
@@ -106,7 +109,7 @@ def shown(home: Home, model: str, version: int | None) -> Shown:
     releases = releases_of(home, model)
     about = [move for move in releases.moves() if release.version in (move.version, move.replaced)]
     return Shown(
-        version=_listed(release, releases, champion=releases.champion()),
+        version=_listed(release, releases),
         runtime=release.runtime,
         target=release.target,
         classes=release.classes,
@@ -204,13 +207,16 @@ def _replaced_by(champion: Release, releases: Releases) -> int:
     return rises[-1]
 
 
-def _listed(release: Release, releases: Releases, *, champion: Release | None) -> Listed:
-    barred = releases.barred(release.version)
+def _listed(release: Release, releases: Releases) -> Listed:
+    barred, stands = releases.barred(release.version), status(releases, release.version)
     return Listed(
         model=release.model,
         version=release.version,
-        champion=champion is not None and champion.version == release.version,
+        champion=stands.word == "champion",
         barred=None if barred is None else f"{barred.action}: {barred.reason}",
+        state=stands.word,
+        decided=None if stands.at is None else _time(stands.at),
+        reason=stands.reason,
         candidate=release.candidate,
         task=release.task,
         metric=release.metric,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import NotRequired, TypedDict, cast
 
 from components.planning.key import Json
@@ -14,10 +15,11 @@ from tasks.runner import Planned
 
 Row = Sequence[str]
 GAP = "  "
+REASON_LETTERS = 60  # of a reason, in a list
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
-    **dict.fromkeys(("broken", "bad", "refused for quality", "barred"), "red"),
-    **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run"), "yellow"),
+    **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed"), "red"),
+    **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run", "held"), "yellow"),
 }
 
 
@@ -163,24 +165,24 @@ def print_releases(versions: Sequence[Listed]) -> None:
         [
             one.model,
             str(one.version),
-            "champion" if one.champion else "barred" if one.barred else "",
             one.candidate,
             f"{one.metric} {figure(one.value)}",
             bytes_of(one.size_bytes),
-            minute(one.at),
+            one.state,
+            minute(one.decided or one.at),
+            shorten(one.reason, width=REASON_LETTERS, placeholder=" ..."),
         ]
         for one in versions
     ]
-    print_table(["model", "version", "state", "candidate", "on test", "size", "released"], rows, right=[1, 5])
+    print_table(["model", "version", "candidate", "on test", "size", "state", "since", "why"], rows, right=[1, 4])
 
 
 def print_release(told: Shown) -> None:
     """Show one version."""
     one = told.version
-    state = "champion" if one.champion else f"barred by {one.barred}" if one.barred else "not champion"
     classes = f", classes {', '.join(told.classes)}" if told.classes else ""
     write(
-        f"{one.model} version {one.version}: {state}",
+        f"{one.model} version {one.version}: {one.state}" + (f", {one.reason}" if one.reason else ""),
         "",
         f"  candidate  {one.candidate} for {told.runtime}, {bytes_of(one.size_bytes)}",
         f"  task       {one.task} of {told.target}{classes}",

@@ -66,6 +66,11 @@ class Move:
     basis: str  # the judgement that it follows, or empty where a person decided
     at: float
 
+    @property
+    def moved(self) -> bool:
+        """Whether it moved the champion."""
+        return self.state == "done" and self.action in ("promote", "rollback")
+
 
 @dataclass(frozen=True, slots=True)
 class Releases:
@@ -106,7 +111,7 @@ class Releases:
 
     def was_champion(self, version: int) -> bool:
         """Say whether the version has ever been champion."""
-        return any(_has_moved(move) and move.version == version for move in self.moves())
+        return any(move.moved and move.version == version for move in self.moves())
 
     def moves(self) -> list[Move]:
         """Return the audit log, the oldest entry first."""
@@ -126,7 +131,7 @@ class Releases:
         champion = self.champion()
         if champion is None or champion.onnx.digest != challenger.digest:
             return champion
-        rises = [move for move in self.moves() if _has_moved(move) and move.version == champion.version]
+        rises = [move for move in self.moves() if move.moved and move.version == champion.version]
         before = next((move.replaced for move in reversed(rises) if move.action == "promote"), None)
         return next((release for release in self.all() if release.version == before), None)
 
@@ -247,12 +252,8 @@ class Releases:
         raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
 
 
-def _has_moved(move: Move) -> bool:
-    return move.state == "done" and move.action in ("promote", "rollback")
-
-
 def _champion(moves: list[Move], releases: list[Release]) -> Release | None:
-    done = [move for move in moves if _has_moved(move)]
+    done = [move for move in moves if move.moved]
     if not done:
         return None
     return next((release for release in releases if release.version == done[-1].version), None)

@@ -21,7 +21,7 @@ LARGER: Final = 1.5  # sides of every second image, where the model resizes
 def invented(preparation: Preparation, kinds: Mapping[str, ColumnKind], *, count: int, seed: int) -> Rows:
     """Return raw rows without the target, at least two.
 
-    The first is whole; in one of the others each column misses its value: all but numbers that never missed one.
+    The first is whole; in one of the others each column misses its value, if any train row did.
     """
     chance = np.random.default_rng(seed)
     if preparation.image is not None:
@@ -34,7 +34,8 @@ def invented(preparation: Preparation, kinds: Mapping[str, ColumnKind], *, count
         columns[number.name] = drawn
     for place, category in enumerate(preparation.categories, start=len(columns)):
         columns[category.name] = _names(category, count, chance)
-        columns[category.name][_gap(place, count)] = ""
+        if category.gaps:
+            columns[category.name][_gap(place, count)] = ""
     return Rows(columns=columns)
 
 

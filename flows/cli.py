@@ -271,12 +271,17 @@ def predict(
     ],
     output: Annotated[Path, typer.Option(help="A CSV or Parquet file.")] = Path("predictions.csv"),
     version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Carry a column, such as an id, into the answers.")
+    ] = None,
 ) -> None:
-    """Answer the rows of a file, and write the answers to a file."""
+    """Answer the rows of a file, and write the answers to a file; say what in them is strange to the model."""
     from components.home import find_home
     from flows.predicting import predict as predict_file
 
-    rows = predict_file(find_home(), model, source, output=output, version=version)
+    rows = predict_file(
+        find_home(), model, source, output=output, version=version, keep=list(dict.fromkeys(keep or ())), say=_say
+    )
     _say(f"wrote {rows:,} answers to {output}")
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from components.errors import Refusal
 from components.planning.source import Source
 from components.recipe import Recipe
+from flows.layout import REPORT
 from flows.retrain import Outcome, retrain
 from flows.summary import candidate_rows, laid_out
 from tasks.runner import PrefectRun, Reached
@@ -53,6 +54,6 @@ def _show(recipe: Recipe, outcome: Outcome, yard: Yard) -> None:
     create_table_artifact(
         key="candidates", table=candidate_rows(outcome.evidence), description=f"candidates of {recipe.model}"
     )
-    path = laid_out(outcome, yard) / "report.html"
+    path = laid_out(outcome, yard) / REPORT
     text = f"**{outcome.promoted.reason}**\n\n[The report]({path.as_uri()}): `{path}`\n"
     create_markdown_artifact(key="report", markdown=text, description=f"release of {recipe.model}")

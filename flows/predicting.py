@@ -1,6 +1,7 @@
 """`predict`: a file of rows or images in, a file of answers out, asked of the released model as its users ask it."""
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,23 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from components.data.unlabelled import Asked
 
-def predict(home: Home, model: str, source: Path, *, output: Path, version: int | None) -> int:
+
+def predict(
+    home: Home,
+    model: str,
+    source: Path,
+    *,
+    output: Path,
+    version: int | None,
+    keep: Sequence[str],
+    say: Callable[[str], None],
+) -> int:
     """Answer every row of the source, in its order, and return how many they were.
 
-    Answers are a row per row: of images with the `file`, then `prediction`, and of classes a `probability_…` each.
+    Answers are a row per row: the columns to keep, of images the `file`, then `prediction`, and of classes a
+    `probability_…` each. What of the rows is strange to the model is said at the end.
 
     Raises:
         Refusal: there is no such version, columns are missing, or cells aren't what their column is.
@@ -28,6 +41,7 @@ def predict(home: Home, model: str, source: Path, *, output: Path, version: int 
     if output.exists() and output.samefile(source):
         raise refuse("the answers would replace the rows", where=str(output), do="name another file with --output")
     from components.data.answer_file import AnswerFile
+    from components.data.strange import Strange
     from components.data.unlabelled import unlabelled
     from components.export.metadata import read_columns
     from components.release.serving import features
@@ -38,21 +52,33 @@ def predict(home: Home, model: str, source: Path, *, output: Path, version: int 
 
         files = download(model, release.version, into=Path(folder))
         wanted = read_columns(files / "artifacts" / "model.onnx")
-        asked = unlabelled(source, features(wanted.kinds, target=wanted.target), target=wanted.target)
+        kinds = features(wanted.kinds, target=wanted.target)
+        strange = Strange(known=wanted.known, complete=wanted.complete)
         answer = load(files)
-        for rows in asked:
-            answers.write(_with_files(answer(rows.table.to_pandas()), rows.files))
+        ignored: tuple[str, ...] = ()
+        for rows in unlabelled(source, kinds, target=wanted.target, keep=keep):
+            strange.look(rows.table)
+            answers.write(_beside_answers(rows, answer(rows.table.to_pandas())))
+            ignored = rows.ignored
         if not answers.rows:
             raise refuse("there are no rows", where=str(source))
-        return answers.rows
+    if ignored:
+        say(f"ignored, since the model doesn't take them: {', '.join(ignored)}")
+    for sentence in strange.told():
+        say(sentence)
+    return answers.rows
 
 
 def _beside(path: Path) -> list[str]:
     return [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
-def _with_files(answered: "pd.DataFrame", files: tuple[str, ...]) -> "pa.Table":
+def _beside_answers(rows: "Asked", answered: "pd.DataFrame") -> "pa.Table":
+    """Return the answers with what is to stand beside them."""
     import pyarrow as pa
 
-    table = pa.Table.from_pandas(answered, preserve_index=False).replace_schema_metadata()
-    return table.add_column(0, "file", pa.array(files)) if files else table
+    answers = pa.Table.from_pandas(answered, preserve_index=False).replace_schema_metadata()
+    beside = {**rows.kept} | ({"file": pa.array(rows.files)} if rows.files else {})
+    if taken := [name for name in rows.kept if name in answers.column_names or (name == "file" and rows.files)]:
+        raise refuse(f"the answers have a column '{taken[0]}' of their own", where="--keep", do="rename it in the file")
+    return pa.table({**beside, **{name: answers[name] for name in answers.column_names}})

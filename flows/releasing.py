@@ -1,6 +1,5 @@
 """Releases: listed, shown, promoted by hand, rolled back, and their reports."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +10,12 @@ from components.home import Home
 from components.planning.history import released
 from components.planning.ledger import Ledger
 from components.release.releases import Action, Move, Release, Releases, State
+from components.release.status import Word, status
+from components.store.folder import FolderBlobs
+from components.store.store import Store
 from components.task import Metric, Task
 from flows.backend import enter_registry
+from flows.layout import REPORT, folder_of, lay
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +26,9 @@ class Listed:
     version: int
     champion: bool
     barred: str | None  # why it isn't promoted again without force
+    state: Word
+    decided: str | None  # ISO 8601: since when it stands so
+    reason: str
     candidate: str
     task: Task
     metric: Metric
@@ -93,8 +99,7 @@ def listed(home: Home, model: str | None) -> list[Listed]:
     found: list[Listed] = []
     for name in names:
         releases = Releases(Ledger(home.ledger), name)
-        champion = releases.champion()
-        found += [_listed(release, releases, champion=champion) for release in releases.all()]
+        found += [_listed(release, releases) for release in releases.all()]
     return found
 
 
@@ -104,7 +109,7 @@ def shown(home: Home, model: str, version: int | None) -> Shown:
     releases = releases_of(home, model)
     about = [move for move in releases.moves() if release.version in (move.version, move.replaced)]
     return Shown(
-        version=_listed(release, releases, champion=releases.champion()),
+        version=_listed(release, releases),
         runtime=release.runtime,
         target=release.target,
         classes=release.classes,
@@ -160,19 +165,29 @@ def roll_back(home: Home, model: str, *, to: int | None, reason: str) -> str:
 
 
 def report_of(home: Home, model: str, version: int | None) -> Path:
-    """Return the path of a version's report; it is taken from the registry the first time."""
-    release = release_of(home, model, version)
-    page = home.runs / model / f"version-{release.version}" / "report.html"
-    if not page.exists():
-        enter_registry(home)
-        from tasks.registry import download
+    """Return the path of a version's report, where its run laid it; if it is gone, it is laid there again.
 
-        page.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=page.parent) as folder:
-            files = download(model, release.version, into=Path(folder)) / "artifacts"
-            fresh = shutil.copyfile(files / "report.html", Path(folder) / "fresh.html")
-            fresh.replace(page)
-    return page
+    It is taken from the store, and where that has lost it, from the registry.
+    """
+    release = release_of(home, model, version)
+    folder = folder_of(home, model, release.onnx)
+    if (folder / REPORT).exists():
+        return folder / REPORT
+    store = Store(FolderBlobs(home.store), home.checkouts)
+    if release.report and store.digest_now(release.report) == release.report.digest:
+        lay({REPORT: store.get(release.report)}, folder)
+    else:
+        _lay_from_registry(home, release, folder)
+    return folder / REPORT
+
+
+def _lay_from_registry(home: Home, release: Release, folder: Path) -> None:
+    enter_registry(home)
+    from tasks.registry import download
+
+    with tempfile.TemporaryDirectory() as place:
+        files = download(release.model, release.version, into=Path(place)) / "artifacts"
+        lay({REPORT: files / REPORT}, folder)
 
 
 def _replaced_by(champion: Release, releases: Releases) -> int:
@@ -192,13 +207,16 @@ def _replaced_by(champion: Release, releases: Releases) -> int:
     return rises[-1]
 
 
-def _listed(release: Release, releases: Releases, *, champion: Release | None) -> Listed:
-    barred = releases.barred(release.version)
+def _listed(release: Release, releases: Releases) -> Listed:
+    barred, stands = releases.barred(release.version), status(releases, release.version)
     return Listed(
         model=release.model,
         version=release.version,
-        champion=champion is not None and champion.version == release.version,
+        champion=stands.word == "champion",
         barred=None if barred is None else f"{barred.action}: {barred.reason}",
+        state=stands.word,
+        decided=None if stands.at is None else _time(stands.at),
+        reason=stands.reason,
         candidate=release.candidate,
         task=release.task,
         metric=release.metric,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,12 +17,14 @@ import psutil
 
 from components.home import Home
 from flows.backend import enter_registry
+from flows.layout import folder_of
 from flows.processes import POLITE_SECONDS, await_answer, spawn
 from flows.releasing import release_of
 from flows.services import LOOPBACK, check_free
 
 ROWS: Final = 2  # in the line to try it with
-LONGEST_LINE: Final = 50_000  # letters; systems take 131,072 in one argument of a command
+BODY: Final = "rows.json"
+LONGEST_LINE: Final = 4_000  # letters that a person may still want to copy
 WATCH_SECONDS: Final = 0.2
 
 
@@ -51,14 +54,15 @@ def serve(
         with _server(home, folder, port=port) as (process, log):
             await_answer(f"the server of {model}", f"{address}/health", process, log)
             say(f"{model} version {release.version} answers at {address}/invocations until Ctrl-C; try it:")
-            show(line_to_try(folder / "artifacts" / "trial.json", address=address, keep_in=Path(place)))
+            body = folder_of(home, model, release.onnx) / BODY
+            show(line_to_try(folder / "artifacts" / "trial.json", address=address, body=body))
             while process.poll() is None:
                 time.sleep(WATCH_SECONDS)
             await_answer(f"the server of {model}", f"{address}/health", process, log, seconds=0.0)  # says how it ended
 
 
-def line_to_try(trial: Path, *, address: str, keep_in: Path) -> str:
-    """Return a curl line about real rows; rows too long for a command line, as images are, go into a file."""
+def line_to_try(trial: Path, *, address: str, body: Path) -> str:
+    """Return a curl line about the rows that the version is tried with; long ones, as images are, go into the file."""
     from components.release.serving import curl_line
     from components.release.trial import Trial
 
@@ -66,9 +70,10 @@ def line_to_try(trial: Path, *, address: str, keep_in: Path) -> str:
     line = curl_line(rows, address=address)
     if len(line) <= LONGEST_LINE:
         return line
-    file = keep_in / "rows.json"
-    file.write_text(json.dumps({"dataframe_records": [dict(row) for row in rows]}), "utf-8")
-    return f"curl -sS {address}/invocations -H 'Content-Type: application/json' --data-binary @{file}"
+    body.parent.mkdir(parents=True, exist_ok=True)
+    body.write_text(json.dumps({"dataframe_records": [dict(row) for row in rows]}), "utf-8")
+    data = shlex.quote(f"@{body}")
+    return f"curl -sS {address}/invocations -H 'Content-Type: application/json' --data-binary {data}"
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """What a run says at its end: one JSON object for scripts, tables for people."""
 
-import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +9,7 @@ from components.planning.key import Json, canonical
 from components.recipe import Recipe
 from components.recipe_file import public
 from components.task import LOWER_IS_BETTER
+from flows.layout import MODEL, REPORT, folder_of, lay
 from flows.retrain import Outcome
 from tasks.evaluate import Tested
 from tasks.evidence import Evidence
@@ -42,10 +41,10 @@ def summary(
             "speedup": {str(size): one.value for size, one in selected.measurement.speedup.items()},
         },
         "candidates": list(candidate_rows(outcome.evidence)),
-        "onnx": {"path": str(folder / "model.onnx"), "sha256": selected.onnx.digest},
+        "onnx": {"path": str(folder / MODEL), "sha256": selected.onnx.digest},
         "parity": {"max_abs_diff": outcome.evidence.chosen.max_abs_diff},
         "stages": [{"name": one.label, "cached": one.cached, "seconds": round(one.seconds, 3)} for one in done],
-        "report": str(folder / "report.html"),
+        "report": str(folder / REPORT),
     }
 
 
@@ -77,12 +76,9 @@ def candidate_rows(evidence: Evidence) -> list[dict[str, Json]]:
 
 def laid_out(outcome: Outcome, yard: Yard) -> Path:
     """Lay the report and the model out under names for people, and return their folder."""
-    folder = yard.home.runs / yard.model / outcome.evidence.selected.onnx.digest[:12]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, artifact in {"report.html": outcome.reported.page, "model.onnx": outcome.evidence.selected.onnx}.items():
-        fresh = folder / f".{name}.{uuid.uuid4().hex}"
-        shutil.copyfile(yard.store.get(artifact), fresh)
-        fresh.replace(folder / name)
+    onnx = outcome.evidence.selected.onnx
+    folder = folder_of(yard.home, yard.model, onnx)
+    lay({REPORT: yard.store.get(outcome.reported.page), MODEL: yard.store.get(onnx)}, folder)
     return folder
 
 

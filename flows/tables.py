@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import NotRequired, TypedDict, cast
 
 from components.planning.key import Json
@@ -14,10 +15,12 @@ from tasks.runner import Planned
 
 Row = Sequence[str]
 GAP = "  "
+REASON_LETTERS = 60  # of a reason, in a list
+SHOWN_STAGES = 3  # by name, in a sentence
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
-    **dict.fromkeys(("broken", "bad", "refused for quality", "barred"), "red"),
-    **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run"), "yellow"),
+    **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed"), "red"),
+    **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run", "held"), "yellow"),
 }
 
 
@@ -136,13 +139,23 @@ def print_plan(lines: Sequence[Planned]) -> None:
     if not open_ones:
         write("", "nothing to do: every stage is cached")
         return
-    expected = sum(line.seconds or 0.0 for line in open_ones)
-    never = [line.label for line in open_ones if line.seconds is None]
-    unknown = f"; of {', '.join(never)} nothing is known yet" if never else ""
-    minutes = f"{expected / 60:.1f} minutes, as they took before{unknown}"
-    write("", f"{len(open_ones)} of {len(lines)} stages may run: {minutes}")
+    write("", f"{len(open_ones)} of {len(lines)} stages may run")
     if any(line.state == "wait" for line in lines):
-        write("wait: it runs, or is cached, depending on what the stages before it find")
+        write(
+            "wait: it needs what a stage above has yet to find; it runs if that is something new, "
+            "and is taken from the cache if not"
+        )
+    write(_expected(open_ones))
+
+
+def _expected(lines: Sequence[Planned]) -> str:
+    """Say how long these stages will take."""
+    known = [line.seconds for line in lines if line.seconds is not None]
+    new = [line.label for line in lines if line.seconds is None]
+    if not known:
+        return "expected time: unknown, none of them ran here before; the next plan will know"
+    beside = ", ".join(new) if len(new) <= SHOWN_STAGES else f"{len(new)} stages that never ran"
+    return f"expected time: {seconds_of(sum(known))}, as they took before" + (f", without {beside}" if new else "")
 
 
 def print_explanation(found: Explanation) -> None:
@@ -163,24 +176,24 @@ def print_releases(versions: Sequence[Listed]) -> None:
         [
             one.model,
             str(one.version),
-            "champion" if one.champion else "barred" if one.barred else "",
             one.candidate,
             f"{one.metric} {figure(one.value)}",
             bytes_of(one.size_bytes),
-            minute(one.at),
+            one.state,
+            minute(one.decided or one.at),
+            shorten(one.reason, width=REASON_LETTERS, placeholder=" ..."),
         ]
         for one in versions
     ]
-    print_table(["model", "version", "state", "candidate", "on test", "size", "released"], rows, right=[1, 5])
+    print_table(["model", "version", "candidate", "on test", "size", "state", "since", "why"], rows, right=[1, 4])
 
 
 def print_release(told: Shown) -> None:
     """Show one version."""
     one = told.version
-    state = "champion" if one.champion else f"barred by {one.barred}" if one.barred else "not champion"
     classes = f", classes {', '.join(told.classes)}" if told.classes else ""
     write(
-        f"{one.model} version {one.version}: {state}",
+        f"{one.model} version {one.version}: {one.state}" + (f", {one.reason}" if one.reason else ""),
         "",
         f"  candidate  {one.candidate} for {told.runtime}, {bytes_of(one.size_bytes)}",
         f"  task       {one.task} of {told.target}{classes}",

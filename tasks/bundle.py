@@ -10,7 +10,6 @@ from components.planning.key import canonical, strings
 from components.recipe import Recipe
 from components.store.artifact import Artifact
 from tasks.evidence import Evidence
-from tasks.split import rows_for
 from tasks.stage import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ CODE = ("tasks.split:split", "tasks.train:train", "tasks.prune:prune", "tasks.qu
 
 def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifact) -> "Bundle":
     """Lay the files out under the names that they will have in the version."""
+    from components.data.invented import invented
     from components.models.model import load
     from components.recipe_file import public, to_yaml
     from components.release.provenance import build
@@ -37,8 +37,9 @@ def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifac
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     preparation = load(here.open(selected.model)).spec.preparation
-    rows = rows_for(here, splits, "validation", data=recipe.data, purpose="select").take(slice(0, TRIAL_ROWS))
     columns, target = recipe.data.columns, recipe.data.target
+    # Not rows of the data, which may be a customer's: these files go wherever the release goes.
+    rows = invented(preparation, columns, count=TRIAL_ROWS, seed=recipe.seed)
     records = example(rows, columns, target=target, count=TRIAL_ROWS)
     outputs = predict(RUNTIMES["onnxruntime"](here.open(selected.onnx), threads=1), preparation, rows)
     trial(records, outputs, preparation.target.classes).write(folder / "trial.json")

@@ -63,6 +63,7 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
         checkpoint=selected.model,
         provenance=head(parts.files["provenance"].read_bytes()),
         assignments=evidence.splits.assignments,
+        report=reported.page,
         task=recipe.task,
         target=recipe.data.target,
         classes=tuple(one.name for one in tested.selected.classes),

@@ -8,10 +8,9 @@ import inspect
 import json
 import logging
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, Typ
 from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import code_of
+from components.planning.held import held
 from components.planning.key import Parts, canonical, key_of, parts_of, strings
 from components.planning.ledger import Lease, LeaseLost, Ledger, Record
 from components.store.artifact import Artifact
@@ -33,7 +33,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Inputs = dict[str, object]
 POLL_SECONDS = 0.5
-logger = logging.getLogger(__name__)
 
 
 class Figures(Protocol):
@@ -258,7 +257,7 @@ def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: 
     key, label = key_of(parts), stage.label(inputs)
     folder = _own_folder(yard.home.work / key, lease)
     started = time.monotonic()
-    with _held(lease, yard):
+    with held(lease, yard.ledger, seconds=yard.lease_seconds):
         try:
             with full_disk_refused(folder):
                 here = Workspace(folder=folder, yard=yard, log=log)
@@ -323,28 +322,6 @@ def _own_folder(folder: Path, lease: Lease) -> Path:
             shutil.rmtree(stale, ignore_errors=True)
     own.mkdir(parents=True, exist_ok=True)
     return own
-
-
-@contextmanager
-def _held(lease: Lease, yard: Yard) -> Iterator[None]:
-    """Renew the lease in the background, until it is lost."""
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(yard.lease_seconds / 3):
-            try:
-                if not yard.ledger.renew(lease, seconds=yard.lease_seconds):
-                    return
-            except Exception as error:  # the ledger is busy: the next turn may do, and the commit decides
-                logger.warning("the lease of %s wasn't renewed: %s", lease.name, error)
-
-    thread = threading.Thread(target=renew, daemon=True, name=f"lease {lease.name}")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _user_code(inputs: Inputs) -> list[str]:

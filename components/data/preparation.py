@@ -25,10 +25,14 @@ class NumberColumn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CategoryColumn:
-    """A category: the code of values[i] is i + 2; 0 is any unknown value, 1 a missing one."""
+    """A category: the code of values[i] is i + 2; 0 is any unknown value, 1 a missing one.
+
+    `gaps` says whether any train row missed it.
+    """
 
     name: str
     values: tuple[str, ...]
+    gaps: bool = True
 
     @property
     def codes(self) -> int:

@@ -168,10 +168,9 @@ def _center_and_scale(values: Floats) -> tuple[float, float]:
 
 def _fit_category(name: str, given: Array, config: PrepareConfig) -> CategoryColumn:
     counts = Counter(given.tolist())
-    counts.pop("", None)
-    return CategoryColumn(
-        name=name, values=tuple(sorted(value for value, n in counts.items() if n >= config.min_category_rows))
-    )
+    gaps = counts.pop("", 0) > 0
+    values = sorted(value for value, n in counts.items() if n >= config.min_category_rows)
+    return CategoryColumn(name=name, values=tuple(values), gaps=gaps)
 
 
 def _codes(column: CategoryColumn, given: Array) -> npt.NDArray[np.int64]:

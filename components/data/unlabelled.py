@@ -1,8 +1,8 @@
 """Rows to be answered: read as a stream, in their order, with the columns that a model wants and no target."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from components.data.sources.table import SOURCES, kind_of
 from components.errors import Problem, Refusal, nearest, refuse
 
 IMAGES_AT_ONCE: Final = 64
+SHOWN: Final = 20  # names of columns, in an error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,13 +28,17 @@ class Asked:
 
     table: pa.Table
     files: tuple[str, ...] = ()  # of images, by row
+    kept: Mapping[str, pa.Array] = field(default_factory=dict)  # columns as they are in the file
+    ignored: tuple[str, ...] = ()  # the file's other columns
 
 
-def unlabelled(path: Path, columns: Mapping[str, ColumnKind], *, target: str) -> Iterator[Asked]:
+def unlabelled(
+    path: Path, columns: Mapping[str, ColumnKind], *, target: str, keep: Sequence[str] = ()
+) -> Iterator[Asked]:
     """Yield the rows of a CSV, Parquet or npz file, of an image, or of the images anywhere in a folder.
 
-    `columns` are the features; others, the target among them, may be there and are left out. Images of a folder
-    come by the order of their paths, other rows in theirs.
+    `columns` are the features; others, the target among them, may be there and are left out, or carried along where
+    they are to be kept. Images of a folder come by the order of their paths, other rows in theirs.
 
     Raises:
         Refusal: nothing is there, columns are missing, or cells aren't of their column's kind.
@@ -43,42 +48,70 @@ def unlabelled(path: Path, columns: Mapping[str, ColumnKind], *, target: str) ->
         if image is None:
             what = "this model wants the columns of a table, and was given images"
             raise refuse(what, where=str(path), allowed=f"a CSV or Parquet file with {', '.join(columns)}")
+        if keep:
+            raise refuse("images have no columns to keep", where=str(path), do="the answers name each image's file")
         return _images(path, image)
-    return _rows(path, columns, target=target)
+    return _rows(path, columns, target=target, keep=keep)
 
 
 def _holds_images(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES if path.is_file() else path.is_dir() and kind_of(path) == "images"
 
 
-def _rows(path: Path, columns: Mapping[str, ColumnKind], *, target: str) -> Iterator[Asked]:
+def _rows(path: Path, columns: Mapping[str, ColumnKind], *, target: str, keep: Sequence[str]) -> Iterator[Asked]:
     kinds: dict[str, ColumnKind] = {**columns, target: "category"}
     source = SOURCES[kind_of(path)](path, DataConfig(source=str(path), target=target, columns=kinds))
-    _check_columns(source.schema, columns, where=path.name)
+    _check_columns(source.schema, columns, keep=keep, where=path.name)
+    ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
     findings = Findings()
     for chunk in source.chunks():  # after a first bad cell only to find the others
         table = _converted(chunk, columns, findings)
         if len(table) and not findings.count:
-            yield Asked(table=table)
+            kept = {name: one_array(chunk.table, name) for name in keep}
+            yield Asked(table=table, files=_paths(table, columns), kept=kept, ignored=ignored)
     if findings.count:
         raise findings.refusal(source.places, do="mend these cells; a missing value may be empty")
 
 
-def _check_columns(schema: pa.Schema, columns: Mapping[str, ColumnKind], *, where: str) -> None:
-    names = Counter(schema.names)
-    given = ", ".join(list(names)[:20]) + (" ..." if len(names) > 20 else "")
-    problems = []
-    for name, kind in columns.items():
-        if name not in names:
-            do = nearest(name, [other for other in names if other not in columns])
-            problems.append(Problem(what=f"the column '{name}' is missing", where=where, allowed=given, do=do))
-        elif names[name] > 1:
+def _paths(table: pa.Table, columns: Mapping[str, ColumnKind]) -> tuple[str, ...]:
+    """Return what the images of a table say of the files that they were, if they all do."""
+    images = [name for name, kind in columns.items() if kind == "image"]
+    paths = one_array(table, images[0]).field("path").to_pylist() if images else []
+    return tuple(paths) if all(paths) else ()
+
+
+def _check_columns(schema: pa.Schema, columns: Mapping[str, ColumnKind], *, keep: Sequence[str], where: str) -> None:
+    names, wanted = Counter(schema.names), list(dict.fromkeys([*columns, *keep]))
+    problems = _absent([name for name in wanted if name not in names], schema.names, wanted, where=where)
+    for name in (name for name in wanted if name in names):
+        if names[name] > 1:
             problems.append(Problem(what=f"{names[name]} columns are named '{name}'", where=where))
-        elif not accepts(kind, schema.field(name).type):
-            what = f"holds values of type {schema.field(name).type}, which can't be of kind {kind}"
+            continue
+        kind, stored = columns.get(name), schema.field(name).type
+        if kind and not accepts(kind, stored):
+            what = f"holds values of type {stored}, which can't be of kind {kind}"
+            problems.append(Problem(what=what, where=f"{where}, column '{name}'"))
+        if name in keep and pa.types.is_nested(stored):
+            what = f"holds values of type {stored}, which can't be kept"
             problems.append(Problem(what=what, where=f"{where}, column '{name}'"))
     if problems:
         raise Refusal(shortened(problems, count=len(problems)))
+
+
+def _absent(absent: Sequence[str], names: Sequence[str], wanted: Sequence[str], *, where: str) -> list[Problem]:
+    """Return one problem that names all the columns that aren't there, or none."""
+    if not absent:
+        return []
+    others = [name for name in names if name not in wanted]
+    near = {name: hint for name in absent if (hint := nearest(name, others))}
+    do = "; ".join(f"for '{name}', {hint}" for name, hint in list(near.items())[:SHOWN])
+    noun, verb = ("column", "is") if len(absent) == 1 else ("columns", "are")
+    what = f"the {noun} {_listed([repr(name) for name in absent])} {verb} missing"
+    return [Problem(what=what, where=where, allowed=_listed(names), do=do)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _converted(chunk: Chunk, columns: Mapping[str, ColumnKind], findings: Findings) -> pa.Table:

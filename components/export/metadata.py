@@ -1,7 +1,7 @@
 """What the released ONNX file says about itself: enough for a program that has nothing but the file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ class Columns:
 
     target: str
     kinds: Mapping[str, ColumnKind]
+    known: Mapping[str, Sequence[str]]  # the values of each category
+    complete: Sequence[str]  # columns of which no train row missed the value
 
 
 def read_columns(file: Path) -> Columns:
@@ -24,17 +26,27 @@ def read_columns(file: Path) -> Columns:
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
-    return Columns(target=facts["steelyard.target"], kinds=json.loads(facts["steelyard.columns"]))
+    return Columns(
+        target=facts["steelyard.target"],
+        kinds=json.loads(facts["steelyard.columns"]),
+        known=json.loads(facts.get("steelyard.known", "{}")),  # older releases don't say
+        complete=json.loads(facts.get("steelyard.complete", "[]")),
+    )
 
 
 def metadata(model: str, *, task: Task, columns: Mapping[str, ColumnKind], preparation: Preparation) -> dict[str, str]:
     """Return the entries; `canonical` writes them as `steelyard.*`. Lists and mappings are JSON."""
     image = preparation.image
+    known = {column.name: column.values for column in preparation.categories}
+    complete = [column.name for column in preparation.numbers if not column.flag]
+    complete += [column.name for column in preparation.categories if not column.gaps]
     return {
         "model": model,
         "task": task,
         "target": preparation.target.name,
         "classes": json.dumps(list(preparation.target.classes), ensure_ascii=False),
         "columns": json.dumps(dict(columns), ensure_ascii=False),
+        "known": json.dumps(known, ensure_ascii=False),
+        "complete": json.dumps(complete, ensure_ascii=False),
         "image_channels": str(image.channels if image else 0),
     }

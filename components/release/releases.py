@@ -14,6 +14,7 @@ from sqlite3 import Connection
 from typing import TYPE_CHECKING, Literal
 
 from components.errors import refuse
+from components.planning.held import held
 from components.planning.ledger import Lease, Ledger
 from components.store.artifact import Artifact
 from components.task import Metric, Task
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Action = Literal["promote", "rollback", "reject", "hold"]
 State = Literal["pending", "done", "undone", "abandoned"]
-MOVE_SECONDS = 120.0  # lease of one move of the champion
+MOVE_SECONDS = 120.0  # lease of a move of the champion; it is renewed while the move goes on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,7 @@ class Release:
     checkpoint: Artifact  # the PyTorch model that the file was made of, with its preparation
     provenance: str = ""  # digest of the end of its chain: kept here, it shows a chain that was written anew
     assignments: Artifact  # which rows it was trained on
+    report: Artifact | None = None  # its page; older releases don't say
     task: Task
     target: str
     classes: tuple[str, ...]
@@ -63,6 +65,11 @@ class Move:
     reason: str
     basis: str  # the judgement that it follows, or empty where a person decided
     at: float
+
+    @property
+    def moved(self) -> bool:
+        """Whether it moved the champion."""
+        return self.state == "done" and self.action in ("promote", "rollback")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ class Releases:
 
     def was_champion(self, version: int) -> bool:
         """Say whether the version has ever been champion."""
-        return any(_has_moved(move) and move.version == version for move in self.moves())
+        return any(move.moved and move.version == version for move in self.moves())
 
     def moves(self) -> list[Move]:
         """Return the audit log, the oldest entry first."""
@@ -124,7 +131,7 @@ class Releases:
         champion = self.champion()
         if champion is None or champion.onnx.digest != challenger.digest:
             return champion
-        rises = [move for move in self.moves() if _has_moved(move) and move.version == champion.version]
+        rises = [move for move in self.moves() if move.moved and move.version == champion.version]
         before = next((move.replaced for move in reversed(rises) if move.action == "promote"), None)
         return next((release for release in self.all() if release.version == before), None)
 
@@ -156,7 +163,8 @@ class Releases:
         """Hold the right to move the champion. Raises Refusal where another holds it for too long."""
         lease = self._wait_for_lease()
         try:
-            yield
+            with held(lease, self.ledger, seconds=MOVE_SECONDS):
+                yield
         finally:
             self.ledger.release(lease)
 
@@ -244,12 +252,8 @@ class Releases:
         raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
 
 
-def _has_moved(move: Move) -> bool:
-    return move.state == "done" and move.action in ("promote", "rollback")
-
-
 def _champion(moves: list[Move], releases: list[Release]) -> Release | None:
-    done = [move for move in moves if _has_moved(move)]
+    done = [move for move in moves if move.moved]
     if not done:
         return None
     return next((release for release in releases if release.version == done[-1].version), None)

@@ -24,7 +24,9 @@ import numpy.typing as npt
 import onnxruntime
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
+from mlflow.types.schema import AnyType, Schema
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 Cells = npt.NDArray[np.generic]
@@ -76,10 +78,36 @@ def read_facts(metadata: Mapping[str, str]) -> Facts:
     )
 
 
-def bad(what: str) -> MlflowException:
-    """Return the error of a bad request; the server answers it with status 400."""
-    error: MlflowException = MlflowException.invalid_parameter_value(what)
-    return error
+class BadRows(MlflowException):
+    """Rows that the model can't read; the server answers with status 400.
+
+    It gives callers the sentence alone: MLflow would put all that they had sent in front of it.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, error_code=INVALID_PARAMETER_VALUE)
+        self.sentence = sentence
+
+    def serialize_as_json(self) -> str:
+        """Return the body of the server's answer."""
+        self.message = self.sentence
+        body: str = super().serialize_as_json()  # type: ignore[no-untyped-call]
+        return body
+
+
+def accept_csv() -> None:
+    """Let MLflow's server read CSV for columns of any type: as text, which this model reads as ingest does.
+
+    MLflow asks the signature for types to read CSV with, and raises where a column's is `any`. It takes NA and the
+    like for missing, in categories too.
+    """
+    strict = Schema.pandas_types
+
+    def pandas_types(schema: Schema) -> list[np.dtype[Any]]:
+        anything = not schema.is_tensor_spec() and any(isinstance(one.type, AnyType) for one in schema.inputs)
+        return [np.dtype(object)] * len(schema.inputs) if anything else strict(schema)
+
+    Schema.pandas_types = pandas_types  # type: ignore[method-assign,assignment]
 
 
 # Rows, in any of the shapes that people and MLflow's server give them ------------------------------------------------
@@ -90,7 +118,7 @@ def frame(given: object, facts: Facts) -> pd.DataFrame:
     rows = unpacked(as_frame(given, facts))
     missing = [name for name in facts.columns if name not in rows]
     if missing:
-        raise bad(
+        raise BadRows(
             f"missing column{'s' * (len(missing) > 1)}: {', '.join(missing)}. "
             f"The model needs {', '.join(facts.columns)}"
             f" and was given {', '.join(map(str, rows.columns)) or 'none'}. A missing value may be null."
@@ -105,7 +133,7 @@ def as_frame(given: object, facts: Facts) -> pd.DataFrame:
     if isinstance(given, Mapping):
         columns = {str(name): column(values) for name, values in given.items()}
         if len({len(values) for values in columns.values()}) > 1:
-            raise bad("columns differ in length: " + ", ".join(f"{name} {len(v)}" for name, v in columns.items()))
+            raise BadRows("columns differ in length: " + ", ".join(f"{name} {len(v)}" for name, v in columns.items()))
         return pd.DataFrame(columns)
     if facts.image and isinstance(given, np.ndarray | list | tuple) and not is_records(given):
         return pd.DataFrame({facts.image: column(given)})
@@ -113,7 +141,7 @@ def as_frame(given: object, facts: Facts) -> pd.DataFrame:
         # Names of the first row first, then those that only later rows have.
         names = dict.fromkeys(name for row in given for name in row)
         return pd.DataFrame({name: objects(row.get(name) for row in given) for name in names})
-    raise bad(f"rows are a data frame, a list of dicts or a dict of lists, not {type(given).__name__}")
+    raise BadRows(f"rows are a data frame, a list of dicts or a dict of lists, not {type(given).__name__}")
 
 
 def is_records(given: Any) -> bool:
@@ -174,7 +202,7 @@ def numbers(values: pd.Series, name: str) -> Cells:
     else:
         cells = each(values, name, number, np.float64)
     if np.isinf(cells).any():
-        raise bad(f"column '{name}', row {int(np.isinf(cells).argmax())}: a number must be finite")
+        raise BadRows(f"column '{name}', row {int(np.isinf(cells).argmax())}: a number must be finite")
     return cells.reshape(-1, 1)
 
 
@@ -232,7 +260,7 @@ def each(values: pd.Series, name: str, convert: Callable[[Any], Any], dtype: typ
             cells[row] = convert(value)
         except (ValueError, TypeError, OverflowError) as error:
             shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
-            raise bad(f"column '{name}', row {row}: {shown} can't be read. {error}") from None
+            raise BadRows(f"column '{name}', row {row}: {shown} can't be read; {error}") from None
     return cells
 
 
@@ -336,6 +364,7 @@ class Served(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Open the ONNX file of the artifact `onnx` and read what it says about itself."""
+        accept_csv()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(

@@ -55,7 +55,7 @@ def test_missing_columns_and_bad_cells_are_all_named_and_nothing_is_written(both
     rows.write_text("agee,smoker,income\n3,yes,1\n")
     out = ("--output", str(tmp_path / "out.csv"))
     told = both.call("predict", "people", str(rows), *out)
-    assert told.refused("'age' is missing", "did you mean 'agee'?", "'city' is missing")
+    assert told.refused("rows.csv: the columns 'age', 'city' are missing", "for 'age', did you mean 'agee'?")
     rows.write_text("age,city,smoker,income\n3,Rome,yes,1\nold,Rome,perhaps,1\n4,Rome,no,1,1\n")
     told = both.call("predict", "people", str(rows), *out)
     assert told.refused("row 2 (line 3), column 'age'", "'perhaps' is not a boolean", "has 5 fields")
@@ -80,3 +80,21 @@ def test_a_model_of_tables_refuses_images(both: Place, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "a.png").write_bytes(b"")
     told = both.call("predict", "people", str(tmp_path / "pictures"), "--output", str(tmp_path / "o.csv"))
     assert told.refused("was given images", "age, city, smoker, income")
+
+
+def test_a_column_is_carried_along_and_what_is_strange_is_said(both: Place, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,age,city,smoker,income,note\n007,3,Rome,yes,1,a\n008,,Ulm,no,,b\n009,5,Lima,,2,c\n")
+    told = both.call("predict", "people", str(rows), "--keep", "id", "--output", str(tmp_path / "out.csv"))
+    assert told.code == 0, told.err
+    found = answers(tmp_path / "out.csv")
+    assert list(found[0]) == ["id", "prediction", "probability_buys", "probability_passes"]
+    assert [row["id"] for row in found] == ["007", "008", "009"]
+    assert told.err.count("ignored, since the model doesn't take them: note") == 1
+    assert "column 'city': 1 row has a category that the model doesn't know, such as 'Ulm'" in told.err
+    assert "column 'income': 1 row has no value, which no train row lacked" in told.err
+    assert "column 'age'" not in told.err, "train rows lacked it too"
+    rows.write_text("prediction,age,city,smoker,income\n1,3,Rome,yes,1\n")
+    again = both.call("predict", "people", str(rows), "--keep", "prediction", "--output", str(tmp_path / "b.csv"))
+    assert again.refused("--keep: the answers have a column 'prediction' of their own")
+    assert not (tmp_path / "b.csv").exists()

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.release.trial import Trial, trial
+from components.release.trial import trial
 from flows.serving import LONGEST_LINE, line_to_try
 from tests.flows.place import Place
 
@@ -79,11 +79,23 @@ def test_a_taken_port_is_refused_with_its_holder(both: Place) -> None:
         assert both.call("serve", "people", "--port", str(port)).refused(f"port {port} is taken", f"pid {os.getpid()}")
 
 
-def test_rows_that_are_too_long_for_a_command_line_go_into_a_file(tmp_path: Path) -> None:
+def test_long_rows_as_images_are_go_into_a_file_that_curl_reads(tmp_path: Path) -> None:
     import numpy as np
 
-    trial([{"image": "x" * LONGEST_LINE}], np.zeros((1, 2)), ("a", "b")).write(tmp_path / "trial.json")
-    line = line_to_try(tmp_path / "trial.json", address="http://127.0.0.1:1", keep_in=tmp_path)
-    assert line.endswith(f"--data-binary @{tmp_path / 'rows.json'}")
-    sent = json.loads((tmp_path / "rows.json").read_text())
-    assert sent["dataframe_records"] == list(Trial.read(tmp_path / "trial.json").rows)
+    home, rows = tmp_path / "a home", [{"image": "x" * LONGEST_LINE}]
+    trial(rows, np.zeros((1, 2)), ("a", "b")).write(tmp_path / "trial.json")
+    line = line_to_try(tmp_path / "trial.json", address="http://127.0.0.1:1", body=home / "runs" / "rows.json")
+    assert len(line) < 500
+    *_, option, file = shlex.split(line)
+    assert option == "--data-binary"
+    assert json.loads(Path(file.removeprefix("@")).read_text()) == {"dataframe_records": rows}
+    assert home in Path(file.removeprefix("@")).parents
+
+
+def test_short_rows_stay_in_the_line(tmp_path: Path) -> None:
+    import numpy as np
+
+    trial([{"age": 3.0, "city": "it's"}], np.zeros((1, 2)), ("a", "b")).write(tmp_path / "trial.json")
+    line = line_to_try(tmp_path / "trial.json", address="http://127.0.0.1:1", body=tmp_path / "rows.json")
+    assert json.loads(shlex.split(line)[-1]) == {"dataframe_records": [{"age": 3.0, "city": "it's"}]}
+    assert not (tmp_path / "rows.json").exists()

@@ -50,15 +50,23 @@ def test_figures_and_durations_are_short() -> None:
     assert [seconds_of(value) for value in (0.04, 119.0, 180.0)] == ["0.0 s", "119.0 s", "3.0 min"]
 
 
-def test_a_plan_adds_up_the_minutes_of_what_may_run(capsys: pytest.CaptureFixture[str]) -> None:
-    print_plan(
-        [
-            Planned("ingest", "ingest", "cached", "k", 600.0),
-            Planned("train", "train", "run", "", 60.0),
-            Planned("gate", "gate", "wait", "", 120.0),
-            Planned("register", "register", "wait", "", None),
-        ]
-    )
+def test_a_plan_ends_with_the_time_that_what_may_run_took_before(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        Planned("ingest", "ingest", "cached", "k", 600.0),
+        Planned("train", "train", "run", "", 60.0),
+        Planned("gate", "gate", "wait", "", 120.0),
+    ]
+    print_plan(lines)
+    told = capsys.readouterr().out.splitlines()
+    assert told[-3] == "2 of 3 stages may run"
+    assert told[-2].startswith("wait: it needs what a stage above has yet to find")
+    assert told[-1] == "expected time: 3.0 min, as they took before"
+    print_plan([*lines, Planned("register", "register", "wait", "", None)])
+    assert capsys.readouterr().out.splitlines()[-1].endswith("as they took before, without register")
+
+
+def test_a_plan_without_a_past_says_that_the_time_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_plan([Planned("ingest", "ingest", "run", "", None), *[Planned("s", "s", "wait", "", None)] * 9])
     told = capsys.readouterr().out
-    assert "3 of 4 stages may run: 3.0 minutes" in told
-    assert "of register nothing is known" in told
+    assert told.splitlines()[-1].startswith("expected time: unknown, none of them ran here before")
+    assert "0.0" not in told

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -220,6 +221,8 @@ def test_metadata_say_what_the_server_needs() -> None:
     session = onnxruntime.InferenceSession(canonical_bytes(raw, metadata=told))
     found = session.get_modelmeta().custom_metadata_map
     assert found["steelyard.columns"].startswith('{"size": "number"')
+    assert json.loads(found["steelyard.known"])["kind"] == ["a", "b", "c"]
+    assert json.loads(found["steelyard.complete"]) == ["size", "kind"]
     assert metadata_of(onnx.load_from_string(canonical_bytes(raw, metadata=told))) == told
 
 

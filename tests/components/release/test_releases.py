@@ -1,6 +1,8 @@
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -289,11 +291,26 @@ def test_a_promoter_that_was_stopped_past_its_lease_changes_nothing_afterwards(
     child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == "began\n"
+    child.send_signal(signal.SIGSTOP)
     monkeypatch.setattr(releases_module, "MOVE_SECONDS", 5.0)
     with releases.moving():
         for one in releases.unfinished():
             releases.end(one.seq, "abandoned")
         seq = releases.begin("promote", 2, expected=None, actor="quick", reason="", basis="")
         releases.end(seq, "done")
+    child.send_signal(signal.SIGCONT)
     assert child.communicate("\n", timeout=60)[0] == "lost\n"
     assert champion(releases) == 2
+
+
+def test_a_move_that_takes_longer_than_its_lease_is_not_taken_over(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases_module, "MOVE_SECONDS", 0.3)
+    with releases.moving():
+        seq = releases.begin("promote", 1, expected=None, actor="slow", reason="", basis="")
+        time.sleep(1.0)  # a smoke test of a large model
+        with pytest.raises(Refusal, match="by someone else"), releases.moving():
+            pass
+        releases.end(seq, "done")
+    assert champion(releases) == 1

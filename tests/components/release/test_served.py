@@ -564,6 +564,10 @@ def test_raw_rows_are_answered_over_http(table_server: str) -> None:
         status, answer = post(table_server, body)
         assert status == 200, answer
         assert [round(row["probability_yes <b>"], 4) for row in answer["predictions"]] == expected, body
+    table = "\n".join([",".join(names), *(",".join("" if v is None else str(v) for v in row) for row in rows)])
+    status, answer = post(table_server, table, "text/csv")
+    assert status == 200, answer
+    assert [round(row["probability_yes <b>"], 4) for row in answer["predictions"]] == expected, "CSV"
     status, answer = post(table_server, {"dataframe_split": {"columns": names, "data": [[2, "Bonn", False, 0]] * 2}})
     assert [row["prediction"] for row in answer["predictions"]] == ["yes <b>"] * 2
 
@@ -572,10 +576,15 @@ def test_raw_rows_are_answered_over_http(table_server: str) -> None:
 def test_bad_rows_are_a_bad_request_with_the_reason(table_server: str) -> None:
     status, answer = post(table_server, {"dataframe_records": [{"age": 1, "city": "Bonn"}]})
     assert status == 400
-    assert "missing column: member" in answer["message"]
+    assert answer["message"] == (
+        "missing column: member. The model needs age, member, city and was given age, city. A missing value may be null."
+    )
     status, answer = post(table_server, {"dataframe_records": [{"age": "old", "city": "Bonn", "member": True}]})
     assert status == 400
-    assert "column 'age', row 0: 'old' can't be read" in answer["message"]
+    expected = "column 'age', row 0: 'old' can't be read; a number is allowed, or null where it is missing"
+    assert answer["message"] == expected
+    status, answer = post(table_server, "age,city,member\n1,Bonn,yes\nold,Bonn,yes\n", "text/csv")
+    assert (status, answer["message"]) == (400, expected.replace("row 0", "row 1"))
 
 
 @pytest.mark.slow

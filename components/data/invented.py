@@ -1,0 +1,84 @@
+"""Rows that nobody gave: drawn column by column from what a model's preparation knows, to try a release with.
+
+They travel with a release, so none of them is a row of the data. H x W pixels, C channels.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from components.data.config import ColumnKind
+from components.data.images import Pixels
+from components.data.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation
+from components.data.prepare import Floats
+from components.data.rows import Array, Rows
+
+BLOCKS: Final = 8  # patches of an image, from side to side
+LARGER: Final = 1.5  # sides of every second image, where the model resizes
+
+
+def invented(preparation: Preparation, kinds: Mapping[str, ColumnKind], *, count: int, seed: int) -> Rows:
+    """Return raw rows without the target, at least two.
+
+    The first is whole; in one of the others each column misses its value, if any train row did.
+    """
+    chance = np.random.default_rng(seed)
+    if preparation.image is not None:
+        return Rows(columns={preparation.image.name: _images(preparation.image, count, chance)})
+    columns: dict[str, Array] = {}
+    for place, number in enumerate(preparation.numbers):
+        drawn = _truths(count, chance) if kinds[number.name] == "boolean" else _numbers(number, count, chance)
+        if number.flag:
+            drawn[_gap(place, count)] = np.nan
+        columns[number.name] = drawn
+    for place, category in enumerate(preparation.categories, start=len(columns)):
+        columns[category.name] = _names(category, count, chance)
+        if category.gaps:
+            columns[category.name][_gap(place, count)] = ""
+    return Rows(columns=columns)
+
+
+def _gap(place: int, count: int) -> int:
+    return 1 + place % (count - 1)
+
+
+def _numbers(column: NumberColumn, count: int, chance: np.random.Generator) -> Floats:
+    """Draw between the quantiles, or around the median, to three digits of the spread."""
+    if column.quantiles:
+        spread = column.quantiles[-1] - column.quantiles[0]
+        ranks = chance.uniform(0, len(column.quantiles) - 1, count)
+        drawn = np.interp(ranks, np.arange(len(column.quantiles)), column.quantiles)
+    else:
+        spread = column.scale
+        drawn = column.fill + spread * chance.standard_normal(count)
+    rounded: Floats = np.round(drawn, 2 - int(np.floor(np.log10(spread))))
+    return rounded
+
+
+def _truths(count: int, chance: np.random.Generator) -> Floats:
+    return chance.permutation(np.arange(count) % 2).astype(np.float64)
+
+
+def _names(column: CategoryColumn, count: int, chance: np.random.Generator) -> Array:
+    """Draw known values, no one more often than needed; a column that knows none misses all of its own."""
+    names = np.array(column.values or ("",), dtype=object)
+    return np.resize(chance.permutation(names), count)
+
+
+def _images(column: ImageColumn, count: int, chance: np.random.Generator) -> Array:
+    """Draw patchworks as bright as the images that the model knows."""
+    images = np.empty(count, dtype=object)
+    for place in range(count):
+        factor = LARGER if column.resize and place % 2 else 1.0
+        height, width = (round(side * factor) for side in column.size)
+        images[place] = _patchwork(column, height, width, chance)
+    return images
+
+
+def _patchwork(column: ImageColumn, height: int, width: int, chance: np.random.Generator) -> Pixels:
+    """Return pixels [H, W, C] of a few flat patches, which a PNG file holds in few bytes."""
+    shares = chance.normal(column.mean, column.std, size=(BLOCKS, BLOCKS, column.channels))
+    rows, columns = (np.arange(side) * BLOCKS // side for side in (height, width))
+    patches = shares[rows][:, columns]
+    return (np.clip(patches, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,37 @@
+"""The rows that a gate may use: those that the champion learned nothing of."""
+
+from pathlib import Path
+
+import pytest
+
+from components.data.config import SplitConfig
+from components.data.unseen import unseen
+from tests.components.data.test_split import Case
+
+
+def case(folder: Path, values: list[float], groups: list[str]) -> Case:
+    return Case(folder, values, g=groups, y=["c0", "c1"] * (len(values) // 2))
+
+
+def test_a_row_of_a_group_that_the_champion_trained_on_is_not_unseen(tmp_path: Path) -> None:
+    before = case(tmp_path / "1", [float(i) for i in range(80)], [f"patient {i // 4}" for i in range(80)])
+    before.split(SplitConfig(group="g"))
+    # The same patients, every row measured anew, and as many new patients; another seed shares them out otherwise.
+    now = case(tmp_path / "2", [i + 0.5 for i in range(160)], [f"patient {i // 4}" for i in range(160)])
+    now.split(SplitConfig(group="g", seed=5))
+    fate = {f"patient {i // 4}": part for i, part in enumerate(before.parts())}
+    tested = [f"patient {i // 4}" for i, part in enumerate(now.parts()) if part == "test"]
+    expected = [fate.get(patient, "new") in ("test", "new") for patient in tested]
+    assert len(set(expected)) == 2, "the case shows both"
+    assert unseen(now.file, before.file).tolist() == expected
+
+
+@pytest.mark.parametrize("method", ["hash", "stratified"])
+def test_without_groups_a_row_is_known_by_its_content(tmp_path: Path, method: str) -> None:
+    before = case(tmp_path / "1", [float(i) for i in range(80)], ["all"] * 80)
+    before.split(SplitConfig(method=method))  # type: ignore[arg-type]
+    now = case(tmp_path / "2", [float(i) for i in range(160)], ["all"] * 160)
+    now.split(SplitConfig(method="hash", seed=5))
+    fate = before.parts() + ["new"] * 80
+    tested = [row for row, part in enumerate(now.parts()) if part == "test"]
+    assert unseen(now.file, before.file).tolist() == [fate[row] in ("test", "new") for row in tested]

@@ -1,0 +1,49 @@
+"""`report`: the path of a version's page, the one that its run printed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flows.place import Place
+
+pytestmark = pytest.mark.timeout(900)
+QUIET = """\
+import sys
+from flows.cli import main
+sys.argv = ["steelyard", "report", *sys.argv[1:]]
+try:
+    main()
+finally:
+    assert not {"mlflow", "prefect", "torch"} & set(sys.modules)
+"""
+
+
+def reported(place: Place, *arguments: str) -> Path:
+    """What the command prints, in a process that must not load the large libraries."""
+    command = [sys.executable, "-P", "-c", QUIET, "people", *arguments]
+    told = subprocess.run(
+        command, cwd=place.folder, env=place.variables(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    return Path(told.stdout.strip())
+
+
+def test_it_is_the_page_that_the_run_printed(both: Place) -> None:
+    assert str(reported(both)) == both.told["second"].json["report"]
+    assert reported(both, "--version", "1") != reported(both, "--version", "2")
+
+
+def test_a_page_that_is_gone_is_laid_out_again(place: Place) -> None:
+    page = reported(place)
+    content = page.read_bytes()
+    assert content.lstrip().lower().startswith(b"<!doctype html>")
+    page.unlink()
+    assert reported(place).read_bytes() == content, "from the store"
+    page.unlink()
+    for blob in (place.home / "store" / "objects").rglob("*"):
+        if blob.is_file() and blob.read_bytes() == content:
+            blob.unlink()
+    assert place.call("report", "people").out.strip() == str(page)
+    assert page.read_bytes() == content, "from the registry"

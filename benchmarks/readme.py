@@ -1,0 +1,139 @@
+"""The README's table of results, made of what the other benchmarks wrote. A test holds the two together."""
+
+import json
+from typing import Any
+
+from benchmarks.frame import RESULTS
+
+HEAD = "| what | Steelyard | beside it |"
+Row = dict[str, Any]
+
+
+def lines() -> list[str]:
+    """Return the table's lines, and the line that says where it was measured."""
+    rows = [*_quality(), *_tables(), *_training(), *_run(), _tracking(), _store(), _memory(), _gate(), _torture()]
+    return [HEAD, "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "", _machine()]
+
+
+def _rows(name: str, **wanted: str) -> list[Row]:
+    rows: list[Row] = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["rows"]
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def _row(name: str, **wanted: str) -> Row:
+    (row,) = _rows(name, **wanted)
+    return row
+
+
+def _quality() -> list[tuple[str, str, str]]:
+    names = {"digits": "digits", "mnist5k": "MNIST of 5,000", "breast_cancer": "breast cancer", "diabetes": "diabetes"}
+    return [_quality_of(recipe, words) for recipe, words in names.items()]
+
+
+def _quality_of(recipe: str, words: str) -> tuple[str, str, str]:
+    whole, released = (_row("quality", recipe=recipe, model=model) for model in ("uncompressed", "selected"))
+    ours = ("uncompressed", "selected", "constant")
+    simple = [row for row in _rows("quality", recipe=recipe) if row["model"] not in ours]
+    return (
+        f"{words}: test {whole['metric']}, mean of {whole['n']} seeds",
+        f"{whole['mean']:.4f} ({whole['min']:.3f} to {whole['max']:.3f}); released {released['mean']:.4f}",
+        ", ".join(f"{row['model'].replace('_', ' ')} {row['mean']:.4f}" for row in simple),
+    )
+
+
+def _training() -> list[tuple[str, str, str]]:
+    return [_training_of(row) for row in _rows("training", loop="by hand")]
+
+
+def _training_of(hand: Row) -> tuple[str, str, str]:
+    ours = _row("training", case=hand["case"], precision=hand["precision"], loop="steelyard")
+    spread = f"({hand['steelyard is x min']:.2f} to {hand['steelyard is x max']:.2f})"
+    return (
+        f"training, {hand['case']}, {hand['precision']}: samples/s",
+        f"{ours['samples/s median']:,.0f}",
+        f"by hand {hand['samples/s median']:,.0f}: {hand['steelyard is x median']:.2f}x {spread}",
+    )
+
+
+def _run() -> list[tuple[str, str, str]]:
+    names = {
+        "servers up, changed seed": "a run, servers up",
+        "later run, changed seed": "a run, nothing up",
+        "first run ever": "the first run ever",
+    }
+    rows = {name: _row("overhead", run=name) for name in (*names, "nothing to do")}
+    less = {
+        name: f"a plain script of the same stages: {rows[name]['seconds above plain']:.1f} s less" for name in names
+    }
+    found = [(words, _seconds(rows[name]), less[name]) for name, words in names.items()]
+    return [*found, ("a run with nothing to do", _seconds(rows["nothing to do"]), "")]
+
+
+def _seconds(row: Row) -> str:
+    return f"{row['seconds median']:.2f} s ({row['seconds min']:.2f} to {row['seconds max']:.2f}, n {row['seconds n']})"
+
+
+def _tracking() -> tuple[str, str, str]:
+    key = "5,000 points"
+    ours, single = (_row("tracking", **{key: way}) for way in ("training waits", "single calls (from 200)"))
+    return (
+        "5,000 metric points: what training waits",
+        f"{1000 * ours['seconds median']:.0f} ms",
+        f"single calls {single['seconds median']:.0f} s",
+    )
+
+
+def _store() -> tuple[str, str, str]:
+    put, copy = _row("store", what="put"), _row("store", what="copy and hash")
+    return (
+        "1 GB into the store",
+        f"{put['seconds median']:.2f} s",
+        f"copying and hashing it {copy['seconds median']:.2f} s: {put['ratio to copy and hash']:.2f}x",
+    )
+
+
+def _memory() -> tuple[str, str, str]:
+    rows = _rows("memory")
+    what = f"peak memory, CSV of {rows[0]['csv_bytes'] / 1e9:.1f} GB ({rows[0]['rows'] / 1e6:.1f} million rows)"
+    return what, ", ".join(f"{row['work']} {row['peak_mb']:.0f} MB" for row in rows), ""
+
+
+def _gate() -> tuple[str, str, str]:
+    accuracy = max(row["yes_at_margin"] for row in _rows("gate", metric="accuracy"))
+    others = [row for row in _rows("gate") if row["metric"] != "accuracy"]
+    worst = max(others, key=lambda row: row["yes_at_margin"])
+    return (
+        "the gate says yes though the loss is as large as the margin",
+        f"accuracy at most {accuracy:.1%}; other figures at most {worst['yes_at_margin']:.1%} "
+        f"± {worst['yes_at_margin_error']:.1%}",
+        "5 % is promised",
+    )
+
+
+def _torture() -> tuple[str, str, str]:
+    rows = _rows("torture")
+    same = sum(row["same files"] for row in rows)
+    return "killed and started again: the same files", f"{same} of {len(rows)} runs", ""
+
+
+def _tables() -> list[tuple[str, str, str]]:
+    return []
+
+
+def _machine() -> str:
+    told = json.loads((RESULTS / "overhead.json").read_text("utf-8"))
+    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+    machine = told["machine"]
+    return (
+        f"Measured by `make bench` and `make torture` on {told['date']}: {machine['processor']}, {machine['cores']} "
+        f"cores, no GPU; Python {told['python']}, {versions}."
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    print("\n".join(lines()))
+
+
+if __name__ == "__main__":
+    main()

@@ -181,10 +181,20 @@ def test_up_and_down_leave_nothing_behind(home: Home) -> None:
 
 @pytest.mark.slow
 def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(home: Home) -> None:
-    home.prefect.mkdir(parents=True)
-    (home.prefect / "prefect.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(Refusal, match="Prefect ended at start"), temporary(home) as server:
+    (home.prefect / "start.lock").mkdir(parents=True)
+    with pytest.raises(Refusal, match=r"Prefect ended at start.*IsADirectoryError"), temporary(home) as server:
         server.ready(60)
+
+
+def test_a_damaged_database_of_prefect_is_named_as_such(home: Home) -> None:
+    home.prefect.mkdir(parents=True)
+    (home.prefect / "prefect.db").write_bytes(b"This is no database at all." * 1000)
+    with temporary(home) as server, pytest.raises(Refusal, match="Prefect's database is damaged"):
+        server.ready()
+    assert server.process.poll() is not None
+    with pytest.raises(Refusal, match="Prefect's database is damaged"):
+        up(home, prefect_port=free_port(), mlflow_port=free_port())
+    assert running(home) is None
 
 
 @pytest.mark.slow

@@ -15,6 +15,9 @@ def check_database(file: Path, *, name: str, do: str) -> None:
         with closing(sqlite3.connect(file, timeout=60)) as connection:
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            what = f"{name} database can't be opened ({error})"
+            raise refuse(what, where=str(file), do="look at the rights of the file and its folder") from error
         verdict = str(error)
     if verdict != "ok":
         said = " ".join(str(verdict).split())

@@ -283,14 +283,22 @@ def _record(services: list[Service], home: Home) -> None:
 @contextmanager
 def _turn(home: Home) -> Iterator[None]:
     """One `up` or `down` at a time in a home."""
-    home.root.mkdir(parents=True, exist_ok=True)
-    with (home.root / "services.lock").open("w") as lock:
+    with _lock_file(home) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = "another `up` or `down` is at work here"
             raise refuse(what, where=str(home.root), do="wait for it to end") from None
         yield
+
+
+def _lock_file(home: Home) -> IO[str]:
+    try:
+        home.root.mkdir(parents=True, exist_ok=True)
+        return (home.root / "services.lock").open("w")
+    except OSError as error:
+        do = "name another folder with STEELYARD_HOME, or mend its rights"
+        raise refuse(f"can't be written: {error.strerror}", where=str(home.root), do=do) from error
 
 
 def _stop(services: list[Service], home: Home) -> list[str]:

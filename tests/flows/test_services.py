@@ -99,6 +99,13 @@ def test_down_with_nothing_up_does_nothing(home: Home) -> None:
     assert running(home) is None
 
 
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for work in (up, down):
+        with pytest.raises(Refusal, match="can't be written"):
+            work(Home(tmp_path / "file"))
+
+
 def test_a_process_that_took_over_a_recorded_pid_is_left_alone(home: Home) -> None:
     home.root.mkdir()
     me = psutil.Process()

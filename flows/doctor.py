@@ -21,7 +21,7 @@ from components.store.folder import FolderBlobs
 from components.store.store import Store, digest_of
 from flows.environment import FOREIGN, configured
 from flows.processes import HEALTH, asked
-from flows.services import running
+from flows.services import check_prefect, running
 
 LIBRARIES: Final = ("torch", "onnx", "onnxruntime", "numpy", "pyarrow", "scikit-learn", "prefect", "mlflow", "dvc")
 LITTLE_DISK_BYTES: Final = 2 << 30  # below that, a warning
@@ -139,6 +139,8 @@ def _mlflow(home: Home) -> Iterator[Finding]:
 def _prefect(home: Home) -> Iterator[Finding]:
     settings, up = configured(home), running(home)
     url = settings.prefect_api_url or (None if up is None else up.prefect_api_url)
+    if settings.prefect_api_url is None:
+        check_prefect(home)
     if url is None:
         detail = "none is up: each run starts its own, and stops it; `steelyard up` keeps one"
         yield Finding(name="prefect server", state="ok", detail=detail)

@@ -20,6 +20,7 @@ from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
 from components.recipe_file import read
+from components.store.disk import check_space, full_disk_refused
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 from flows.backend import backend
@@ -109,7 +110,9 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
             raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
     _look_ahead(recipe, source, planner)
-    return _run(recipe, source, yard, wish, libraries=planner.libraries)
+    check_space(home.root)
+    with full_disk_refused(home.root):
+        return _run(recipe, source, yard, wish, libraries=planner.libraries)
 
 
 def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:

@@ -22,6 +22,7 @@ from urllib.request import Request
 
 import psutil
 
+from components.database import check_database
 from components.errors import refuse
 from components.home import Home
 from flows.environment import configured, environment
@@ -38,6 +39,7 @@ from flows.processes import (
     spawn,
     stop,
 )
+from tasks.tracking import check as check_mlflow
 
 log = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
@@ -117,6 +119,7 @@ class TemporaryServer:
     """A Prefect server on its way, or there. Its address is certain from the start."""
 
     def __init__(self, home: Home) -> None:
+        self.home = home
         for folder in (home.prefect, home.root / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
         self.log = home.root / "logs" / "prefect-temporary.log"
@@ -133,8 +136,9 @@ class TemporaryServer:
         """Wait until it answers.
 
         Raises:
-            Refusal: it ended, or stayed silent.
+            Refusal: its database is damaged, it ended, or stayed silent.
         """
+        check_prefect(self.home)
         await_answer("Prefect", self.url + HEALTH["prefect"], self.process, self.log, seconds=seconds)
 
     def stop(self) -> None:
@@ -173,6 +177,12 @@ def _send_what_is_held_back() -> None:
         APILogHandler().flush()
 
 
+def check_prefect(home: Home) -> None:
+    """Refuse a damaged database of Prefect's."""
+    do = "put a backup in its place, or move it away to begin a new one: it only holds what Prefect's pages show"
+    check_database(home.prefect / "prefect.db", name="Prefect's", do=do)
+
+
 def check_free(port: int, *, option: str) -> None:
     """Refuse a port of this machine that is taken, naming who holds it and the option that chooses another."""
     try:
@@ -186,6 +196,8 @@ def check_free(port: int, *, option: str) -> None:
 def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[str], None]) -> Services:
     for folder in (home.prefect, home.mlflow_artifacts, home.root / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
+    check_prefect(home)
+    check_mlflow(home)
     first = "" if (home.prefect / "prefect.db").exists() else ", the first time: some 15 seconds"
     say(f"starting Prefect on port {prefect_port}{first}")
     say(f"starting MLflow on port {mlflow_port}")
@@ -271,14 +283,22 @@ def _record(services: list[Service], home: Home) -> None:
 @contextmanager
 def _turn(home: Home) -> Iterator[None]:
     """One `up` or `down` at a time in a home."""
-    home.root.mkdir(parents=True, exist_ok=True)
-    with (home.root / "services.lock").open("w") as lock:
+    with _lock_file(home) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             what = "another `up` or `down` is at work here"
             raise refuse(what, where=str(home.root), do="wait for it to end") from None
         yield
+
+
+def _lock_file(home: Home) -> IO[str]:
+    try:
+        home.root.mkdir(parents=True, exist_ok=True)
+        return (home.root / "services.lock").open("w")
+    except OSError as error:
+        do = "name another folder with STEELYARD_HOME, or mend its rights"
+        raise refuse(f"can't be written: {error.strerror}", where=str(home.root), do=do) from error
 
 
 def _stop(services: list[Service], home: Home) -> list[str]:

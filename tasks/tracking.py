@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from components.errors import refuse
+from components.database import check_database
 from components.home import Home
 
 if TYPE_CHECKING:
@@ -66,19 +66,8 @@ def client_here() -> "Client":
 
 def check(home: Home) -> None:
     """Refuse a damaged database before anything is run."""
-    if not home.mlflow_db.exists():
-        return
-    try:
-        with closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection:
-            verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        verdict = str(error)
-    if verdict != "ok":
-        raise refuse(
-            f"MLflow's database is damaged ({verdict})",
-            where=str(home.mlflow_db),
-            do="put a backup in its place, or move it away to begin a new one; the artifacts beside it are untouched",
-        )
+    do = "put a backup in its place, or move it away to begin a new one; the artifacts beside it are untouched"
+    check_database(home.mlflow_db, name="MLflow's", do=do)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,7 +83,7 @@ class Ledger:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Open a connection for one statement that changes nothing. It waits for no writer."""
         with self._readable_errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
                 if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -101,6 +101,13 @@ class Ledger:
             if not text:
                 raise
             raise refuse(f"{text} ({error})", where=str(self.path), do=do) from error
+
+    def _make_folder(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            do = "name another folder with STEELYARD_HOME, or mend its rights"
+            raise refuse(f"can't be made: {error.strerror}", where=str(self.path.parent), do=do) from error
 
     # Records
 

@@ -1,23 +1,47 @@
 """What a full disk is to a person: something to mend, not a bug."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
+from typing import Final
 
-from components.errors import refuse
+from components.errors import Refusal, refuse
+
+LEAST_FREE: Final = 64 << 20  # bytes: with less, a database could be left half made
+_DO: Final = "free some space, or move the state with STEELYARD_HOME; the next run goes on from here"
+
+
+def check_space(folder: Path) -> None:
+    """Refuse to begin on a disk that is full, or soon will be."""
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        allowed = f"{LEAST_FREE >> 20} MB or more"
+        raise refuse(f"{free >> 20} MB are left on the disk", where=str(folder), allowed=allowed, do=_DO)
 
 
 @contextmanager
 def full_disk_refused(what: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk, or a used-up quota, into a Refusal. `what` was being written."""
+    """Turn what a full disk, or a used-up quota, raises into a Refusal. `what` was being written."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (ENOSPC, EDQUOT):
+    except Refusal:
+        raise
+    except Exception as error:
+        if not any(_says_full(one) for one in _causes(error)):
             raise
-        raise refuse(
-            f"no space left on the disk: {error.strerror}",
-            where=str(what),
-            do="free some space, or move the state with STEELYARD_HOME; the next run goes on from here",
-        ) from error
+        raise refuse("no space left on the disk", where=str(what), do=_DO) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _says_full(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT)

@@ -319,6 +319,23 @@ def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: P
     assert lines[0]["state"] == "cached"
 
 
+def test_ctrl_c_while_the_command_line_is_loaded_ends_it_without_a_word(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+from flows.start import main
+main()
+"""
+    told = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout, told.stderr) == (-signal.SIGINT, "", "")
+
+
 def test_until_stops_after_a_stage(first: Place) -> None:
     told = first.call("run", "recipe.yaml", "--until", "split", "--json")
     assert told.code == 0

@@ -99,6 +99,13 @@ def test_down_with_nothing_up_does_nothing(home: Home) -> None:
     assert running(home) is None
 
 
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for work in (up, down):
+        with pytest.raises(Refusal, match="can't be written"):
+            work(Home(tmp_path / "file"))
+
+
 def test_a_process_that_took_over_a_recorded_pid_is_left_alone(home: Home) -> None:
     home.root.mkdir()
     me = psutil.Process()
@@ -181,10 +188,20 @@ def test_up_and_down_leave_nothing_behind(home: Home) -> None:
 
 @pytest.mark.slow
 def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(home: Home) -> None:
-    home.prefect.mkdir(parents=True)
-    (home.prefect / "prefect.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(Refusal, match="Prefect ended at start"), temporary(home) as server:
+    (home.prefect / "start.lock").mkdir(parents=True)
+    with pytest.raises(Refusal, match=r"Prefect ended at start.*IsADirectoryError"), temporary(home) as server:
         server.ready(60)
+
+
+def test_a_damaged_database_of_prefect_is_named_as_such(home: Home) -> None:
+    home.prefect.mkdir(parents=True)
+    (home.prefect / "prefect.db").write_bytes(b"This is no database at all." * 1000)
+    with temporary(home) as server, pytest.raises(Refusal, match="Prefect's database is damaged"):
+        server.ready()
+    assert server.process.poll() is not None
+    with pytest.raises(Refusal, match="Prefect's database is damaged"):
+        up(home, prefect_port=free_port(), mlflow_port=free_port())
+    assert running(home) is None
 
 
 @pytest.mark.slow

@@ -197,6 +197,12 @@ def test_a_ledger_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path / "ledger.db").record("k")
 
 
+def test_a_home_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refusal, match="can't be made"):
+        Ledger(tmp_path / "file" / "home" / "ledger.db").record("k")
+
+
 def test_a_full_disk_is_refused(ledger: Ledger) -> None:
     ledger.record("k")
 

@@ -24,6 +24,7 @@ NAMES: Final[dict[Metric, str]] = {
 SHARES: Final[frozenset[Metric]] = frozenset(
     {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
 )
+OF_TARGET: Final[frozenset[Metric]] = frozenset({"rmse", "mae"})
 RELATIVE: Final[frozenset[Metric]] = frozenset({"rmse", "mae", "r2"})  # compared as shares of the champion's value
 NBSP = "\N{NO-BREAK SPACE}"
 JOINER = "\N{WORD JOINER}"  # so that a range isn't broken at its dash
@@ -60,20 +61,21 @@ def percent(value: float, digits: int = 1) -> str:
 
 def quality(value: float, metric: Metric) -> str:
     """Write a value of the metric."""
-    return percent(value) if metric in SHARES else _plain(value)
+    return percent(value) if metric in SHARES else _plain(value, metric)
 
 
-def _plain(value: float) -> str:
-    if 0.1 <= abs(value) < 10 or value == 0:
-        return f"{value:.3f}".replace("-", MINUS)
-    return significant(value, 4 if abs(value) >= 10 else 3)
+def _plain(value: float, metric: Metric) -> str:
+    if abs(value) >= 10:
+        return significant(value, 4)
+    tiny = metric in OF_TARGET and abs(value) < 0.1  # its unit is the target's, whatever that is
+    return significant(value) if tiny else f"{value:.3f}".replace("-", MINUS)
 
 
 def quality_range(interval: Interval, metric: Metric) -> str:
     """Write an interval of the metric, the unit once."""
     if metric in SHARES:
         return f"{100 * interval.low:.1f}{DASH}{JOINER}{percent(interval.high)}".replace("-", MINUS)
-    return f"{_plain(interval.low)}{DASH}{JOINER}{_plain(interval.high)}"
+    return f"{_plain(interval.low, metric)}{DASH}{JOINER}{_plain(interval.high, metric)}"
 
 
 def gain(value: float, metric: Metric) -> str:

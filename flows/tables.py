@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textwrap import shorten
 from typing import NotRequired, TypedDict, cast
 
+from components.figure import figure
 from components.planning.key import Json
 from components.release.provenance import LinkCheck
 from flows.datasets import Listed as DataSet
@@ -110,7 +111,7 @@ def print_summary(result: dict[str, Json]) -> None:
             one["verdict"],
             figure(one["validation"]),
             bytes_of(one["size_bytes"]),
-            *(figure(one["latency_ms"].get(size)) for size in sizes),
+            *(or_dash(one["latency_ms"].get(size)) for size in sizes),
             *(times(one["speedup"].get(size)) for size in sizes),
         ]
         for one in told["candidates"]
@@ -241,9 +242,9 @@ def print_datasets(found: Sequence[DataSet]) -> None:
     print_table(["sha256", "dvc md5", "rows", "packed", "source", "models", "taken in"], rows, right=[2, 3])
 
 
-def figure(value: float | None) -> str:
+def or_dash(value: float | None) -> str:
     """Return a figure with four digits that count, or a dash."""
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else figure(value)
 
 
 def times(value: float | None) -> str:

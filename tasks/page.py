@@ -114,7 +114,8 @@ def _comparison(recipe: Recipe, judgement: Judgement) -> Comparison | None:
     seen = judgement.comparison
     if seen is None or seen.difference is None or judgement.champion is None:
         return None
-    return Comparison(against="champion", name=judgement.champion, gain=seen.difference, limit=-recipe.gate.margin)
+    name = f"champion, {judgement.champion}"
+    return Comparison(against="champion", name=name, gain=seen.difference, limit=-recipe.gate.margin)
 
 
 def _front(recipe: Recipe, profiled: Profiled, selected: Selected) -> Front:

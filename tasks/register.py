@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.figure import figure
 from components.recipe import Recipe
 from components.recipe_file import public_source
 from components.release.releases import Release, Releases
@@ -118,9 +119,9 @@ def _told(evidence: Evidence, metric: Metric) -> tuple[str, dict[str, str]]:
     selected, judgement = evidence.selected, evidence.judged.judgement
     quality = evidence.tested.selected.figures[metric]
     sentence = (
-        f"{selected.name} on {selected.runtime}: {metric} {quality.value:.4g} "
-        f"(95 % interval {quality.low:.4g} to {quality.high:.4g}) on {evidence.splits.rows['test']:,} test rows, "
-        f"{selected.onnx.size_bytes:,} bytes. Gate: {judgement.decision}, {judgement.reason}"
+        f"{selected.name} on {selected.runtime}: {metric} {figure(quality.value)} "
+        f"(95 % interval {figure(quality.low)} to {figure(quality.high)}) on {evidence.splits.rows['test']:,} test "
+        f"rows, {selected.onnx.size_bytes:,} bytes. Gate: {judgement.decision}, {judgement.reason}"
     )
     tags = {
         "candidate": selected.name,

@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 from components.compression.config import Int8Dynamic, Int8Static, Prune, Quantize, SelectConfig
 from components.errors import refuse
 from components.evaluation.interval import Interval
+from components.figure import figure
 from components.task import LOWER_IS_BETTER, METRICS, Metric
 
 Verdict = Literal["front", "dominated", "not faster", "refused for quality"]
@@ -181,7 +182,7 @@ def _reason(
     if best is whole and len(measured) == 1:
         return "there is no other candidate"
     speed, size = _speed(best, config), whole.size_bytes / max(best.size_bytes, 1)
-    within = f"within the limit ({metric} {limit(config, metric, whole.quality.value):.4g})"
+    within = f"within the limit ({metric} {figure(limit(config, metric, whole.quality.value))})"
     eligible = _eligible(config, allowed)
     if best is whole and config.objective == "latency" and len(eligible) == 1:
         return f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
@@ -192,8 +193,8 @@ def _reason(
         return f"{among}: no compressed one is better"
     return (
         f"{among}: {speed.value:.2f}x as fast as the uncompressed ({speed.low:.2f} to {speed.high:.2f}, batch "
-        f"{config.batch_size}), {size:.1f}x smaller, {metric} {best.quality.value:.4g} against "
-        f"{whole.quality.value:.4g}"
+        f"{config.batch_size}), {size:.1f}x smaller, {metric} {figure(best.quality.value)} against "
+        f"{figure(whole.quality.value)}"
     )
 
 

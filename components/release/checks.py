@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluation.answers import Labels
+from components.figure import figure
 from components.release.judgement import Check, ClassChange
 from components.release.proportions import shown_worse
 from components.task import LOWER_IS_BETTER, Metric
@@ -22,7 +23,7 @@ def floor_check(metric: Metric, *, value: float | None, floor: float | None) -> 
     if value is None:
         return Check(name="floor", status="unclear", value=None, limit=floor, text=f"{metric} isn't defined here.")
     held = value <= floor if metric in LOWER_IS_BETTER else value >= floor
-    text = f"{metric} is {value:.4g}; {side} {floor:g} is wanted."
+    text = f"{metric} is {figure(value)}; {side} {figure(floor)} is wanted."
     return Check(name="floor", status="passed" if held else "failed", value=value, limit=floor, text=text)
 
 

@@ -20,13 +20,15 @@ import numpy.typing as npt
 
 from components.evaluation.answers import Answers, Labels, answers
 from components.evaluation.weighted import weighted
+from components.figure import figure
 from components.release import proportions
 from components.release.checks import class_changes, floor_check, ratio_check, recall_check
 from components.release.config import GateConfig
-from components.release.judgement import Check, ClassChange, Comparison, Judgement
+from components.release.judgement import Check, ClassChange, Comparison, Judgement, Status
 from components.release.paired import gain, scale_of
 from components.task import Metric, Task
 
+QUALITY: Final = "quality"
 WANTED: Final = 0.8  # power that `rows_needed` is about
 WORN: Final = 20  # looks from which on the reason says that new test rows are due
 
@@ -106,7 +108,9 @@ def judge(
         classes=classes,
         checks=(*judged.checks, *_other_checks(config, challenger, champion, classes)),
     )
-    return decide(config, judged)
+    decided = decide(config, judged)
+    floor, *others = decided.checks
+    return replace(decided, checks=(floor, quality_check(decided), *others))
 
 
 def compare(
@@ -177,6 +181,23 @@ def decide(config: GateConfig, judged: Judgement) -> Judgement:
     return replace(judged, decision="not enough evidence", reason=_with_looks(judged, doubt))
 
 
+def quality_check(judged: Judgement) -> Check:
+    """Say what the paired test found: the decision rests on it, and the other checks beside it."""
+    seen = judged.comparison
+    if seen is None or seen.difference is None:
+        text = f"{judged.metric} isn't defined on these rows."
+        return Check(name=QUALITY, status="unclear", value=None, limit=-judged.margin, text=text)
+    amount = _amount(judged, judged.margin)
+    said = {
+        "passed": f"a loss of more than {amount} is ruled out at {100 * judged.confidence:g} % confidence.",
+        "failed": f"that is shown to be more than the {amount} allowed.",
+        "unclear": f"a loss of more than {amount} isn't ruled out, {_needed(seen)} rows would show it in 4 of 5 cases.",
+    }
+    status: Status = "passed" if seen.shown else "failed" if seen.worse else "unclear"
+    text = f"Against {judged.champion} on {judged.rows:,} rows {_seen(judged, seen)}; {said[status]}"
+    return Check(name=QUALITY, status=status, value=seen.difference.value, limit=-judged.margin, text=text)
+
+
 def _obstacle(challenger: Standing, champion: Standing | None, *, rows: int, task: Task) -> str:
     """Return why the two can't be compared, or an empty string."""
     new, old = challenger, champion or challenger
@@ -237,7 +258,7 @@ def _seen(judged: Judgement, seen: Comparison) -> str:
 
 def _first(judged: Judgement) -> str:
     floor = judged.checks[0]
-    value = "undefined" if judged.value is None else f"{judged.value:.4g}"
+    value = "undefined" if judged.value is None else figure(judged.value)
     return f"{judged.challenger} is the first release, with {judged.metric} {value}. {floor.text}"
 
 
@@ -260,12 +281,15 @@ def _refusing(judged: Judgement, failed: list[Check]) -> str:
 def _doubting(judged: Judgement, seen: Comparison | None) -> str:
     if seen is None or seen.difference is None:
         return f"{judged.metric} isn't defined on the {judged.rows:,} test rows, so nothing can be shown."
-    needed = "more than 10 million" if seen.rows_needed is None else f"about {seen.rows_needed:,}"
     return (
         f"It can't be told yet whether {judged.challenger} is as good as {judged.champion}: {_seen(judged, seen)} on "
         f"{judged.rows:,} rows, but a loss of more than {_amount(judged, judged.margin)} isn't ruled out; "
-        f"{needed} rows would show it in 4 of 5 such cases."
+        f"{_needed(seen)} rows would show it in 4 of 5 such cases."
     )
+
+
+def _needed(seen: Comparison) -> str:
+    return "more than 10 million" if seen.rows_needed is None else f"about {seen.rows_needed:,}"
 
 
 def _with_looks(judged: Judgement, reason: str) -> str:

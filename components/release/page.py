@@ -50,6 +50,8 @@ class Decision:
 class Comparison:
     """Challenger against what it must not be worse than, on the same test rows, in the metric's unit.
 
+    Of a regression it is a share of the champion's value.
+
     Against a champion: `gain` is the difference, positive where the challenger is better, and `limit` is minus the
     margin. Against the recipe's floor: `gain` is the challenger's value, and `limit` the floor.
     """

@@ -24,6 +24,8 @@ NAMES: Final[dict[Metric, str]] = {
 SHARES: Final[frozenset[Metric]] = frozenset(
     {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
 )
+OF_TARGET: Final[frozenset[Metric]] = frozenset({"rmse", "mae"})
+RELATIVE: Final[frozenset[Metric]] = frozenset({"rmse", "mae", "r2"})  # compared as shares of the champion's value
 NBSP = "\N{NO-BREAK SPACE}"
 JOINER = "\N{WORD JOINER}"  # so that a range isn't broken at its dash
 MINUS, DASH, NARROW = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
@@ -37,7 +39,7 @@ def significant(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
-    if not -5 <= exponent < 7:
+    if not -9 <= exponent < 15:
         return f"{value:.{digits - 1}e}".replace("-", MINUS)
     return f"{value:,.{max(digits - 1 - exponent, 0)}f}".replace(",", NARROW).replace("-", MINUS)
 
@@ -59,23 +61,30 @@ def percent(value: float, digits: int = 1) -> str:
 
 def quality(value: float, metric: Metric) -> str:
     """Write a value of the metric."""
-    return percent(value) if metric in SHARES else _plain(value)
+    return percent(value) if metric in SHARES else _plain(value, metric)
 
 
-def _plain(value: float) -> str:
-    return significant(value, 4) if abs(value) >= 10 else f"{value:.3f}".replace("-", MINUS)
+def _plain(value: float, metric: Metric) -> str:
+    if abs(value) >= 10:
+        return significant(value, 4)
+    tiny = metric in OF_TARGET and abs(value) < 0.1  # its unit is the target's, whatever that is
+    return significant(value) if tiny else f"{value:.3f}".replace("-", MINUS)
 
 
 def quality_range(interval: Interval, metric: Metric) -> str:
     """Write an interval of the metric, the unit once."""
     if metric in SHARES:
         return f"{100 * interval.low:.1f}{DASH}{JOINER}{percent(interval.high)}".replace("-", MINUS)
-    return f"{_plain(interval.low)}{DASH}{JOINER}{_plain(interval.high)}"
+    return f"{_plain(interval.low, metric)}{DASH}{JOINER}{_plain(interval.high, metric)}"
 
 
 def gain(value: float, metric: Metric) -> str:
-    """Write a difference of the metric with its sign, shares in points."""
-    size = f"{abs(100 * value):.1f}{NBSP}points" if metric in SHARES else significant(abs(value))
+    """Write a difference of the metric with its sign: shares in points, a regression's in per cent of the other's."""
+    size = significant(abs(value))
+    if metric in SHARES:
+        size = f"{abs(100 * value):.1f}{NBSP}points"
+    elif metric in RELATIVE:
+        size = percent(abs(value))
     zero = not any(digit in size for digit in "123456789")
     return size if zero else f"{MINUS if value < 0 else '+'}{size}"
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from flows.tables import bytes_of, figure, plain, print_plan, seconds_of
+from flows.tables import bytes_of, or_dash, plain, print_plan, seconds_of
 from tasks.runner import Planned
 
 SHOW = "from flows.tables import print_table; print_table(['name', 'size'], [['front', '1.0'], ['[b]', '20.0']], right=[1])"
@@ -46,7 +46,7 @@ def test_sizes_have_the_unit_that_fits(size: int, shown: str) -> None:
 
 
 def test_figures_and_durations_are_short() -> None:
-    assert [figure(value) for value in (None, 0.123456, 123456.0)] == ["-", "0.1235", "1.235e+05"]
+    assert [or_dash(value) for value in (None, 0.123456, 123456.0)] == ["-", "0.1235", "123,456"]
     assert [seconds_of(value) for value in (0.04, 119.0, 180.0)] == ["0.0 s", "119.0 s", "3.0 min"]
 
 

@@ -307,3 +307,27 @@ def test_a_wider_margin_and_a_lower_confidence_let_more_pass():
     assert judged(**counts, config=GateConfig(margin=0.05)).decision == "yes"
     assert judged(**counts, config=GateConfig(margin=0.02, confidence=0.99)).decision == "not enough evidence"
     assert judged(**counts, config=GateConfig(margin=0.02, confidence=0.6)).decision == "yes"
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost", "won", "status", "words"),
+    [
+        (
+            2000,
+            range(5),
+            range(5, 10),
+            "passed",
+            "no difference in accuracy was seen; a loss of more than 1 point is ruled",
+        ),
+        (2000, range(80), (), "failed", "4 points worse; that is shown to be more than the 1 point allowed"),
+        (200, [1], [2], "unclear", "isn't ruled out, about"),
+    ],
+)
+def test_the_quality_test_stands_among_the_checks_behind_the_floor(rows, lost, won, status, words):
+    made = judged(rows, lost=lost, won=won)
+    assert [check.name for check in made.checks] == ["floor", "quality", "recall per class", "latency", "size"]
+    check = made.checks[1]
+    assert check.status == status
+    assert f"Against digits 1 on {rows:,} rows" in check.text
+    assert words in check.text
+    assert (check.value, check.limit) == (made.comparison.difference.value, -0.01)

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -289,6 +289,7 @@ def test_pages_of_little_or_odd_data_are_drawn() -> None:
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-9, 1e9), st.integers(2, 10))
 def test_round_ticks_lie_inside_and_are_few(low: float, span: float, wanted: int) -> None:
+    assume(span > 1e-9 * abs(low))  # else the ticks are as near to one another as floats are
     ticks = round_ticks(low, low + span, wanted)
     assert len(ticks) <= wanted + 1
     assert all(low - span * 1e-6 <= tick <= low + span * (1 + 1e-6) + abs(low) * 1e-9 for tick in ticks)
@@ -339,7 +340,11 @@ def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
         (wording.percent(0.98765), "98.8 %"),
         (wording.gain(-0.0042, "accuracy"), "−0.4 points"),
         (wording.gain(0.00001, "accuracy"), "0.0 points"),
-        (wording.gain(0.31, "rmse"), "+0.310"),
+        (wording.gain(0.0123, "rmse"), "+1.2 %"),
+        (wording.gain(0.0123, "log_loss"), "+0.0123"),
+        (wording.quality(62_543.21, "rmse"), "62 543"),
+        (wording.quality(12_543_210.0, "mae"), "12 543 210"),
+        (wording.quality(0.00001234, "rmse"), "0.0000123"),
         (wording.significant(1234.5), "1 234"),
         (wording.significant(math.nan), "–"),
         (wording.significant(0), "0"),
@@ -353,3 +358,8 @@ def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
 )
 def test_figures_are_written_as_people_write_them(written: str, expected: str) -> None:
     assert written.replace(wording.NBSP, " ").replace(wording.NARROW, " ") == expected
+
+
+def test_the_table_says_why_latency_and_speed_up_may_seem_to_disagree() -> None:
+    _, _, rest = render(digits()).partition('<table class="candidates')
+    assert "the median of the ratios within each round" in rest.partition("</section>")[0]

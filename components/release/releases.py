@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Action = Literal["promote", "rollback", "reject", "hold"]
 State = Literal["pending", "done", "undone", "abandoned"]
-MOVE_SECONDS = 120.0  # lease of a move of the champion; it is renewed while the move goes on
+MOVE_SECONDS = 15.0  # lease of a move of the champion; it is renewed while the move goes on
+PATIENCE_SECONDS = 240.0  # for those who moved before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,7 +245,7 @@ class Releases:
         return int(connection.execute(statement, row).lastrowid or 0)
 
     def _wait_for_lease(self) -> Lease:
-        until = time.monotonic() + 2 * MOVE_SECONDS
+        until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             if lease := self.ledger.acquire(f"promotion {self.model}", seconds=MOVE_SECONDS):
                 return lease

@@ -35,6 +35,14 @@ def test_it_is_the_page_that_the_run_printed(both: Place) -> None:
     assert reported(both, "--version", "1") != reported(both, "--version", "2")
 
 
+def test_the_page_of_a_challenger_shows_what_the_gate_asked(both: Place) -> None:
+    page = reported(both).read_text("utf-8")
+    assert "against the champion, people 1" in page
+    gate = page.partition('<section id="gate">')[2].partition("</section>")[0]
+    names = [part.partition(" <span>")[0] for part in gate.split("<b>")[1:]]
+    assert names == ["floor", "quality", "latency", "size"]
+
+
 def test_a_page_that_is_gone_is_laid_out_again(place: Place) -> None:
     page = reported(place)
     content = page.read_bytes()

@@ -213,7 +213,7 @@ def test_another_version_of_a_rolled_back_file_is_barred_with_it(releases: Relea
 
 
 def test_moving_is_for_one_at_a_time(releases: Releases, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releases_module, "MOVE_SECONDS", 0.4)
+    monkeypatch.setattr(releases_module, "PATIENCE_SECONDS", 0.5)
     lease = releases.ledger.acquire("promotion digits", seconds=60)
     with pytest.raises(Refusal, match="by someone else"), releases.moving():
         pass
@@ -307,6 +307,7 @@ def test_a_move_that_takes_longer_than_its_lease_is_not_taken_over(
     releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(releases_module, "MOVE_SECONDS", 0.3)
+    monkeypatch.setattr(releases_module, "PATIENCE_SECONDS", 0.6)
     with releases.moving():
         seq = releases.begin("promote", 1, expected=None, actor="slow", reason="", basis="")
         time.sleep(1.0)  # a smoke test of a large model

@@ -100,6 +100,9 @@ def up(
             addresses = f"Prefect at {up_already.prefect.url}, MLflow at {up_already.mlflow.url}"
             raise refuse(f"already up: {addresses}", where=str(home.root), do="use them, or `steelyard down` first")
         _stop(_recorded(home), home)
+        if prefect_port == mlflow_port:
+            what = f"Prefect and MLflow can't both have port {prefect_port}"
+            raise refuse(what, do="choose another with --mlflow-port PORT")
         for port, option in ((prefect_port, "--prefect-port"), (mlflow_port, "--mlflow-port")):
             check_free(port, option=option)
         try:

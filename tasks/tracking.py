@@ -41,6 +41,7 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
     }
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises anyway
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
     if uri is None:
         home.mlflow_db.parent.mkdir(parents=True, exist_ok=True)
@@ -193,9 +194,12 @@ class Tracking:
         return False
 
     def _spill(self, waiting: "list[Metric]") -> None:
-        self.spill.parent.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps([m.key, m.value, m.timestamp, m.step]) for m in waiting]
-        self.spill.write_text("\n".join(lines) + "\n", "utf-8")
+        try:
+            self.spill.parent.mkdir(parents=True, exist_ok=True)
+            self.spill.write_text("\n".join(lines) + "\n", "utf-8")
+        except OSError as error:  # a full disk: the run's own writes say so
+            log.warning("figures can't be written beside the run either: %s", error)
 
 
 @contextmanager

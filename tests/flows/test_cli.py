@@ -12,6 +12,7 @@ import pytest
 
 from components.recipe_file import read
 from flows.cli import app
+from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
 
 pytestmark = pytest.mark.timeout(900)
@@ -301,6 +302,19 @@ def test_a_wrong_column_is_refused_before_any_server_starts(first: Place, tmp_pa
     assert told.refused("the column 'income' is missing", "did you mean 'incomes'?")
     assert not (place.home / "prefect").exists()
     assert not (place.home / "mlflow").exists()
+
+
+def test_a_network_in_a_package_beside_the_recipe_is_found_from_any_folder(tmp_path: Path) -> None:
+    beside = tmp_path / "project"
+    (beside / "mine").mkdir(parents=True)
+    (beside / "mine" / "nets.py").write_text("class Good:\n    pass\n", "utf-8")
+    (beside / "people.csv").write_text(people(), "utf-8")
+    network = "network: {family: custom, path: 'mine.nets:Goood'}"
+    text = RECIPE.replace("network: {family: mlp, width: 16, depth: 1}", network)
+    (beside / "recipe.yaml").write_text(text, "utf-8")
+    place = Place(folder=tmp_path, home=tmp_path / "home")
+    assert place.child("run", "project/recipe.yaml", code=2).refused("no 'Goood'", "did you mean 'Good'?")
+    assert not (place.home / "prefect").exists(), "it is said before any server starts"
 
 
 def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: Place) -> None:

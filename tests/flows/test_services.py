@@ -18,6 +18,7 @@ from components.home import Home
 from flows.environment import configured, environment
 from flows.processes import Service, answers, members
 from flows.services import LOOPBACK, down, running, temporary, up
+from tasks.tracking import connect, tracked
 
 
 @pytest.fixture
@@ -94,6 +95,12 @@ def test_a_taken_port_is_refused_with_who_holds_it(home: Home) -> None:
     assert not home.services.exists()
 
 
+def test_one_port_for_both_servers_is_refused(home: Home) -> None:
+    port = free_port()
+    with pytest.raises(Refusal, match=f"can't both have port {port}"):
+        up(home, prefect_port=port, mlflow_port=port)
+
+
 def test_down_with_nothing_up_does_nothing(home: Home) -> None:
     assert down(home) == []
     assert running(home) is None
@@ -163,7 +170,7 @@ with temporary(Home(Path(sys.argv[1]))) as server:
 
 
 @pytest.mark.slow
-def test_up_and_down_leave_nothing_behind(home: Home) -> None:
+def test_up_and_down_leave_nothing_behind(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     ports = free_port(), free_port()
     heard: list[str] = []
     try:
@@ -173,6 +180,9 @@ def test_up_and_down_leave_nothing_behind(home: Home) -> None:
         assert len(heard) == 5
         with pytest.raises(Refusal, match="already up"):
             up(home, prefect_port=ports[0], mlflow_port=ports[1])
+        with tracked(connect(home, uri=found.mlflow_tracking_uri), home, model="m", run_name="first"):
+            pass
+        assert capfd.readouterr().out == "", "standard output is for results"
         pids = [p.pid for service in (found.prefect, found.mlflow, found.worker) for p in members(service)]
         assert len(pids) >= 3
         found_worker = psutil.Process(found.worker.pid)

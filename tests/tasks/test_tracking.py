@@ -90,6 +90,19 @@ def test_figures_that_could_not_be_sent_lie_beside_the_run(home: Home, monkeypat
     assert (name, value, step) == ("loss", 0.5, 7)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_figures_that_can_go_nowhere_end_no_run_and_leave_a_word(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect(home)
+    monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
+    with tracked(client, home, model="m", run_name="r") as run:
+        run.spill = home.mlflow_db / "no folder"
+        run.metrics({"loss": 0.5}, step=7)
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+    assert "can't be written beside the run" in caplog.text
+
+
 def test_a_damaged_database_is_refused_before_anything_runs(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.mlflow_db.parent.mkdir(parents=True)

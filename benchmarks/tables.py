@@ -93,10 +93,10 @@ def _figures(recipe: Recipe, run: UntilTrained, trained: Trained) -> dict[str, f
 
     splits: Splits = run.found[Splits]
     store, columns = run.yard.store, recipe.data.columns
-    folder, parts = store.open(splits.dataset.folder), store.open(splits.assignments)
+    folder, parts = store.get(splits.dataset.folder), store.get(splits.assignments)
     learned = load_rows(folder, rows_of(parts, "train", purpose="fit"), columns)
     rows = load_rows(folder, rows_of(parts, "test", purpose="report"), columns)
-    loaded = load(store.open(trained.model))
+    loaded = load(store.get(trained.model))
     preparation = loaded.spec.preparation
     simple = baselines(recipe.task, train=learned, part=rows, preparation=preparation, seed=recipe.seed).outputs
     outputs = {"network": np.asarray(reference(loaded.model, preparation, rows)), **simple}

@@ -68,6 +68,7 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
     from components.data.prepare import fit as fit_preparation
     from components.models.model import ModelSpec, build
     from components.training.from_rows import examples
+    from components.training.linear_start import start_linear_
     from components.training.loop import fit
 
     rows = rows_for(here, splits, "train", data=aim.data, purpose="fit")
@@ -75,11 +76,13 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
     preparation = fit_preparation(prepare, aim.data, rows, task=aim.task)
     spec = ModelSpec(task=aim.task, network=aim.network, preparation=preparation)
     model = build(spec, seed=aim.seed)
+    learned, validation = examples(preparation, rows), examples(preparation, stop_rows)
+    start_linear_(model, config, learned, validation)
     fitted = fit(
         model,
         config,
-        examples(preparation, rows),
-        examples(preparation, stop_rows),
+        learned,
+        validation,
         metric=aim.metric,
         seed=aim.seed,
         folder=here.folder / "checkpoint",

@@ -220,7 +220,7 @@ def _network_lines(plan: Draft) -> Iterator[str]:
     yield "network:"
     if not plan.seen.image:
         yield "  family: mlp"
-        yield f"  width: {128 if small else 256}"
+        yield "  width: 128"
         yield f"  depth: {2 if small else 3}"
         yield f"  dropout: {0.2 if small else 0.1}"
     elif max(size) >= SMALL_SIDE:
@@ -243,7 +243,7 @@ def _train_lines(plan: Draft) -> Iterator[str]:
         )
     else:
         batch, epochs = (
-            (32, 100) if rows < 2000 else (128, 60) if rows < 20_000 else (512, 30) if rows < 200_000 else (1024, 15)
+            (32, 100) if rows < 2000 else (128, 60) if rows < 20_000 else (256, 40) if rows < 200_000 else (1024, 15)
         )
     yield "train:"
     yield f"  epochs: {epochs}"

@@ -45,10 +45,9 @@ class ColumnFacts:
     scale: float = 1.0
     moments: tuple[float, float, float] = (0.0, 0.0, 0.0)  # sums of powers 1 to 3 of (x - center) / scale
 
-    @property
-    def hopeless(self) -> bool:
-        """Whether so few values were numbers that the others can't be mistakes."""
-        return self.present > 20_000 and self.numbers < self.present / 4
+    def hopeless(self, *, before: int) -> bool:
+        """Say whether so few of the values before were numbers that the others can't be mistakes."""
+        return before > 20_000 and self.numbers < before / 4
 
     @property
     def deviation(self) -> float:
@@ -104,7 +103,7 @@ def _look(column: ColumnFacts, values: pa.Array) -> None:
         column.truths += len(text)
     else:
         _look_at_words(column, text)
-        _look_at_numbers(column, values)
+        _look_at_numbers(column, values, before=column.present - len(text))
 
 
 def _look_at_words(column: ColumnFacts, text: pa.Array) -> None:
@@ -120,8 +119,8 @@ def _look_at_words(column: ColumnFacts, text: pa.Array) -> None:
         column.padded = bool(pc.any(pc.match_substring_regex(text, r"^0\d+$")).as_py())
 
 
-def _look_at_numbers(column: ColumnFacts, values: pa.Array) -> None:
-    if column.hopeless:
+def _look_at_numbers(column: ColumnFacts, values: pa.Array, *, before: int) -> None:
+    if column.hopeless(before=before):
         return
     read = to_number(values)
     if read.bad.any() and not column.odd:

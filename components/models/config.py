@@ -13,10 +13,12 @@ class MLP:
     depth: int = 3  # hidden layers
     dropout: float = 0.3
     waves: int = 2  # of tables: learned functions of each feature alone, beside the feature; 0: none
+    members: int = 8  # networks that share their layers, and whose answers are averaged
+    linear: bool = True  # of tables: a linear model beside the layers, fitted first, so that they learn what it lacks
 
     def __post_init__(self) -> None:
-        if min(self.width, self.depth) < 1 or self.waves < 0 or not 0 <= self.dropout < 1:
-            raise ValueError("width and depth are at least 1, waves 0 or more, dropout 0 or more and below 1")
+        if min(self.width, self.depth, self.members) < 1 or self.waves < 0 or not 0 <= self.dropout < 1:
+            raise ValueError("width, depth and members are at least 1, waves 0 or more, dropout 0 or more and below 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,6 @@
 """Fully connected networks.
 
-N rows, D features, P waves of a feature, E values of its embedding, K outputs.
+N rows, D features, P waves of a feature, E values of its embedding, M members, K outputs.
 """
 
 from math import pi, prod
@@ -52,28 +52,42 @@ class Layer(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Hidden layers beside a linear path from the features to the output.
+    """Hidden layers. The output begins at zero, so that a small table isn't overfitted at once.
 
-    Both begin at zero, so that what comes first is the linear part, and a small table isn't overfitted at once.
+    Members share the layers. Each sees the features with weights of its own, which begin as random signs, and has an
+    output of its own. In training they answer one by one, so that each learns alone; then with their mean.
+    Source: Gorishniy et al. 2024, TabM-mini, https://arxiv.org/abs/2410.24210
     """
 
     def __init__(self, config: MLP, *, features: int, outputs: int, waves: int) -> None:
         super().__init__()
+        self.members, self.outputs = config.members, outputs
         self.flatten = nn.Flatten()
         self.waves = Waves(features, size=waves) if waves else nn.Identity()
-        self.first = nn.Linear(features * (1 + waves), config.width)
+        inputs = features * (1 + waves)
+        if self.members > 1:
+            self.signs = nn.Parameter(torch.randint(2, (self.members, inputs)) * 2.0 - 1)
+            self.register_buffer("own", torch.eye(self.members).unsqueeze(2), persistent=False)
+        self.first = nn.Linear(inputs, config.width)
         self.layers = nn.Sequential(*(Layer(config.width, dropout=config.dropout) for _ in range(config.depth - 1)))
         self.last = nn.Sequential(nn.ReLU(), Dropout(config.dropout))
-        self.output = nn.Linear(config.width, outputs)
-        self.skip = nn.Linear(features, outputs, bias=False)
-        for weight in (self.output.weight, self.output.bias, self.skip.weight):
+        self.output = nn.Linear(config.width, self.members * outputs)
+        for weight in self.output.parameters():
             nn.init.zeros_(weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[N, ...] to [N, K]."""
-        flat = self.flatten(features)  # [N, D]
-        output: Tensor = self.output(self.last(self.layers(self.first(self.waves(flat))))) + self.skip(flat)
-        return output
+        """[N, ...] to [N, K], or with several members in training to [N, M, K]."""
+        seen = self.waves(self.flatten(features))  # [N, D]
+        if self.members == 1:
+            return self._outputs(seen)
+        answers = self._outputs((seen.unsqueeze(1) * self.signs).flatten(0, 1))  # [N * M, M * K]: each with all outputs
+        apart = answers.reshape(-1, self.members, self.members, self.outputs)  # [N, M, M, K]
+        own = (apart * self.get_buffer("own")).sum(dim=2)
+        return own if self.training else own.mean(dim=1)
+
+    def _outputs(self, seen: Tensor) -> Tensor:
+        outputs: Tensor = self.output(self.last(self.layers(self.first(seen))))
+        return outputs
 
 
 def mlp(config: MLP, *, shape: tuple[int, ...], outputs: int) -> nn.Module:

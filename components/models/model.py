@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from components.data.preparation import CategoryColumn, Preparation, Target
 from components.errors import refuse
-from components.models.config import Network
+from components.models.config import MLP, Network
 from components.models.families import FAMILIES
+from components.models.linear_path import LinearPath
 from components.models.prepare import PrepareImage, PrepareTable, prepare
 from components.models.shapes import resize_
 from components.models.tensors import read_tensors, write_bytes, write_tensors
@@ -36,22 +37,31 @@ class ModelSpec:
 
 
 class TableNetwork(nn.Module):
-    """Bounded numbers and an embedding per category column, in front of a body that sees one tensor [N, D]."""
+    """Bounded numbers and an embedding per category column, in front of a body that sees one tensor [N, D].
 
-    def __init__(self, categories: tuple[CategoryColumn, ...], body: nn.Module) -> None:
+    Beside them, where the network's config asks for it, a linear path that sees the numbers as they are.
+    """
+
+    def __init__(
+        self, categories: tuple[CategoryColumn, ...], body: nn.Module, *, linear: LinearPath | None = None
+    ) -> None:
         super().__init__()
         widths = [embedding_width(column) for column in categories]
         self.embeddings = nn.ModuleList(
             nn.Embedding(column.codes, width) for column, width in zip(categories, widths, strict=True)
         )
         self.body = body
+        self.linear = linear
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
-        """Numbers [N, F'] and codes [N, C] to [N, K]."""
+        """Numbers [N, F'] and codes [N, C] to [N, K], or in training to [N, M, K] where the body has M members."""
         bounded = soft_clip(numbers)
         embedded = [embedding(codes[:, i]) for i, embedding in enumerate(self.embeddings)]
         output: Tensor = self.body(torch.cat([bounded, *embedded], dim=1) if embedded else bounded)
-        return output
+        if self.linear is None:
+            return output
+        linear: Tensor = self.linear(numbers, codes)
+        return output + (linear if output.ndim == linear.ndim else linear.unsqueeze(1))
 
 
 def soft_clip(numbers: Tensor) -> Tensor:
@@ -115,16 +125,27 @@ def build(spec: ModelSpec, *, seed: int) -> Model:
         body = FAMILIES[spec.network.family](
             spec.network, shape=feature_shape(preparation), outputs=preparation.outputs
         )
-        network = body if preparation.image else TableNetwork(preparation.categories, body)
+        network = body if preparation.image else TableNetwork(preparation.categories, body, linear=_linear(spec))
     return Model(prepare(preparation), network, Head(preparation.target))
+
+
+def _linear(spec: ModelSpec) -> LinearPath | None:
+    if not isinstance(spec.network, MLP) or not spec.network.linear:
+        return None
+    columns = spec.preparation.categories
+    return LinearPath(_numbers(spec.preparation), tuple(c.codes for c in columns), spec.preparation.outputs)
+
+
+def _numbers(preparation: Preparation) -> int:
+    """Number columns, with a flag each where one is asked for."""
+    return len(preparation.numbers) + sum(column.flag for column in preparation.numbers)
 
 
 def feature_shape(preparation: Preparation) -> tuple[int, ...]:
     """Shape of one row as a family's network sees it: (C, H, W), or (D,) with embeddings included."""
     if preparation.image is not None:
         return (preparation.image.channels, *preparation.image.size)
-    flags = sum(column.flag for column in preparation.numbers)
-    return (len(preparation.numbers) + flags + sum(map(embedding_width, preparation.categories)),)
+    return (_numbers(preparation) + sum(map(embedding_width, preparation.categories)),)
 
 
 def embedding_width(column: CategoryColumn) -> int:

@@ -1,6 +1,6 @@
 """One step of training: batches to gradients, gradients to new weights.
 
-N rows, K outputs.
+N rows, M members of a network, K outputs.
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
         features, target = run.train.batch(rows[first:last])
         with autocast(config.precision, run.device):
             output = forward(*_augmented(run, features))
-        loss = run.criterion(output.float(), target)
+        loss = run.criterion(*one_by_one(output.float(), target))
         state.losses[first // config.batch_size] = loss.detach() * (last - first)
         share = loss if len(parts) == 1 else loss * ((last - first) / (parts[-1][1] - parts[0][0]))
         state.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
@@ -63,6 +63,13 @@ def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
     if state.average is not None:
         average_(state.average, state.network, decay=min(config.weight_average, (1 + number) / (10 + number)))
     state.step += 1
+
+
+def one_by_one(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each member's answers as rows of their own, [N * M, K] and [N * M], where there are several."""
+    if output.ndim == 2:
+        return output, target
+    return output.flatten(0, 1), target.repeat_interleave(output.shape[1])
 
 
 def rate(run: Run, state: State) -> float:

@@ -84,6 +84,14 @@ def test_one_word_among_many_numbers_is_a_mistake_and_not_a_category(tmp_path: P
     assert "not every value is a number, such as 'unknown'" in text
 
 
+def test_numbers_are_seen_as_such_however_many_rows_come_at_once(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": rng.normal(size=21_000), "b": rng.choice([0.5, 2.0], 21_000), "y": range(21_000)})
+    frame["y"] %= 7
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    recipe, _ = drafted(tmp_path / "t.csv", target="y")
+    assert recipe.data.columns == {"a": "number", "b": "number", "y": "category"}
+
+
 def test_without_a_target_the_columns_are_listed(tmp_path: Path) -> None:
     source = csv(tmp_path, rows(30))
     with pytest.raises(Refusal, match=r"which column is the target\?(.|\n)*a, k, b, note, y"):

@@ -111,7 +111,7 @@ def test_an_example_is_accepted_by_the_model() -> None:
 def test_the_shape_of_features_counts_flags_and_embeddings() -> None:
     model = build(spec(SMALL["mlp"]), seed=0)
     numbers, _ = model.features(*tensors(TABLE, rows=2))
-    widths = sum(m.embedding_dim for m in model.network.modules() if isinstance(m, torch.nn.Embedding))
+    widths = sum(m.embedding_dim for m in model.network.embeddings)  # type: ignore[union-attr]
     assert feature_shape(TABLE) == (numbers.shape[1] + widths,)
     assert feature_shape(IMAGE) == (1, 8, 8)
 
@@ -166,3 +166,15 @@ def test_a_new_perceptron_says_nothing_yet() -> None:
     what = spec(SMALL["mlp"])
     model = build(what, seed=0).eval()
     torch.testing.assert_close(model(*tensors(what.preparation, rows=3)), torch.full((3, 3), 1 / 3))
+
+
+def test_members_answer_one_by_one_in_training_and_then_with_their_mean() -> None:
+    what = spec(MLP(width=8, depth=2, dropout=0.0, members=3))
+    model = build(what, seed=0)
+    for parameter in model.network.parameters():
+        parameter.data.normal_()
+    features = model.features(*tensors(what.preparation, rows=5))
+    each, together = model.network.train()(*features), model.network.eval()(*features)
+    assert (each.shape, together.shape) == ((5, 3, 3), (5, 3))
+    torch.testing.assert_close(each.mean(dim=1), together)
+    assert (each[:, 0] - each[:, 1]).abs().min() > 1e-3

@@ -222,8 +222,11 @@ class Decoder:
             return kinds[0]
         if type(otherwise) in kinds:
             return type(otherwise)
-        typo = nearest(field, (name.text for name, _ in tree.entries))
-        self.refuse(tree, f"{key}.{field} is missing", allowed=", ".join(names), do=typo)
+        typo = next((name for name, _ in tree.entries if nearest(name.text, [field])), None)
+        if typo is not None:
+            self.refuse(typo, f"unknown key {_join(key, typo.text)}", allowed=field, do=nearest(typo.text, [field]))
+        else:
+            self.refuse(tree, f"{key}.{field} is missing", allowed=", ".join(names))
         return None
 
 

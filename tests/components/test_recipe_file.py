@@ -140,6 +140,12 @@ def test_no_text_makes_anything_but_a_recipe_or_a_refusal(text: str) -> None:
 # --- every mistake at its place ---------------------------------------------------------------------------------
 
 
+def test_a_misspelt_name_of_a_kind_is_an_unknown_key_with_its_near_name() -> None:
+    (found,) = problems(GOOD.replace("family:", "familly:"))
+    assert found.what == "unknown key network.familly"
+    assert found.do == "did you mean 'family'?"
+
+
 def test_three_mistakes_are_three_problems_in_one_refusal() -> None:
     found = problems(GOOD + "  widht: 3\ntrain:\n  epochs: 0\n  optimizer: {name: adamww}\n")
     assert {p.where for p in found} == {"r.yaml:11:3", "r.yaml:13:11", "r.yaml:14:21"}
@@ -210,7 +216,7 @@ def test_missing_sections_are_named_once_each() -> None:
 
 
 def test_a_union_that_cannot_be_told_apart_lists_its_names() -> None:
-    (found,) = problems(GOOD.replace("family: mlp", "famly: mlp"))
+    (found,) = problems(GOOD.replace("family: mlp", "width: 3"))
     assert (found.where, found.allowed) == ("r.yaml:10:3", "mlp, cnn, resnet, custom")
 
 

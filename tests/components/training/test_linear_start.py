@@ -67,25 +67,41 @@ def test_a_penalised_fit_is_that_of_scikit_learn(target: Target) -> None:
 def test_before_any_step_the_network_is_a_linear_model() -> None:
     target = Target(name="y", center=1.0, scale=2.0)
     model, (learned, _), (judged, _) = table(target), given(target, 300, noise=0.01), given(target, 100, noise=0.01)
-    start_linear_(model, CONFIG, learned, judged)
+    start_linear_(model, CONFIG, learned, seed=0)
     answers = model.eval()(*map(torch.from_numpy, judged.raw)).detach().numpy()[:, 0]  # type: ignore[arg-type]
     assert np.sqrt(np.mean((answers - judged.target) ** 2)) < 0.05 < np.std(judged.target)
 
 
 def test_a_target_that_is_noise_gets_the_largest_penalty() -> None:
-    model, (learned, _), (judged, _) = table(THREE), given(THREE, 40), given(THREE, 40)
-    noise = [Examples(raw=part.raw, target=rng.integers(0, 3, 40)) for part in (learned, judged)]
-    start_linear_(model, CONFIG, *noise)
+    model, (learned, _) = table(THREE), given(THREE, 60)
+    noise = Examples(raw=learned.raw, target=np.random.default_rng(1).integers(0, 3, 60))
+    start_linear_(model, CONFIG, noise, seed=0)
     plain = table(THREE)
-    start_linear_(plain, CONFIG, learned, judged)
+    start_linear_(plain, CONFIG, learned, seed=0)
     assert path_of(model).weight.abs().max() < path_of(plain).weight.abs().max() / 3
+
+
+@pytest.mark.parametrize("rows", [2, 3, 7])
+def test_very_few_rows_are_enough_to_start_with(rows: int) -> None:
+    model, (learned, _) = table(Target(name="y")), given(Target(name="y"), rows)
+    start_linear_(model, CONFIG, learned, seed=0)
+    assert all(torch.isfinite(parameter).all() for parameter in path_of(model).parameters())
+
+
+def test_a_start_is_the_same_each_time() -> None:
+    (learned, _), found = given(THREE, 100), []
+    for _ in range(2):
+        model = table(THREE)
+        start_linear_(model, CONFIG, learned, seed=3)
+        found.append(path_of(model).weight.clone())
+    assert found[0].equal(found[1])
 
 
 def test_without_a_linear_path_nothing_is_changed(tmp_path: Path) -> None:
     model = table(THREE, network=MLP(width=8, depth=1, linear=False))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert not any("linear.weight" in name and "body" not in name for name in before)
-    start_linear_(model, CONFIG, given(THREE, 50)[0], given(THREE, 50)[0])
+    start_linear_(model, CONFIG, given(THREE, 50)[0], seed=0)
     assert all(before[name].equal(tensor) for name, tensor in model.state_dict().items())
 
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from benchmarks.frame import write
 from components.evaluation.answers import Answers, answers
 from components.evaluation.weighted import weighted
-from components.release import proportions
-from components.release.config import GateConfig
-from components.release.gate import compare
+from components.gate import proportions
+from components.gate.config import GateConfig
+from components.gate.gate import compare
 from components.task import LOWER_IS_BETTER, Metric, Task
 
 ALPHA = 0.05

@@ -4,29 +4,19 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from components.aim import Aim
 from components.compression.config import Prune, Quantize, SelectConfig
 from components.data.config import DataConfig, PrepareConfig, SplitConfig
 from components.evaluation.config import EvaluateConfig
 from components.export.config import ExportConfig
+from components.gate.config import GateConfig
 from components.models.config import Network
-from components.release.config import GateConfig
 from components.runtimes.config import ProfileConfig
 from components.task import DEFAULT_METRIC, METRICS, Metric, Task
 from components.training.config import CLASSIFICATION_LOSSES, TrainConfig
 
 # The name of a folder, of an experiment and part of an address: nothing that any of them reads otherwise.
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Aim:
-    """What is learned from which columns by which network: what every stage from training on needs to know."""
-
-    task: Task
-    metric: Metric
-    seed: int
-    data: DataConfig
-    network: Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -162,7 +162,7 @@ def up(
 ) -> None:
     """Start the Prefect server, the MLflow server and a worker on this machine, and leave them running."""
     from components.home import find_home
-    from flows.services import up as start
+    from flows.servers.services import up as start
 
     services = start(find_home(), prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say)
     typer.echo(f"Prefect  {services.prefect.url}\nMLflow   {services.mlflow.url}")
@@ -172,7 +172,7 @@ def up(
 def down() -> None:
     """Stop what `up` started."""
     from components.home import find_home
-    from flows.services import down as stop
+    from flows.servers.services import down as stop
 
     stopped = stop(find_home())
     _say(f"stopped {', '.join(stopped)}" if stopped else "nothing was up")

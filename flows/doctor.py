@@ -19,9 +19,9 @@ from components.planning.ledger import Ledger
 from components.planning.machine import device_kind, this_machine
 from components.store.folder import FolderBlobs
 from components.store.store import Store, digest_of
-from flows.environment import FOREIGN, configured
-from flows.processes import HEALTH, asked
-from flows.services import check_prefect, running
+from flows.servers.environment import FOREIGN, configured
+from flows.servers.processes import HEALTH, asked
+from flows.servers.services import check_prefect, running
 
 LIBRARIES: Final = ("torch", "onnx", "onnxruntime", "numpy", "pyarrow", "scikit-learn", "prefect", "mlflow", "dvc")
 LITTLE_DISK_BYTES: Final = 2 << 30  # below that, a warning

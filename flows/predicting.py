@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from components.errors import nearest, refuse
 from components.home import Home
-from flows.backend import enter_registry
 from flows.releasing import release_of
+from flows.servers.backend import enter_registry
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from components.release.status import Word, status
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 from components.task import Metric, Task
-from flows.backend import enter_registry
 from flows.layout import REPORT, folder_of, lay
+from flows.servers.backend import enter_registry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

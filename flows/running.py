@@ -23,10 +23,10 @@ from components.recipe_file import read
 from components.store.disk import check_space, full_disk_refused
 from components.store.folder import FolderBlobs
 from components.store.store import Store
-from flows.backend import backend
 from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
+from flows.servers.backend import backend
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard

@@ -16,11 +16,11 @@ from typing import Final
 import psutil
 
 from components.home import Home
-from flows.backend import enter_registry
 from flows.layout import folder_of
-from flows.processes import POLITE_SECONDS, await_answer, spawn
 from flows.releasing import release_of
-from flows.services import LOOPBACK, check_free
+from flows.servers.backend import enter_registry
+from flows.servers.processes import POLITE_SECONDS, await_answer, spawn
+from flows.servers.services import LOOPBACK, check_free
 
 ROWS: Final = 2  # in the line to try it with
 BODY: Final = "rows.json"
@@ -81,7 +81,16 @@ def _server(home: Home, folder: Path, *, port: int) -> Iterator[tuple[subprocess
     """Start MLflow's scoring server, and stop it with all that it started at the end, however that comes."""
     log = home.root / "logs" / f"serve-{port}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = ("flows.leashed", "mlflow", "models", "serve", "--model-uri", str(folder), "--env-manager", "local")
+    command = (
+        "flows.servers.leashed",
+        "mlflow",
+        "models",
+        "serve",
+        "--model-uri",
+        str(folder),
+        "--env-manager",
+        "local",
+    )
     where = ("--host", LOOPBACK, "--port", str(port), "--workers", "1")
     with log.open("wb") as output:
         process = spawn((*command, *where), _variables(), output, leash=subprocess.PIPE)

@@ -12,8 +12,8 @@ from components.release.provenance import verify as verify_chain
 from components.store.artifact import Artifact
 from components.store.folder import FolderBlobs, sha256
 from components.store.store import Store
-from flows.backend import enter_registry
 from flows.releasing import release_of
+from flows.servers.backend import enter_registry
 
 FILE: Final = "model.onnx"
 STORED: Final[dict[str, Literal["file", "folder"]]] = {"data": "folder", "assignments": "file", "checkpoint": "folder"}

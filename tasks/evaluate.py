@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from components.aim import Aim
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.interval import Interval
 from components.evaluation.metrics import Evaluation
-from components.recipe import Aim
 from components.store.artifact import Artifact
 from components.task import Metric
 from tasks.export import Exported

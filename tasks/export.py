@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from components.aim import Aim
 from components.errors import refuse
 from components.export.config import ExportConfig
 from components.export.layer import Layer
-from components.recipe import Aim
 from components.store.artifact import Artifact
 from tasks.quantize import Quantized
 from tasks.split import Splits, rows_for

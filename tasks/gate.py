@@ -3,9 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
-from components.recipe import Aim
-from components.release.config import GateConfig
-from components.release.judgement import Judgement
+from components.aim import Aim
+from components.gate.config import GateConfig
+from components.gate.judgement import Judgement
 from components.release.releases import Release, Releases
 from tasks.evaluate import Tested
 from tasks.select import Selected
@@ -49,9 +49,9 @@ def gate(
 
     from components.data.prepare import encode_target
     from components.data.unseen import unseen
+    from components.gate.gate import judge
+    from components.gate.standing import damage, face_off
     from components.models.model import load
-    from components.release.gate import judge
-    from components.release.standing import damage, face_off
 
     preparation = load(here.open(selected.model)).spec.preparation
     rows = rows_for(here, splits, "test", data=aim.data, purpose="gate")

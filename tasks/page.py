@@ -6,10 +6,11 @@ from importlib.metadata import version
 from components.compression.candidates import UNCOMPRESSED, Measurement
 from components.data.purposes import PARTS
 from components.evaluation.metrics import Evaluation
+from components.gate.judgement import Judgement
 from components.planning.machine import Machine
 from components.recipe import Recipe
-from components.release.judgement import Judgement
-from components.release.page import (
+from components.release.provenance import seal
+from components.report.page import (
     Answer,
     Baseline,
     BatchParity,
@@ -39,7 +40,6 @@ from components.release.page import (
     Timing,
     Training,
 )
-from components.release.provenance import seal
 from tasks.bundle import links
 from tasks.evaluate import Tested
 from tasks.evidence import Evidence

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from components.aim import Aim
 from components.compression.candidates import UNCOMPRESSED, Measurement
 from components.evaluation.config import EvaluateConfig
 from components.planning.machine import Machine
-from components.recipe import Aim
 from components.runtimes.config import ProfileConfig
 from tasks.export import Exported
 from tasks.split import Splits, rows_for

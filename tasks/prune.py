@@ -1,7 +1,7 @@
 """Remove channels and neurons, then train what is left."""
 
+from components.aim import Aim
 from components.compression.config import Prune
-from components.recipe import Aim
 from components.training.config import TrainConfig
 from tasks.split import Splits, rows_for
 from tasks.stage import Workspace, stage

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from components.aim import Aim
 from components.compression.config import Quantize
 from components.export.config import ExportConfig
-from components.recipe import Aim
 from components.store.artifact import Artifact
 from tasks.split import Splits, rows_for
 from tasks.stage import Workspace, stage

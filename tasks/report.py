@@ -18,7 +18,7 @@ class Reported:
 @stage(libraries=("jinja2", "torch", "onnxruntime"))
 def report(here: Workspace, recipe: Recipe, evidence: Evidence) -> Reported:
     """Put the evidence on one page."""
-    from components.release.report import render
+    from components.report.report import render
     from tasks.page import page
 
     file = here.folder / "report.html"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from components.aim import Aim
 from components.data.config import PrepareConfig
-from components.recipe import Aim
 from components.store.artifact import Artifact
 from components.training.config import TrainConfig
 from tasks.split import Splits, rows_for

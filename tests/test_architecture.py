@@ -16,8 +16,8 @@ LIGHT = [
     "components.recipe_file",
     "components.recipe_schema",
     "components.home",
-    "flows.environment",
-    "flows.services",
+    "flows.servers.environment",
+    "flows.servers.services",
     *(f"components.{path.parent.name}.config" for path in sorted((ROOT / "components").glob("*/config.py"))),
 ]
 

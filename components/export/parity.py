@@ -14,8 +14,8 @@ import torch
 from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
 from components.errors import refuse
-from components.export.names import core_inputs
 from components.models.model import Model
+from components.models.names import core_inputs
 from components.runtimes.feeds import Session, answers, core_batches, predict
 from components.runtimes.onnx_runtime import open_onnxruntime
 

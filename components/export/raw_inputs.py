@@ -9,7 +9,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 from components.data.preparation import CategoryColumn, Preparation
 from components.export.canonical import canonical
-from components.export.names import CODES, IMAGE, NUMBERS, PIXELS, raw_output
+from components.models.names import CODES, IMAGE, NUMBERS, PIXELS, raw_output
 
 MISSING, UNKNOWN = 1, 0  # codes of categories; those of known values follow
 _INNER = "core/"  # before every name of the core graph, so that no column's name can meet one of them

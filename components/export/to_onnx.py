@@ -15,9 +15,9 @@ from torch.export import Dim
 from components.data.preparation import Preparation
 from components.errors import refuse
 from components.export.canonical import canonical
-from components.export.names import CODES, NUMBERS, PIXELS, core_output
 from components.export.quiet import last_line, quiet
 from components.models.model import Model
+from components.models.names import CODES, NUMBERS, PIXELS, core_output
 
 # Sizes of the example that the model is traced with. Batches of 0 and 1 are constants to torch.export, and equal
 # sizes may be taken for the same one, so they differ from each other and from the usual ones.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from components.data.preparation import Preparation
 from components.data.prepare import encode, image_groups
 from components.data.rows import Array, Rows
-from components.export.names import CODES, IMAGE, NUMBERS, PIXELS, core_inputs
+from components.models.names import CODES, IMAGE, NUMBERS, PIXELS, core_inputs
 
 Index = npt.NDArray[np.intp]
 Output = npt.NDArray[np.float32]

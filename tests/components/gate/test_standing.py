@@ -7,7 +7,7 @@ import pytest
 
 from components.data.config import DataConfig
 from components.data.preparation import CategoryColumn, NumberColumn, Preparation, Target
-from components.release.standing import changed_columns, damage
+from components.gate.standing import changed_columns, damage
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 from tests.components.release.test_releases import release

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from components.aim import Aim
 from components.data.config import DataConfig
 from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
 from components.evaluation.latency import Timing, latency
+from components.gate.gate import Standing
 from components.models.model import load
-from components.recipe import Aim
-from components.release.gate import Standing
 from components.release.releases import Release
 from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import Session, predict, repeated

@@ -15,9 +15,9 @@ import pytest
 
 from components.errors import Refusal
 from components.home import Home
-from flows.environment import configured, environment
-from flows.processes import Service, answers, members
-from flows.services import LOOPBACK, down, running, temporary, up
+from flows.servers.environment import configured, environment
+from flows.servers.processes import Service, answers, members
+from flows.servers.services import LOOPBACK, down, running, temporary, up
 from tasks.tracking import connect, tracked
 
 
@@ -154,7 +154,7 @@ def test_a_temporary_server_ends_with_its_parent(home: Home, how: signal.Signals
 import sys, time
 from pathlib import Path
 from components.home import Home
-from flows.services import temporary
+from flows.servers.services import temporary
 with temporary(Home(Path(sys.argv[1]))) as server:
     print(server.process.pid, flush=True)
     time.sleep(600)
@@ -220,8 +220,8 @@ def test_the_end_of_a_temporary_server_loses_no_state_of_a_task(home: Home) -> N
 import sys
 from pathlib import Path
 from components.home import Home
-from flows.environment import enter
-from flows.services import temporary
+from flows.servers.environment import enter
+from flows.servers.services import temporary
 home = Home(Path(sys.argv[1]))
 with temporary(home) as server:
     enter(home, prefect_url=server.api_url)

@@ -25,8 +25,8 @@ import psutil
 from components.database import check_database
 from components.errors import refuse
 from components.home import Home
-from flows.environment import configured, environment
-from flows.processes import (
+from flows.servers.environment import configured, environment
+from flows.servers.processes import (
     HEALTH,
     MARK,
     POLITE_SECONDS,
@@ -244,7 +244,7 @@ def _mlflow(home: Home, port: int) -> tuple[str, ...]:
 def _serve_prefect(
     listener: socket.socket, home: Home, output: IO[bytes], *, leashed: bool, extra: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    command = ("flows.prefect_server", str(listener.fileno()), *(("--leashed",) if leashed else ()))
+    command = ("flows.servers.prefect_server", str(listener.fileno()), *(("--leashed",) if leashed else ()))
     leash = subprocess.PIPE if leashed else subprocess.DEVNULL
     own = {name: value for name, value in environment(home).items() if name != "PREFECT_API_URL"}
     host, port = listener.getsockname()[:2]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.evaluation.interval import Interval
-from components.release import wording
-from components.release.front_plot import FORMS, kind_of
-from components.release.page import Candidate, Front, Timing
+from components.report import wording
+from components.report.front_plot import FORMS, kind_of
+from components.report.page import Candidate, Front, Timing
 from components.task import Metric
 
 

@@ -21,11 +21,11 @@ import numpy.typing as npt
 from components.evaluation.answers import Answers, Labels, answers
 from components.evaluation.weighted import weighted
 from components.figure import figure
-from components.release import proportions
-from components.release.checks import class_changes, floor_check, ratio_check, recall_check
-from components.release.config import GateConfig
-from components.release.judgement import Check, ClassChange, Comparison, Judgement, Status
-from components.release.paired import gain, scale_of
+from components.gate import proportions
+from components.gate.checks import class_changes, floor_check, ratio_check, recall_check
+from components.gate.config import GateConfig
+from components.gate.judgement import Check, ClassChange, Comparison, Judgement, Status
+from components.gate.paired import gain, scale_of
 from components.task import Metric, Task
 
 QUALITY: Final = "quality"

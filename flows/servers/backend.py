@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from components.home import Home
-from flows.environment import configured, enter
-from flows.services import running, temporary
+from flows.servers.environment import configured, enter
+from flows.servers.services import running, temporary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

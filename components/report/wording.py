@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from components.evaluation.interval import Interval
-from components.release.page import Baseline, Comparison, Decision, Front
+from components.report.page import Baseline, Comparison, Decision, Front
 from components.task import LOWER_IS_BETTER, Metric
 
 NAMES: Final[dict[Metric, str]] = {

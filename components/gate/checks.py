@@ -9,8 +9,8 @@ import numpy as np
 
 from components.evaluation.answers import Labels
 from components.figure import figure
-from components.release.judgement import Check, ClassChange
-from components.release.proportions import shown_worse
+from components.gate.judgement import Check, ClassChange
+from components.gate.proportions import shown_worse
 from components.task import LOWER_IS_BETTER, Metric
 
 

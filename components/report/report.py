@@ -12,20 +12,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluation.interval import Interval
-from components.release import wording
-from components.release.candidate_rows import batch_sizes, candidate_rows, candidates_words
-from components.release.front_plot import FORMS, front_chart, kind_of
-from components.release.marks import Chart, outline, p
-from components.release.network_plot import network_chart
-from components.release.page import Confusion, Data, Decision, Page, Score, Training
-from components.release.plots import (
+from components.report import wording
+from components.report.candidate_rows import batch_sizes, candidate_rows, candidates_words
+from components.report.front_plot import FORMS, front_chart, kind_of
+from components.report.marks import Chart, outline, p
+from components.report.network_plot import network_chart
+from components.report.page import Confusion, Data, Decision, Page, Score, Training
+from components.report.plots import (
     beam_chart,
     calibration_chart,
     confusion_chart,
     curves_chart,
     residual_charts,
 )
-from components.release.strips import baseline_chart, class_chart, parity_chart, quantization_chart
+from components.report.strips import baseline_chart, class_chart, parity_chart, quantization_chart
 
 FOLDER: Final = Path(__file__).parent
 LARGEST_MATRIX: Final = 10  # classes of a confusion matrix that is shown whole

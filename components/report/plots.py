@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final, Literal
 
-from components.release import wording
-from components.release.marks import (
+from components.report import wording
+from components.report.marks import (
     FONT,
     Box,
     Chart,
@@ -23,7 +23,7 @@ from components.release.marks import (
     shortened,
     width_of,
 )
-from components.release.page import Calibration, Comparison, Confusion, Curve, Residuals, Training
+from components.report.page import Calibration, Comparison, Confusion, Curve, Residuals, Training
 from components.task import LOWER_IS_BETTER, Metric
 
 Fits = Literal["narrow", "middle", "wide"]
@@ -293,7 +293,7 @@ def _histogram(values: Sequence[float], mean: float, width: int) -> tuple[int, l
 
 def round_bins(edge: float, wanted: int) -> float:
     """Return a round width of about so many bins from -edge to edge."""
-    from components.release.marks import round_step
+    from components.report.marks import round_step
 
     return round_step(2 * edge / wanted)
 

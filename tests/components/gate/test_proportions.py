@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import multinomial
 from statsmodels.stats.contingency_tables import mcnemar
 
-from components.release.proportions import (
+from components.gate.proportions import (
     critical_value,
     interval,
     power,

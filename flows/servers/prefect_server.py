@@ -1,4 +1,4 @@
-"""A Prefect server as a child process: `python -P -m flows.prefect_server SOCKET [--leashed]`.
+"""A Prefect server as a child process: `python -P -m flows.servers.prefect_server SOCKET [--leashed]`.
 
 What `prefect server start` does, and four things that it doesn't: it takes a socket that its parent has bound, so
 that the port is certain; started `--leashed`, it ends when its parent does, however that dies, since its standard

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from components.errors import Refusal
-from components.release.checks import holm
-from components.release.config import GateConfig
-from components.release.gate import Standing, judge
-from components.release.judgement import Judgement
+from components.gate.checks import holm
+from components.gate.config import GateConfig
+from components.gate.gate import Standing, judge
+from components.gate.judgement import Judgement
 
 NAMES = ("a", "b", "c")
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, ttest_rel
 
 from components.evaluation.answers import answers
-from components.release.paired import gain, scale_of
+from components.gate.paired import gain, scale_of
 
 
 def regressions(random, rows, *, handicap=0.0, freedom=30.0):
@@ -55,7 +55,7 @@ def test_of_a_plain_mean_the_limits_are_near_those_of_the_paired_t_test():
 
 
 def test_balanced_accuracy_on_even_classes_is_nearly_the_exact_test_of_accuracy():
-    from components.release.proportions import critical_value, interval
+    from components.gate.proportions import critical_value, interval
 
     random = np.random.default_rng(1)
     target = np.arange(900) % 3

@@ -1,4 +1,4 @@
-"""What the report shows, as plain data: the stages fill it in, `components.release.report` draws it.
+"""What the report shows, as plain data: the stages fill it in, `components.report.report` draws it.
 
 Every part but the decision may be missing; the report then leaves its section out. K classes, N rows.
 """

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from components.evaluation.interval import Interval
-from components.release import wording
-from components.release.front_plot import front_chart
-from components.release.marks import Box, Label, Text, log_ticks, p, placed, round_ticks, shortened, width_of
-from components.release.page import (
+from components.report import wording
+from components.report.front_plot import front_chart
+from components.report.marks import Box, Label, Text, log_ticks, p, placed, round_ticks, shortened, width_of
+from components.report.page import (
     Baseline,
     BatchParity,
     Bin,
@@ -29,9 +29,9 @@ from components.release.page import (
     Residuals,
     Training,
 )
-from components.release.plots import within
-from components.release.report import DARK, LIGHT, largest_confusions, render
-from tests.components.release.pages import PAGES, candidate, digits, least, many, names, regression
+from components.report.plots import within
+from components.report.report import DARK, LIGHT, largest_confusions, render
+from tests.components.report.pages import PAGES, candidate, digits, least, many, names, regression
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from components.release import wording
-from components.release.marks import Chart, Mark, Scale, rect
-from components.release.page import LayerSize
-from components.release.plots import FULL, axes, drawn
-from components.release.strips import frame
+from components.report import wording
+from components.report.marks import Chart, Mark, Scale, rect
+from components.report.page import LayerSize
+from components.report.plots import FULL, axes, drawn
+from components.report.strips import frame
 
 STRIPS = 24  # most that the chart shows
 

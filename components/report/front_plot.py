@@ -3,8 +3,8 @@
 import math
 from typing import Final
 
-from components.release import wording
-from components.release.marks import (
+from components.report import wording
+from components.report.marks import (
     Box,
     Chart,
     Label,
@@ -20,8 +20,8 @@ from components.release.marks import (
     shape,
     shortened,
 )
-from components.release.page import Candidate, Front
-from components.release.plots import FULL, axes, drawn, quality_ticks
+from components.report.page import Candidate, Front
+from components.report.plots import FULL, axes, drawn, quality_ticks
 from components.task import LOWER_IS_BETTER, Metric
 
 FORMS: Final[dict[str, Shape]] = {

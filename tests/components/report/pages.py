@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from components.evaluation.interval import Interval
-from components.release.page import (
+from components.report.page import (
     Baseline,
     BatchParity,
     Bin,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.evaluation.interval import Interval
-from components.release import wording
-from components.release.marks import (
+from components.report import wording
+from components.report.marks import (
     Chart,
     Mark,
     Path,
@@ -21,8 +21,8 @@ from components.release.marks import (
     shortened,
     width_of,
 )
-from components.release.page import Baseline, Decision, LayerError, Parity, PerClass
-from components.release.plots import FULL, HALF, axes, drawn, quality_ticks
+from components.report.page import Baseline, Decision, LayerError, Parity, PerClass
+from components.report.plots import FULL, HALF, axes, drawn, quality_ticks
 from components.task import LOWER_IS_BETTER, Metric
 
 STRIPS = 20  # most that one chart shows

@@ -112,8 +112,10 @@ def _gate() -> tuple[str, str, str]:
 
 def _torture() -> tuple[str, str, str]:
     rows = _rows("torture")
-    same = sum(row["same files"] for row in rows)
-    return "killed and started again: the same files", f"{same} of {len(rows)} runs", ""
+    kills = [row for row in rows if row["ended"] in ("killed", "stopped")]
+    same = sum(row["same files"] for row in kills)
+    how = f"{sum(row['how'] == 'SIGKILL' for row in kills)} by SIGKILL, the others by Ctrl-C at each stage"
+    return "ended in the middle, started again: the same files", f"{same} of {len(kills)} runs", how
 
 
 def _tables() -> list[tuple[str, str, str]]:

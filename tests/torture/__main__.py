@@ -34,25 +34,36 @@ def main() -> None:
         moments = [(f"  {stage.name}", 0.0) for stage in STAGES[:-1]]
         moments += [("ingest", draw.uniform(0, 0.45 * seconds)) for _ in range(given.random)]
         for number, (text, delay) in enumerate(moments):
-            home = Path(folder) / str(number)
-            killed = run(recipe, home, kill_after=text, delay=delay)
-            ended = run(recipe, home)
-            same = ended.code == 0 and ended.digests == whole.digests
-            row = {"after": text.strip(), "delay_s": round(delay, 2), "killed": killed.code == -signal.SIGKILL}
-            rows.append({**row, "same files": same})
-        rows += [_interrupted(recipe, Path(folder) / f"ctrl-c-{at}", at, whole) for at in INTERRUPTED]
+            rows.append(_killed(recipe, Path(folder) / str(number), text, delay, whole))
+            print(rows[-1], flush=True)
+        for at in INTERRUPTED:
+            rows.append(_interrupted(recipe, Path(folder) / f"ctrl-c-{at}", at, whole))
+            print(rows[-1], flush=True)
     write("torture", rows, libraries=("torch", "prefect", "mlflow"))
-    if not all(row["killed"] and row["same files"] for row in rows):
+    if not all(row["ended"] != "badly" and row["same files"] for row in rows):
         raise SystemExit("a run didn't stop as it should, or ended with other files")
+
+
+def _killed(recipe: Path, home: Path, after: str, delay: float, whole: Ended) -> Figures:
+    """Send SIGKILL some seconds after a stage, and run to the end."""
+    killed = run(recipe, home, kill_after=after, delay=delay)
+    ended = "killed" if killed.code == -signal.SIGKILL else "before" if killed.code == 0 else "badly"
+    row = {"how": "SIGKILL", "after": after.strip(), "delay_s": round(delay, 2), "ended": ended}
+    return {**row, "same files": _goes_on(recipe, home, whole)}
 
 
 def _interrupted(recipe: Path, home: Path, at: str, whole: Ended) -> Figures:
     """Press Ctrl-C at a stage, look at what is left, and run to the end."""
     stopped = interrupt(recipe, home, at=f" {at}")
-    clean = stopped.code == 130 and "Traceback" not in stopped.said and not left_running(home)
+    clean = stopped.code in (0, 130) and "Traceback" not in stopped.said and not left_running(home)
+    ended = "badly" if not clean else "stopped" if stopped.code else "before"
+    row = {"how": "Ctrl-C", "after": at, "delay_s": 0.0, "ended": ended}
+    return {**row, "same files": _goes_on(recipe, home, whole)}
+
+
+def _goes_on(recipe: Path, home: Path, whole: Ended) -> bool:
     ended = run(recipe, home)
-    same = ended.code == 0 and ended.digests == whole.digests
-    return {"after": f"Ctrl-C at {at}", "delay_s": 0.0, "killed": clean, "same files": same}
+    return ended.code == 0 and ended.digests == whole.digests
 
 
 if __name__ == "__main__":

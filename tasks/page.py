@@ -156,7 +156,7 @@ def _training(recipe: Recipe, trained: Trained) -> Training:
         )
 
     return Training(
-        title="Training" if trained.name == "train" else f"Training again after pruning: {trained.name}",
+        title="The uncompressed model" if trained.name == "train" else f"Again after pruning: {trained.name}",
         loss=curves("loss"),
         metric=curves(recipe.judged_by),
         metric_name=recipe.judged_by,

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from benchmarks.readme import lines as results
 from components.recipe_file import read
+from flows.cli import app
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -91,3 +95,21 @@ def test_no_name_hides_a_library_or_says_nothing() -> None:
 def test_the_lock_names_no_build_of_one_machine() -> None:
     lock = (ROOT / "requirements.lock").read_text()
     assert not re.findall(r"^[a-z].*(?:\+cpu|\+cu|@ |://)", lock, re.MULTILINE)
+
+
+def test_every_command_of_the_readme_exists_with_its_options() -> None:
+    commands = get_command(app)
+    assert isinstance(commands, TyperGroup)
+    lines = re.findall(r"^\.venv/bin/steelyard (.+?)(?:\s+#.*)?$", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert len(lines) >= 8
+    for line in lines:
+        name, *rest = line.split()
+        command = commands.commands[name]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= options, line
+
+
+def test_the_readmes_results_are_those_of_the_benchmarks() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for line in results():
+        assert line in text, line

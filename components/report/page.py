@@ -116,7 +116,7 @@ class Curve:
 class Training:
     """How one training went."""
 
-    title: str  # such as "Training" or "Fine-tuning after pruning channels by 0.5"
+    title: str  # such as "The uncompressed model" or "Again after pruning: pruned-50"
     loss: tuple[Curve, ...]
     metric: tuple[Curve, ...]
     metric_name: Metric

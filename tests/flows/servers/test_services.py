@@ -165,7 +165,7 @@ with temporary(Home(Path(sys.argv[1]))) as server:
     time.sleep(1.0)
     assert psutil.pid_exists(child)
     parent.send_signal(how)
-    parent.wait(20)
+    parent.wait(60)
     assert gone(child)
 
 

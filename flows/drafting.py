@@ -2,13 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from components.errors import refuse
 from components.recipe import MODEL_NAME
 
 
+UNNAMED: Final = "recipe"  # the stem of a recipe that was given no name
+
+
 def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> None:
-    """Look at the data and write a commented recipe for it.
+    """Look at the data and write a commented recipe for it. The model is called as the recipe is, or as the data.
 
     Raises:
         Refusal: the data can't be read or has no such column, or the file is there already.
@@ -18,6 +22,8 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
         raise refuse(what, do="download a part of it, draft with that, and put the URL into data.source then")
     _check_place(output, overwrite=overwrite)
     _check_name(model)
+    if model is None and output.stem != UNNAMED and MODEL_NAME.fullmatch(output.stem):
+        model = output.stem
     from components.data.draft import draft
 
     data = Path(source).expanduser()

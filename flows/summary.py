@@ -8,10 +8,8 @@ from typing import Any
 from components.planning.key import Json, canonical
 from components.recipe import Recipe
 from components.recipe_file import public
-from components.task import LOWER_IS_BETTER
 from flows.layout import MODEL, REPORT, folder_of, lay
 from flows.retrain import Outcome
-from tasks.evaluate import Tested
 from tasks.evidence import Evidence
 from tasks.stage import Done, Yard
 
@@ -27,12 +25,13 @@ def summary(
         "run_id": run_id,
         "flow_run_id": flow_run_id,
         "task": recipe.task,
+        "metric": recipe.judged_by,
         "decision": {"promoted": outcome.promoted.promoted, "reason": outcome.promoted.reason},
         "test": {
             "baseline": {metric: one.value for metric, one in tested.uncompressed.figures.items()},
             "selected": {metric: one.value for metric, one in tested.selected.figures.items()},
         },
-        "better_simple_models": better_simple_models(recipe, tested),
+        "beware": list(outcome.evidence.cautions(recipe)),
         "selected": {
             "name": selected.name,
             "runtime": selected.runtime,
@@ -46,15 +45,6 @@ def summary(
         "stages": [{"name": one.label, "cached": one.cached, "seconds": round(one.seconds, 3)} for one in done],
         "report": str(folder / REPORT),
     }
-
-
-def better_simple_models(recipe: Recipe, tested: Tested) -> dict[str, Json]:
-    """Return the baselines whose test figure is at least as good as the released model's, by name."""
-    metric = recipe.judged_by
-    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    ours = tested.selected.figures[metric].value
-    found = {name: figures[metric].value for name, figures in tested.baselines.items() if metric in figures}
-    return {name: value for name, value in found.items() if sign * value >= sign * ours}
 
 
 def candidate_rows(evidence: Evidence) -> list[dict[str, Json]]:

@@ -65,7 +65,8 @@ class Result(TypedDict):
     version: int
     decision: Decided
     test: dict[str, dict[str, float]]
-    better_simple_models: NotRequired[dict[str, float]]
+    beware: NotRequired[list[str]]
+    metric: str
     selected: Selected
     candidates: list[Candidate]
     stages: list[Stage]
@@ -103,7 +104,7 @@ def print_summary(result: dict[str, Json]) -> None:
     told = cast(Result, result)
     selected, decision = told["selected"], told["decision"]
     sizes = list(selected["latency_ms"])
-    headers = ["candidate", "verdict", "validation", "size", *(f"ms, batch {size}" for size in sizes)]
+    headers = ["candidate", "verdict", f"validation {told['metric']}", "size", *(f"ms, batch {size}" for size in sizes)]
     headers += [f"speed-up, batch {size}" for size in sizes]
     rows = [
         [
@@ -119,13 +120,12 @@ def print_summary(result: dict[str, Json]) -> None:
     print_table(headers, rows, right=range(2, len(headers)))
     if all(stage["cached"] for stage in told["stages"]):
         write("", "nothing changed: every stage was cached, nothing was run")
-    simple = told.get("better_simple_models", {})
     metrics = GAP.join(f"{name} {figure(value)}" for name, value in told["test"]["selected"].items())
     write(
         "",
         f"* selected   {selected['name']}, {bytes_of(selected['size_bytes'])}",
         f"  on test    {metrics}",
-        *(f"  beware     {name.replace('_', ' ')} does as well: {figure(value)}" for name, value in simple.items()),
+        *(f"  beware     {sentence}" for sentence in told.get("beware", [])),
         f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",
         f"  version    {told['model']} {told['version']}{', the champion' if decision['promoted'] else ''}",
         f"  report     {told['report']}",

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from components.compression.candidates import limit
 from components.planning.machine import Machine
+from components.recipe import Recipe
+from components.release.cautions import cautions
 from tasks.evaluate import Tested
 from tasks.export import Exported
 from tasks.gate import Judged
@@ -29,3 +32,16 @@ class Evidence:
     def chosen(self) -> Exported:
         """The file that was selected."""
         return next(one for one in self.exported if one.onnx == self.selected.onnx)
+
+    def cautions(self, recipe: Recipe) -> tuple[str, ...]:
+        """What a reader must beware of."""
+        metric, tested = recipe.judged_by, self.tested
+        uncompressed = tested.uncompressed.figures[metric].value
+        return cautions(
+            metric,
+            released=tested.selected.figures[metric].value,
+            uncompressed=uncompressed,
+            simple={name: found[metric].value for name, found in tested.baselines.items() if metric in found},
+            worst=limit(recipe.select, metric, uncompressed),
+            selected_on=self.profiled.rows,
+        )

@@ -58,7 +58,7 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
     """Return the page."""
     selected, tested, judgement = evidence.selected, evidence.tested, evidence.judged.judgement
     return Page(
-        decision=_decision(recipe, selected=selected, tested=tested, judgement=judgement, run=run),
+        decision=_decision(recipe, evidence, run=run),
         comparison=_comparison(recipe, judgement),
         checks=tuple(Check(name=one.name, answer=ANSWERS[one.status], detail=one.text) for one in judgement.checks),
         front=_front(recipe, evidence.profiled, selected),
@@ -85,7 +85,8 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
     )
 
 
-def _decision(recipe: Recipe, *, selected: Selected, tested: Tested, judgement: Judgement, run: str) -> Decision:
+def _decision(recipe: Recipe, evidence: Evidence, *, run: str) -> Decision:
+    selected, tested, judgement = evidence.selected, evidence.tested, evidence.judged.judgement
     size = recipe.select.batch_size
     seen = judgement.comparison
     return Decision(
@@ -107,6 +108,7 @@ def _decision(recipe: Recipe, *, selected: Selected, tested: Tested, judgement: 
         confidence=recipe.evaluate.confidence,
         rows_needed=seen.rows_needed if seen and judgement.decision == "not enough evidence" else None,
         run=run,
+        beware=evidence.cautions(recipe),
     )
 
 

@@ -258,8 +258,10 @@ def _seen(judged: Judgement, seen: Comparison) -> str:
 
 def _first(judged: Judgement) -> str:
     floor = judged.checks[0]
-    value = "undefined" if judged.value is None else figure(judged.value)
-    return f"{judged.challenger} is the first release, with {judged.metric} {value}. {floor.text}"
+    if floor.limit is None:
+        value = "undefined" if judged.value is None else figure(judged.value)
+        return f"{judged.challenger} is the first release, with {judged.metric} {value}. {floor.text}"
+    return f"{judged.challenger} is the first release: {floor.text}"
 
 
 def _approving(judged: Judgement, seen: Comparison) -> str:
@@ -283,8 +285,8 @@ def _doubting(judged: Judgement, seen: Comparison | None) -> str:
         return f"{judged.metric} isn't defined on the {judged.rows:,} test rows, so nothing can be shown."
     return (
         f"It can't be told yet whether {judged.challenger} is as good as {judged.champion}: {_seen(judged, seen)} on "
-        f"{judged.rows:,} rows, but a loss of more than {_amount(judged, judged.margin)} isn't ruled out; "
-        f"{_needed(seen)} rows would show it in 4 of 5 such cases."
+        f"{judged.rows:,} rows, and a loss of more than {_amount(judged, judged.margin)} can't be ruled out; "
+        f"with {_needed(seen)} rows it could, in 4 of 5 cases of equal models."
     )
 
 

@@ -44,6 +44,7 @@ class Decision:
     confidence: float = 0.95  # of every interval of the page
     rows_needed: int | None = None  # test rows for 80 % power, where evidence lacked
     run: str = ""  # the id under which the run is found
+    beware: tuple[str, ...] = ()  # a sentence each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.errors import refuse
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -77,5 +79,12 @@ class Home:
 
 
 def find_home() -> Home:
-    """Return the home that the environment names, or `.steelyard` in the current folder."""
-    return Home(Path(os.environ.get("STEELYARD_HOME") or ".steelyard").expanduser().absolute())
+    """Return the home that the environment names, or `.steelyard` in the current folder.
+
+    Raises:
+        Refusal: its path has a `%`, which Prefect and MLflow each read in another way.
+    """
+    home = Path(os.environ.get("STEELYARD_HOME") or ".steelyard").expanduser().absolute()
+    if "%" in str(home):
+        raise refuse("the home's path has a '%'", where=str(home), do="set STEELYARD_HOME to a folder without one")
+    return Home(home)

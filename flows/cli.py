@@ -48,7 +48,9 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # typer makes 130 of Ctrl-C
             raise
-        _say("stopped; what was done is kept, and the next run goes on from there")
+        _say(
+            "stopped" + ("; what was done is kept: the next run goes on from there" if sys.argv[1:2] == ["run"] else "")
+        )
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own end has no use for a traceback
@@ -66,8 +68,8 @@ def init(
     """Look at the data and write a commented recipe for it."""
     from flows.drafting import write_draft
 
-    write_draft(source, target=target, output=output, model=model, overwrite=overwrite)
-    _say(f"wrote {output}; look through it, then: steelyard run {output}")
+    name = write_draft(source, target=target, output=output, model=model, overwrite=overwrite)
+    _say(f"wrote {output} for the model '{name}'; look through it, then: steelyard run {output}")
 
 
 @app.command()

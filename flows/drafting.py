@@ -7,12 +7,13 @@ from typing import Final
 from components.errors import refuse
 from components.recipe import MODEL_NAME
 
-
 UNNAMED: Final = "recipe"  # the stem of a recipe that was given no name
 
 
-def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> None:
-    """Look at the data and write a commented recipe for it. The model is called as the recipe is, or as the data.
+def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> str:
+    """Look at the data and write a commented recipe for it, and return the model's name.
+
+    It is called as the recipe is, or as the data where the recipe has no name of its own.
 
     Raises:
         Refusal: the data can't be read or has no such column, or the file is there already.
@@ -24,6 +25,8 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
     _check_name(model)
     if model is None and output.stem != UNNAMED and MODEL_NAME.fullmatch(output.stem):
         model = output.stem
+    import yaml
+
     from components.data.draft import draft
 
     data = Path(source).expanduser()
@@ -32,6 +35,7 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
     fresh = output.with_name(f".{output.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(output)
+    return str(yaml.safe_load(text)["model"])
 
 
 def _check_place(output: Path, *, overwrite: bool) -> None:

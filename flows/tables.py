@@ -129,6 +129,8 @@ def print_summary(result: dict[str, Json]) -> None:
         f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",
         f"  version    {told['model']} {told['version']}{', the champion' if decision['promoted'] else ''}",
         f"  report     {told['report']}",
+        f"  next       steelyard {'predict' if decision['promoted'] else 'show'} {told['model']}"
+        + (" FILE" if decision["promoted"] else f" --version {told['version']}"),
     )
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
+from components.models.config import Custom
 from components.planning.closure import code_of
 from components.planning.key import canonical, strings
 from components.recipe import Recipe
@@ -80,6 +81,7 @@ def links(recipe: Recipe, evidence: Evidence) -> "tuple[Link, ...]":
 
 def code_digest(recipe: Recipe) -> str:
     """Return one digest of the code that decides a model of this recipe."""
-    named = set(strings(canonical(recipe)))
-    code = {entry: code_of(entry, named=named) for entry in CODE}
+    named, network = set(strings(canonical(recipe))), recipe.network
+    own = [network.path] if isinstance(network, Custom) else []
+    code = {entry: code_of(entry, named=named, also=own) for entry in CODE}
     return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ from components.store.artifact import Artifact
 from components.task import Metric
 from tasks.export import Exported
 from tasks.select import Selected
-from tasks.split import Splits, rows_for
+from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, stage
 from tasks.train import Trained
 
@@ -43,7 +43,7 @@ class Tested:
         return {f"{part}.{name}": one.value for part, figures in parts.items() for name, one in figures.items()}
 
 
-@stage(libraries=("torch", "numpy"))
+@stage(libraries=("torch", "numpy", *READ))
 def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trained, splits: Splits) -> Evaluated:
     """Measure the trained model on validation rows."""
     from components.data.prepare import encode_target
@@ -65,7 +65,7 @@ def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trai
     return Evaluated(evaluation=measured)
 
 
-@stage(libraries=("onnxruntime", "numpy", "scikit-learn"))
+@stage(libraries=("onnxruntime", "numpy", "scikit-learn", *READ))
 def evaluate_test(
     here: Workspace,
     config: EvaluateConfig,

@@ -8,7 +8,7 @@ from components.export.config import ExportConfig
 from components.export.layer import Layer
 from components.store.artifact import Artifact
 from tasks.quantize import Quantized
-from tasks.split import Splits, rows_for
+from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, stage
 from tasks.train import Trained
 
@@ -34,7 +34,7 @@ class Exported:
         return {f"{self.name}.max_abs_diff": self.max_abs_diff, f"{self.name}.size_bytes": self.onnx.size_bytes}
 
 
-@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript", "numpy"))
+@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript", "numpy", *READ))
 def export(
     here: Workspace,
     config: ExportConfig,

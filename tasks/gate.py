@@ -9,7 +9,7 @@ from components.gate.judgement import Judgement
 from components.release.releases import Release, Releases
 from tasks.evaluate import Tested
 from tasks.select import Selected
-from tasks.split import Splits, rows_for
+from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, Yard, stage
 
 
@@ -33,7 +33,7 @@ def opponent(yard: Yard, selected: Selected) -> Release | None:
     return Releases(yard.ledger, yard.model).opponent(selected.onnx)
 
 
-@stage(libraries=("onnxruntime", "numpy", "scipy"))
+@stage(libraries=("onnxruntime", "numpy", "scipy", *READ))
 def gate(
     here: Workspace,
     config: GateConfig,

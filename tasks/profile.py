@@ -8,7 +8,7 @@ from components.evaluation.config import EvaluateConfig
 from components.planning.machine import Machine
 from components.runtimes.config import ProfileConfig
 from tasks.export import Exported
-from tasks.split import Splits, rows_for
+from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, stage
 
 
@@ -26,7 +26,7 @@ class Profiled:
         return {f"{one.name}.validation_quality": one.quality.value for one in self.measurements}
 
 
-@stage(libraries=("onnxruntime", "numpy"))
+@stage(libraries=("onnxruntime", "numpy", *READ))
 def profile(
     here: Workspace,
     config: ProfileConfig,

@@ -104,7 +104,7 @@ def move_champion(
     target = releases.get(version)
     with releases.moving():
         _recover(releases, client)
-        _check_alias(releases, client, action=action, force=force)
+        _check_alias(releases, client, force=force)
         if action == "rollback" and not releases.was_champion(version):
             raise refuse(f"version {version} of {releases.model} was never champion", do="use `steelyard promote`")
         barred = releases.barred(version)
@@ -115,20 +115,30 @@ def move_champion(
             )
         seq = releases.begin(action, version, expected=expected, actor=actor, reason=reason, basis=basis)
         try:
+            releases.still(seq)
             _set_alias(releases, client, target)
             with tempfile.TemporaryDirectory() as folder:
                 check_answers(target, "champion", into=Path(folder))
         except BaseException as error:
             # Only wrong bytes or answers say something of the version; a full disk or Ctrl-C doesn't.
-            releases.end(seq, "undone" if isinstance(error, Refusal) else "abandoned")
-            _set_alias(releases, client, None if expected is None else releases.get(expected))
+            _end(releases, client, seq, "undone" if isinstance(error, Refusal) else "abandoned")
+            _set_alias(releases, client, releases.champion())
             if isinstance(error, Refusal):
                 raise refuse(
                     f"version {version} of {releases.model} failed its smoke test: {error.problems[0].what}",
                     do=f"the champion is {f'version {expected}' if expected else 'none'}, as before",
                 ) from error
             raise
-        releases.end(seq, "done")
+        _end(releases, client, seq, "done")
+
+
+def _end(releases: Releases, client: "Client", seq: int, state: Literal["done", "undone", "abandoned"]) -> None:
+    """Say how the move ended. Where another process has taken it over, the alias is put where the record has it."""
+    try:
+        releases.end(seq, state)
+    except Refusal:
+        _set_alias(releases, client, releases.champion())
+        raise
 
 
 def whoever() -> str:
@@ -148,13 +158,13 @@ def _recover(releases: Releases, client: "Client") -> None:
         _set_alias(releases, client, releases.champion())
 
 
-def _check_alias(releases: Releases, client: "Client", *, action: Literal["promote", "rollback"], force: bool) -> None:
+def _check_alias(releases: Releases, client: "Client", *, force: bool) -> None:
     """Refuse to overwrite an alias that was moved elsewhere, or that this record knows nothing of."""
     from tasks.registry import alias
 
     champion, actual = releases.champion(), alias(client, releases.model)
     recorded = None if champion is None else champion.version
-    if actual not in (recorded, None) and action == "promote" and not force:
+    if actual not in (recorded, None) and not force:
         raise refuse(
             f"the registry's champion is version {actual}, the record's {recorded or 'none'}: it was changed elsewhere",
             do=f"look at both, then `steelyard promote {releases.model} VERSION --force`",

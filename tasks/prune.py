@@ -3,12 +3,12 @@
 from components.aim import Aim
 from components.compression.config import Prune
 from components.training.config import TrainConfig
-from tasks.split import Splits, rows_for
+from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, stage
 from tasks.train import Trained, Watch, kept
 
 
-@stage(libraries=("torch", "torch-pruning", "numpy"))
+@stage(libraries=("torch", "torch-pruning", "numpy", *READ))
 def prune(
     here: Workspace, method: Prune, *, name: str, aim: Aim, config: TrainConfig, trained: Trained, splits: Splits
 ) -> Trained:

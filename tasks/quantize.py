@@ -6,7 +6,7 @@ from components.aim import Aim
 from components.compression.config import Quantize
 from components.export.config import ExportConfig
 from components.store.artifact import Artifact
-from tasks.split import Splits, rows_for
+from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, stage
 from tasks.train import Trained
 
@@ -25,7 +25,7 @@ class Quantized:
         return {f"{self.name}.quantized_operators": sum(self.operators.values())}
 
 
-@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript", "numpy"))
+@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript", "numpy", *READ))
 def quantize(
     here: Workspace,
     method: Quantize,

@@ -15,7 +15,10 @@ class Reported:
     page: Artifact
 
 
-@stage(libraries=("jinja2", "torch", "onnxruntime"))
+@stage(
+    libraries=("jinja2", "torch", "onnxruntime"),
+    files=("components/report/report.html.j2", "components/report/report.css"),
+)
 def report(here: Workspace, recipe: Recipe, evidence: Evidence) -> Reported:
     """Put the evidence on one page."""
     from components.report.report import render

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from components.data.rows import Rows
 
 
+READ = ("pyarrow", "pillow")  # libraries of every stage that reads rows: a picture is decoded by them each time
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:
     """Which rows of the data set belong to which part, and how many they are."""

@@ -4,6 +4,7 @@ A stage is a function of a workspace and typed inputs (frozen dataclasses, artif
 frozen dataclass. Nothing here imports torch, prefect or mlflow, so that a plan costs no start-up time.
 """
 
+import hashlib
 import inspect
 import json
 import logging
@@ -33,6 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Inputs = dict[str, object]
 POLL_SECONDS = 0.5
+ROOT = Path(__file__).parent.parent
 
 
 class Figures(Protocol):
@@ -116,6 +118,7 @@ class Stage(Generic[P, R]):
 
     function: Callable[Concatenate[Workspace, P], R]
     libraries: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # read beside the code, as paths from the repository's root
     retries: int = 0
     settled: Callable[..., R | None] | None = None  # of a yard, and the stage's own inputs
 
@@ -145,7 +148,8 @@ class Stage(Generic[P, R]):
         named = set(strings(canonical(inputs)))
         entry = f"{self.function.__module__}:{self.name}"
         code = code_of(entry, named=named, also=_user_code(inputs), types=_classes(inputs))
-        return parts_of(inputs, stage=self.name, code=code, libraries=self.libraries)
+        files = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest()[:16] for name in self.files}
+        return parts_of(inputs, stage=self.name, code=code | files, libraries=self.libraries)
 
     def outputs(self, record: Record) -> R:
         """Return the recorded outputs as what the function returned. Raises ValueError where they aren't that."""
@@ -155,6 +159,7 @@ class Stage(Generic[P, R]):
 def stage(
     *,
     libraries: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
     retries: int = 0,
     settled: Callable[..., object] | None = None,
 ) -> Callable[[Callable[Concatenate[Workspace, P], R]], Stage[P, R]]:
@@ -162,7 +167,11 @@ def stage(
 
     def made(function: Callable[Concatenate[Workspace, P], R]) -> Stage[P, R]:
         return Stage(
-            function, libraries=libraries, retries=retries, settled=cast(Callable[..., R | None] | None, settled)
+            function,
+            libraries=libraries,
+            files=files,
+            retries=retries,
+            settled=cast(Callable[..., R | None] | None, settled),
         )
 
     return made
@@ -194,22 +203,15 @@ def find(stage: Stage[P, R], inputs: Inputs, yard: Yard) -> Done[R] | None:
 def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logger) -> Done[R]:
     """Return the stage's outputs: from the record, or from another worker that is at it, or by doing the work."""
     if stage.settled is not None:
-        return find(stage, inputs, yard) or _do_uncached(stage, inputs, yard, log)
+        return _settle(stage, inputs, yard, log)
     label, parts = stage.label(inputs), stage.parts(inputs)
     key = key_of(parts)
-    waiting = False
     while True:
         if hit := _recorded(stage, label, key, yard):
             if [record.key for record in yard.ledger.history(yard.model, label, limit=1)] != [key]:
                 yard.ledger.note_use(yard.model, label, key)
             return hit
-        lease = yard.ledger.acquire(f"stage {key}", seconds=yard.lease_seconds)
-        if lease is None:
-            if not waiting:
-                log.info("%s: another worker is at it; waiting for its result", label)
-            waiting = True
-            time.sleep(min(POLL_SECONDS, yard.lease_seconds / 3))
-            continue
+        lease = _lease(f"stage {key}", label, yard, log)
         try:
             # Between the look and the lease the other worker may have ended: look again before working.
             return _recorded(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
@@ -217,6 +219,29 @@ def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logg
             log.warning("%s: took longer than its lease, and another worker took it over", label)
         finally:
             yard.ledger.release(lease)
+
+
+def _settle(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Logger) -> Done[R]:
+    """Make the actual state the wanted one, if it isn't: one run of a model at a time."""
+    if done := find(stage, inputs, yard):
+        return done
+    lease = _lease(f"{stage.name} of {yard.model}", stage.label(inputs), yard, log)
+    try:
+        with held(lease, yard.ledger, seconds=yard.lease_seconds):
+            return find(stage, inputs, yard) or _do_uncached(stage, inputs, yard, log)
+    finally:
+        yard.ledger.release(lease)
+
+
+def _lease(name: str, label: str, yard: Yard, log: logging.Logger) -> Lease:
+    """Wait for the right to do the work."""
+    waiting = False
+    while (lease := yard.ledger.acquire(name, seconds=yard.lease_seconds)) is None:
+        if not waiting:
+            log.info("%s: another worker is at it; waiting for its result", label)
+        waiting = True
+        time.sleep(min(POLL_SECONDS, yard.lease_seconds / 3))
+    return lease
 
 
 def _recorded(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | None:

@@ -8,7 +8,7 @@ from components.aim import Aim
 from components.data.config import PrepareConfig
 from components.store.artifact import Artifact
 from components.training.config import TrainConfig
-from tasks.split import Splits, rows_for
+from tasks.split import READ, Splits, rows_for
 from tasks.stage import Tracker, Workspace, stage
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Watch:
         return {f"{self.name}.{metric}": value for metric, value in metrics.items()}
 
 
-@stage(libraries=("torch", "numpy"))
+@stage(libraries=("torch", "numpy", *READ))
 def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareConfig, splits: Splits) -> Trained:
     """Fit the uncompressed model."""
     from components.data.prepare import fit as fit_preparation

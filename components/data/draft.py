@@ -16,6 +16,7 @@ from components.errors import nearest, refuse
 from components.task import Task
 
 SMALL_SIDE: Final = 64  # pixels; larger images get a residual network, and are made smaller
+UNEVEN: Final = 0.7  # share of the rows that the largest class has
 SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
 
 
@@ -124,12 +125,23 @@ def _lines(plan: Draft) -> Iterator[str]:
     yield "# A starter recipe, written by looking at the data: read it, and change what you know better."
     yield f"model: {quoted(plan.model)}"
     yield f"task: {plan.task}  # {_about_task(plan)}"
+    yield from _metric_lines(plan)
     yield ""
     yield from _data_lines(plan)
     yield from _split_lines(plan)
     yield from _prepare_lines(plan)
     yield from _network_lines(plan)
     yield from _release_lines(plan)
+
+
+def _metric_lines(plan: Draft) -> Iterator[str]:
+    """Say so where one class is most of the rows: accuracy then hides what becomes of the others."""
+    largest = max(plan.classes, key=lambda name: plan.classes[name], default="")
+    share = plan.classes[largest] / sum(plan.classes.values()) if largest else 0.0
+    if len(plan.classes) > 1 and share > UNEVEN:
+        yield f"# {share:.0%} of the rows are {_one_line(repr(largest))}: accuracy says little of the others. Instead:"
+        yield "# metric: balanced_accuracy  # or f1_macro, roc_auc"
+        yield "# and in train: loss: {name: cross_entropy, class_weights: balanced}"
 
 
 def _about_task(plan: Draft) -> str:

@@ -1,6 +1,8 @@
 """Rows that nobody gave: drawn column by column from what a model's preparation knows, to try a release with.
 
-They travel with a release, so none of them is a row of the data. H x W pixels, C channels.
+They travel with a release, so no row of the data is copied; where a table has few combinations at all, one may be
+drawn. Of a category with more than MANY values, which could be names of people, none is shown.
+H x W pixels, C channels.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from components.data.prepare import Floats
 from components.data.rows import Array, Rows
 
 BLOCKS: Final = 8  # patches of an image, from side to side
+MANY: Final = 50  # values of a category
 LARGER: Final = 1.5  # sides of every second image, where the model resizes
 
 
@@ -52,6 +55,8 @@ def _numbers(column: NumberColumn, count: int, chance: np.random.Generator) -> F
     else:
         spread = column.scale
         drawn = column.fill + spread * chance.standard_normal(count)
+    if not 1e-100 < spread < 1e100:  # digits that can't be counted
+        return np.full(count, column.fill)
     rounded: Floats = np.round(drawn, 2 - int(np.floor(np.log10(spread))))
     return rounded
 
@@ -62,7 +67,8 @@ def _truths(count: int, chance: np.random.Generator) -> Floats:
 
 def _names(column: CategoryColumn, count: int, chance: np.random.Generator) -> Array:
     """Draw known values, no one more often than needed; a column that knows none misses all of its own."""
-    names = np.array(column.values or ("",), dtype=object)
+    shown = column.values if len(column.values) <= MANY else ("something new",)
+    names = np.array(shown or ("",), dtype=object)
     return np.resize(chance.permutation(names), count)
 
 

@@ -70,6 +70,7 @@ class Preparation:
     numbers: tuple[NumberColumn, ...] = ()
     categories: tuple[CategoryColumn, ...] = ()
     image: ImageColumn | None = None
+    standard: bool = True  # numbers are standardised; False: they are as they were given
 
     @property
     def outputs(self) -> int:

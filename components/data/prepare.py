@@ -43,6 +43,7 @@ def fit(config: PrepareConfig, data: DataConfig, rows: Rows, *, task: Task) -> P
         numbers=tuple(_fit_number(n, rows[n], config, truth=n in of["boolean"]) for n in numbers),
         categories=tuple(_fit_category(n, rows[n], config) for n in of["category"]),
         image=_fit_image(of["image"][0], rows[of["image"][0]], config) if of["image"] else None,
+        standard=config.numbers != "none",
     )
 
 

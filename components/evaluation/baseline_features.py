@@ -64,11 +64,12 @@ def linear_features(preparation: Preparation, seen: Rows) -> Features:
 
 def boosted_features(preparation: Preparation, seen: Rows) -> Features:
     """Return what makes features of gradient boosting: numbers as they are, NaN where missing, and category codes."""
-    _, codes = _table(preparation, seen)
-    places = _places(preparation, codes)
+    values, codes = _table(preparation, seen)
+    places, empty = _places(preparation, codes), np.isnan(values).all(axis=0)  # scikit-learn can't bin no value
 
     def features(rows: Rows) -> Floats:
         numbers, codes = _table(preparation, rows)
+        numbers[:, empty] = 0.0
         own = [place[codes[:, c]][:, None].astype(np.float64) for c, place in enumerate(places)]
         return np.concatenate([numbers, *own], axis=1)
 

@@ -17,8 +17,9 @@ class LinearPath(nn.Module):
     Sums, no layer: pruning leaves it whole, and quantization leaves it in floats.
     """
 
-    def __init__(self, numbers: int, codes: tuple[int, ...], outputs: int) -> None:
+    def __init__(self, numbers: int, codes: tuple[int, ...], outputs: int, *, far: float = FAR) -> None:
         super().__init__()
+        self.far = far
         self.weight = nn.Parameter(torch.zeros(outputs, numbers))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.offsets = nn.ModuleList(nn.Embedding(count, outputs) for count in codes)
@@ -29,7 +30,7 @@ class LinearPath(nn.Module):
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """[N, F'] and [N, C] to [N, K]."""
-        output = self.bias + (numbers.clamp(-FAR, FAR).unsqueeze(1) * self.weight).sum(dim=2)
+        output = self.bias + (numbers.clamp(-self.far, self.far).unsqueeze(1) * self.weight).sum(dim=2)
         for i, offset in enumerate(self.offsets):
             output = output + offset(codes[:, i])
         return output

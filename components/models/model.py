@@ -16,7 +16,7 @@ from components.data.preparation import CategoryColumn, Preparation, Target
 from components.errors import refuse
 from components.models.config import MLP, Network
 from components.models.families import FAMILIES
-from components.models.linear_path import LinearPath
+from components.models.linear_path import FAR, LinearPath
 from components.models.prepare import PrepareImage, PrepareTable, prepare
 from components.models.shapes import resize_
 from components.models.tensors import read_tensors, write_bytes, write_tensors
@@ -37,15 +37,21 @@ class ModelSpec:
 
 
 class TableNetwork(nn.Module):
-    """Bounded numbers and an embedding per category column, in front of a body that sees one tensor [N, D].
+    """Numbers, bounded where they are standardised, and an embedding per category column, for a body of [N, D].
 
     Beside them, where the network's config asks for it, a linear path that sees the numbers as they are.
     """
 
     def __init__(
-        self, categories: tuple[CategoryColumn, ...], body: nn.Module, *, linear: LinearPath | None = None
+        self,
+        categories: tuple[CategoryColumn, ...],
+        body: nn.Module,
+        *,
+        bounded: bool = True,
+        linear: LinearPath | None = None,
     ) -> None:
         super().__init__()
+        self.bounded = bounded
         widths = [embedding_width(column) for column in categories]
         self.embeddings = nn.ModuleList(
             nn.Embedding(column.codes, width) for column, width in zip(categories, widths, strict=True)
@@ -55,9 +61,9 @@ class TableNetwork(nn.Module):
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """Numbers [N, F'] and codes [N, C] to [N, K], or in training to [N, M, K] where the body has M members."""
-        bounded = soft_clip(numbers)
+        seen = soft_clip(numbers) if self.bounded else numbers
         embedded = [embedding(codes[:, i]) for i, embedding in enumerate(self.embeddings)]
-        output: Tensor = self.body(torch.cat([bounded, *embedded], dim=1) if embedded else bounded)
+        output: Tensor = self.body(torch.cat([seen, *embedded], dim=1) if embedded else seen)
         if self.linear is None:
             return output
         linear: Tensor = self.linear(numbers, codes)
@@ -125,15 +131,21 @@ def build(spec: ModelSpec, *, seed: int) -> Model:
         body = FAMILIES[spec.network.family](
             spec.network, shape=feature_shape(preparation), outputs=preparation.outputs
         )
-        network = body if preparation.image else TableNetwork(preparation.categories, body, linear=_linear(spec))
+        network = body if preparation.image else _of_table(spec, body)
     return Model(prepare(preparation), network, Head(preparation.target))
+
+
+def _of_table(spec: ModelSpec, body: nn.Module) -> TableNetwork:
+    preparation = spec.preparation
+    return TableNetwork(preparation.categories, body, bounded=preparation.standard, linear=_linear(spec))
 
 
 def _linear(spec: ModelSpec) -> LinearPath | None:
     if not isinstance(spec.network, MLP) or not spec.network.linear:
         return None
     columns = spec.preparation.categories
-    return LinearPath(_numbers(spec.preparation), tuple(c.codes for c in columns), spec.preparation.outputs)
+    far = FAR if spec.preparation.standard else float("inf")
+    return LinearPath(_numbers(spec.preparation), tuple(c.codes for c in columns), spec.preparation.outputs, far=far)
 
 
 def _numbers(preparation: Preparation) -> int:

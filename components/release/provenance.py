@@ -49,6 +49,9 @@ class Sealed:
         return hashlib.sha256(canonical(content)).hexdigest()
 
 
+STATED: Final = "As it was stated: there is nothing to hash."
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinkCheck:
     """What came of checking one link. `unverifiable`: nothing is wrong, but an artifact isn't here to be hashed."""
@@ -177,9 +180,7 @@ def _check(read: _Statement, place: int, *, digest_of: Callable[[str], str | Non
     if absent:
         text = f"Not here to be hashed: {', '.join(absent)}."
         return LinkCheck(name=link.name, status="unverifiable", text=text)
-    return LinkCheck(
-        name=link.name, status="verified", text=f"Hashed: {', '.join(found)}." if found else "Its digest holds."
-    )
+    return LinkCheck(name=link.name, status="verified", text=f"Hashed: {', '.join(found)}." if found else STATED)
 
 
 def _faults_of_chain(read: _Statement, place: int, *, head: str | None) -> list[str]:

@@ -13,7 +13,7 @@ from functools import cache
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Literal
 
-from components.errors import refuse
+from components.errors import Refusal, refuse
 from components.planning.held import held
 from components.planning.ledger import Lease, Ledger
 from components.store.artifact import Artifact
@@ -196,6 +196,11 @@ class Releases:
                 raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
             return self._insert(connection, action, version, actual, "pending", actor, reason, basis)
 
+    def still(self, seq: int) -> None:
+        """Raise Refusal if the move isn't pending any more: another process took this one for dead."""
+        if all(move.seq != seq for move in self.unfinished()):
+            raise self._taken_over()
+
     def end(self, seq: int, state: Literal["done", "undone", "abandoned"]) -> None:
         """Say how a pending move ended.
 
@@ -206,10 +211,13 @@ class Releases:
             connection.execute("UPDATE moves SET state = ? WHERE seq = ? AND state = 'pending'", (state, seq))
             now = connection.execute("SELECT state FROM moves WHERE seq = ?", (seq,)).fetchone()
         if now is None or now[0] != state:
-            raise refuse(
-                f"this move of {self.model}'s champion took too long: another process took over",
-                do="look at it with `steelyard show`, and decide again",
-            )
+            raise self._taken_over()
+
+    def _taken_over(self) -> Refusal:
+        return refuse(
+            f"this move of {self.model}'s champion took too long: another process took over",
+            do="look at it with `steelyard show`, and decide again",
+        )
 
     def unfinished(self) -> list[Move]:
         """Return moves whose mover died: inside `moving`, any that are still pending."""

@@ -102,11 +102,14 @@ def accept_csv() -> None:
     like for missing, in categories too.
     """
     strict = Schema.pandas_types
+    if hasattr(strict, "accepts_csv"):
+        return
 
     def pandas_types(schema: Schema) -> list[np.dtype[Any]]:
         anything = not schema.is_tensor_spec() and any(isinstance(one.type, AnyType) for one in schema.inputs)
         return [np.dtype(object)] * len(schema.inputs) if anything else strict(schema)
 
+    pandas_types.accepts_csv = True  # type: ignore[attr-defined]
     Schema.pandas_types = pandas_types  # type: ignore[method-assign,assignment]
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
 
-from components.models.linear_path import FAR, LinearPath
+from components.models.linear_path import LinearPath
 from components.models.model import Model, TableNetwork
 from components.training.config import TrainConfig
 from components.training.device import settings
@@ -30,7 +30,7 @@ def start_linear_(model: Model, config: TrainConfig, train: Examples, *, seed: i
     if not isinstance(network, TableNetwork) or network.linear is None:
         return
     cpu = torch.device("cpu")
-    with settings(cpu, threads=config.threads):
+    with settings(cpu, threads=1):  # sums of several threads differ in their last digits, and so would the fit
         rows = dataset(train, model, model.head.target, device=cpu, channels_last=False)
         loss = criterion(config.loss, target=rows.target, classes=len(model.head.target.classes))
         path = network.linear
@@ -50,18 +50,19 @@ def _held_out(path: LinearPath, rows: Dataset, order: Tensor, fold: int, loss: C
     if not len(learned) or not inside.any():
         return torch.zeros(len(PENALTIES))
     fits = _fits(path, learned, loss, penalties=PENALTIES)
-    return torch.stack([loss(_outputs(weights, features), _real(target)).detach() for weights in fits]) * len(target)
+    losses = [loss(_outputs(path, weights, features), _real(target)).detach() for weights in fits]
+    return torch.stack(losses) * len(target)
 
 
 def _fits(path: LinearPath, rows: Dataset, loss: Criterion, *, penalties: tuple[float, ...]) -> Iterator[list[Tensor]]:
     """Yield the weights for each penalty, the largest first: each fit begins where the one before it ended."""
     weights = [parameter.detach().double().requires_grad_() for parameter in path.parameters()]
     for penalty in penalties:
-        descend_(weights, rows, loss, penalty=penalty)
+        descend_(path, weights, rows, loss, penalty=penalty)
         yield weights
 
 
-def descend_(weights: list[Tensor], rows: Dataset, loss: Criterion, *, penalty: float) -> None:
+def descend_(path: LinearPath, weights: list[Tensor], rows: Dataset, loss: Criterion, *, penalty: float) -> None:
     """Move the weights, float64, to the least loss with the penalty: not of the bias, as in scikit-learn."""
     features, target = (rows.features[0].double(), rows.features[1]), _real(rows.target)
     optimizer = torch.optim.LBFGS(weights, max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe")
@@ -69,17 +70,17 @@ def descend_(weights: list[Tensor], rows: Dataset, loss: Criterion, *, penalty: 
     def closure() -> Tensor:
         optimizer.zero_grad()
         squares = torch.stack([(weight**2).sum() for weight in weights if weight.ndim > 1]).sum()
-        value = loss(_outputs(weights, features), target) + penalty / (2 * len(rows)) * squares
+        value = loss(_outputs(path, weights, features), target) + penalty / (2 * len(rows)) * squares
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
 
 
-def _outputs(weights: list[Tensor], features: tuple[Tensor, ...]) -> Tensor:
-    """What the linear path with these weights returns, [N, K]."""
+def _outputs(path: LinearPath, weights: list[Tensor], features: tuple[Tensor, ...]) -> Tensor:
+    """Return what the path would with these weights, [N, K]."""
     numbers, codes = features
-    output = F.linear(numbers.double().clamp(-FAR, FAR), weights[0], weights[1])
+    output = F.linear(numbers.double().clamp(-path.far, path.far), weights[0], weights[1])
     for i, offset in enumerate(weights[2:]):
         output = output + F.embedding(codes[:, i], offset)
     return output

@@ -158,7 +158,7 @@ class TemporaryServer:
 def temporary(home: Home) -> Iterator[TemporaryServer]:
     """Start a Prefect server for this process and return at once; it is stopped at the end of the block.
 
-    It ends with this process even if that is killed: it holds the other end of a pipe (flows/prefect_server.py).
+    It ends with this process even if that is killed: it holds the other end of a pipe (see prefect_server.py).
     """
     server = TemporaryServer(home)
     try:

@@ -54,7 +54,7 @@ def test_a_penalised_fit_is_that_of_scikit_learn(target: Target) -> None:
     found = [parameter.double().requires_grad_() for parameter in path_of(model).parameters()]
     loss = criterion(None, target=rows.target, classes=len(target.classes))
     for _ in range(5):
-        descend_(found, rows, loss, penalty=2.0)
+        descend_(path_of(model), found, rows, loss, penalty=2.0)
     if target.classes:
         theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(columns, examples.target)
         expected = np.hstack([theirs.coef_[:, :4], theirs.coef_[:, 4:]])

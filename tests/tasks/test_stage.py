@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from components.errors import Refusal
 from components.models.config import MLP, Custom
 from components.planning.key import key_of
 from components.store.folder import FolderBlobs
-from tasks.stage import Done, Yard, artifacts, find, perform
+from tasks.stage import Done, Stage, Workspace, Yard, artifacts, find, perform
 from tests.components.store.test_blobs import flip
-from tests.tasks.tiny import Knobs, Made, Score, add, make, yard_at
+from tests.tasks.tiny import Knobs, Made, Score, Summed, add, make, yard_at
 
 LOG = logging.getLogger("test")
 ROOT = Path(__file__).parents[2]
@@ -309,3 +310,21 @@ def test_a_hit_costs_next_to_nothing(home: Path, journal: Path) -> None:
     for _ in range(15):
         assert find(make, inputs, yard) is not None
     assert time.process_time() - started < 0.3
+
+
+def test_two_equal_runs_at_once_change_the_world_once(home: Path, journal: Path) -> None:
+    def there(_yard: Yard, *, journal: str) -> Summed | None:
+        return Summed(total=1) if Path(journal).exists() else None
+
+    def settle(here: Workspace, *, journal: str) -> Summed:
+        time.sleep(0.5)
+        with Path(journal).open("a") as file:
+            file.write(f"{here.yard.run}\n")
+        return Summed(total=1)
+
+    settling = Stage(settle, settled=there)
+    inputs, log = {"journal": str(journal)}, logging.getLogger("test")
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(lambda run: perform(settling, inputs, yard_at(home, run=run), log=log), ("r1", "r2")))
+    assert sorted(done.cached for done in ended) == [False, True]
+    assert len(journal.read_text().splitlines()) == 1

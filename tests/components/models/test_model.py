@@ -6,10 +6,11 @@ import torch
 
 from components.compression.config import PruneChannels
 from components.compression.pruning import prune_channels
+from components.data.preparation import NumberColumn, Preparation, Target
 from components.errors import Refusal
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.families import FAMILIES
-from components.models.model import build, example, feature_shape, load, save, soft_clip
+from components.models.model import ModelSpec, build, example, feature_shape, load, save, soft_clip
 from tests.components.models.cases import IMAGE, SMALL, TABLE, VALUE, spec, tensors
 
 
@@ -178,3 +179,18 @@ def test_members_answer_one_by_one_in_training_and_then_with_their_mean() -> Non
     assert (each.shape, together.shape) == ((5, 3, 3), (5, 3))
     torch.testing.assert_close(each.mean(dim=1), together)
     assert (each[:, 0] - each[:, 1]).abs().min() > 1e-3
+
+
+def test_numbers_that_are_not_standardised_reach_the_network_as_they_are() -> None:
+    columns = (NumberColumn(name="pay", fill=0.0, center=0.0, scale=1.0),)
+    pay = torch.tensor([[20_000.0], [90_000.0]], dtype=torch.float64), torch.zeros(2, 0, dtype=torch.int64)
+    for standard in (True, False):
+        preparation = Preparation(target=Target(name="y"), numbers=columns, standard=standard)
+        network = build(ModelSpec(task="regression", network=MLP(width=8), preparation=preparation), seed=0).network
+        seen: list[torch.Tensor] = []
+        network.body.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))  # type: ignore[union-attr]
+        network.linear.weight.fill_(1.0)  # type: ignore[union-attr,operator]
+        linear = network.linear(pay[0].float(), pay[1]).flatten().tolist()  # type: ignore[union-attr,operator]
+        network(pay[0].float(), pay[1])
+        assert (seen[0].max() < 3.001) == standard
+        assert linear == ([10.0, 10.0] if standard else [20_000.0, 90_000.0])

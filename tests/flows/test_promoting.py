@@ -1,0 +1,72 @@
+"""Moving the champion through the registry: an alias moved elsewhere, movers that died, movers that were taken over."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.home import Home
+from components.planning.ledger import Ledger
+from components.release.releases import Release, Releases
+from tasks import promote, registry
+from tasks.tracking import connect
+from tests.flows.place import Place
+
+pytestmark = pytest.mark.slow
+
+
+def releases_of(place: Place) -> Releases:
+    return Releases(Ledger(Home(place.home).ledger), "people")
+
+
+def alias_of(place: Place) -> int | None:
+    return registry.alias_in_database(Home(place.home), "people")
+
+
+def point_elsewhere(place: Place, version: int) -> None:
+    with closing(sqlite3.connect(Home(place.home).mlflow_db)) as connection:
+        connection.execute("UPDATE registered_model_aliases SET version = ?", (version,))
+        connection.commit()
+
+
+@pytest.mark.parametrize("command", [("rollback", "people"), ("promote", "people", "1")])
+def test_an_alias_that_was_moved_elsewhere_is_not_overwritten(place: Place, command: tuple[str, ...]) -> None:
+    point_elsewhere(place, 1)
+    assert place.call(*command).refused("changed elsewhere")
+    assert alias_of(place) == 1
+    assert len(releases_of(place).moves()) == 2
+
+
+def test_a_move_whose_mover_died_is_undone_by_the_next_one(place: Place) -> None:
+    releases = releases_of(place)
+    releases.begin("rollback", 1, expected=2, actor="dead", reason="", basis="")
+    told = place.call("rollback", "people")
+    assert told.code == 0, told.err
+    assert [move.state for move in releases.moves()] == ["done", "done", "abandoned", "done"]
+    assert alias_of(place) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_mover_that_was_taken_for_dead_leaves_the_alias_where_the_record_has_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    releases = releases_of(place)
+    connect(Home(place.home))
+
+    def taken_over(_release: Release, _version: int | str, *, into: Path) -> None:
+        for move in releases.unfinished():  # what another process does with a mover that lost its lease
+            releases.end(move.seq, "abandoned")
+        if fails:
+            raise Refusal([])
+
+    monkeypatch.setattr(promote, "check_answers", taken_over)
+    with pytest.raises(Refusal, match="another process took over"):
+        promote.move_champion(releases, 1, "rollback", expected=2, actor="slow", reason="")
+    assert alias_of(place) == 2
+
+
+def test_an_export_that_does_not_answer_as_pytorch_does_is_refused(first: Place) -> None:
+    told = first.child("run", "recipe.yaml", "--set", "export.tolerance=1e-15", "--until", "export", code=2)
+    assert told.refused("differ from PyTorch's by", "export.tolerance")

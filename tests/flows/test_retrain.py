@@ -1,0 +1,40 @@
+"""What a run settles before its first stage."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.home import Home
+from components.planning.machine import usable_cores
+from components.training.config import TrainConfig
+from flows.retrain import _settled
+from flows.servers.environment import environment
+
+
+def test_the_threads_that_decide_a_result_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert usable_cores() == 3
+    assert _settled(TrainConfig(device="cpu")).threads == 3
+    assert _settled(TrainConfig(device="cpu", threads=2)).threads == 2
+    assert _settled(replace(TrainConfig(), device="cuda")).threads is None
+
+
+def test_threads_that_wait_spin_a_little_unless_the_shell_says_otherwise(tmp_path: Path) -> None:
+    assert environment(Home(tmp_path), base={})["GOMP_SPINCOUNT"] == "10000"
+    assert environment(Home(tmp_path), base={"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
+
+
+def test_the_reports_template_is_part_of_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks import stage
+    from tasks.report import report
+
+    for name in report.files:
+        copy = tmp_path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes((stage.ROOT / name).read_bytes())
+    before = report.parts({})
+    monkeypatch.setattr(stage, "ROOT", tmp_path)
+    assert report.parts({}) == before
+    (tmp_path / report.files[0]).write_text("another")
+    assert report.parts({}) != before

@@ -9,7 +9,6 @@ import yaml
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from benchmarks.readme import lines as results
 from components.recipe_file import read
 from flows.cli import app
 
@@ -107,9 +106,3 @@ def test_every_command_of_the_readme_exists_with_its_options() -> None:
         command = commands.commands[name]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= options, line
-
-
-def test_the_readmes_results_are_those_of_the_benchmarks() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    for line in results():
-        assert line in text, line

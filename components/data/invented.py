@@ -55,7 +55,7 @@ def _numbers(column: NumberColumn, count: int, chance: np.random.Generator) -> F
     else:
         spread = column.scale
         drawn = column.fill + spread * chance.standard_normal(count)
-    if not 1e-100 < spread < 1e100:  # digits that can't be counted
+    if not 1e-290 < spread < 1e290:  # so many digits that they can't be counted
         return np.full(count, column.fill)
     rounded: Floats = np.round(drawn, 2 - int(np.floor(np.log10(spread))))
     return rounded

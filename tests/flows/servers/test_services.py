@@ -151,10 +151,11 @@ def test_a_temporary_server_starts_at_once_answers_and_ends(home: Home) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_temporary_server_ends_with_its_parent(home: Home, how: signal.Signals) -> None:
     code = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from components.home import Home
 from flows.servers.services import temporary
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
 with temporary(Home(Path(sys.argv[1]))) as server:
     print(server.process.pid, flush=True)
     time.sleep(600)

@@ -17,13 +17,13 @@ CHUNK = 200_000  # rows
 WORK = """
 import json, sys, time
 from pathlib import Path
-from components.data.config import Column, DataConfig, SplitConfig
+from components.data.config import DataConfig, SplitConfig
 what, folder = sys.argv[1], Path(sys.argv[2])
-numbers = {f"number_{place}": Column(kind="number") for place in range(8)}
+numbers = {f"number_{place}": "number" for place in range(8)}
 config = DataConfig(
     source=str(folder / "table.csv"),
     target="kind",
-    columns={**numbers, "colour": Column(kind="category"), "kind": Column(kind="category")},
+    columns={**numbers, "colour": "category", "kind": "category"},
 )
 before = time.monotonic()
 if what == "pack":

@@ -64,7 +64,7 @@ def cases(scale: float) -> list[Case]:
         ),
         Case(
             "MLP, 32 columns, batch 128",
-            _spec(MLP(), Preparation(target=target, numbers=columns)),
+            _spec(MLP(members=1, linear=False), Preparation(target=target, numbers=columns)),
             (rng.normal(size=(rows, 32)), np.zeros((rows, 0), dtype=np.int64)),
             rng.integers(0, CLASSES, rows),
             128,

@@ -17,8 +17,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.frame import Figures, spread, write
@@ -135,7 +135,7 @@ def dataloader(case: Case, precision: Precision) -> float:
         for *inputs, labels in loader:
             optimizer.zero_grad()
             with _autocast(precision):
-                loss = F.cross_entropy(model.network(*inputs), labels)
+                loss = functional.cross_entropy(model.network(*inputs), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item()
@@ -155,7 +155,7 @@ def by_hand(case: Case, precision: Precision) -> float:
     for _ in range(case.epochs):
         for rows in torch.split(torch.randperm(len(target)), case.batch_size):
             with _autocast(precision):
-                loss = F.cross_entropy(network(*(f[rows] for f in features)), target[rows])
+                loss = functional.cross_entropy(network(*(f[rows] for f in features)), target[rows])
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

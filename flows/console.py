@@ -95,6 +95,7 @@ def _live() -> "Progress":
     from rich.progress import (
         BarColumn,
         Progress,
+        ProgressColumn,
         SpinnerColumn,
         Task,
         TaskProgressColumn,
@@ -102,16 +103,20 @@ def _live() -> "Progress":
         TimeElapsedColumn,
     )
 
-    class Bar(BarColumn):
-        def render(self, task: Task) -> RenderableType:  # type: ignore[override]
-            return super().render(task) if task.total is not None else ""
+    class Bar(ProgressColumn):
+        """A bar, once the length of the work is known."""
+
+        bar = BarColumn(bar_width=30)
+
+        def render(self, task: Task) -> RenderableType:
+            return "" if task.total is None else self.bar(task)
 
     columns = (
         TextColumn(" "),
         SpinnerColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),
-        Bar(bar_width=30),
+        Bar(),
         TaskProgressColumn(),
     )
     return Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5)

@@ -127,9 +127,10 @@ def load(folder: Path) -> "Callable[[pd.DataFrame], pd.DataFrame]":
 
     def answer(rows: "pd.DataFrame") -> "pd.DataFrame":
         try:
-            return model.predict(rows)  # type: ignore[no-any-return]
+            answers: pd.DataFrame = model.predict(rows)
         except MlflowException as error:
             raise refuse(str(error.message), do="mend the rows") from None
+        return answers
 
     return answer
 

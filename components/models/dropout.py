@@ -5,8 +5,8 @@ torch draws a 64-bit number for each value there; a byte is enough. 128x256 valu
 """
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Dropout(nn.Module):
@@ -25,7 +25,7 @@ class Dropout(nn.Module):
         if not self.training or self.share == 0:
             return values
         if values.device.type != "cpu":
-            return F.dropout(values, self.share)
+            return functional.dropout(values, self.share)
         words = torch.empty(-(-values.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
         drawn = words.view(torch.uint8)[: values.numel()].view(values.shape)
         return values * (drawn < self.kept).to(values.dtype).mul_(256 / self.kept)

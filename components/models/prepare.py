@@ -4,8 +4,8 @@ N rows, F number columns, Q quantiles, C category columns or channels, H x W pix
 """
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
+from torch.nn import functional
 
 from components.data.preparation import ImageColumn, NumberColumn, Preparation
 
@@ -80,7 +80,7 @@ class PrepareImage(nn.Module):
         """Resize where the column asks for it, then bring each channel to its train rows' scale."""
         image = pixels.permute(0, 3, 1, 2).to(torch.float32)  # [N, C, H, W]
         if self.resize:
-            image = F.interpolate(image, size=self.size, mode="bilinear", antialias=True, align_corners=False)
+            image = functional.interpolate(image, size=self.size, mode="bilinear", antialias=True, align_corners=False)
         return ((image / 255 - self.get_buffer("mean")) / self.get_buffer("std"),)
 
     @property

@@ -78,6 +78,9 @@ def read_facts(metadata: Mapping[str, str]) -> Facts:
     )
 
 
+ACCEPTING = "pandas_types_of_any"  # what stands in the place of MLflow's own, once it accepts any type
+
+
 class BadRows(MlflowException):
     """Rows that the model can't read; the server answers with status 400.
 
@@ -91,7 +94,7 @@ class BadRows(MlflowException):
     def serialize_as_json(self) -> str:
         """Return the body of the server's answer."""
         self.message = self.sentence
-        body: str = super().serialize_as_json()  # type: ignore[no-untyped-call]
+        body: str = super().serialize_as_json()  # type: ignore[no-untyped-call] # MLflow's has no types
         return body
 
 
@@ -102,15 +105,14 @@ def accept_csv() -> None:
     like for missing, in categories too.
     """
     strict = Schema.pandas_types
-    if hasattr(strict, "accepts_csv"):
+    if strict.__name__ == ACCEPTING:  # by a model that this process loaded before
         return
 
-    def pandas_types(schema: Schema) -> list[np.dtype[Any]]:
+    def pandas_types_of_any(schema: Schema) -> list[np.dtype[Any]]:
         anything = not schema.is_tensor_spec() and any(isinstance(one.type, AnyType) for one in schema.inputs)
         return [np.dtype(object)] * len(schema.inputs) if anything else strict(schema)
 
-    pandas_types.accepts_csv = True  # type: ignore[attr-defined]
-    Schema.pandas_types = pandas_types  # type: ignore[method-assign,assignment]
+    Schema.pandas_types = pandas_types_of_any  # type: ignore[method-assign,assignment] # MLflow has no hook for it
 
 
 # Rows, in any of the shapes that people and MLflow's server give them ------------------------------------------------

@@ -6,8 +6,8 @@ N rows, C channels, H x W pixels.
 from math import radians
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
+from torch.nn import functional
 
 from components.training.config import Augment
 
@@ -35,7 +35,7 @@ def flip(images: Tensor) -> Tensor:
 def crop(images: Tensor, *, pixels: int) -> Tensor:
     """Pad by so many pixels of 0 and cut out each image at a random place: a shift by up to so many pixels."""
     rows, _, height, width = images.shape
-    padded = F.pad(images, [pixels] * 4)
+    padded = functional.pad(images, [pixels] * 4)
     down, right = torch.randint(0, 2 * pixels + 1, (2, rows), device=images.device)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # [N, C, 2p+1, 2p+1, H, W], a view
     return windows[torch.arange(rows, device=images.device), :, down, right]
@@ -48,5 +48,5 @@ def rotate(images: Tensor, *, degrees: float) -> Tensor:
     sine, cosine, none = torch.sin(angle), torch.cos(angle), torch.zeros_like(angle)
     upper = torch.stack([cosine, -sine * (height / width), none], dim=1)
     lower = torch.stack([sine * (width / height), cosine, none], dim=1)
-    grid = F.affine_grid(torch.stack([upper, lower], dim=1), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = functional.affine_grid(torch.stack([upper, lower], dim=1), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

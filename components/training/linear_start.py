@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
+from torch.nn import functional
+from torch.optim import LBFGS, Optimizer
 
 from components.models.linear_path import LinearPath
 from components.models.model import Model, TableNetwork
@@ -65,24 +66,24 @@ def _fits(path: LinearPath, rows: Dataset, loss: Criterion, *, penalties: tuple[
 def descend_(path: LinearPath, weights: list[Tensor], rows: Dataset, loss: Criterion, *, penalty: float) -> None:
     """Move the weights, float64, to the least loss with the penalty: not of the bias, as in scikit-learn."""
     features, target = (rows.features[0].double(), rows.features[1]), _real(rows.target)
-    optimizer = torch.optim.LBFGS(weights, max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe")
+    optimizer: Optimizer = LBFGS(weights, max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe")
 
-    def closure() -> Tensor:
+    def closure() -> float:
         optimizer.zero_grad()
         squares = torch.stack([(weight**2).sum() for weight in weights if weight.ndim > 1]).sum()
         value = loss(_outputs(path, weights, features), target) + penalty / (2 * len(rows)) * squares
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+        torch.autograd.backward(value)
+        return value.item()
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
 
 
 def _outputs(path: LinearPath, weights: list[Tensor], features: tuple[Tensor, ...]) -> Tensor:
     """Return what the path would with these weights, [N, K]."""
     numbers, codes = features
-    output = F.linear(numbers.double().clamp(-path.far, path.far), weights[0], weights[1])
+    output = functional.linear(numbers.double().clamp(-path.far, path.far), weights[0], weights[1])
     for i, offset in enumerate(weights[2:]):
-        output = output + F.embedding(codes[:, i], offset)
+        output = output + functional.embedding(codes[:, i], offset)
     return output
 
 

@@ -7,8 +7,8 @@ float32 [N] of standardised values (0 classes).
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor
+from torch.nn import functional
 
 from components.table import Table
 from components.training.config import BCE, MAE, MSE, CrossEntropy, Huber, Loss
@@ -30,8 +30,10 @@ def cross_entropy(config: CrossEntropy, *, target: Tensor, classes: int) -> Crit
 
     def loss(output: Tensor, target: Tensor) -> Tensor:
         if weights is None:
-            return F.cross_entropy(output, target, label_smoothing=config.label_smoothing)
-        total = F.cross_entropy(output, target, weight=weights, label_smoothing=config.label_smoothing, reduction="sum")
+            return functional.cross_entropy(output, target, label_smoothing=config.label_smoothing)
+        total = functional.cross_entropy(
+            output, target, weight=weights, label_smoothing=config.label_smoothing, reduction="sum"
+        )
         return total / len(target)  # torch's own mean would divide by the batch's weights
 
     return loss
@@ -47,24 +49,24 @@ def bce(config: BCE, *, target: Tensor, classes: int) -> Criterion:  # noqa: ARG
         probabilities = torch.softmax(output, dim=1)
         rest = torch.log1p(-probabilities.clamp(max=1 - 1e-6))  # [N, K]: log of "not this class"
         rest = rest.scatter(1, target.unsqueeze(1), 0.0)
-        return (F.cross_entropy(output, target, reduction="sum") - rest.sum()) / len(target)
+        return (functional.cross_entropy(output, target, reduction="sum") - rest.sum()) / len(target)
 
     return loss
 
 
 def mse(config: MSE, *, target: Tensor, classes: int) -> Criterion:  # noqa: ARG001
     """Mean squared error."""
-    return lambda output, target: F.mse_loss(output.squeeze(1), target)
+    return lambda output, target: functional.mse_loss(output.squeeze(1), target)
 
 
 def mae(config: MAE, *, target: Tensor, classes: int) -> Criterion:  # noqa: ARG001
     """Mean absolute error."""
-    return lambda output, target: F.l1_loss(output.squeeze(1), target)
+    return lambda output, target: functional.l1_loss(output.squeeze(1), target)
 
 
 def huber(config: Huber, *, target: Tensor, classes: int) -> Criterion:  # noqa: ARG001
     """Huber loss (Huber 1964)."""
-    return lambda output, target: F.huber_loss(output.squeeze(1), target, delta=config.delta)
+    return lambda output, target: functional.huber_loss(output.squeeze(1), target, delta=config.delta)
 
 
 LOSSES: Table[Callable[..., Criterion]] = Table(

@@ -51,7 +51,7 @@ def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
         loss = run.criterion(*one_by_one(output.float(), target))
         state.losses[first // config.batch_size] = loss.detach() * (last - first)
         share = loss if len(parts) == 1 else loss * ((last - first) / (parts[-1][1] - parts[0][0]))
-        state.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(state.scaler.scale(share))
     if config.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.network.parameters(), config.clip_norm)

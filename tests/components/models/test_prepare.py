@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from components.data.preparation import ImageColumn, NumberColumn
 from components.models.prepare import PrepareImage, PrepareTable
@@ -53,7 +53,9 @@ def test_images_are_resized_and_normalised_per_channel(channels: int) -> None:
     column = ImageColumn(name="i", channels=channels, size=(6, 4), resize=True, mean=mean, std=std)
     pixels = torch.randint(0, 256, (3, 13, 9, channels), dtype=torch.uint8)
     (image,) = PrepareImage(column)(pixels)
-    resized = F.interpolate(pixels.permute(0, 3, 1, 2).float(), size=(6, 4), mode="bilinear", antialias=True) / 255
+    resized = (
+        functional.interpolate(pixels.permute(0, 3, 1, 2).float(), size=(6, 4), mode="bilinear", antialias=True) / 255
+    )
     expected = torch.stack([(resized[:, i] - mean[i]) / std[i] for i in range(channels)], dim=1)
     torch.testing.assert_close(image, expected)
 

@@ -19,26 +19,19 @@ from benchmarks.frame import Figures, spread, write
 from tests.torture.runs import write_recipe
 
 PLAIN = """
-import logging, sys
+import sys
 from dataclasses import replace
 from pathlib import Path
+from benchmarks.inline import run_inline
 from components.home import Home
 from components.recipe_file import read
-from flows.retrain import retrain
-from flows.running import find_source, yard_of
-from tasks.stage import perform
+from flows.running import yard_of
 from tasks.tracking import connect, tracked
-
-class Plain:
-    def __init__(self, yard): self.yard = yard
-    def __call__(self, stage, *args, **kwargs):
-        return perform(stage, stage.bind(*args, **kwargs), self.yard, log=logging.getLogger("plain")).outputs
-    def ask(self, question, *args, **kwargs): return question(self.yard, *args, **kwargs)
 
 recipe = read(Path(sys.argv[1]), changes=sys.argv[3:])
 yard = yard_of(Home(Path(sys.argv[2])), recipe.model)
 with tracked(connect(yard.home), yard.home, model=recipe.model, run_name="plain") as tracking:
-    retrain(recipe, find_source(recipe, yard, bring=True), Plain(replace(yard, run=tracking.run_id)))
+    run_inline(recipe, replace(yard, run=tracking.run_id))
 """
 
 
@@ -53,7 +46,7 @@ def seconds(command: list[str], home: Path) -> float:
 def one_round(recipe: Path, folder: Path, *, seed: int) -> dict[str, float]:
     """Return the wall time of each way, in seconds."""
     python = [sys.executable, "-P"]
-    script = [*python, "-c", PLAIN, str(recipe), str(folder / "plain")]
+    script = [sys.executable, "-c", PLAIN, str(recipe), str(folder / "plain")]
     steelyard = [*python, "-m", "flows.cli"]
     run = [*steelyard, "run", str(recipe), "--set"]
     home, plain = folder / "home", folder / "plain"

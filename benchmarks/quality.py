@@ -4,64 +4,26 @@ Stages run without servers, in a home of their own; the figures are those of `ev
 """
 
 import argparse
-import logging
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from benchmarks.frame import Figures, spread, write
-from components.errors import refuse
+from benchmarks.inline import run_inline
 from components.home import Home
 from components.recipe_file import read
-from flows.retrain import retrain
-from flows.running import find_source, yard_of
+from flows.running import yard_of
 from tasks.evaluate import Tested
 from tasks.gate import gate
-from tasks.stage import Stage, Yard, perform
 
 RECIPES = ("digits", "mnist5k", "breast_cancer", "diabetes")
 
 
-class Ended(Exception):  # noqa: N818
-    """The test figures are there."""
-
-
-class UntilTested:
-    """Runs stages in this process, up to the test figures."""
-
-    def __init__(self, yard: Yard) -> None:
-        self.yard = yard
-        self.tested: Tested | None = None
-
-    def __call__(self, stage: Stage[..., Any], *args: object, **kwargs: object) -> Any:
-        """Run the stage."""
-        if stage is gate:
-            raise Ended
-        outputs = perform(stage, stage.bind(*args, **kwargs), self.yard, log=logging.getLogger("bench")).outputs
-        if isinstance(outputs, Tested):
-            self.tested = outputs
-        return outputs
-
-    def ask(self, question: Any, *args: object, **kwargs: object) -> Any:
-        """Ask the ledger."""
-        return question(self.yard, *args, **kwargs)
-
-
 def tested(name: str, *, seed: int, home: Home) -> Tested:
     """Return the test figures of a recipe under a seed."""
-    changes = [f"seed={seed}", f"split.seed={seed}"]
-    recipe = read(Path("recipes") / f"{name}.yaml", changes=changes)
-    run = UntilTested(yard_of(home, f"{recipe.model}-{seed}"))
-    source = find_source(recipe, run.yard, bring=True)
-    if source is None:
-        raise refuse(f"no data for {name}")
-    with suppress(Ended):
-        retrain(recipe, source, run)
-    if run.tested is None:
-        raise refuse(f"{name} was not tested")
-    return run.tested
+    recipe = read(Path("recipes") / f"{name}.yaml", changes=[f"seed={seed}", f"split.seed={seed}"])
+    found: Tested = run_inline(recipe, yard_of(home, f"{recipe.model}-{seed}"), until=gate)[Tested]
+    return found
 
 
 def main() -> None:

@@ -7,40 +7,32 @@ constant's RMSE.
 """
 
 import argparse
-import logging
 import os
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import numpy as np
 
 from benchmarks.frame import Figures, write
+from benchmarks.inline import run_inline
 from benchmarks.table_sets import CHOOSING, TABLES, TARGET
 from components.data.draft import draft
-from components.errors import refuse
 from components.evaluation.baselines import baselines
 from components.evaluation.metrics import figures
 from components.home import Home
 from components.recipe import Recipe
 from components.recipe_file import read
 from components.task import LOWER_IS_BETTER
-from flows.retrain import retrain
-from flows.running import find_source, yard_of
+from flows.running import yard_of
 from tasks.evaluate import evaluate
 from tasks.split import Splits
-from tasks.stage import Stage, Yard, perform
+from tasks.stage import Yard
 from tasks.train import Trained
 
 WAYS = ("network", "constant", "linear", "gradient_boosting")
-
-
-class Ended(Exception):  # noqa: N818
-    """The model is trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,48 +43,23 @@ class Scores:
     seconds: float
 
 
-class UntilTrained:
-    """Runs stages in this process, up to the trained model."""
-
-    def __init__(self, yard: Yard) -> None:
-        self.yard = yard
-        self.found: dict[type, Any] = {}
-
-    def __call__(self, stage: Stage[..., Any], *args: object, **kwargs: object) -> Any:
-        """Run the stage."""
-        if stage is evaluate:
-            raise Ended
-        outputs = perform(stage, stage.bind(*args, **kwargs), self.yard, log=logging.getLogger("bench")).outputs
-        self.found[type(outputs)] = outputs
-        return outputs
-
-    def ask(self, question: Any, *args: object, **kwargs: object) -> Any:
-        """Ask the ledger."""
-        return question(self.yard, *args, **kwargs)
-
-
 def scores(file: Path, *, seed: int, home: Home) -> Scores:
     """Return how good the network of a recipe is under a seed, and the simple models on the same rows."""
     recipe = read(file, changes=[f"seed={seed}", f"split.seed={seed}", "train.threads=1"])
-    run = UntilTrained(yard_of(home, f"{recipe.model}-{seed}"))
-    source = find_source(recipe, run.yard, bring=True)
-    if source is None:
-        raise refuse(f"no data for {file}")
-    with suppress(Ended):
-        retrain(recipe, source, run)
-    trained: Trained = run.found[Trained]
-    return Scores(values=_figures(recipe, run, trained), seconds=trained.seconds)
+    yard = yard_of(home, f"{recipe.model}-{seed}")
+    found = run_inline(recipe, yard, until=evaluate)
+    trained: Trained = found[Trained]
+    return Scores(values=_figures(recipe, yard, splits=found[Splits], trained=trained), seconds=trained.seconds)
 
 
-def _figures(recipe: Recipe, run: UntilTrained, trained: Trained) -> dict[str, float]:
+def _figures(recipe: Recipe, yard: Yard, *, splits: Splits, trained: Trained) -> dict[str, float]:
     from components.data.load import load as load_rows
     from components.data.prepare import encode_target
     from components.data.purposes import rows_of
     from components.export.parity import reference
     from components.models.model import load
 
-    splits: Splits = run.found[Splits]
-    store, columns = run.yard.store, recipe.data.columns
+    store, columns = yard.store, recipe.data.columns
     folder, parts = store.get(splits.dataset.folder), store.get(splits.assignments)
     learned = load_rows(folder, rows_of(parts, "train", purpose="fit"), columns)
     rows = load_rows(folder, rows_of(parts, "test", purpose="report"), columns)

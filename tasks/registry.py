@@ -174,7 +174,7 @@ def _signature(bundle: Bundle) -> "ModelSignature":
 def _requirements() -> list[str]:
     from importlib.metadata import version
 
-    names = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
+    names = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pyarrow")
     return [f"{name}=={version(name)}" for name in names]
 
 

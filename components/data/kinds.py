@@ -124,13 +124,17 @@ CONVERSIONS: Table[Callable[[pa.Array], Converted]] = Table(
 def as_text(raw: pa.Array) -> pa.Array:
     """Return the values as text, null where missing or empty.
 
-    Text stays as it is ("007" too), whole numbers lose their ".0", booleans are "true" and "false", dates are ISO.
+    Text stays as it is ("007" too), whole numbers lose their ".0", booleans are "true" and "false", dates are ISO, and
+    times show no more of a second than there is, whatever the unit that they are stored in.
     """
     if is_text(raw.type):
         text = raw.cast(pa.string())
         return _without(text, _mask(pc.equal(pc.binary_length(text), 0)))
     if pa.types.is_floating(raw.type):
         return _numbers_as_text(raw)
+    if pa.types.is_timestamp(raw.type) or pa.types.is_time(raw.type):
+        shown = pc.replace_substring_regex(raw.cast(pa.string()), r"(\.\d*?)0+(\D.*)?$", r"\1\2")
+        return pc.replace_substring_regex(shown, r"\.(\D.*)?$", r"\1")
     return raw.cast(pa.string())
 
 

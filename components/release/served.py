@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pandas as pd
+import pyarrow as pa
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
@@ -39,6 +40,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+FRACTION = re.compile(r"(\.\d+)", re.ASCII)  # of a second
 GREY = frozenset({"1", "L", "LA", "La"})
 DEEP = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 MODES = {1: "L", 3: "RGB"}
@@ -252,9 +254,18 @@ def category(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < 2**63:
         return str(int(value))
-    if isinstance(value, str | int | float | np.number | Decimal | date):
+    if isinstance(value, float | np.floating):
+        return as_stored(value)
+    if isinstance(value, datetime | time):
+        return FRACTION.sub(lambda found: found[1].rstrip("0").rstrip("."), as_stored(value))
+    if isinstance(value, str | int | np.number | Decimal | date):
         return str(value)
     raise ValueError("text, a number or a boolean is allowed, or null where it is missing")
+
+
+def as_stored(value: object) -> str:
+    """Return the text that Arrow has for the value: ingest made its categories so."""
+    return str(pa.scalar(value).cast(pa.string()).as_py())
 
 
 def each(values: pd.Series, name: str, convert: Callable[[Any], Any], dtype: type) -> Cells:

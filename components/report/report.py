@@ -158,6 +158,7 @@ def environment() -> Environment:
     made.filters |= {
         "n": p,
         "count": wording.count,
+        "typeset": wording.typeset,
         "percent": wording.percent,
         "plural": wording.plural,
         "batch": lambda size: "1 row" if size == 1 else f"batch of {size}".replace(" ", wording.NBSP),

@@ -1,10 +1,12 @@
 """Figures in words: one way to write each kind of number, and the sentences that are made of them."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from components.evaluation.interval import Interval
+from components.figure import decimals
 from components.report.page import Baseline, Comparison, Decision, Front
 from components.task import LOWER_IS_BETTER, Metric
 
@@ -29,6 +31,7 @@ RELATIVE: Final[frozenset[Metric]] = frozenset({"rmse", "mae", "r2"})  # compare
 NBSP = "\N{NO-BREAK SPACE}"
 JOINER = "\N{WORD JOINER}"  # so that a range isn't broken at its dash
 MINUS, DASH, NARROW = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
+THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(\D|$))", re.ASCII)
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -36,12 +39,14 @@ def significant(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, thousands apart, without an exponent where it can be read."""
     if not math.isfinite(value):
         return DASH
-    if value == 0:
-        return "0"
-    exponent = math.floor(math.log10(abs(value)))
-    if not -9 <= exponent < 15:
-        return f"{value:.{digits - 1}e}".replace("-", MINUS)
-    return f"{value:,.{max(digits - 1 - exponent, 0)}f}".replace(",", NARROW).replace("-", MINUS)
+    places = decimals(value, digits)
+    written = f"{value:.{digits - 1}e}" if places is None else f"{value:,.{places}f}"
+    return written.replace(",", NARROW).replace("-", MINUS)
+
+
+def typeset(sentence: str) -> str:
+    """Return a sentence of another room with the page's own thousands, and no break before a per cent sign."""
+    return THOUSANDS.sub(NARROW, sentence).replace(" %", f"{NBSP}%")
 
 
 def count(value: int) -> str:

@@ -347,6 +347,10 @@ def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
         (wording.quality(0.00001234, "rmse"), "0.0000123"),
         (wording.significant(1234.5), "1 234"),
         (wording.significant(math.nan), "–"),
+        (
+            wording.typeset("1,454 of 1,234,567 rows, at 95 % (1,2)"),
+            "1 454 of 1 234 567 rows, at 95 % (1,2)",
+        ),
         (wording.significant(0), "0"),
         (wording.scientific(1e-4), "10⁻⁴"),
         (wording.scientific(8.8e-6), "8.8 × 10⁻⁶"),

@@ -1,9 +1,12 @@
 """What a reader must beware of in a release, though the gate let it pass: one wording, for terminal and report."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from components.figure import figure
 from components.task import LOWER_IS_BETTER, Metric
+
+WORDS: Final = {"linear": "a linear model", "gradient_boosting": "gradient boosting", "constant": "a constant answer"}
 
 
 def cautions(
@@ -28,7 +31,7 @@ def cautions(
             f"lost than select.max_loss allows, which {selected_on:,} validation rows didn't show"
         )
     for name, value in simple.items():
-        words = name.replace("_", " ")
+        words = WORDS.get(name, name)
         if value == released:
             found.append(f"{words} does as well: {figure(value)}")
         elif sign * value > sign * released:

@@ -11,9 +11,9 @@ from components.task import Metric
     [
         ("accuracy", 0.97, 0.97, 0.96, {"linear": 0.9}, []),
         ("accuracy", 0.9, 0.97, 0.96, {}, ["uncompressed model has accuracy 0.97, this one 0.9", "30 validation rows"]),
-        ("accuracy", 0.97, 0.97, 0.96, {"linear": 0.97}, ["linear does as well: 0.97"]),
+        ("accuracy", 0.97, 0.97, 0.96, {"linear": 0.97}, ["a linear model does as well: 0.97"]),
         ("accuracy", 0.96, 0.96, 0.95, {"gradient_boosting": 0.97}, ["gradient boosting is better: 0.97 against 0.96"]),
-        ("rmse", 3.0, 3.0, 3.03, {"linear": 2.5, "constant": 9.0}, ["linear is better: 2.5 against 3"]),
+        ("rmse", 3.0, 3.0, 3.03, {"linear": 2.5, "constant": 9.0}, ["a linear model is better: 2.5 against 3"]),
         ("rmse", 3.2, 3.0, 3.03, {}, ["uncompressed model has rmse 3, this one 3.2"]),
     ],
 )

@@ -21,10 +21,10 @@ def records(rows: Rows) -> set[tuple[str, ...]]:
     return {tuple(str(rows[name][row]) for name in sorted(rows.columns)) for row in range(len(rows))}
 
 
-@pytest.mark.parametrize("numbers", ["standard", "quantile", "none"])
-def test_no_row_is_one_of_the_data_and_every_column_has_values_and_gaps(numbers: str) -> None:
+@pytest.mark.parametrize("config", [PrepareConfig(), PrepareConfig(numbers="quantile"), PrepareConfig(numbers="none")])
+def test_no_row_is_one_of_the_data_and_every_column_has_values_and_gaps(config: PrepareConfig) -> None:
     real, data = table_rows(200), table_data("label")
-    preparation = fit(PrepareConfig(numbers=numbers), data, real, task="classification")  # type: ignore[arg-type]
+    preparation = fit(config, data, real, task="classification")
     rows = invented(preparation, data.columns, count=8, seed=0)
     assert set(rows.columns) == {"size", "price", "on sale", "kind", "city"}
     assert not records(rows) & records(Rows(columns={name: real[name] for name in rows.columns}))
@@ -36,7 +36,7 @@ def test_no_row_is_one_of_the_data_and_every_column_has_values_and_gaps(numbers:
     assert set(rows["kind"]) == {"a", "b", "c"}
     assert set(rows["city"]) == {"", "Ulm", "Köln", "Bad Urach", "Ulm\n"}
     assert len(set(rows["size"])) == len(rows)
-    if numbers != "none":  # which keeps no spread
+    if config.numbers != "none":  # which keeps no spread
         assert abs(rows["size"] - 3e6).max() < 50
     first = rows.take(slice(0, 1))
     assert not any(value[0] == "" or value[0] != value[0] for value in first.columns.values())

@@ -26,10 +26,10 @@ def test_a_row_of_a_group_that_the_champion_trained_on_is_not_unseen(tmp_path: P
     assert unseen(now.file, before.file).tolist() == expected
 
 
-@pytest.mark.parametrize("method", ["hash", "stratified"])
-def test_without_groups_a_row_is_known_by_its_content(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("config", [SplitConfig(method="hash"), SplitConfig(method="stratified")])
+def test_without_groups_a_row_is_known_by_its_content(tmp_path: Path, config: SplitConfig) -> None:
     before = case(tmp_path / "1", [float(i) for i in range(80)], ["all"] * 80)
-    before.split(SplitConfig(method=method))  # type: ignore[arg-type]
+    before.split(config)
     now = case(tmp_path / "2", [float(i) for i in range(160)], ["all"] * 160)
     now.split(SplitConfig(method="hash", seed=5))
     fate = before.parts() + ["new"] * 80

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.data.config import DataConfig
+from components.data.config import ColumnKind, DataConfig
 from components.data.preparation import CategoryColumn, NumberColumn, Preparation, Target
 from components.gate.standing import changed_columns, damage
 from components.store.folder import FolderBlobs
@@ -19,9 +19,15 @@ KNOWN = Preparation(
 )
 
 
-def columns(**changes: str) -> DataConfig:
-    kinds = {"size": "number", "old": "boolean", "colour": "category", "id": "ignore", "y": "category"} | changes
-    return DataConfig(source="", target="y", columns=kinds)  # type: ignore[arg-type]
+def columns(**changes: ColumnKind) -> DataConfig:
+    kinds: dict[str, ColumnKind] = {
+        "size": "number",
+        "old": "boolean",
+        "colour": "category",
+        "id": "ignore",
+        "y": "category",
+    } | changes
+    return DataConfig(source="", target="y", columns=kinds)
 
 
 def test_the_same_columns_are_no_obstacle() -> None:

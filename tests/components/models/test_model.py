@@ -10,7 +10,7 @@ from components.data.preparation import NumberColumn, Preparation, Target
 from components.errors import Refusal
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.families import FAMILIES
-from components.models.model import ModelSpec, build, example, feature_shape, load, save, soft_clip
+from components.models.model import ModelSpec, TableNetwork, build, example, feature_shape, load, save, soft_clip
 from tests.components.models.cases import IMAGE, SMALL, TABLE, VALUE, spec, tensors
 
 
@@ -111,8 +111,9 @@ def test_an_example_is_accepted_by_the_model() -> None:
 
 def test_the_shape_of_features_counts_flags_and_embeddings() -> None:
     model = build(spec(SMALL["mlp"]), seed=0)
+    assert isinstance(model.network, TableNetwork)
     numbers, _ = model.features(*tensors(TABLE, rows=2))
-    widths = sum(m.embedding_dim for m in model.network.embeddings)  # type: ignore[union-attr]
+    widths = sum(weight.shape[1] for weight in model.network.embeddings.parameters())
     assert feature_shape(TABLE) == (numbers.shape[1] + widths,)
     assert feature_shape(IMAGE) == (1, 8, 8)
 
@@ -187,10 +188,12 @@ def test_numbers_that_are_not_standardised_reach_the_network_as_they_are() -> No
     for standard in (True, False):
         preparation = Preparation(target=Target(name="y"), numbers=columns, standard=standard)
         network = build(ModelSpec(task="regression", network=MLP(width=8), preparation=preparation), seed=0).network
+        assert isinstance(network, TableNetwork)
+        assert network.linear is not None
         seen: list[torch.Tensor] = []
-        network.body.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))  # type: ignore[union-attr]
-        network.linear.weight.fill_(1.0)  # type: ignore[union-attr,operator]
-        linear = network.linear(pay[0].float(), pay[1]).flatten().tolist()  # type: ignore[union-attr,operator]
+        network.body.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+        network.linear.weight.fill_(1.0)
+        linear = network.linear(pay[0].float(), pay[1]).flatten().tolist()
         network(pay[0].float(), pay[1])
         assert (seen[0].max() < 3.001) == standard
         assert linear == ([10.0, 10.0] if standard else [20_000.0, 90_000.0])

@@ -1,0 +1,100 @@
+"""Images, in every form that people give them."""
+
+import base64
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+from PIL import Image
+
+from components.data import images
+from components.release import served
+from tests.components.release.models import ask, encoded
+
+
+def pictures() -> list[tuple[str, bytes]]:
+    noise = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    colour, alpha = Image.fromarray(noise[:, :, :3]), Image.fromarray(noise)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    return [
+        ("grey", encoded(Image.fromarray(noise[:, :, 0]))),
+        ("colour", encoded(colour)),
+        ("transparent", encoded(alpha)),
+        ("grey with alpha", encoded(alpha.convert("LA"))),
+        ("palette", encoded(colour.quantize(8))),
+        ("one bit", encoded(colour.convert("1"))),
+        ("16 bits", encoded(Image.fromarray(noise[:, :, 0].astype(np.uint16) * 200))),
+        ("turned", encoded(colour, "JPEG", exif=turned)),
+        ("ink", encoded(colour.convert("CMYK"), "JPEG")),
+        ("gif", encoded(colour, "GIF")),
+    ]
+
+
+@pytest.mark.parametrize(("name", "data"), pictures(), ids=[name for name, _ in pictures()])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_read_as_ingest_reads_them(name: str, data: bytes, channels: int) -> None:
+    expected = images.with_channels(images.decode(data), channels)
+    np.testing.assert_array_equal(served.pixels(data, channels), expected)
+    np.testing.assert_array_equal(served.pixels(base64.b64encode(data).decode(), channels), expected)
+
+
+def test_every_form_of_an_image_gives_the_same_answer(grey: served.Served) -> None:
+    array = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    data = encoded(Image.fromarray(array))
+    text = base64.b64encode(data).decode()
+    forms = [
+        data,
+        text,
+        f"data:image/png;base64,{text}",
+        array,
+        array[:, :, None],
+        array.tolist(),
+        {"bytes": data, "path": "a.png"},
+        {"bytes": text},
+        np.repeat(array[:, :, None], 3, axis=2),
+    ]
+    answers = ask(grey, pd.DataFrame({"picture": forms}))
+    assert answers["probability_bright"].tolist() == [23.5] * len(forms)
+    assert answers["prediction"].tolist() == ["dark"] * len(forms)
+    for batch in (
+        np.stack([array] * 3),
+        np.stack([array[:, :, None]] * 3),
+        [array] * 3,
+        [{"bytes": data}] * 3,
+        {"picture": np.stack([array] * 3)},
+        {"picture": [text] * 3},
+        [{"picture": data}] * 3,
+        pd.DataFrame([{"picture": [text] * 3}]),
+    ):
+        assert ask(grey, batch)["probability_bright"].tolist() == [23.5] * 3
+
+
+def test_images_of_mixed_sizes_are_answered_in_order(grey: served.Served) -> None:
+    order = np.random.default_rng(0).permutation(150)
+    rows = [np.full((3 + value % 4, 5, 1), value, dtype=np.uint8) for value in order]
+    answers = ask(grey, pd.DataFrame({"picture": rows}))
+    assert answers["probability_bright"].tolist() == order.tolist()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (b"no image", "the bytes aren't an image"),
+        (pictures()[1][1][:60], "can't be decoded"),
+        ("not base64!", "the text isn't base64"),
+        ([[300]], "pixels are whole numbers of 0 to 255"),
+        ([[0.5]], "pixels are whole numbers of 0 to 255"),
+        ([1, 2], "an image is an array [H, W] or [H, W, C]"),
+        ([[1, 2], [3]], "can't be read"),
+        ({"bytes": None, "path": "/etc/hostname"}, "bytes are needed"),
+        (None, "is allowed"),
+        (3, "is allowed"),
+    ],
+)
+def test_what_is_no_image_is_refused(grey: served.Served, image: object, message: str) -> None:
+    with pytest.raises(MlflowException) as caught:
+        ask(grey, [{"picture": image}])
+    assert "column 'picture', row 0" in str(caught.value)
+    assert message in str(caught.value)

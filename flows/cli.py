@@ -48,9 +48,8 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # typer makes 130 of Ctrl-C
             raise
-        _say(
-            "stopped" + ("; what was done is kept: the next run goes on from there" if sys.argv[1:2] == ["run"] else "")
-        )
+        kept = "; what was done is kept, and the next run goes on from there" if sys.argv[1:2] == ["run"] else ""
+        _say(f"stopped{kept}")
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own end has no use for a traceback

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from components.figure import figure
 from tasks.stage import Done, Figures
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Show:
         """Pass on the figures of an epoch; without a terminal they make a line."""
         self.kept.metrics(values, step=step)
         if not sys.stderr.isatty():
-            figures = "  ".join(f"{name.partition('.')[2]} {value:.4g}" for name, value in values.items())
+            figures = "  ".join(f"{name.partition('.')[2]} {figure(value)}" for name, value in values.items())
             self.line(f"  {next(iter(values)).partition('.')[0]} epoch {step + 1}: {figures}")
 
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:

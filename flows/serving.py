@@ -81,19 +81,11 @@ def _server(home: Home, folder: Path, *, port: int) -> Iterator[tuple[subprocess
     """Start MLflow's scoring server, and stop it with all that it started at the end, however that comes."""
     log = home.root / "logs" / f"serve-{port}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = (
-        "flows.servers.leashed",
-        "mlflow",
-        "models",
-        "serve",
-        "--model-uri",
-        str(folder),
-        "--env-manager",
-        "local",
-    )
+    serve = ("mlflow", "models", "serve", "--model-uri", str(folder), "--env-manager", "local")
     where = ("--host", LOOPBACK, "--port", str(port), "--workers", "1")
     with log.open("wb") as output:
-        process = spawn((*command, *where), _variables(), output, leash=subprocess.PIPE)
+        command = ("flows.servers.leashed", *serve, *where)
+        process = spawn(command, _variables(), output, leash=subprocess.PIPE)
     try:
         yield process, log
     finally:

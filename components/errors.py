@@ -1,6 +1,6 @@
 """The one exception for input that a person can mend. Everything else is a bug and keeps its traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -40,3 +40,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the closest of the names, or an empty string."""
     close = get_close_matches(name, list(names), n=1)
     return f"did you mean '{close[0]}'?" if close else ""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and all that it was raised from, or while handling."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

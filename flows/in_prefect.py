@@ -1,8 +1,10 @@
 """The pipeline as a Prefect flow run, with the report and the table of candidates as its artifacts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
-from components.errors import Refusal
+from components.errors import Refusal, causes
 from components.planning.source import Source
 from components.recipe import Recipe
 from flows.layout import REPORT
@@ -40,12 +42,25 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
         return Completed(message=outcome.promoted.reason)
 
     as_flow = flow(name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
-    state = as_flow(body)(recipe.model, asdict(recipe), return_state=True)
-    if stopped:
-        raise stopped[0]
-    if not ended:
-        state.result()  # raises what went wrong
+    with _interrupts():
+        state = as_flow(body)(recipe.model, asdict(recipe), return_state=True)
+        if stopped:
+            raise stopped[0]
+        if not ended:
+            state.result()  # raises what went wrong
     return ended[0]
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Raise Ctrl-C and SIGTERM as such: where they meet Prefect as it begins a task, it raises an error of its own."""
+    try:
+        yield
+    except Exception as error:
+        for cause in causes(error):
+            if isinstance(cause, KeyboardInterrupt | SystemExit):
+                raise cause from None
+        raise
 
 
 def _show(recipe: Recipe, outcome: Outcome, yard: Yard) -> None:

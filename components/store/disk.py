@@ -8,7 +8,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Final
 
-from components.errors import Refusal, refuse
+from components.errors import Refusal, causes, refuse
 
 LEAST_FREE: Final = 64 << 20  # bytes: with less, a database could be left half made
 _DO: Final = "free some space, or move the state with STEELYARD_HOME; the next run goes on from here"
@@ -30,15 +30,9 @@ def full_disk_refused(what: Path) -> Iterator[None]:
     except Refusal:
         raise
     except Exception as error:
-        if not any(_says_full(one) for one in _causes(error)):
+        if not any(_says_full(one) for one in causes(error)):
             raise
         raise refuse("no space left on the disk", where=str(what), do=_DO) from error
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _says_full(error: BaseException) -> bool:

@@ -40,6 +40,20 @@ main()
 """
 
 
+INTERRUPTED = """
+import sys
+from prefect import task_engine
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+task_engine._create_task_run_locally = interrupted
+from flows.cli import main
+sys.argv = ["steelyard", "run", "recipe.yaml", "--set", "train.optimizer.lr=0.08"]
+main()
+"""
+
+
 def parts_of(place: Place) -> dict[int, str]:
     """The part of each row, by its content, as the latest split assigned it."""
     home = Home(place.home)
@@ -76,3 +90,17 @@ def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_r
     assert told.returncode == 2, told.stderr[-3000:]
     assert "the registry holds another file than was released" in told.stderr
     assert [release.version for release in Releases(Ledger(Home(place.home).ledger), "people").all()] == known
+
+
+def test_ctrl_c_while_prefect_begins_a_task_is_ctrl_c(place: Place) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=place.folder,
+        env=place.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 130, told.stderr[-3000:]
+    assert "Traceback" not in told.stderr
+    assert "the next run goes on from there" in told.stderr

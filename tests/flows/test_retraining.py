@@ -1,5 +1,6 @@
 """What a later run of a model owes to the earlier ones, and what a registration checks of the registry."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,17 @@ def flipped(run, bundle, **told):
 registry.register = flipped
 from flows.cli import main
 sys.argv = ["steelyard", "run", "recipe.yaml", "--set", "train.optimizer.lr=0.07"]
+main()
+"""
+
+
+MENDED = """
+import sys
+from tasks import gate, register
+
+gate.answering_code = register.answering_code = lambda: "mended"
+from flows.cli import main
+sys.argv = ["steelyard", "run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json"]
 main()
 """
 
@@ -90,6 +102,23 @@ def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_r
     assert told.returncode == 2, told.stderr[-3000:]
     assert "the registry holds another file than was released" in told.stderr
     assert [release.version for release in Releases(Ledger(Home(place.home).ledger), "people").all()] == known
+
+
+def test_mended_code_of_a_version_reaches_the_next_one_though_its_file_is_the_same(place: Place) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", MENDED],
+        cwd=place.folder,
+        env=place.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr[-3000:]
+    result, before = json.loads(told.stdout.splitlines()[-1]), place.told["second"].json
+    assert (result["onnx"]["sha256"], result["version"]) == (before["onnx"]["sha256"], before["version"] + 1)
+    assert result["decision"]["promoted"]
+    ran = {one["name"] for one in result["stages"] if not one["cached"]}
+    assert ran == {"gate", "report", "register", "promote"}
 
 
 def test_ctrl_c_while_prefect_begins_a_task_is_ctrl_c(place: Place) -> None:

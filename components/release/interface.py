@@ -1,4 +1,4 @@
-"""The code that a version answers its callers with. It is copied into the version, and is frozen there with the file."""
+"""The code by which a version answers its callers: it is copied into the version, and stays there as it was."""
 
 import hashlib
 import json

@@ -1,7 +1,8 @@
 """How long an answer takes, measured so that a busy machine can't favour anyone.
 
-R rounds, B resamples. Sessions take turns: in each round the baseline and then every candidate, in an order drawn anew,
-so that what slows the machine down for a while slows all of them. A speed-up is the ratio within a round.
+R rounds, B resamples. Sessions take turns, in each round in an order drawn anew, so that what slows the machine down
+for a while slows all of them. The baseline has no place of its own: always the first after a long round, it would have
+had a fresh share of a busy processor each time, and so be faster than itself. A speed-up is the ratio within a round.
 """
 
 import gc
@@ -55,9 +56,7 @@ def latency(
     """
     random = np.random.default_rng(seed)
     measured = {
-        size: _rounds(
-            baseline, sessions, feeds[size], rounds=config.rounds, seconds=seconds, random=random, clock=clock
-        )
+        size: _rounds(sessions, feeds[size], rounds=config.rounds, seconds=seconds, random=random, clock=clock)
         for size in config.batch_sizes
     }
     return {
@@ -71,7 +70,6 @@ def latency(
 
 
 def _rounds(
-    baseline: str,
     sessions: Mapping[str, Session],
     feeds: Feeds,
     *,
@@ -86,10 +84,9 @@ def _rounds(
     one_round = sum(once[name] * runs[name] for name in sessions)
     made = int(np.clip(seconds / one_round, min(10, rounds), rounds))
     times = {name: np.empty(made) for name in sessions}
-    others = [name for name in sessions if name != baseline]
     with _undisturbed():
         for turn in range(made):
-            for name in [baseline, *random.permutation(others).tolist()]:
+            for name in random.permutation(list(sessions)).tolist():
                 times[name][turn] = _turn(sessions[name], feeds, runs=runs[name], clock=clock)
     return times
 

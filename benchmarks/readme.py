@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.frame import RESULTS
 
+SHOWN = ("quality", "tables", "training", "overhead", "tracking", "store", "memory", "gate", "torture")
 HEAD = "| what | Steelyard | beside it |"
 Row = dict[str, Any]
 
@@ -131,10 +132,11 @@ def _tables() -> tuple[str, str, str]:
 
 def _machine() -> str:
     told = json.loads((RESULTS / "overhead.json").read_text("utf-8"))
+    days = sorted(json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["date"] for name in SHOWN)
     versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
     machine = told["machine"]
     return (
-        f"Measured by `make bench` and `make torture` on {told['date']}: {machine['processor']}, {machine['cores']} "
+        f"Measured by `make bench` and `make torture` from {days[0]} to {days[-1]}: {machine['processor']}, {machine['cores']} "
         f"cores, no GPU; Python {told['python']}, {versions}."
     )
 

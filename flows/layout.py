@@ -1,4 +1,4 @@
-"""Where the files of a run lie under names for people: a folder per model and released file."""
+"""Where the files of a run lie under names for people: a folder per model and report."""
 
 import shutil
 import uuid
@@ -12,9 +12,9 @@ REPORT = "report.html"
 MODEL = "model.onnx"
 
 
-def folder_of(home: Home, model: str, onnx: Artifact) -> Path:
-    """Return the folder, whether or not it is there."""
-    return home.runs / model / onnx.digest[:12]
+def folder_of(home: Home, model: str, page: Artifact) -> Path:
+    """Return the folder of what that report is about, whether or not it is there: no later one takes its place."""
+    return home.runs / model / page.digest[:12]
 
 
 def lay(files: Mapping[str, Path], folder: Path) -> None:

@@ -170,7 +170,7 @@ def report_of(home: Home, model: str, version: int | None) -> Path:
     It is taken from the store, and where that has lost it, from the registry.
     """
     release = release_of(home, model, version)
-    folder = folder_of(home, model, release.onnx)
+    folder = folder_of(home, model, release.report or release.onnx)
     if (folder / REPORT).exists():
         return folder / REPORT
     store = Store(FolderBlobs(home.store), home.checkouts)

@@ -54,7 +54,7 @@ def serve(
         with _server(home, folder, port=port) as (process, log):
             await_answer(f"the server of {model}", f"{address}/health", process, log)
             say(f"{model} version {release.version} answers at {address}/invocations until Ctrl-C; try it:")
-            body = folder_of(home, model, release.onnx) / BODY
+            body = folder_of(home, model, release.report or release.onnx) / BODY
             show(line_to_try(folder / "artifacts" / "trial.json", address=address, body=body))
             while process.poll() is None:
                 time.sleep(WATCH_SECONDS)

@@ -67,7 +67,7 @@ def candidate_rows(evidence: Evidence) -> list[dict[str, Json]]:
 def laid_out(outcome: Outcome, yard: Yard) -> Path:
     """Lay the report and the model out under names for people, and return their folder."""
     onnx = outcome.evidence.selected.onnx
-    folder = folder_of(yard.home, yard.model, onnx)
+    folder = folder_of(yard.home, yard.model, outcome.reported.page)
     lay({REPORT: yard.store.get(outcome.reported.page), MODEL: yard.store.get(onnx)}, folder)
     return folder
 

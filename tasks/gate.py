@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from components.aim import Aim
 from components.gate.config import GateConfig
 from components.gate.judgement import Judgement
-from components.release.interface import answering_code
 from components.release.releases import Release, Releases
+from tasks.answering import answering_code
 from tasks.evaluate import Tested
 from tasks.select import Selected
 from tasks.split import READ, Splits, rows_for
@@ -50,13 +50,15 @@ def gate(
 
     from components.data.prepare import encode_target
     from components.data.unseen import unseen
-    from components.gate.gate import judge
+    from components.gate.gate import judge, same_file
     from components.gate.standing import damage, face_off
     from components.models.model import load
 
     preparation = load(here.open(selected.model)).spec.preparation
     rows = rows_for(here, splits, "test", data=aim.data, purpose="gate")
     output = np.load(here.open(tested.answers), allow_pickle=False)
+    twin = champion if champion is not None and champion.onnx == selected.onnx else None
+    champion = None if twin else champion
     if champion is not None and not damage(here.yard.store, champion):
         fair = np.flatnonzero(unseen(here.open(splits.assignments), here.open(champion.assignments)))
         rows, output = rows.take(fair), output[fair]
@@ -81,6 +83,9 @@ def gate(
         seed=aim.seed,
         looks=here.yard.ledger.look(splits.assignments.digest, challenger=selected.onnx.digest, model=here.yard.model),
     )
-    version = None if champion is None else champion.version
+    if twin is not None:
+        judgement = same_file(judgement, champion=f"{twin.model} {twin.version}")
+    against = twin or champion
+    version = None if against is None else against.version
     basis = hashlib.sha256(f"{selected.onnx.digest} {version} {judgement.decision}".encode()).hexdigest()[:16]
     return Judged(judgement=judgement, champion=version, basis=basis)

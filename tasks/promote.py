@@ -24,7 +24,7 @@ ACTOR = "steelyard run"
 class Promoted:
     """What was decided about the version."""
 
-    promoted: bool  # it is champion now
+    promoted: bool  # it is champion now, and the gate says yes to it
     version: int
     champion: int | None
     reason: str
@@ -33,18 +33,18 @@ class Promoted:
 def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted | None:
     """Return what was decided about the version on this judgement, if it was."""
     releases = Releases(yard.ledger, registered.model)
-    past = [move for move in releases.moves() if move.version == registered.version and move.basis == judged.basis]
+    moves = releases.moves()
+    past = [move for move in moves if move.version == registered.version and move.basis == judged.basis]
     if not past or past[-1].state in ("pending", "abandoned"):
         return None
     champion = releases.champion()
     barred = releases.barred(registered.version)
+    reigns = champion is not None and champion.version == registered.version
+    moved_since = any(move.moved and move.seq > past[-1].seq for move in moves)
+    if judged.judgement.decision == "yes" and not reigns and not barred and moved_since:
+        return None  # it lost its place to others since, and has won it again
     reason = f"version {registered.version}: {barred.action}, {barred.reason}" if barred else past[-1].reason
-    return Promoted(
-        promoted=champion is not None and champion.version == registered.version,
-        version=registered.version,
-        champion=None if champion is None else champion.version,
-        reason=reason + _changed_elsewhere(yard, registered.model, champion),
-    )
+    return _outcome(releases, registered, judged, reason + _changed_elsewhere(yard, registered.model, champion))
 
 
 @stage(settled=decided)
@@ -66,18 +66,24 @@ def promote(here: Workspace, *, registered: Registered, judged: Judged) -> Promo
                 force=forced,
             )
         except Refusal as refusal:
-            now = releases.champion()
-            champion = None if now is None else now.version
-            return Promoted(promoted=False, version=version, champion=champion, reason=refusal.problems[0].what)
+            return _outcome(releases, registered, judged, refusal.problems[0].what)
     else:
         action: Literal["reject", "hold"] = "reject" if judgement.decision == "no" else "hold"
         releases.note(action, version, actor=ACTOR, reason=judgement.reason, basis=judged.basis)
-    now = releases.champion()
+    return _outcome(releases, registered, judged, judgement.reason)
+
+
+def _outcome(releases: Releases, registered: Registered, judged: Judged, reason: str) -> Promoted:
+    """Return how the version stands. A champion that the gate would not let pass today isn't called promoted."""
+    champion, version = releases.champion(), registered.version
+    reigns = champion is not None and champion.version == version
+    if reigns and judged.judgement.decision != "yes":
+        reason = f"version {version} is champion from before, and would not be let pass today. {reason}"
     return Promoted(
-        promoted=now is not None and now.version == version,
+        promoted=reigns and judged.judgement.decision == "yes",
         version=version,
-        champion=None if now is None else now.version,
-        reason=judgement.reason,
+        champion=None if champion is None else champion.version,
+        reason=reason,
     )
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from components.figure import figure
 from components.recipe import Recipe
 from components.recipe_file import public_source
-from components.release.interface import answering_code
 from components.release.releases import Release, Releases
 from components.task import Metric
+from tasks.answering import answering_code
 from tasks.bundle import bundle
 from tasks.evidence import Evidence
 from tasks.report import Reported

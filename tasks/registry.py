@@ -44,7 +44,7 @@ def register(tracking: Tracking, bundle: Bundle, *, model: str, description: str
             flavor_name="pyfunc",
             python_model=served.__file__,
             artifacts={name: str(path) for name, path in bundle.files.items()},
-            signature=_signature(bundle),
+            signature=signature_of(bundle),
             input_example=pd.DataFrame([dict(row) for row in bundle.example]),
             pip_requirements=_requirements(),
         )
@@ -158,7 +158,8 @@ def versions(client: "Client", model: str) -> list[int]:
     return sorted(int(one.version) for one in client.search_model_versions(f"name = '{model}'"))
 
 
-def _signature(bundle: Bundle) -> "ModelSignature":
+def signature_of(bundle: Bundle) -> "ModelSignature":
+    """Return the bundle's columns as MLflow demands them of callers."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType

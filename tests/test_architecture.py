@@ -106,3 +106,9 @@ def test_every_command_of_the_readme_exists_with_its_options() -> None:
         command = commands.commands[name]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= options, line
+
+
+def test_the_readmes_results_are_those_of_the_benchmarks() -> None:
+    from benchmarks.readme import lines
+
+    assert "\n".join(lines()) in (ROOT / "README.md").read_text("utf-8"), "python -m benchmarks.readme prints them"

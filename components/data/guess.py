@@ -47,6 +47,8 @@ def _guess_by_type(facts: ColumnFacts, seen: Survey) -> Guess | None:
 
 
 def _guess_useless(facts: ColumnFacts) -> Guess | None:
+    if not facts.name.strip():
+        return Guess(kind="ignore", why="it has no name")
     if not facts.distinct:
         return Guess(kind="ignore", why="always missing")
     if len(facts.distinct) == 1 and facts.present == facts.rows:

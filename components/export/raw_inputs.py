@@ -9,10 +9,17 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 
 from components.data.preparation import CategoryColumn, Preparation
 from components.export.canonical import canonical
-from components.models.names import CODES, IMAGE, NUMBERS, PIXELS, raw_output
+from components.models.names import CODES, IMAGE, NUMBERS, PIXELS, raw_inputs, raw_output
 
 MISSING, UNKNOWN = 1, 0  # codes of categories; those of known values follow
-_INNER = "core/"  # before every name of the core graph, so that no column's name can meet one of them
+
+
+def inner(preparation: Preparation) -> str:
+    """Return what every inner name of the graph begins with, and no column's name does."""
+    prefix, columns = "core/", raw_inputs(preparation)
+    while any(name.startswith(prefix) for name in columns):
+        prefix = "inner/" + prefix
+    return prefix
 
 
 def with_raw_inputs(core: ModelProto, preparation: Preparation) -> ModelProto:
@@ -22,7 +29,7 @@ def with_raw_inputs(core: ModelProto, preparation: Preparation) -> ModelProto:
     if preparation.image is not None:
         _rename(model.graph, PIXELS, IMAGE)
         return canonical(model)
-    onnx.compose.add_prefix(model, _INNER, inplace=True)
+    onnx.compose.add_prefix(model, inner(preparation), inplace=True)
     _rename(model.graph, model.graph.output[0].name, raw_output(preparation))
     nodes = [*_front(preparation), *model.graph.node]
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
@@ -39,14 +46,14 @@ def _inputs(preparation: Preparation) -> list[ValueInfoProto]:
 
 
 def _front(preparation: Preparation) -> list[NodeProto]:
-    nodes = []
+    nodes, prefix = list[NodeProto](), inner(preparation)
     if preparation.numbers:
         names = [column.name for column in preparation.numbers]
-        nodes.append(helper.make_node("Concat", names, [_INNER + NUMBERS], axis=1))
+        nodes.append(helper.make_node("Concat", names, [prefix + NUMBERS], axis=1))
     if preparation.categories:
-        codes = [f"codes of {index}" for index in range(len(preparation.categories))]
+        codes = [f"{prefix}codes of {index}" for index in range(len(preparation.categories))]
         nodes.extend(_encoder(column, code) for column, code in zip(preparation.categories, codes, strict=True))
-        nodes.append(helper.make_node("Concat", codes, [_INNER + CODES], axis=1))
+        nodes.append(helper.make_node("Concat", codes, [prefix + CODES], axis=1))
     return nodes
 
 

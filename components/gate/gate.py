@@ -113,6 +113,15 @@ def judge(
     return replace(decided, checks=(floor, quality_check(decided), *others))
 
 
+def same_file(judged: Judgement, *, champion: str) -> Judgement:
+    """Return what was found of a file by itself as the judgement on it against the champion, which holds it too.
+
+    Only the code that answers differs, and that is tried when it is registered and when it rises.
+    """
+    reason = f"{judged.challenger} is the file of {champion}, answered by other code. {judged.checks[0].text}"
+    return replace(judged, champion=champion, reason=reason)
+
+
 def compare(
     config: GateConfig, *, metric: Metric, task: Task, challenger: Answers, champion: Answers, seed: int
 ) -> Comparison:
@@ -291,7 +300,10 @@ def _doubting(judged: Judgement, seen: Comparison | None) -> str:
 
 
 def _needed(seen: Comparison) -> str:
-    return "more than 10 million" if seen.rows_needed is None else f"about {seen.rows_needed:,}"
+    if seen.rows_needed is None:
+        return "more than 10 million"
+    digits = max(len(str(seen.rows_needed)) - 2, 0)
+    return f"about {round(seen.rows_needed, -digits):,}"
 
 
 def _with_looks(judged: Judgement, reason: str) -> str:

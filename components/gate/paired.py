@@ -82,8 +82,9 @@ def gain(
         _gain(metric, challenger, champion, block, scale=scale, margin=margin) for block in _leaving_out(unit_of)
     ]
     pseudo = _pseudo_values(float(seen[0]), np.concatenate(left_out) if left_out else np.empty(0))
-    if isinstance(champion, Labels) and metric in JUMPS:
-        worst = _worst_area(pseudo, challenger, champion) if metric == "roc_auc" else _worst_row(metric, champion)
+    if isinstance(challenger, Labels) and isinstance(champion, Labels) and metric in JUMPS:
+        area = metric == "roc_auc"
+        worst = _worst_area(pseudo, challenger, champion) if area else _worst_row(metric, challenger, champion)
         return _of_jumps(float(seen[0]), pseudo, worst=worst, confidence=confidence)
     if scale == "share":
         whole = max(float(np.abs(weighted(metric, champion, ones)[0])), 1e-12)
@@ -142,15 +143,23 @@ def _pseudo_values(seen: float, left_out: Floats) -> Floats:
     return len(left_out) * seen - (len(left_out) - 1) * left_out
 
 
-def _worst_row(metric: Metric, champion: Labels) -> float:
+def _worst_row(metric: Metric, challenger: Labels, champion: Labels) -> float:
     """Return how much the figure can fall by one more wrong row: one of the rarest class.
 
-    It takes 1 / rows from that class's recall, or about as much from a precision, an F1 or an area, and the figure
-    is the mean over the classes.
+    It takes 1 / rows from that class's recall, or about as much from an F1 or an area, and the figure is the mean over
+    the classes. From a precision it takes as much as one false alarm does of the class that is named most seldom.
     """
     support = np.bincount(champion.target, minlength=champion.classes)
+    if metric == "precision_macro":
+        return 1 / (min(_least_named(challenger), _least_named(champion)) + 1) / int((support > 0).sum())
     counted = 1 if metric == "roc_auc" and champion.classes == 2 else int((support > 0).sum())
     return 1 / float(support[support > 0].min()) / counted
+
+
+def _least_named(given: Labels) -> int:
+    """Return how many rows are said to be of the class, of those that have rows, of which the fewest are."""
+    named = np.bincount(given.predicted, minlength=given.classes)
+    return int(named[np.bincount(given.target, minlength=given.classes) > 0].min())
 
 
 def _worst_area(pseudo: Floats, challenger: Answers, champion: Labels) -> float:
@@ -161,7 +170,7 @@ def _worst_area(pseudo: Floats, challenger: Answers, champion: Labels) -> float:
     """
     if isinstance(challenger, Labels) and np.array_equal(challenger.probabilities, champion.probabilities):
         return 0.0
-    most = _worst_row("roc_auc", champion)
+    most = _worst_row("roc_auc", champion, champion)
     seen = 2 * float(np.abs(pseudo - pseudo.mean()).max()) / len(pseudo) if len(pseudo) else most
     return min(seen, most) if seen > 1e-12 else most
 

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from components.aim import Aim
-from components.data.config import DataConfig
+from components.data.config import ColumnKind, DataConfig
 from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
 from components.evaluation.latency import Timing, latency
+from components.export.metadata import Columns, read_columns
 from components.gate.gate import Standing
 from components.models.model import load
 from components.release.releases import Release
@@ -52,7 +53,7 @@ def face_off(
     if champion is None or len(rows) == 0:
         return challenger, None
     known = _preparation(store, champion)
-    if known is None or (what := changed_columns(known, aim.data, champion)):
+    if known is None or (what := changed_columns(read_columns(store.get(champion.onnx)), aim.data, champion)):
         what = what if known else damage(store, champion)
         nothing = np.empty((0, 0), dtype=np.float32)
         return challenger, replace(challenger, name=_name(champion), output=nothing, obstacle=what)
@@ -81,21 +82,20 @@ def damage(store: Store, champion: Release) -> str:
     return f"The {' and the '.join(bad)} of {_name(champion)} in the store is gone or damaged" if bad else ""
 
 
-def changed_columns(known: Preparation, data: DataConfig, champion: Release) -> str:
+def changed_columns(known: Columns, data: DataConfig, champion: Release) -> str:
     """Return in words how the data's columns differ from those that the champion learned, or nothing.
 
-    With other columns a row has another content hash, so that it can't be told which rows the champion learned from.
+    With other columns, or one of another kind, a row has another content hash: it can't be told which rows the
+    champion learned from.
     """
-    theirs = {column.name: "number" for column in known.numbers}
-    theirs |= {column.name: "category" for column in known.categories}
-    theirs |= {known.image.name: "image"} if known.image else {}
-    kinds = {"boolean": "number"}
-    ours = {
-        name: kinds.get(kind, kind) for name, kind in data.columns.items() if kind != "ignore" and name != data.target
-    }
+    theirs, ours = _read(known.kinds), _read(data.columns)
     other = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     names = ", ".join(f"'{name}'" for name in other[:5])
     return f"The data's columns aren't those that {_name(champion)} learned ({names})" if other else ""
+
+
+def _read(columns: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
+    return {name: kind for name, kind in columns.items() if kind != "ignore"}
 
 
 def _preparation(store: Store, champion: Release) -> Preparation | None:

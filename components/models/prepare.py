@@ -3,11 +3,16 @@
 N rows, F number columns, Q quantiles, C category columns or channels, H x W pixels.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from components.data.preparation import ImageColumn, NumberColumn, Preparation
+
+FAR: Final = 1e15  # beyond, float32 would overflow where a network squares, and its answer be NaN
+HUGE: Final = 1e300  # beyond, float64 would
 
 
 class PrepareTable(nn.Module):
@@ -32,7 +37,8 @@ class PrepareTable(nn.Module):
         missing = torch.isnan(numbers)
         filled = torch.where(missing, self.get_buffer("fill"), numbers)
         mapped = self.steps(filled) if self.mapped else filled
-        features = ((mapped - self.get_buffer("center")) / self.get_buffer("scale")).to(torch.float32)
+        standardised = (mapped - self.get_buffer("center")) / self.get_buffer("scale")
+        features = standardised.clamp(-FAR, FAR).to(torch.float32)
         if self.flagged:
             features = torch.cat([features, missing[:, self.flagged].to(torch.float32)], dim=1)
         return features, codes
@@ -53,6 +59,7 @@ class QuantileMap(nn.Module):
             n = len(knots) - 1
             if n > 0:
                 start[i, :n], slope[i, :n], rise[i, :n] = knots[:-1], 1 / (knots[1:] - knots[:-1]), 2 / n
+        slope.clamp_(max=HUGE)
         self.register_buffer("start", start, persistent=False)
         self.register_buffer("slope", slope, persistent=False)
         self.register_buffer("rise", rise, persistent=False)
@@ -61,7 +68,8 @@ class QuantileMap(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """[N, F] to [N, F]."""
-        ramps = (numbers.unsqueeze(2) - self.get_buffer("start")) * self.get_buffer("slope")  # [N, F, Q-1]
+        beyond = (numbers.unsqueeze(2) - self.get_buffer("start")).clamp(-HUGE, HUGE)  # [N, F, Q-1]
+        ramps = beyond * self.get_buffer("slope")
         ranks = (ramps.clamp(0, 1) * self.get_buffer("rise")).sum(dim=2) - 1  # [N, F]
         return torch.where(self.get_buffer("plain"), numbers, ranks)
 

@@ -142,25 +142,26 @@ class Releases:
         return next((release for release in self.all() if release.version == before), None)
 
     def barred(self, version: int) -> Move | None:
-        """Return the move that forbids the version's promotion without force: its rejection or its rolling back.
+        """Return the move that forbids the version's promotion without force, if one does.
 
-        It is the file that is barred: another version of the same bytes is barred with it. One that didn't answer as
-        it should bars those that answer by the same code.
+        A rejection or a roll-back bars the file, and so every version of the same bytes, until one of them rises
+        again. What was said of the code that answers bars only the versions of that file and code: wrong answers to
+        the smoke test, and a roll-back to another version of the same file.
         """
         known = {release.version: release for release in self.all()}
-        own = known.get(version)
-        twins = {version} | {number for number, one in known.items() if own and one.onnx.digest == own.onnx.digest}
+        own, file_is_good = known.get(version), False
         for move in reversed(self.moves()):
-            if move.state == "undone" and move.version in twins:
-                if own is None or known[move.version].answered_by == own.answered_by:
+            if move.state not in ("done", "undone") or move.action == "hold":  # nothing was found out
+                continue
+            accused = _accused(move)
+            if accused is not None and (accused == version or _same_file(known, accused, version)):
+                by_code = move.state == "undone" or _same_file(known, accused, move.version)
+                if _same_code(known, accused, version) if by_code else not file_is_good:
                     return move
-                continue
-            if move.state != "done" or move.action == "hold":  # nothing was found out about the version
-                continue
-            if move.action == "rollback" and move.replaced in twins:
-                return move
-            if move.version in twins:
-                return move if move.action == "reject" else None
+            if move.moved and (move.version == version or _same_file(known, move.version, version)):
+                if own is None or _same_code(known, move.version, version):
+                    return None
+                file_is_good = True
         return None
 
     def note(self, action: Literal["reject", "hold"], version: int, *, actor: str, reason: str, basis: str) -> None:
@@ -268,6 +269,24 @@ class Releases:
                 return lease
             time.sleep(0.2)
         raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
+
+
+def _accused(move: Move) -> int | None:
+    """Return the version that the move says something against: that failed, was rejected, or rolled back."""
+    if move.state == "undone" or move.action == "reject":
+        return move.version
+    return move.replaced if move.action == "rollback" else None
+
+
+def _same_file(known: dict[int, Release], one: int | None, other: int | None) -> bool:
+    """Say whether two different versions hold the same file."""
+    files = [known[number].onnx.digest for number in (one, other) if number in known]
+    return one != other and len(files) == 2 and files[0] == files[1]
+
+
+def _same_code(known: dict[int, Release], one: int | None, other: int | None) -> bool:
+    codes = [known[number].answered_by for number in (one, other) if number in known]
+    return one == other or (len(codes) == 2 and codes[0] == codes[1])
 
 
 def _champion(moves: list[Move], releases: list[Release]) -> Release | None:

@@ -428,6 +428,9 @@ class Served(PythonModel):
     def answered(self, output: Cells, *, index: pd.Index) -> pd.DataFrame:
         """Return the output [N, K or 1] as the columns of an answer."""
         values = output.astype(np.float64)
+        lost = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(lost):
+            raise BadRows(f"row {lost[0]} has no answer, what comes of it is no number: are its own far too large?")
         if self.facts.task == "regression":
             return pd.DataFrame({"prediction": values.reshape(-1)}, index=index)
         best = np.array(self.facts.classes, dtype=object)[values.argmax(axis=1)]

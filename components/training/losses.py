@@ -32,7 +32,7 @@ def cross_entropy(config: CrossEntropy, *, target: Tensor, classes: int) -> Crit
         if weights is None:
             return functional.cross_entropy(output, target, label_smoothing=config.label_smoothing)
         total = functional.cross_entropy(
-            output, target, weight=weights, label_smoothing=config.label_smoothing, reduction="sum"
+            output, target, weight=weights.to(output.dtype), label_smoothing=config.label_smoothing, reduction="sum"
         )
         return total / len(target)  # torch's own mean would divide by the batch's weights
 

@@ -112,7 +112,7 @@ RECIPES = section_values(Recipe)
 
 
 @settings(max_examples=60, deadline=None)
-@given(RECIPES, TEXTS, TEXTS)
+@given(RECIPES, TEXTS.filter(str.strip), TEXTS)
 def test_any_recipe_reads_back_as_it_was_written(recipe: Recipe, target: str, other: str) -> None:
     columns = {target: "category", other + "x" + target: "number"}
     recipe = replace(recipe, data=replace(recipe.data, target=target, columns=columns))
@@ -410,3 +410,10 @@ def test_reading_a_recipe_loads_nothing_heavy() -> None:
     code = f"import sys, components.recipe_file; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_a_column_without_a_name_is_not_learned_from() -> None:
+    config = good().data
+    with pytest.raises(ValueError, match="without a name"):
+        replace(config, columns={**config.columns, "": "number"})
+    assert replace(config, columns={**config.columns, "": "ignore"}).columns[""] == "ignore"

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from components.data.config import PrepareConfig
 from components.data.preparation import Preparation
+from components.data.prepare import fit
 from components.data.rows import Rows
 from components.errors import Refusal
 from components.export.canonical import canonical_bytes, metadata_of
@@ -52,6 +54,16 @@ def test_table_answers_as_in_pytorch_at_every_batch_size(target: str, tmp_path: 
     assert found.max_abs_diff < 1e-4 * found.scale
     assert found.holds(1e-4)
     assert np.ptp(reference(trained, preparation, rows), axis=0).max() > 0.01
+
+
+def test_columns_named_as_the_graphs_inner_values_are_told_from_them(tmp_path: Path) -> None:
+    names = {"size": "core/numbers", "price": "codes of 0", "kind": "core/codes", "city": "inner/core/x"}
+    rows, data = table_rows(50), table_data("label")
+    renamed = Rows(columns={names.get(name, name): rows[name] for name in rows.columns})
+    columns = {names.get(name, name): kind for name, kind in data.columns.items()}
+    preparation = fit(PrepareConfig(), replace(data, columns=columns), renamed, task="classification")
+    trained = model(TINY_MLP, preparation)
+    assert parity(released(trained, preparation, tmp_path), trained, preparation, renamed).holds(1e-4)
 
 
 def test_unknown_and_missing_categories_get_their_own_codes(tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ def test_a_rare_class_makes_the_limit_honest():
     assert of("balanced_accuracy", same, same).interval.low < -0.3
 
 
+def test_a_class_that_is_seldom_named_makes_the_limit_of_precision_honest():
+    """Two rows of 400 are said to be of it: one false alarm in addition costs a sixth of the figure."""
+    target = np.arange(400) % 2
+    said = np.zeros(400, dtype=int)
+    said[[1, 3]] = 1
+    seldom = answers("classification", target=target, output=np.eye(2)[said], classes=2)
+    assert of("precision_macro", seldom, seldom).interval.low < -0.2
+    often = answers("classification", target=target, output=np.eye(2)[target], classes=2)
+    assert of("precision_macro", often, often).interval.low > -0.02
+
+
 def test_perfect_areas_of_different_models_are_not_taken_for_equal():
     target = np.arange(60) % 2
     random = np.random.default_rng(0)

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from components.data.config import ColumnKind, DataConfig
-from components.data.preparation import CategoryColumn, NumberColumn, Preparation, Target
+from components.export.metadata import Columns
 from components.gate.standing import changed_columns, damage
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 from tests.components.release.test_releases import release
 
-KNOWN = Preparation(
-    target=Target(name="y", classes=("a", "b")),
-    numbers=(NumberColumn(name="size", fill=0, center=0, scale=1), NumberColumn(name="old", fill=0, center=0, scale=1)),
-    categories=(CategoryColumn(name="colour", values=("red",)),),
+KNOWN = Columns(
+    target="y",
+    kinds={"size": "number", "old": "boolean", "colour": "category", "note": "ignore", "y": "category"},
+    known={},
+    complete=(),
 )
 
 
@@ -34,7 +35,16 @@ def test_the_same_columns_are_no_obstacle() -> None:
     assert changed_columns(KNOWN, columns(), release(1)) == ""
 
 
-@pytest.mark.parametrize("changes", [{"new": "number"}, {"size": "category"}, {"colour": "ignore"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"new": "number"},
+        {"size": "category"},
+        {"colour": "ignore"},
+        {"old": "number"},  # its stored type, and with it every row's hash, is another
+        {"y": "number"},
+    ],
+)
 def test_a_column_more_or_less_or_of_another_kind_is_an_obstacle(changes: dict[str, str]) -> None:
     assert next(iter(changes)) in changed_columns(KNOWN, columns(**changes), release(1))
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from components.data.preparation import ImageColumn, NumberColumn
+from components.models.model import soft_clip
 from components.models.prepare import PrepareImage, PrepareTable
 from tests.components.models.cases import TABLE, tensors
 
@@ -23,6 +24,20 @@ def test_large_numbers_keep_their_differences() -> None:
     column = NumberColumn(name="time", fill=0.0, center=1e9, scale=1.0)
     features, _ = PrepareTable((column,))(torch.tensor([[1e9 + 1], [1e9 + 2]], dtype=torch.float64), NO_CODES)
     assert features.flatten().tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("value", [3.4028235e38, -3.4028235e38, 1.7e308, -1.7e308])
+def test_what_is_far_beyond_all_measure_stays_finite_and_far(value: float) -> None:
+    plain = NumberColumn(name="x", fill=0.0, center=1.0, scale=0.5)
+    ranked = NumberColumn(name="y", fill=0.0, center=0.0, scale=1.0, quantiles=(-1.0, 0.0, 1.0, 2.0))
+    tiny = NumberColumn(name="z", fill=0.0, center=0.0, scale=1.0, quantiles=(0.0, 1e-309))
+    features, codes = PrepareTable((plain, ranked, tiny))(torch.full((1, 3), value, dtype=torch.float64), NO_CODES)
+    side = np.sign(value)
+    assert (side * features[0, 0]).item() == pytest.approx(1e15)
+    assert features[0, 1:].tolist() == [side, side]
+    bounded = soft_clip(features[:, :1])
+    assert bounded.item() == pytest.approx(3 * side)
+    assert not codes.any()
 
 
 def test_codes_pass_through() -> None:

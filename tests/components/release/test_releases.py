@@ -96,6 +96,29 @@ def test_code_that_answered_wrongly_bars_the_file_until_it_is_mended(releases: R
     assert barred(releases, 5) == "reject done"  # what is wrong with the file itself no code mends
 
 
+def test_a_roll_back_between_versions_of_one_file_bars_the_code_and_not_the_file(releases: Releases) -> None:
+    releases.add(release(4, onnx="onnx 2", code="worse code"))
+    releases.add(release(5, onnx="onnx 2", code="mended code"))
+    releases.add(release(6, onnx="onnx 2", code="worse code"))
+    move(releases, "promote", 2)
+    move(releases, "promote", 4)
+    move(releases, "rollback", 2)
+    move(releases, "promote", 3)
+    assert barred(releases, 2) is None
+    assert barred(releases, 4) == "rollback done"
+    assert barred(releases, 5) is None
+    assert barred(releases, 6) == "rollback done"
+
+
+def test_a_file_that_rose_again_is_good_whatever_was_said_of_it_before(releases: Releases) -> None:
+    releases.add(release(4, onnx="onnx 2", code="other code"))
+    releases.note("reject", 2, actor="me", reason="", basis="")
+    assert barred(releases, 4) == "reject done"
+    move(releases, "promote", 2)  # forced
+    assert barred(releases, 2) is None
+    assert barred(releases, 4) is None
+
+
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(releases: Releases) -> None:
     with pytest.raises(Refusal, match="1, 2, 3"):
         releases.get(9)

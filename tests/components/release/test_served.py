@@ -114,6 +114,11 @@ def test_bad_rows_are_refused_with_column_and_row(table: served.Served, rows: An
     assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
+def test_an_answer_that_is_no_number_is_refused_with_its_row(table: served.Served) -> None:
+    with pytest.raises(MlflowException, match="row 1 has no answer"):
+        table.answered(np.array([[0.5, 0.5], [np.nan, 1.0]], dtype=np.float32), index=pd.RangeIndex(2))
+
+
 # What ingest makes of a value and what the server makes of it must be one thing.
 
 

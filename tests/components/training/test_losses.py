@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn import functional
 
@@ -69,3 +70,11 @@ def test_losses_of_values_are_torchs() -> None:
 
 def test_every_loss_of_the_config_is_in_the_table() -> None:
     assert set(LOSSES) == {config().name for config in (CrossEntropy, BCE, MSE, MAE, Huber)}
+
+
+def test_balanced_weights_count_in_double_precision_too() -> None:
+    """The linear start is fitted in float64."""
+    target = torch.tensor([0, 0, 0, 1])
+    loss = criterion(CrossEntropy(class_weights="balanced"), target=target, classes=2)
+    output = torch.tensor([[0.3, -0.1], [1.0, 0.0], [0.2, 0.4], [-0.5, 0.5]])
+    assert loss(output.double(), target).item() == pytest.approx(loss(output, target).item(), rel=1e-6)

@@ -6,7 +6,11 @@ from typing import Final
 
 from components.planning.closure import code_of
 
-ANSWERING: Final = ("components.release.served:Served", "components.release.serving:signature")
+ANSWERING: Final = (
+    "components.release.served:Served",
+    "components.release.serving:signature",
+    "tasks.registry:signature_of",
+)
 
 
 def answering_code() -> str:

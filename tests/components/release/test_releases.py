@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import Refusal
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.release import releases as releases_module
 from components.release.releases import Action, Release, Releases
 from components.store.artifact import Artifact
@@ -42,8 +42,8 @@ def release(version: int, *, model: str = "digits") -> Release:
 
 
 @pytest.fixture
-def releases(tmp_path: Path) -> Releases:
-    found = Releases(Ledger(tmp_path / "ledger.db"), "digits")
+def releases(address: Path | str) -> Releases:
+    found = Releases(ledger_at(address), "digits")
     for version in (1, 2, 3):
         found.add(release(version))
     return found
@@ -229,10 +229,10 @@ PROMOTER = """
     import sys
     from pathlib import Path
     from components.errors import Refusal
-    from components.planning.ledger import Ledger
+    from components.planning.ledger import ledger_at
     from components.release.releases import Releases
     version = int(sys.argv[2])
-    releases = Releases(Ledger(Path(sys.argv[1])), "digits")
+    releases = Releases(ledger_at(Path(sys.argv[1]) if sys.argv[1].startswith("/") else sys.argv[1]), "digits")
     print("ready", flush=True)
     sys.stdin.readline()
     try:
@@ -245,12 +245,11 @@ PROMOTER = """
 """
 
 
-def test_of_fifty_promoters_at_once_one_wins(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    releases = Releases(Ledger(path), "digits")
+def test_of_fifty_promoters_at_once_one_wins(address: Path | str) -> None:
+    releases = Releases(ledger_at(address), "digits")
     for version in range(1, 51):
         releases.add(release(version))
-    command = [sys.executable, "-c", textwrap.dedent(PROMOTER), str(path)]
+    command = [sys.executable, "-c", textwrap.dedent(PROMOTER), str(address)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     children = [subprocess.Popen([*command, str(version)], text=True, **pipes) for version in range(1, 51)]  # type: ignore[call-overload]
     for child in children:
@@ -268,10 +267,10 @@ STOPPED = """
     import os, signal, sys
     from pathlib import Path
     from components.errors import Refusal
-    from components.planning.ledger import Ledger
+    from components.planning.ledger import ledger_at
     from components.release import releases as module
     module.MOVE_SECONDS = 0.3
-    releases = module.Releases(Ledger(Path(sys.argv[1])), "digits")
+    releases = module.Releases(ledger_at(Path(sys.argv[1]) if sys.argv[1].startswith("/") else sys.argv[1]), "digits")
     try:
         with releases.moving():
             seq = releases.begin("promote", 1, expected=None, actor="slow", reason="", basis="")
@@ -285,9 +284,9 @@ STOPPED = """
 
 
 def test_a_promoter_that_was_stopped_past_its_lease_changes_nothing_afterwards(
-    releases: Releases, monkeypatch: pytest.MonkeyPatch
+    releases: Releases, address: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(STOPPED), str(releases.ledger.path)]
+    command = [sys.executable, "-c", textwrap.dedent(STOPPED), str(address)]
     child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == "began\n"

@@ -18,7 +18,7 @@ from components.database.database import Connection, Row, Tables, Value, repeate
 from components.database.explained import explained
 from components.database.session import Session, prepare
 
-KEPT = 2  # idle connections in a process: of the work, and of its lease's renewal
+KEPT = 2  # idle connections: the work's, and its lease's. After a restart each costs one of the ATTEMPTS
 
 
 class PostgreSQL:
@@ -94,8 +94,6 @@ class PostgreSQL:
                 prepare(session, self._tables, where=self.name)
             yield session
         except psycopg2.Error as error:
-            if session.is_lost:
-                self._idle.clear()  # whatever broke this one
             if told := explained(error, lost=session.is_lost, what=self._tables.name, address=self._address):
                 raise told from error
             raise

@@ -38,7 +38,7 @@ class Proxy:
                     said = one.recv(1 << 16)
                     if not said:
                         return
-                    if self.cut and one is client and b"COMMIT" in said:
+                    if self.cut and one is client and b"COMMIT\0" in said:
                         self._fail(said, client, server)
                         return
                     others[one].sendall(said)

@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,26 @@ def test_no_move_begins_beside_one_that_has_not_ended(releases: Releases) -> Non
     releases.end(seq, "abandoned")
     move(releases, "promote", 2)
     assert champion(releases) == 2
+
+
+def test_a_move_waits_for_one_that_is_being_written_and_is_refused_then(releases: Releases) -> None:
+    """Its lease was lost, or it would not come upon the other."""
+    refused: list[str] = []
+
+    def begin() -> None:
+        try:
+            releases.begin("promote", 2, expected=None, actor="me", reason="", basis="")
+        except Refusal as refusal:
+            refused.append(str(refusal))
+
+    with releases.ledger.transaction(alone="champion of digits") as connection:
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join(0.5)
+        connection.execute("INSERT INTO moves (model, action, version, state) VALUES ('digits', 'promote', 1, 'done')")
+    thread.join(30)
+    assert "version 1, not none" in "".join(refused)
+    assert len(releases.moves()) == 1
 
 
 def test_who_was_taken_for_dead_cannot_finish_its_move(releases: Releases) -> None:

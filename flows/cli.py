@@ -17,7 +17,6 @@ from components.errors import Refusal
 
 app = typer.Typer(
     name="steelyard",
-    help="From training data to a small, fast, proven model release. Start with `steelyard init` or `steelyard run`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,6 +33,23 @@ Changes = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Model = Annotated[str, typer.Argument(help="The registered model's name.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"steelyard {version('steelyard')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """From training data to a small, fast, proven model release. Start with `steelyard init` or `steelyard run`."""
 
 
 def main() -> NoReturn:
@@ -130,30 +146,33 @@ def plan(
     if as_json:
         _print_json([asdict(line) for line in lines])
     else:
+        from flows.servers.backend import starts_a_server
         from flows.tables import print_plan
 
-        print_plan(lines)
+        print_plan(lines, server=starts_a_server(find_home()))
 
 
 @app.command()
 def why(
     model: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or a model's name for its latest run.")],
-    stage: Annotated[str, typer.Argument(help="The stage, such as train, or with a candidate: 'export pruned-50'.")],
+    stage: Annotated[
+        str | None, typer.Argument(help="The stage, such as train, or with a candidate: 'export pruned-50'; else all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which parts of a stage's key differed from the time before."""
+    """Say which parts of a stage's key differed from the time before; without a stage, of each in short."""
     from dataclasses import asdict
 
     from components.home import find_home
-    from flows.explaining import explain
+    from flows.explaining import explain, explain_all
+    from flows.tables import print_explanation, print_explanations
 
-    found = explain(find_home(), model, stage)
-    if as_json:
-        _print_json(asdict(found))
+    if stage is None:
+        found = explain_all(find_home(), model)
+        _print_json([asdict(one) for one in found]) if as_json else print_explanations(found)
     else:
-        from flows.tables import print_explanation
-
-        print_explanation(found)
+        one = explain(find_home(), model, stage)
+        _print_json(asdict(one)) if as_json else print_explanation(one)
 
 
 @app.command()
@@ -280,10 +299,11 @@ def predict(
     from components.home import find_home
     from flows.predicting import predict as predict_file
 
+    replaced = ", in place of what was there" if output.exists() else ""
     rows = predict_file(
         find_home(), model, source, output=output, version=version, keep=list(dict.fromkeys(keep or ())), say=_say
     )
-    _say(f"wrote {rows:,} answers to {output}")
+    _say(f"wrote {rows:,} answers to {output}{replaced}")
 
 
 @app.command()

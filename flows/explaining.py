@@ -39,7 +39,21 @@ def explain(home: Home, named: str, label: str) -> Explanation:
     """
     ledger = ledger_at(home.ledger)
     model, run = _run(ledger, named)
-    found = _label(ledger, model, label)
+    return _explained(ledger, model, run, _label(ledger, model, label))
+
+
+def explain_all(home: Home, named: str) -> list[Explanation]:
+    """Say of every stage that the model's runs went through why it ran in this one, or didn't.
+
+    Raises:
+        Refusal: there is no such run or model.
+    """
+    ledger = ledger_at(home.ledger)
+    model, run = _run(ledger, named)
+    return [_explained(ledger, model, run, label) for label in labels(ledger, model)]
+
+
+def _explained(ledger: Ledger, model: str, run: str, found: str) -> Explanation:
     made = ledger.history(model, found, limit=MANY)  # the latest use first
     own = [record for record in made if record.run == run]
     if not own:

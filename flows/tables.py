@@ -134,8 +134,8 @@ def print_summary(result: dict[str, Json]) -> None:
     )
 
 
-def print_plan(lines: Sequence[Planned]) -> None:
-    """Show a plan, and how long it will take if it goes as it did before."""
+def print_plan(lines: Sequence[Planned], *, server: bool) -> None:
+    """Show a plan, and how long it will take if it goes as it did before. `server`: one has to be started for it."""
     rows = [[line.label, line.state, "" if line.seconds is None else seconds_of(line.seconds)] for line in lines]
     print_table(["stage", "state", "took before"], rows, right=[2])
     open_ones = [line for line in lines if line.state != "cached"]
@@ -148,7 +148,8 @@ def print_plan(lines: Sequence[Planned]) -> None:
             "wait: it needs what a stage above has yet to find; it runs if that is something new, "
             "and is taken from the cache if not"
         )
-    write(_expected(open_ones))
+    beside = ", beside the start of a Prefect server (`steelyard up` keeps one)" if server else ""
+    write(_expected(open_ones) + beside)
 
 
 def _expected(lines: Sequence[Planned]) -> str:
@@ -168,6 +169,21 @@ def print_explanation(found: Explanation) -> None:
         rows = [[one.part, one.before or "(wasn't there)", one.now or "(is gone)"] for one in found.differences]
         write("")
         print_table(["part of the key", "before", "now"], rows)
+
+
+def print_explanations(found: Sequence[Explanation]) -> None:
+    """Show why each stage of a run ran, or didn't: with the first of the parts that differed, and how many they are."""
+    if found:
+        write(f"run {found[0].run}", "")
+    print_table(["stage", "why", "what differed"], [[one.stage, one.text, _first_difference(one)] for one in found])
+
+
+def _first_difference(one: Explanation) -> str:
+    if not one.differences:
+        return ""
+    first, more = one.differences[0], len(one.differences) - 1
+    change = f"{first.part}: {first.before or '(was not there)'} -> {first.now or '(is gone)'}"
+    return change + (f", and {more} more" if more else "")
 
 
 def print_releases(versions: Sequence[Listed]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from components.aim import Aim
 from components.gate.config import GateConfig
 from components.gate.judgement import Judgement
+from components.release.interface import answering_code
 from components.release.releases import Release, Releases
 from tasks.evaluate import Tested
 from tasks.select import Selected
@@ -30,7 +31,7 @@ class Judged:
 
 def opponent(yard: Yard, selected: Selected) -> Release | None:
     """Return whom the selected candidate is judged against."""
-    return Releases(yard.ledger, yard.model).opponent(selected.onnx)
+    return Releases(yard.ledger, yard.model).opponent(selected.onnx, answered_by=answering_code())
 
 
 @stage(libraries=("onnxruntime", "numpy", "scipy", *READ))

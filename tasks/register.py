@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from components.figure import figure
 from components.recipe import Recipe
 from components.recipe_file import public_source
+from components.release.interface import answering_code
 from components.release.releases import Release, Releases
 from components.task import Metric
 from tasks.bundle import bundle
@@ -30,10 +31,10 @@ class Registered:
 
 
 def registered(yard: Yard, recipe: Recipe, evidence: Evidence, **_: object) -> Registered | None:
-    """Return the version that holds this very file, if the registry still has it."""
+    """Return the version that holds this very file and the present code, if the registry still has it."""
     from tasks.registry import version_in_database
 
-    release = Releases(yard.ledger, recipe.model).of(evidence.selected.onnx)
+    release = Releases(yard.ledger, recipe.model).of(evidence.selected.onnx, answered_by=answering_code())
     if release is None or not version_in_database(yard.home, recipe.model, release.version):
         return None
     return Registered(model=recipe.model, version=release.version, run_id=release.run_id)
@@ -63,6 +64,7 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
         onnx=selected.onnx,
         checkpoint=selected.model,
         provenance=head(parts.files["provenance"].read_bytes()),
+        answered_by=answering_code(),
         assignments=evidence.splits.assignments,
         report=reported.page,
         task=recipe.task,

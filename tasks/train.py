@@ -77,7 +77,7 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
     spec = ModelSpec(task=aim.task, network=aim.network, preparation=preparation)
     model = build(spec, seed=aim.seed)
     learned, validation = examples(preparation, rows), examples(preparation, stop_rows)
-    start_linear_(model, config, learned, seed=aim.seed)
+    start_linear_(model, config, learned, seed=aim.seed, file=here.folder / "linear.safetensors")
     fitted = fit(
         model,
         config,

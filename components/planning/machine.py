@@ -49,13 +49,17 @@ def device_kind(wanted: str) -> str:
     return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
 
 
-def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+def _quota(groups: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the whole cores of the container's quota: 64 threads of a big machine would throttle a pod of 2 cores."""
-    try:
-        quota, period = file.read_text("utf-8").split()
-        return max(1, int(quota) // int(period))
-    except (OSError, ValueError):  # no control group, or "max"
-        return sys.maxsize
+    first = [groups / "cpu" / "cpu.cfs_quota_us", groups / "cpu" / "cpu.cfs_period_us"]  # control groups, version 1
+    for files in ([groups / "cpu.max"], first):
+        try:
+            quota, period = (int(word) for file in files for word in file.read_text("utf-8").split())
+        except (OSError, ValueError):  # not of this version, or "max"
+            continue
+        if quota > 0:  # -1 is none
+            return max(1, quota // period)
+    return sys.maxsize
 
 
 def _cpuinfo() -> dict[str, str]:

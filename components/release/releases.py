@@ -40,6 +40,7 @@ class Release:
     onnx: Artifact
     checkpoint: Artifact  # the PyTorch model that the file was made of, with its preparation
     provenance: str = ""  # digest of the end of its chain: kept here, it shows a chain that was written anew
+    answered_by: str = ""  # digest of the code that answers its callers; older releases don't say
     assignments: Artifact  # which rows it was trained on
     report: Artifact | None = None  # its page; older releases don't say
     task: Task
@@ -50,6 +51,10 @@ class Release:
     latency_ms: dict[str, float]  # by batch size
     size_bytes: int
     at: float  # seconds since 1970
+
+    def is_of(self, onnx: Artifact, *, answered_by: str) -> bool:
+        """Say whether it holds that very file, and answers by that very code."""
+        return self.onnx.digest == onnx.digest and self.answered_by == answered_by
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,9 +102,9 @@ class Releases:
             raise refuse(f"{self.model} has no version {version}", allowed=allowed, do="see `steelyard list`")
         return found[version]
 
-    def of(self, onnx: Artifact) -> Release | None:
-        """Return the release of that very file."""
-        return next((release for release in self.all() if release.onnx.digest == onnx.digest), None)
+    def of(self, onnx: Artifact, *, answered_by: str) -> Release | None:
+        """Return the release of that very file, by that very code."""
+        return next((release for release in self.all() if release.is_of(onnx, answered_by=answered_by)), None)
 
     @repeated
     def set_aside(self) -> None:
@@ -121,13 +126,13 @@ class Releases:
         """Return the version that the alias should name."""
         return _champion(self.moves(), self.all())
 
-    def opponent(self, challenger: Artifact) -> Release | None:
+    def opponent(self, challenger: Artifact, *, answered_by: str) -> Release | None:
         """Return whom the challenger is judged against: the champion, or if it reigns itself, the one it replaced.
 
         So a run that changes nothing asks the gate the question that was answered already.
         """
         champion = self.champion()
-        if champion is None or champion.onnx.digest != challenger.digest:
+        if champion is None or not champion.is_of(challenger, answered_by=answered_by):
             return champion
         rises = [move for move in self.moves() if move.moved and move.version == champion.version]
         before = next((move.replaced for move in reversed(rises) if move.action == "promote"), None)
@@ -136,13 +141,17 @@ class Releases:
     def barred(self, version: int) -> Move | None:
         """Return the move that forbids the version's promotion without force: its rejection or its rolling back.
 
-        It is the file that is barred: another version of the same bytes is barred with it.
+        It is the file that is barred: another version of the same bytes is barred with it. One that didn't answer as
+        it should bars those that answer by the same code.
         """
-        files = {release.version: release.onnx.digest for release in self.all()}
-        twins = {twin for twin, digest in files.items() if digest == files.get(version)} | {version}
+        known = {release.version: release for release in self.all()}
+        own = known.get(version)
+        twins = {version} | {number for number, one in known.items() if own and one.onnx.digest == own.onnx.digest}
         for move in reversed(self.moves()):
             if move.state == "undone" and move.version in twins:
-                return move
+                if own is None or known[move.version].answered_by == own.answered_by:
+                    return move
+                continue
             if move.state != "done" or move.action == "hold":  # nothing was found out about the version
                 continue
             if move.action == "rollback" and move.replaced in twins:

@@ -4,6 +4,7 @@ N rows, F' numbers with their flags, C categories, K outputs.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.optim import LBFGS, Optimizer
 
 from components.models.linear_path import LinearPath
 from components.models.model import Model, TableNetwork
+from components.models.tensors import read_tensors, write_tensors
 from components.training.config import TrainConfig
 from components.training.device import settings
 from components.training.examples import Dataset, Examples, dataset
@@ -25,10 +27,16 @@ FOLDS: Final = 5
 MANY: Final = 20_000  # rows, from which one fold is enough to choose by
 
 
-def start_linear_(model: Model, config: TrainConfig, train: Examples, *, seed: int) -> None:
-    """Set the model's linear path, if it has one, to the fit whose penalty is best on folds of the train rows."""
+def start_linear_(model: Model, config: TrainConfig, train: Examples, *, seed: int, file: Path) -> None:
+    """Set the model's linear path, if it has one, to the fit whose penalty is best on folds of the train rows.
+
+    Called again with the same arguments, it takes what the file keeps of the first time.
+    """
     network = model.network
     if not isinstance(network, TableNetwork) or network.linear is None:
+        return
+    if file.exists():
+        network.linear.load_state_dict(read_tensors(file))
         return
     cpu = torch.device("cpu")
     with settings(cpu, threads=1):  # sums of several threads differ in their last digits, and so would the fit
@@ -42,6 +50,7 @@ def start_linear_(model: Model, config: TrainConfig, train: Examples, *, seed: i
     with torch.no_grad():
         for parameter, weight in zip(path.parameters(), fitted, strict=True):
             parameter.copy_(weight)
+    write_tensors(file, path.state_dict())
 
 
 def _held_out(path: LinearPath, rows: Dataset, order: Tensor, fold: int, loss: Criterion) -> Tensor:

@@ -33,6 +33,11 @@ def backend(home: Home) -> Iterator[Backend]:
             yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=server.ready)
 
 
+def starts_a_server(home: Home) -> bool:
+    """Say whether a run would have to start a Prefect server of its own."""
+    return configured(home).prefect_api_url is None and running(home) is None
+
+
 def enter_registry(home: Home) -> None:
     """Make this process talk to the registry of models alone: of the server configured or up, or of the home."""
     up = running(home)

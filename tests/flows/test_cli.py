@@ -46,6 +46,10 @@ def test_help_is_there_at_once_and_names_every_command() -> None:
     assert all(f"\n  {name} " in told.stdout for name in COMMANDS)
 
 
+def test_it_says_its_version(first: Place) -> None:
+    assert first.call("--version").out.startswith("steelyard ")
+
+
 def test_every_command_that_is_promised_is_there() -> None:
     names = {one.name or getattr(one.callback, "__name__", "") for one in app.registered_commands}
     assert names | {one.name for one in app.registered_groups} == set(COMMANDS)
@@ -99,6 +103,16 @@ def test_why_says_that_nothing_changed(both: Place) -> None:
     found = both.call("why", both.told["second"].json["run_id"], "ingest", "--json").json
     assert found["differences"] == []
     assert both.told["first"].json["run_id"] in found["text"]
+
+
+def test_why_without_a_stage_tells_it_of_each(both: Place) -> None:
+    told = {one["stage"]: one for one in both.call("why", "people", "--json").json}
+    assert told["train"]["differences"]
+    assert not told["ingest"]["differences"]
+    out = both.call("why", "people").out
+    assert "config.optimizer.lr: 0.02 -> 0.03" in out
+    assert "export int8-dynamic" in out
+    assert both.call("why", "peoples").refused("no model 'peoples'")
 
 
 def test_why_of_a_first_run_says_that_it_was_the_first(both: Place) -> None:

@@ -27,6 +27,9 @@ def test_a_csv_with_strings_and_missing_values_is_answered_row_by_row(both: Plac
     right = sum(one["prediction"] == label for one, label in zip(found, true, strict=True))
     assert right / len(true) > 0.6  # the rows' order is the file's, or this would be chance
     assert "wrote 200 answers" in told.err
+    assert "in place of what was there" not in told.err
+    again = both.call("predict", "people", "people.csv", "--output", str(tmp_path / "out.csv"))
+    assert "in place of what was there" in again.err
 
 
 def test_parquet_in_and_out_gives_what_csv_gives(both: Place, tmp_path: Path) -> None:

@@ -38,11 +38,18 @@ def test_the_cores_to_use_are_those_of_the_affinity_the_quota_and_the_environmen
     assert machine.usable_cores() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert 1 <= machine.usable_cores() <= len(os.sched_getaffinity(0))
-    quota = tmp_path / "cpu.max"
     for text, cores in (("150000 100000", 1), ("50000 100000", 1), ("400000 100000", 4)):
-        quota.write_text(text)
-        assert machine._quota(quota) == cores
-    quota.write_text("max 100000")
-    assert machine._quota(quota) > 1000 < machine._quota(tmp_path / "none")
+        (tmp_path / "cpu.max").write_text(text)
+        assert machine._quota(tmp_path) == cores
+    (tmp_path / "cpu.max").write_text("max 100000")
+    assert machine._quota(tmp_path) > 1000 < machine._quota(tmp_path / "none")
     monkeypatch.setattr(machine, "_quota", lambda: 1)
     assert machine.usable_cores() == 1
+
+
+def test_a_quota_of_the_first_version_of_control_groups_counts_too(tmp_path: Path) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    for quota, cores in (("300000\n", 3), ("-1\n", sys.maxsize)):
+        (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
+        assert machine._quota(tmp_path) == cores

@@ -20,16 +20,17 @@ def artifact(name: str) -> Artifact:
     return Artifact(digest=name, kind="file", size_bytes=1, name=name)
 
 
-def release(version: int, *, model: str = "digits") -> Release:
+def release(version: int, *, model: str = "digits", onnx: str = "", code: str = "code") -> Release:
     return Release(
         model=model,
         version=version,
         run_id=f"run {version}",
         candidate="int8",
         runtime="onnxruntime",
-        onnx=artifact(f"onnx {version}"),
+        onnx=artifact(onnx or f"onnx {version}"),
         checkpoint=artifact(f"checkpoint {version}"),
         provenance=f"head {version}",
+        answered_by=code,
         assignments=artifact("assignments"),
         task="classification",
         target="digit",
@@ -74,9 +75,26 @@ def barred(releases: Releases, version: int) -> str | None:
 def test_a_release_comes_back_equal(releases: Releases) -> None:
     assert releases.all() == [release(3), release(2), release(1)]
     assert releases.get(2) == release(2)
-    assert releases.of(artifact("onnx 2")) == release(2)
-    assert releases.of(artifact("onnx 9")) is None
+    assert releases.of(artifact("onnx 2"), answered_by="code") == release(2)
+    assert releases.of(artifact("onnx 9"), answered_by="code") is None
     assert Releases(releases.ledger, "another").all() == []
+
+
+def test_the_same_file_answered_by_other_code_is_another_release(releases: Releases) -> None:
+    assert releases.of(artifact("onnx 2"), answered_by="mended code") is None
+    move(releases, "promote", 2)
+    assert releases.opponent(artifact("onnx 2"), answered_by="code") is None  # it reigns, and replaced nobody
+    assert releases.opponent(artifact("onnx 2"), answered_by="mended code") == release(2)
+
+
+def test_code_that_answered_wrongly_bars_the_file_until_it_is_mended(releases: Releases) -> None:
+    move(releases, "promote", 2, end="undone")
+    releases.add(release(4, onnx="onnx 2"))
+    releases.add(release(5, onnx="onnx 2", code="mended code"))
+    assert barred(releases, 4) == "promote undone"
+    assert barred(releases, 5) is None
+    releases.note("reject", 2, actor="me", reason="", basis="")
+    assert barred(releases, 5) == "reject done"  # what is wrong with the file itself no code mends
 
 
 def test_a_version_that_is_not_there_is_refused_with_those_that_are(releases: Releases) -> None:
@@ -150,20 +168,20 @@ def test_who_was_taken_for_dead_cannot_finish_its_move(releases: Releases) -> No
 
 
 def test_a_challenger_is_judged_against_the_champion(releases: Releases) -> None:
-    assert releases.opponent(artifact("onnx 1")) is None
+    assert releases.opponent(artifact("onnx 1"), answered_by="code") is None
     move(releases, "promote", 1)
-    assert releases.opponent(artifact("onnx 2")) == release(1)
-    assert releases.opponent(artifact("never released")) == release(1)
+    assert releases.opponent(artifact("onnx 2"), answered_by="code") == release(1)
+    assert releases.opponent(artifact("never released"), answered_by="code") == release(1)
 
 
 def test_a_champion_that_comes_again_is_judged_against_whom_it_replaced(releases: Releases) -> None:
     move(releases, "promote", 1)
-    assert releases.opponent(artifact("onnx 1")) is None
+    assert releases.opponent(artifact("onnx 1"), answered_by="code") is None
     move(releases, "promote", 2)
-    assert releases.opponent(artifact("onnx 2")) == release(1)
+    assert releases.opponent(artifact("onnx 2"), answered_by="code") == release(1)
     move(releases, "rollback", 1)
-    assert releases.opponent(artifact("onnx 1")) is None  # as it was when it rose
-    assert releases.opponent(artifact("onnx 2")) == release(1)
+    assert releases.opponent(artifact("onnx 1"), answered_by="code") is None  # as it was when it rose
+    assert releases.opponent(artifact("onnx 2"), answered_by="code") == release(1)
 
 
 def test_what_was_rolled_back_is_barred_and_an_unchanged_run_does_not_lift_that(releases: Releases) -> None:

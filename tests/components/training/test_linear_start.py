@@ -64,50 +64,51 @@ def test_a_penalised_fit_is_that_of_scikit_learn(target: Target) -> None:
     np.testing.assert_allclose(ours, expected, atol=2e-3)
 
 
-def test_before_any_step_the_network_is_a_linear_model() -> None:
+def test_before_any_step_the_network_is_a_linear_model(tmp_path: Path) -> None:
     target = Target(name="y", center=1.0, scale=2.0)
     model, (learned, _), (judged, _) = table(target), given(target, 300, noise=0.01), given(target, 100, noise=0.01)
-    start_linear_(model, CONFIG, learned, seed=0)
+    start_linear_(model, CONFIG, learned, seed=0, file=tmp_path / "1")
     answers = model.eval()(*map(torch.from_numpy, judged.raw)).detach().numpy()[:, 0]  # type: ignore[arg-type]
     assert np.sqrt(np.mean((answers - judged.target) ** 2)) < 0.05 < np.std(judged.target)
 
 
-def test_a_target_that_is_noise_is_hardly_fitted() -> None:
+def test_a_target_that_is_noise_is_hardly_fitted(tmp_path: Path) -> None:
     """Judged on the rows that it was fitted on, the least penalty would win."""
     model, (learned, _) = table(THREE), given(THREE, 400)
     noise = Examples(raw=learned.raw, target=np.random.default_rng(1).integers(0, 3, 400))
-    start_linear_(model, CONFIG, noise, seed=0)
+    start_linear_(model, CONFIG, noise, seed=0, file=tmp_path / "2")
     loose, rows = table(THREE), dataset(noise, model, THREE, device=torch.device("cpu"), channels_last=False)
     weights = [parameter.double().requires_grad_() for parameter in path_of(loose).parameters()]
     descend_(path_of(loose), weights, rows, criterion(None, target=rows.target, classes=3), penalty=PENALTIES[-1])
     plain = table(THREE)
-    start_linear_(plain, CONFIG, learned, seed=0)
+    start_linear_(plain, CONFIG, learned, seed=0, file=tmp_path / "3")
     largest = path_of(model).weight.abs().max()
     assert largest < weights[0].abs().max() / 2
     assert largest < path_of(plain).weight.abs().max() / 3
 
 
 @pytest.mark.parametrize("rows", [2, 3, 7])
-def test_very_few_rows_are_enough_to_start_with(rows: int) -> None:
+def test_very_few_rows_are_enough_to_start_with(rows: int, tmp_path: Path) -> None:
     model, (learned, _) = table(Target(name="y")), given(Target(name="y"), rows)
-    start_linear_(model, CONFIG, learned, seed=0)
+    start_linear_(model, CONFIG, learned, seed=0, file=tmp_path / "4")
     assert all(torch.isfinite(parameter).all() for parameter in path_of(model).parameters())
 
 
-def test_a_start_is_the_same_each_time() -> None:
-    (learned, _), found = given(THREE, 100), []
-    for _ in range(2):
+def test_a_start_is_the_same_each_time_and_is_fitted_once_for_a_training(tmp_path: Path) -> None:
+    (learned, _), (other, _), found = given(THREE, 100), given(THREE, 50), []
+    for rows, file in ((learned, "once"), (learned, "again"), (other, "once")):
         model = table(THREE)
-        start_linear_(model, CONFIG, learned, seed=3)
+        start_linear_(model, CONFIG, rows, seed=3, file=tmp_path / file)
         found.append(path_of(model).weight.clone())
     assert found[0].equal(found[1])
+    assert found[0].equal(found[2])  # taken from the file: a killed training doesn't wait for the fit again
 
 
 def test_without_a_linear_path_nothing_is_changed(tmp_path: Path) -> None:
     model = table(THREE, network=MLP(width=8, depth=1, linear=False))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert not any("linear.weight" in name and "body" not in name for name in before)
-    start_linear_(model, CONFIG, given(THREE, 50)[0], seed=0)
+    start_linear_(model, CONFIG, given(THREE, 50)[0], seed=0, file=tmp_path / "6")
     assert all(before[name].equal(tensor) for name, tensor in model.state_dict().items())
 
 

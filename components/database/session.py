@@ -54,31 +54,33 @@ class Session:
 def prepare(session: Session, tables: Tables, *, where: str) -> None:
     """Set the session up, and make the tables where they aren't there. Raises Refusal where a later version did."""
     session.execute(SETTINGS)
-    (there,) = session.execute("SELECT to_regclass('steelyard.version') IS NOT NULL").fetchone() or (False,)
-    version = session.execute(_VERSION).fetchone() if there else None
-    if version is None or version[0] < tables.version:
+    if _version(session) < tables.version:
         _make(session, tables)
-    else:
-        refuse_later(version[0], tables, where=where)
+    refuse_later(_version(session), tables, where=where)
     session.execute("DELETE FROM marks WHERE at < clock() - ?", (MARK_SECONDS,))
     session.is_prepared = True
 
 
+def _version(session: Session) -> int:
+    there = session.execute("SELECT to_regclass('steelyard.version') IS NOT NULL").fetchall()
+    return int(session.execute("SELECT max(number) FROM version").fetchall()[0][0]) if there == [(True,)] else 0
+
+
 def _make(session: Session, tables: Tables) -> None:
+    """Make the tables, unless another has made them, or later ones, while this waited for it."""
     session.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-    session.execute("SELECT pg_advisory_xact_lock(?)", (_MAKING,))  # IF NOT EXISTS fails where two are at it
-    if session.execute("SELECT to_regnamespace('steelyard') IS NULL").fetchone() == (True,):
-        session.execute("CREATE SCHEMA steelyard")
-    session.execute(_OWN_TABLES)
-    session.execute(tables.statements.replace("COUNTED", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"))
-    session.execute("DELETE FROM version")
-    session.execute("INSERT INTO version VALUES (?)", (tables.version,))
+    session.execute("SELECT pg_advisory_xact_lock(?)", (MAKING,))  # IF NOT EXISTS fails where two are at it
+    if _version(session) < tables.version:
+        if session.execute("SELECT to_regnamespace('steelyard') IS NULL").fetchall() == [(True,)]:
+            session.execute("CREATE SCHEMA steelyard")
+        session.execute(_OWN_TABLES)
+        session.execute(tables.statements.replace("COUNTED", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"))
+        session.execute("INSERT INTO version VALUES (?)", (tables.version,))
     session.commit()
 
 
 MARK_SECONDS = 86_400.0
-_MAKING = 0x57EE1 << 32
-_VERSION = "SELECT number FROM version"
+MAKING = 0x57EE1 << 32
 # A process that is stopped in the middle of a transaction holds up the others for ten seconds, not for ever.
 SETTINGS = """
     SET search_path = steelyard; SET lock_timeout = '60s'; SET idle_in_transaction_session_timeout = '10s';

@@ -136,8 +136,8 @@ def _machine() -> str:
     versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
     machine = told["machine"]
     return (
-        f"Measured by `make bench` and `make torture` from {days[0]} to {days[-1]}: {machine['processor']}, {machine['cores']} "
-        f"cores, no GPU; Python {told['python']}, {versions}."
+        f"Measured by `make bench` and `make torture` from {days[0]} to {days[-1]}: {machine['processor']}, "
+        f"{machine['cores']} cores, no GPU; Python {told['python']}, {versions}."
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from components.errors import refuse
 from components.home import Home
 from components.planning.history import models_of, outputs_as, results
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.store.artifact import Artifact
 from components.store.store import digest_of
 
@@ -44,7 +44,7 @@ class Taken:
 
 def datasets(home: Home) -> list[Listed]:
     """Return the data sets, the latest first; one that was taken in twice is one."""
-    ledger = Ledger(home.ledger)
+    ledger = ledger_at(home.ledger)
     found: dict[str, Listed] = {}
     for record in results(ledger, "ingest"):
         dataset, users = outputs_as(record, Taken), models_of(ledger, record.key)

@@ -15,7 +15,7 @@ from urllib.request import Request
 
 from components.errors import Refusal
 from components.home import Home
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.planning.machine import device_kind, this_machine
 from components.store.folder import FolderBlobs
 from components.store.store import Store, digest_of
@@ -112,15 +112,13 @@ def _store(home: Home) -> Iterator[Finding]:
 
 
 def _ledger(home: Home) -> Iterator[Finding]:
-    if not home.ledger.exists():
+    database = ledger_at(home.ledger).database
+    if not database.exists():
         yield Finding(name="ledger", state="ok", detail="none yet")
         return
-    with Ledger(home.ledger).transaction() as connection:
-        (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
-        (records,) = connection.execute("SELECT count(*) FROM records").fetchone()
-    sound = verdict == "ok"
-    detail = f"{home.ledger}: {f'sound, {records} results of stages' if sound else verdict}"
-    yield Finding(name="ledger", state="ok" if sound else "bad", detail=detail)
+    database.check()
+    ((records,),) = database.ask("SELECT count(*) FROM records")
+    yield Finding(name="ledger", state="ok", detail=f"{database.name}: sound, {records} results of stages")
 
 
 def _mlflow(home: Home) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from components.errors import nearest, refuse
 from components.home import Home
 from components.planning.history import released
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.release.releases import Action, Move, Release, Releases, State
 from components.release.status import Word, status
 from components.store.folder import FolderBlobs
@@ -69,7 +69,7 @@ class Shown:
 
 def releases_of(home: Home, model: str) -> Releases:
     """Return the releases of a model. Raises Refusal where it has none."""
-    ledger = Ledger(home.ledger)
+    ledger = ledger_at(home.ledger)
     names = released(ledger)
     if model not in names:
         do = nearest(model, names) or "`steelyard run RECIPE` makes one"
@@ -95,10 +95,10 @@ def release_of(home: Home, model: str, version: int | None) -> Release:
 
 def listed(home: Home, model: str | None) -> list[Listed]:
     """Return the registered versions, the newest of each model first."""
-    names = [releases_of(home, model).model] if model else released(Ledger(home.ledger))
+    names = [releases_of(home, model).model] if model else released(ledger_at(home.ledger))
     found: list[Listed] = []
     for name in names:
-        releases = Releases(Ledger(home.ledger), name)
+        releases = Releases(ledger_at(home.ledger), name)
         found += [_listed(release, releases) for release in releases.all()]
     return found
 

@@ -15,7 +15,7 @@ from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import module_of
 from components.planning.key import Json
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
@@ -65,7 +65,9 @@ def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
     """Return where runs of the model work."""
     wish = wish or Wish()
     store = Store(FolderBlobs(home.store), home.checkouts)
-    return Yard(home=home, store=store, ledger=Ledger(home.ledger), model=model, force=wish.force, verify=wish.verify)
+    return Yard(
+        home=home, store=store, ledger=ledger_at(home.ledger), model=model, force=wish.force, verify=wish.verify
+    )
 
 
 def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:

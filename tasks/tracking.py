@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from components.database import check_database
+from components.database.whole import check_database
 from components.home import Home
 
 if TYPE_CHECKING:

@@ -14,11 +14,24 @@ from flows.cli import app
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
-HEAVY = ("torch", "prefect", "mlflow", "dvc", "pandas", "sklearn", "onnx", "onnxruntime", "pydantic", "sqlalchemy")
+HEAVY = (
+    "torch",
+    "prefect",
+    "mlflow",
+    "dvc",
+    "pandas",
+    "sklearn",
+    "onnx",
+    "onnxruntime",
+    "pydantic",
+    "sqlalchemy",
+    "psycopg2",
+)
 LIGHT = [
     "components.recipe_file",
     "components.recipe_schema",
     "components.home",
+    "components.planning.ledger",
     "flows.servers.environment",
     "flows.servers.services",
     *(f"components.{path.parent.name}.config" for path in sorted((ROOT / "components").glob("*/config.py"))),

@@ -9,12 +9,12 @@ T = TypeVar("T")
 
 def models(ledger: Ledger) -> list[str]:
     """Return the models that any stage was run for."""
-    return _texts(ledger, "SELECT DISTINCT model FROM uses ORDER BY model")
+    return sorted(_texts(ledger, "SELECT DISTINCT model FROM uses"))
 
 
 def released(ledger: Ledger) -> list[str]:
     """Return the models that have a release."""
-    return _texts(ledger, "SELECT DISTINCT model FROM releases ORDER BY model")
+    return sorted(_texts(ledger, "SELECT DISTINCT model FROM releases"))
 
 
 def labels(ledger: Ledger, model: str) -> list[str]:
@@ -45,7 +45,7 @@ def results(ledger: Ledger, stage: str) -> list[Record]:
 
 def models_of(ledger: Ledger, key: str) -> list[str]:
     """Return the models whose runs used what is recorded under the key."""
-    return _texts(ledger, "SELECT DISTINCT model FROM uses WHERE key = ? ORDER BY model", key)
+    return sorted(_texts(ledger, "SELECT DISTINCT model FROM uses WHERE key = ?", key))
 
 
 def outputs_as(record: Record, kind: type[T]) -> T:
@@ -60,13 +60,12 @@ def outputs_as(record: Record, kind: type[T]) -> T:
 
 _LATEST = """
     SELECT run FROM (SELECT run, at FROM runs WHERE model = ? UNION ALL SELECT run, at FROM records WHERE model = ?)
-    WHERE run != '' ORDER BY at DESC LIMIT 1
+    AS acts WHERE run != '' ORDER BY at DESC LIMIT 1
 """
 _MODEL = "SELECT model FROM runs WHERE run = ? UNION SELECT model FROM records WHERE run = ? LIMIT 1"
 
 
 def _texts(ledger: Ledger, query: str, *values: str) -> list[str]:
-    if not ledger.path.exists():  # a question makes no file
+    if not ledger.database.exists():  # a question makes no file
         return []
-    with ledger.transaction() as connection:
-        return [str(row[0]) for row in connection.execute(query, values)]
+    return [str(row[0]) for row in ledger.database.ask(query, values)]

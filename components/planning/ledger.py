@@ -1,40 +1,43 @@
 """The ledger: what was done under which key, who is doing what now, and what was decided.
 
-Rows in one database, SQLite here. Leases go by time and a random token, never by process or host; a worker that
-lost its lease can't commit. Every write is one short transaction.
+Rows in one database, at home or on a server. Leases go by the database's time and a random token, never by process or
+host; a worker that lost its lease can't commit. Every write is one short transaction.
 """
 
 import json
-import sqlite3
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.errors import refuse
+from components.database.database import Connection, Database, Row, Tables, Value, repeated
+from components.database.opening import database_at
 from components.planning.key import Json, Parts
 from components.store.artifact import Stamp
 from components.store.store import Stamps
 
-BUSY_SECONDS = 60.0
-SCHEMA = """
+TABLES = Tables(
+    name="ledger",
+    version=1,
+    statements="""
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY, stage TEXT, label TEXT, model TEXT, run TEXT, outputs TEXT, stamps TEXT, parts TEXT,
-    seconds REAL, at REAL);
-CREATE TABLE IF NOT EXISTS uses (model TEXT, label TEXT, key TEXT, at REAL, PRIMARY KEY (model, label, key));
-CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, token TEXT, expires REAL);
+    seconds DOUBLE PRECISION, at DOUBLE PRECISION);
+CREATE TABLE IF NOT EXISTS uses (
+    model TEXT, label TEXT, key TEXT, at DOUBLE PRECISION, PRIMARY KEY (model, label, key));
+CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, token TEXT, expires DOUBLE PRECISION);
 CREATE TABLE IF NOT EXISTS digests (path TEXT PRIMARY KEY, stamp TEXT, digest TEXT);
-CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, model TEXT, flow_run TEXT, at REAL);
+CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, model TEXT, flow_run TEXT, at DOUBLE PRECISION);
 CREATE TABLE IF NOT EXISTS releases (
-    model TEXT, version INTEGER, identity TEXT, content TEXT, at REAL, PRIMARY KEY (model, version));
+    model TEXT, version INTEGER, identity TEXT, content TEXT, at DOUBLE PRECISION, PRIMARY KEY (model, version));
 CREATE TABLE IF NOT EXISTS moves (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT, action TEXT, version INTEGER, replaced INTEGER,
-    state TEXT, actor TEXT, reason TEXT, basis TEXT, at REAL);
+    seq COUNTED, model TEXT, action TEXT, version INTEGER, replaced INTEGER,
+    state TEXT, actor TEXT, reason TEXT, basis TEXT, at DOUBLE PRECISION);
 CREATE TABLE IF NOT EXISTS looks (
-    test_split TEXT, challenger TEXT, model TEXT, at REAL, PRIMARY KEY (test_split, challenger));
-"""
+    test_split TEXT, challenger TEXT, model TEXT, at DOUBLE PRECISION, PRIMARY KEY (test_split, challenger));
+""",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,146 +69,97 @@ class LeaseLost(Exception):  # noqa: N818 - what happened, not an error of ours
 
 
 class Ledger:
-    """The ledger in a SQLite file, made when it is first opened. One instance may be used by several threads."""
+    """The ledger in a database. One instance may be used by several threads."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection whose statements take effect together, or not at all. Raises Refusal where damaged."""
-        with self._reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Open a connection for one statement that changes nothing. It waits for no writer."""
-        with self._readable_errors():
-            self._make_folder()
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-            try:
-                if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    _prepare(connection)
-                yield connection
-            finally:
-                connection.close()  # rolls back what wasn't committed
-
-    @contextmanager
-    def _readable_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            text, do = _EXPLAINED.get(error.sqlite_errorcode & 0xFF, ("", ""))
-            if not text:
-                raise
-            raise refuse(f"{text} ({error})", where=str(self.path), do=do) from error
-
-    def _make_folder(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            do = "name another folder with STEELYARD_HOME, or mend its rights"
-            raise refuse(f"can't be made: {error.strerror}", where=str(self.path.parent), do=do) from error
+    def transaction(self, *, alone: str = "") -> AbstractContextManager[Connection]:
+        """Open a connection whose statements take effect together, or not at all: see `Database`."""
+        return self.database.transaction(alone=alone)
 
     # Records
 
     def record(self, key: str) -> Record | None:
         """Return what was recorded under the key."""
-        with self._reading() as connection:
-            row = connection.execute(_RECORD, (key,)).fetchone()
-        return None if row is None else _record(row)
+        return next(map(_record, self.database.ask(_RECORD, (key,))), None)
 
     def history(self, model: str, label: str, *, limit: int = 10) -> list[Record]:
         """Return the records that one stage of a model used, the latest use first."""
-        with self._reading() as connection:
-            return [_record(row) for row in connection.execute(_HISTORY, (model, label, limit))]
+        return list(map(_record, self.database.ask(_HISTORY, (model, label, limit))))
 
+    @repeated
     def commit(self, lease: Lease, record: Record) -> None:
-        """Write the record, if the lease is still held. Raises LeaseLost."""
+        """Write the record, if the lease is still held, and give that back. Raises LeaseLost."""
         with self.transaction() as connection:
-            row = connection.execute("SELECT token FROM leases WHERE name = ?", (lease.name,)).fetchone()
-            if row is None or row[0] != lease.token:
+            if connection.execute(_GIVE_BACK, (lease.name, lease.token)).rowcount == 0:  # first: it locks the lease
                 raise LeaseLost(lease.name)
-            connection.execute("INSERT OR REPLACE INTO records VALUES (?,?,?,?,?,?,?,?,?,?)", _row(record))
-            _use(connection, record.model, record.label, record.key)
-            connection.execute("DELETE FROM leases WHERE name = ?", (lease.name,))
+            connection.execute(_WRITE, _row(record))
+            connection.execute(_USE, (record.model, record.label, record.key))
 
     def note_use(self, model: str, label: str, key: str) -> None:
         """Note that a stage of the model takes what is recorded under the key, perhaps by another model's run."""
-        with self.transaction() as connection:
-            _use(connection, model, label, key)
+        self.database.change(_USE, (model, label, key))
 
     def restamp(self, key: str, stamps: Stamps) -> None:
         """Keep the new stamps of outputs that were found to be what they were, so that they aren't hashed each time."""
-        with self.transaction() as connection:
-            connection.execute("UPDATE records SET stamps = ? WHERE key = ?", (_stamps_text(stamps), key))
+        self.database.change("UPDATE records SET stamps = ? WHERE key = ?", (_stamps_text(stamps), key))
 
     # Leases
 
     def acquire(self, name: str, *, seconds: float) -> Lease | None:
         """Take the lease, if nobody holds it or its time is over."""
-        now, token = time.time(), uuid.uuid4().hex
-        with self.transaction() as connection:
-            row = connection.execute("SELECT expires FROM leases WHERE name = ?", (name,)).fetchone()
-            if row is not None and row[0] > now:
-                return None
-            connection.execute("INSERT OR REPLACE INTO leases VALUES (?,?,?)", (name, token, now + seconds))
-        return Lease(name, token)
+        lease = Lease(name, uuid.uuid4().hex)
+        return lease if self.database.change(_TAKE, (name, lease.token, seconds)) else None
 
     def renew(self, lease: Lease, *, seconds: float) -> bool:
         """Hold the lease for so long from now. False: it was taken over, and can't be had back."""
-        with self.transaction() as connection:
-            update = "UPDATE leases SET expires = ? WHERE name = ? AND token = ?"
-            return connection.execute(update, (time.time() + seconds, lease.name, lease.token)).rowcount == 1
+        renewal = "UPDATE leases SET expires = clock() + ? WHERE name = ? AND token = ?"
+        return self.database.change(renewal, (seconds, lease.name, lease.token)) == 1
 
     def holds(self, lease: Lease) -> bool:
         """Say whether nobody else has taken the lease."""
-        with self._reading() as connection:
-            row = connection.execute("SELECT token FROM leases WHERE name = ?", (lease.name,)).fetchone()
-        return row is not None and row[0] == lease.token
+        return bool(self.database.ask("SELECT 1 FROM leases WHERE name = ? AND token = ?", (lease.name, lease.token)))
 
     def release(self, lease: Lease) -> None:
         """Give the lease back. Does nothing where it was lost."""
-        with self.transaction() as connection:
-            connection.execute("DELETE FROM leases WHERE name = ? AND token = ?", (lease.name, lease.token))
+        self.database.change(_GIVE_BACK, (lease.name, lease.token))
 
     # Digests of files, by their stamps
 
     def digest(self, path: str, stamp: Stamp) -> str | None:
         """Return the digest that the path had when it had this stamp."""
-        with self._reading() as connection:
-            row = connection.execute("SELECT stamp, digest FROM digests WHERE path = ?", (path,)).fetchone()
-        return row[1] if row and row[0] == _stamp_text(stamp) else None
+        found = self.database.ask("SELECT digest FROM digests WHERE path = ? AND stamp = ?", (path, _stamp_text(stamp)))
+        return found[0][0] if found else None
 
     def remember(self, path: str, stamp: Stamp, digest: str) -> None:
         """Keep the digest of the path, as of this stamp."""
-        with self.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO digests VALUES (?,?,?)", (path, _stamp_text(stamp), digest))
+        self.database.change(_REMEMBER, (path, _stamp_text(stamp), digest))
 
     # Runs
 
     def end_run(self, run: str, *, model: str, flow_run: str) -> None:
         """Keep which Prefect flow run a finished run was."""
-        with self.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO runs VALUES (?,?,?,?)", (run, model, flow_run, time.time()))
+        self.database.change(_END_RUN, (run, model, flow_run))
 
     def flow_run(self, run: str) -> str:
         """Return the Prefect flow run of a run, or an empty string where it isn't known."""
-        with self._reading() as connection:
-            row = connection.execute("SELECT flow_run FROM runs WHERE run = ?", (run,)).fetchone()
-        return str(row[0]) if row else ""
+        found = self.database.ask("SELECT flow_run FROM runs WHERE run = ?", (run,))
+        return str(found[0][0]) if found else ""
 
     # Looks at a test split
 
+    @repeated
     def look(self, test_split: str, *, challenger: str, model: str) -> int:
         """Count the challenger's look at the test split, once, and return how many had looked before."""
-        with self.transaction() as connection:
-            row = (test_split, challenger, model, time.time())
-            connection.execute("INSERT OR IGNORE INTO looks VALUES (?,?,?,?)", row)
-            count = "SELECT count(*) FROM looks WHERE test_split = ? AND challenger != ?"
-            return int(connection.execute(count, (test_split, challenger)).fetchone()[0])
+        with self.transaction(alone=f"looks at {test_split}") as connection:
+            connection.execute(_LOOK, (test_split, challenger, model))
+            return int(connection.execute(_OTHER_LOOKS, (test_split, challenger)).fetchone()[0])
+
+
+def ledger_at(address: Path | str) -> Ledger:
+    """Return the ledger at a path, or in a PostgreSQL database by its address. Raises Refusal where it isn't one."""
+    return Ledger(database_at(address, TABLES))
 
 
 _RECORD = "SELECT key, stage, label, model, run, outputs, stamps, parts, seconds, at FROM records WHERE key = ?"
@@ -213,41 +167,29 @@ _HISTORY = """
     SELECT key, stage, records.label, records.model, run, outputs, stamps, parts, seconds, records.at
     FROM uses JOIN records USING (key) WHERE uses.model = ? AND uses.label = ? ORDER BY uses.at DESC LIMIT ?
 """
-_MOVE_AWAY = "move the file away: models stay in the registry, and stages are computed again"
-_EXPLAINED = {
-    sqlite3.SQLITE_CORRUPT: ("the ledger is damaged", _MOVE_AWAY),
-    sqlite3.SQLITE_NOTADB: ("the ledger is damaged", _MOVE_AWAY),
-    sqlite3.SQLITE_FULL: ("no space left on the disk", "free some space; the next run goes on from here"),
-    sqlite3.SQLITE_IOERR: ("the ledger can't be read or written", "look whether the disk is full, or failing"),
-    sqlite3.SQLITE_CANTOPEN: ("the ledger can't be opened", "look at the rights of the file and its folder"),
-    sqlite3.SQLITE_READONLY: ("the ledger can't be written", "look at the rights of the file and its folder"),
-    sqlite3.SQLITE_PERM: ("the ledger can't be written", "look at the rights of the file and its folder"),
-    sqlite3.SQLITE_BUSY: ("another process has held the ledger for too long", "end it, or try again"),
-}
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables, in a journal mode in which readers and a writer don't wait for each other."""
-    until = time.monotonic() + BUSY_SECONDS
-    while True:  # the change of mode doesn't wait by itself for others that open the file
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in SCHEMA.split(";"):
-        connection.execute(statement)
-    connection.execute("PRAGMA user_version=1")
-    connection.execute("COMMIT")
-
-
-def _use(connection: sqlite3.Connection, model: str, label: str, key: str) -> None:
-    connection.execute("INSERT OR REPLACE INTO uses VALUES (?,?,?,?)", (model, label, key, time.time()))
+_WRITE = """
+    INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE SET
+    stage = excluded.stage, label = excluded.label, model = excluded.model, run = excluded.run,
+    outputs = excluded.outputs, stamps = excluded.stamps, parts = excluded.parts, seconds = excluded.seconds,
+    at = excluded.at
+"""
+_USE = """
+    INSERT INTO uses VALUES (?,?,?,clock()) ON CONFLICT (model, label, key) DO UPDATE SET at = excluded.at
+"""
+_TAKE = """
+    INSERT INTO leases VALUES (?, ?, clock() + ?) ON CONFLICT (name) DO UPDATE SET
+    token = excluded.token, expires = excluded.expires WHERE leases.expires <= clock()
+"""
+_GIVE_BACK = "DELETE FROM leases WHERE name = ? AND token = ?"
+_REMEMBER = """
+    INSERT INTO digests VALUES (?,?,?) ON CONFLICT (path) DO UPDATE SET stamp = excluded.stamp, digest = excluded.digest
+"""
+_END_RUN = """
+    INSERT INTO runs VALUES (?,?,?,clock()) ON CONFLICT (run) DO UPDATE SET
+    model = excluded.model, flow_run = excluded.flow_run, at = excluded.at
+"""
+_LOOK = "INSERT INTO looks VALUES (?,?,?,clock()) ON CONFLICT (test_split, challenger) DO NOTHING"
+_OTHER_LOOKS = "SELECT count(*) FROM looks WHERE test_split = ? AND challenger != ?"
 
 
 def _stamp_text(stamp: Stamp) -> str:
@@ -258,12 +200,12 @@ def _stamps_text(stamps: Stamps) -> str:
     return json.dumps({digest: [stamp.size_bytes, stamp.changed] for digest, stamp in stamps.items()})
 
 
-def _row(record: Record) -> tuple[str | float, ...]:
+def _row(record: Record) -> Sequence[Value]:
     texts = (json.dumps(record.outputs), _stamps_text(record.stamps), json.dumps(record.parts))
     return (record.key, record.stage, record.label, record.model, record.run, *texts, record.seconds, record.at)
 
 
-def _record(row: tuple[str, str, str, str, str, str, str, str, float, float]) -> Record:
+def _record(row: Row) -> Record:
     key, stage, label, model, run, outputs, stamps, parts, seconds, at = row
     return Record(
         key=key,

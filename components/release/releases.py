@@ -7,12 +7,12 @@ when the new champion has answered, `undone` where it answered wrongly, or `aban
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
-from sqlite3 import Connection
 from typing import TYPE_CHECKING, Literal
 
+from components.database.database import Connection, Row, repeated
 from components.errors import Refusal, refuse
 from components.planning.held import held
 from components.planning.ledger import Lease, Ledger
@@ -87,14 +87,12 @@ class Releases:
 
     def add(self, release: Release) -> None:
         """Keep a release that was just registered."""
-        with self.ledger.transaction() as connection:
-            row = (self.model, release.version, release.onnx.digest, json.dumps(asdict(release)), release.at)
-            connection.execute("INSERT OR REPLACE INTO releases VALUES (?,?,?,?,?)", row)
+        row = (self.model, release.version, release.onnx.digest, json.dumps(asdict(release)), release.at)
+        self.ledger.database.change(_ADD, row)
 
     def all(self) -> list[Release]:
         """Return every release, the newest first."""
-        with self.ledger.transaction() as connection:
-            return self._releases(connection)
+        return list(map(_release, self.ledger.database.ask(_RELEASES, (self.model,))))
 
     def get(self, version: int) -> Release:
         """Return a release. Raises Refusal where there is none of that version."""
@@ -108,10 +106,11 @@ class Releases:
         """Return the release of that very file, by that very code."""
         return next((release for release in self.all() if release.is_of(onnx, answered_by=answered_by)), None)
 
+    @repeated
     def set_aside(self) -> None:
         """Keep what is known of a model that its registry lost under another name: version numbers begin anew."""
         name = f"{self.model} (its registry was lost, {time.strftime('%Y-%m-%d %H:%M:%S')})"
-        with self.ledger.transaction() as connection:
+        with self._alone() as connection:
             connection.execute("UPDATE releases SET model = ? WHERE model = ?", (name, self.model))
             connection.execute("UPDATE moves SET model = ? WHERE model = ?", (name, self.model))
 
@@ -121,13 +120,11 @@ class Releases:
 
     def moves(self) -> list[Move]:
         """Return the audit log, the oldest entry first."""
-        with self.ledger.transaction() as connection:
-            return self._moves(connection)
+        return list(map(_move, self.ledger.database.ask(_MOVES, (self.model,))))
 
     def champion(self) -> Release | None:
         """Return the version that the alias should name."""
-        with self.ledger.transaction() as connection:
-            return _champion(self._moves(connection), self._releases(connection))
+        return _champion(self.moves(), self.all())
 
     def opponent(self, challenger: Artifact, *, answered_by: str) -> Release | None:
         """Return whom the challenger is judged against: the champion, or if it reigns itself, the one it replaced.
@@ -164,9 +161,10 @@ class Releases:
                 file_is_good = True
         return None
 
+    @repeated
     def note(self, action: Literal["reject", "hold"], version: int, *, actor: str, reason: str, basis: str) -> None:
         """Write down a decision that moves nothing."""
-        with self.ledger.transaction() as connection:
+        with self._alone() as connection:
             self._insert(connection, action, version, None, "done", actor, reason, basis)
 
     @contextmanager
@@ -179,6 +177,7 @@ class Releases:
         finally:
             self.ledger.release(lease)
 
+    @repeated
     def begin(
         self,
         action: Literal["promote", "rollback"],
@@ -194,15 +193,17 @@ class Releases:
         Raises:
             Refusal: the champion is another one.
         """
-        with self.ledger.transaction() as connection:
-            champion = _champion(self._moves(connection), self._releases(connection))
+        with self._alone() as connection:
+            moves = list(map(_move, connection.execute(_MOVES, (self.model,)).fetchall()))
+            releases = list(map(_release, connection.execute(_RELEASES, (self.model,)).fetchall()))
+            champion = _champion(moves, releases)
             actual = None if champion is None else champion.version
             if actual != expected:
                 raise refuse(
                     f"the champion of {self.model} is version {actual or 'none'}, not {expected or 'none'} as expected",
                     do="look at it with `steelyard show`, and decide again",
                 )
-            if any(move.state == "pending" for move in self._moves(connection)):
+            if any(move.state == "pending" for move in moves):
                 raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
             return self._insert(connection, action, version, actual, "pending", actor, reason, basis)
 
@@ -211,13 +212,14 @@ class Releases:
         if all(move.seq != seq for move in self.unfinished()):
             raise self._taken_over()
 
+    @repeated
     def end(self, seq: int, state: Literal["done", "undone", "abandoned"]) -> None:
         """Say how a pending move ended.
 
         Raises:
             Refusal: it has ended already, by another process that took this one for dead.
         """
-        with self.ledger.transaction() as connection:
+        with self._alone() as connection:
             connection.execute("UPDATE moves SET state = ? WHERE seq = ? AND state = 'pending'", (state, seq))
             now = connection.execute("SELECT state FROM moves WHERE seq = ?", (seq,)).fetchone()
         if now is None or now[0] != state:
@@ -233,16 +235,9 @@ class Releases:
         """Return moves whose mover died: inside `moving`, any that are still pending."""
         return [move for move in self.moves() if move.state == "pending"]
 
-    def _releases(self, connection: Connection) -> list[Release]:
-        query = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
-        return [_release(row[0]) for row in connection.execute(query, (self.model,))]
-
-    def _moves(self, connection: Connection) -> list[Move]:
-        query = (
-            "SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves"
-            " WHERE model = ? ORDER BY seq"
-        )
-        return [_move(row) for row in connection.execute(query, (self.model,))]
+    def _alone(self) -> AbstractContextManager[Connection]:
+        """Open a transaction beside which none other decides about the model's champion."""
+        return self.ledger.transaction(alone=f"champion of {self.model}")
 
     def _insert(
         self,
@@ -255,12 +250,8 @@ class Releases:
         reason: str,
         basis: str,
     ) -> int:
-        statement = (
-            "INSERT INTO moves (model, action, version, replaced, state, actor, reason, basis, at)"
-            " VALUES (?,?,?,?,?,?,?,?,?)"
-        )
-        row = (self.model, action, version, replaced, state, actor, reason, basis, time.time())
-        return int(connection.execute(statement, row).lastrowid or 0)
+        row = (self.model, action, version, replaced, state, actor, reason, basis)
+        return int(connection.execute(_INSERT, row).fetchone()[0])
 
     def _wait_for_lease(self) -> Lease:
         until = time.monotonic() + PATIENCE_SECONDS
@@ -269,6 +260,21 @@ class Releases:
                 return lease
             time.sleep(0.2)
         raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
+
+
+_ADD = """
+    INSERT INTO releases VALUES (?,?,?,?,?) ON CONFLICT (model, version) DO UPDATE SET
+    identity = excluded.identity, content = excluded.content, at = excluded.at
+"""
+_RELEASES = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
+_MOVES = """
+    SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves
+    WHERE model = ? ORDER BY seq
+"""
+_INSERT = """
+    INSERT INTO moves (model, action, version, replaced, state, actor, reason, basis, at)
+    VALUES (?,?,?,?,?,?,?,?,clock()) RETURNING seq
+"""
 
 
 def _accused(move: Move) -> int | None:
@@ -296,8 +302,8 @@ def _champion(moves: list[Move], releases: list[Release]) -> Release | None:
     return next((release for release in releases if release.version == done[-1].version), None)
 
 
-def _release(text: str) -> Release:
-    return _adapter().validate_python(json.loads(text))
+def _release(row: Row) -> Release:
+    return _adapter().validate_python(json.loads(row[0]))
 
 
 @cache
@@ -307,7 +313,7 @@ def _adapter() -> "TypeAdapter[Release]":
     return TypeAdapter(Release)
 
 
-def _move(row: tuple[int, str, Action, int, int | None, State, str, str, str, float]) -> Move:
+def _move(row: Row) -> Move:
     seq, model, action, version, replaced, state, actor, reason, basis, at = row
     return Move(
         seq=seq,

@@ -22,7 +22,7 @@ from urllib.request import Request
 
 import psutil
 
-from components.database import check_database
+from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
 from flows.servers.environment import configured, environment

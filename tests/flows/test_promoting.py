@@ -8,7 +8,7 @@ import pytest
 
 from components.errors import Refusal
 from components.home import Home
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.release.releases import Release, Releases
 from tasks import promote, registry
 from tasks.tracking import connect
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def releases_of(place: Place) -> Releases:
-    return Releases(Ledger(Home(place.home).ledger), "people")
+    return Releases(ledger_at(Home(place.home).ledger), "people")
 
 
 def alias_of(place: Place) -> int | None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.home import Home
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.release.releases import Releases
 from components.store.artifact import Artifact
 from flows.running import yard_of
@@ -69,7 +69,7 @@ main()
 def parts_of(place: Place) -> dict[int, str]:
     """The part of each row, by its content, as the latest split assigned it."""
     home = Home(place.home)
-    record = Ledger(home.ledger).history("people", "split", limit=1)[0]
+    record = ledger_at(home.ledger).history("people", "split", limit=1)[0]
     stored = Artifact(**record.outputs["assignments"])  # type: ignore[arg-type,call-overload,index]
     table = pq.read_table(yard_of(home, "people").store.get(stored))
     return dict(zip(table["content"].to_pylist(), table["part"].to_pylist(), strict=True))
@@ -100,11 +100,11 @@ def told_by(script: str, place: Place, *arguments: str) -> subprocess.CompletedP
 
 
 def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_release(place: Place) -> None:
-    known = [release.version for release in Releases(Ledger(Home(place.home).ledger), "people").all()]
+    known = [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()]
     told = told_by(FLIPPED, place, str(place.folder))
     assert told.returncode == 2, told.stderr[-3000:]
     assert "the registry holds another file than was released" in told.stderr
-    assert [release.version for release in Releases(Ledger(Home(place.home).ledger), "people").all()] == known
+    assert [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()] == known
 
 
 def test_mended_code_of_a_version_reaches_the_next_one_though_its_file_is_the_same(place: Place) -> None:

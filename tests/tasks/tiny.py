@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.errors import refuse
 from components.home import Home
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.store.artifact import Artifact
 from components.store.folder import FolderBlobs
 from components.store.store import Store
@@ -91,7 +91,7 @@ def yard_at(
     return Yard(
         home=home,
         store=store,
-        ledger=Ledger(home.ledger),
+        ledger=ledger_at(home.ledger),
         model="m",
         run=run,
         force=force,

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from components.planning import source as source_module
-from components.planning.ledger import Ledger
+from components.planning.ledger import Ledger, ledger_at
 from components.planning.source import look_at
 from components.store.artifact import Stamp
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.db")
+    return ledger_at(tmp_path / "ledger.db")
 
 
 def digest(path: Path, ledger: Ledger) -> str:

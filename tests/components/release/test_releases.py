@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import Refusal
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.release import releases as releases_module
 from components.release.releases import Action, Release, Releases
 from components.store.artifact import Artifact
@@ -43,8 +44,8 @@ def release(version: int, *, model: str = "digits", onnx: str = "", code: str = 
 
 
 @pytest.fixture
-def releases(tmp_path: Path) -> Releases:
-    found = Releases(Ledger(tmp_path / "ledger.db"), "digits")
+def releases(address: Path | str) -> Releases:
+    found = Releases(ledger_at(address), "digits")
     for version in (1, 2, 3):
         found.add(release(version))
     return found
@@ -156,6 +157,26 @@ def test_no_move_begins_beside_one_that_has_not_ended(releases: Releases) -> Non
     releases.end(seq, "abandoned")
     move(releases, "promote", 2)
     assert champion(releases) == 2
+
+
+def test_a_move_waits_for_one_that_is_being_written_and_is_refused_then(releases: Releases) -> None:
+    """Its lease was lost, or it would not come upon the other."""
+    refused: list[str] = []
+
+    def begin() -> None:
+        try:
+            releases.begin("promote", 2, expected=None, actor="me", reason="", basis="")
+        except Refusal as refusal:
+            refused.append(str(refusal))
+
+    with releases.ledger.transaction(alone="champion of digits") as connection:
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join(0.5)
+        connection.execute("INSERT INTO moves (model, action, version, state) VALUES ('digits', 'promote', 1, 'done')")
+    thread.join(30)
+    assert "version 1, not none" in "".join(refused)
+    assert len(releases.moves()) == 1
 
 
 def test_who_was_taken_for_dead_cannot_finish_its_move(releases: Releases) -> None:
@@ -270,10 +291,10 @@ PROMOTER = """
     import sys
     from pathlib import Path
     from components.errors import Refusal
-    from components.planning.ledger import Ledger
+    from components.planning.ledger import ledger_at
     from components.release.releases import Releases
     version = int(sys.argv[2])
-    releases = Releases(Ledger(Path(sys.argv[1])), "digits")
+    releases = Releases(ledger_at(Path(sys.argv[1]) if sys.argv[1].startswith("/") else sys.argv[1]), "digits")
     print("ready", flush=True)
     sys.stdin.readline()
     try:
@@ -286,12 +307,11 @@ PROMOTER = """
 """
 
 
-def test_of_fifty_promoters_at_once_one_wins(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    releases = Releases(Ledger(path), "digits")
+def test_of_fifty_promoters_at_once_one_wins(address: Path | str) -> None:
+    releases = Releases(ledger_at(address), "digits")
     for version in range(1, 51):
         releases.add(release(version))
-    command = [sys.executable, "-c", textwrap.dedent(PROMOTER), str(path)]
+    command = [sys.executable, "-c", textwrap.dedent(PROMOTER), str(address)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     children = [subprocess.Popen([*command, str(version)], text=True, **pipes) for version in range(1, 51)]  # type: ignore[call-overload]
     for child in children:
@@ -309,10 +329,10 @@ STOPPED = """
     import os, signal, sys
     from pathlib import Path
     from components.errors import Refusal
-    from components.planning.ledger import Ledger
+    from components.planning.ledger import ledger_at
     from components.release import releases as module
     module.MOVE_SECONDS = 0.3
-    releases = module.Releases(Ledger(Path(sys.argv[1])), "digits")
+    releases = module.Releases(ledger_at(Path(sys.argv[1]) if sys.argv[1].startswith("/") else sys.argv[1]), "digits")
     try:
         with releases.moving():
             seq = releases.begin("promote", 1, expected=None, actor="slow", reason="", basis="")
@@ -326,9 +346,9 @@ STOPPED = """
 
 
 def test_a_promoter_that_was_stopped_past_its_lease_changes_nothing_afterwards(
-    releases: Releases, monkeypatch: pytest.MonkeyPatch
+    releases: Releases, address: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(STOPPED), str(releases.ledger.path)]
+    command = [sys.executable, "-c", textwrap.dedent(STOPPED), str(address)]
     child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == "began\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.planning.ledger import Ledger
+from components.planning.ledger import ledger_at
 from components.release.releases import Action, Releases
 from components.release.status import Status, status
 from tests.components.release.test_releases import release
@@ -13,7 +13,7 @@ from tests.components.release.test_releases import release
 
 @pytest.fixture
 def releases(tmp_path: Path) -> Releases:
-    found = Releases(Ledger(tmp_path / "ledger.db"), "digits")
+    found = Releases(ledger_at(tmp_path / "ledger.db"), "digits")
     for version in (1, 2, 3):
         found.add(release(version))
     return found

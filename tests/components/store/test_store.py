@@ -154,7 +154,7 @@ def test_a_damaged_manifest_is_found_though_its_time_was_restored(store: Store, 
     manifest.write_text(manifest.read_text().replace("b/c", "b/d"))
     os.utime(manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert not store.is_intact(kept, stamps)
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(Refusal, match="damaged"):
         store.get(kept)
 
 

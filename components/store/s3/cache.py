@@ -64,12 +64,12 @@ class Cache:
                 if _is(file, place) and not os.fstat(file.fileno()).st_size:
                     place.unlink()
 
-    def keep(self, digest: str, partial: FileIO) -> Path:
-        """Make the partial file, which is whole now, the copy of that digest."""
+    def keep(self, digest: str) -> Path:
+        """Make the partial file, which is whole now, the copy."""
         place = self._folder.place(digest)
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.fchmod(partial.fileno(), 0o444)
         (self.root / "incoming" / digest).replace(place)
+        place.chmod(0o444)
         self._see(digest)
         return place
 

@@ -28,7 +28,7 @@ def download(bucket: Bucket, key: str, *, digest: str, cache: Cache) -> Path:
             return there
         for _ in range(TRIES):
             if _fill(partial, bucket, key) == digest:
-                return cache.keep(digest, partial)
+                return cache.keep(digest)
             partial.truncate(0)
     raise ValueError(f"the blob s3://{bucket.name}/{key} is damaged")
 

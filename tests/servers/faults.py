@@ -8,7 +8,7 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ class Proxy:
 
     endpoint_url: str = ""
     fault: Callable[[Request], Fault | None] = lambda request: None
+    etag: str = ""  # of every object, in place of the server's own
     requests: list[Request] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -86,14 +87,16 @@ def proxy(endpoint_url: str) -> Iterator[Proxy]:
             for name, value in self.headers.items():
                 if name.lower() != "expect":
                     connection.putheader(name, value)
-            connection.endheaders(body)
+            with suppress(BrokenPipeError, ConnectionResetError):  # it answers before it has read all
+                connection.endheaders(body)
             answer = connection.getresponse()
             content = answer.read()
             connection.close()
             self.send_response(answer.status)
+            replaced = made.etag and self.command == "HEAD"
             for name, value in answer.getheaders():
                 if name.lower() not in HOP | {"content-length", "date", "server"}:
-                    self.send_header(name, value)
+                    self.send_header(name, made.etag if replaced and name.lower() == "etag" else value)
             self.send_header("Content-Length", answer.getheader("Content-Length") or str(len(content)))
             self.end_headers()
             if fault == "flip answer":

@@ -1,5 +1,6 @@
 """How an S3 is reached. The credentials come from boto3's own chain: variables, files, the machine's role."""
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+LONGEST_WAIT: Final = 20.0  # seconds, as botocore's own
+PASSING: Final = frozenset({"BadDigest", "429", "TooManyRequests"})  # which botocore takes for final
 REGION: Final = "us-east-1"  # where nothing else is said: servers of one's own don't mind
 
 
@@ -47,4 +50,19 @@ def connect(access: Access, *, connections: int) -> "S3Client":
         s3={"addressing_style": "path" if access.endpoint_url else "auto"},
     )
     region = access.region or session.region_name or REGION
-    return session.client("s3", endpoint_url=access.endpoint_url, region_name=region, config=config)
+    client = session.client("s3", endpoint_url=access.endpoint_url, region_name=region, config=config)
+
+    def wait_more(
+        *, response: tuple[object, dict[str, dict[str, str]]] | None, attempts: int, **_: object
+    ) -> float | None:
+        """Return the seconds to wait for another attempt at what botocore gives up, or None."""
+        code = response[1].get("Error", {}).get("Code") if response else None
+        return waits(attempts) if code in PASSING and attempts < access.attempts else None
+
+    client.meta.events.register("needs-retry.s3", wait_more)
+    return client
+
+
+def waits(failures: int) -> float:
+    """Return a random number of seconds, larger as a rule after more failures."""
+    return random.uniform(0, min(2.0**failures / 2, LONGEST_WAIT))  # noqa: S311 - nothing to guess

@@ -3,15 +3,15 @@
 import base64
 import hashlib
 import logging
-import random
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from components.store.s3.access import Access, connect
+from components.store.s3.access import Access, connect, waits
 from components.store.s3.refusals import DENIED, code_of, refusals
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 20  # bytes read at a time
 CONNECTIONS: Final = 16
-LONGEST_WAIT: Final = 20.0  # seconds, as botocore's own
 NO_LISTING: Final = DENIED | {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ class Bucket:
                     failures += 1
                     if failures >= self.access.attempts:
                         raise
-                    time.sleep(random.uniform(0, min(2**failures / 2, LONGEST_WAIT)))  # noqa: S311 - only jitter
+                    time.sleep(waits(failures))
 
     def _read_on(self, key: str, start: int, stop: int, content: bytearray) -> int:
         """Append what is missing up to stop, and return the size of the whole object."""
@@ -119,7 +118,7 @@ class Bucket:
             if code_of(error) in ("InvalidRange", "416"):  # the object ends before
                 return start
             raise
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:  # its own `with` hands out a stream that takes a cut for the end
             while chunk := body.read(CHUNK):
                 content += chunk
         return int(answer["ContentRange"].rpartition("/")[2])
@@ -166,6 +165,8 @@ class Bucket:
             try:
                 found = [upload for page in pages for upload in page.get("Uploads", [])]
             except ClientError as error:
+                if code_of(error) == "NoSuchUpload":  # rclone's way to say that there are none
+                    return []
                 if code_of(error) not in NO_LISTING:
                     raise
                 _log.warning("s3://%s doesn't list unfinished uploads: a killed one begins anew", self.name)

@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from components.errors import refuse
 from components.store.s3.bucket import Bucket, Head
 from components.store.s3.parts import PART, in_order, part_bytes
 
 ABANDONED: Final = timedelta(days=1)
+_new_md5 = partial(hashlib.md5, usedforsecurity=False)  # S3's tags: damage is found by them, not fraud
 
 
 def upload(bucket: Bucket, key: str, source: Path, *, digest: str, below: str) -> None:
@@ -40,16 +43,17 @@ def upload(bucket: Bucket, key: str, source: Path, *, digest: str, below: str) -
                     _send(bucket, key, file, digest=digest)
 
 
-def _send(bucket: Bucket, key: str, file: BinaryIO, *, digest: str, begun: str | None = None) -> None:
+def _send(bucket: Bucket, key: str, file: BufferedReader, *, digest: str, begun: str | None = None) -> None:
     """Send the parts that the upload lacks, and finish it if what was read is what the digest says."""
+    there = bucket.parts(key, begun) if begun else {}
+    if begun and not _are_of(file, there):
+        bucket.abort(key, begun)
+        begun, there = None, {}
     upload = begun or bucket.begin(key)
-    there = bucket.parts(key, upload) if begun else {}
 
     def send(part: tuple[int, bytes]) -> str:
         number, content = part
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        is_there = there.get(number) == Head(len(content), md5)
-        return md5 if is_there else bucket.send(key, upload, number, content)
+        return there[number].etag if number in there else bucket.send(key, upload, number, content)
 
     whole = hashlib.sha256()
     etags = list(in_order(send, enumerate(_hashed(_parts(file), whole), start=1)))
@@ -59,11 +63,18 @@ def _send(bucket: Bucket, key: str, file: BinaryIO, *, digest: str, begun: str |
     bucket.finish(key, upload, etags)
 
 
-def _parts(file: BinaryIO) -> Iterator[bytes]:
+def _parts(file: BufferedReader) -> Iterator[bytes]:
     length = part_bytes(file.seek(0, 2))
     file.seek(0)
     while part := file.read(length):
         yield part
+
+
+def _are_of(file: BufferedReader, there: dict[int, Head]) -> bool:
+    """Say whether all of these parts are parts of the file, by size and MD5. Not every S3 lets a part be replaced."""
+    numbered = enumerate(_parts(file), start=1)
+    found = {number: Head(len(part), _md5(part)) for number, part in numbered if number in there}
+    return found == there
 
 
 def _hashed(parts: Iterator[bytes], whole: "hashlib._Hash") -> Iterator[bytes]:
@@ -78,19 +89,15 @@ def _check(source: Path, found: str, digest: str) -> None:
         raise refuse(what, where=str(source), do="run again, with nothing else writing there")
 
 
-def _is_there(head: Head | None, file: BinaryIO) -> bool:
+def _is_there(head: Head | None, file: BufferedReader) -> bool:
     """Say whether the object has the file's size, and its MD5 in one of the two ways in which S3 gives it."""
     if head is None or head.size_bytes != file.seek(0, 2):
         return False
-    whole, ends = hashlib.md5(usedforsecurity=False), []
-    for part in _parts(file):
-        if "-" in head.etag:  # of an object in parts: the MD5 of their MD5s
-            ends.append(hashlib.md5(part, usedforsecurity=False).digest())
-        else:
-            whole.update(part)
-    if ends:
-        return head.etag == f"{hashlib.md5(b''.join(ends), usedforsecurity=False).hexdigest()}-{len(ends)}"
-    return head.etag == whole.hexdigest()
+    if "-" in head.etag:  # of an object in parts: the MD5 of their MD5s
+        ends = [bytes.fromhex(_md5(part)) for part in _parts(file)]
+        return head.etag == f"{_md5(b''.join(ends))}-{len(ends)}"
+    file.seek(0)
+    return head.etag == hashlib.file_digest(file, _new_md5).hexdigest()
 
 
 def _unfinished(bucket: Bucket, key: str, below: str) -> str | None:
@@ -100,3 +107,7 @@ def _unfinished(bucket: Bucket, key: str, below: str) -> str | None:
     for one in abandoned:
         bucket.abort(one.key, one.id)
     return next((one.id for one in reversed(uploads) if one.key == key and one not in abandoned), None)
+
+
+def _md5(content: bytes) -> str:
+    return _new_md5(content).hexdigest()

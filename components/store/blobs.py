@@ -7,16 +7,31 @@ from components.store.artifact import Stamp
 
 
 class Blobs(Protocol):
-    """Bytes by their SHA-256. A blob is whole or absent, never half there."""
+    """Bytes by their SHA-256. A blob is whole or absent, never half there. Threads may share one of these."""
+
+    @property
+    def at_once(self) -> int:
+        """How many of the calls below are worth having under way at once."""
 
     def put(self, source: Path) -> str:
-        """Copy the file in and return its digest. What was stored under that digest is replaced, and so healed."""
+        """Copy the file in and return its digest. What was stored under that digest is replaced, and so healed.
+
+        What the place itself vouches for may stay as it is: what it vouches for wrongly needs a `discard` first.
+        """
 
     def get(self, digest: str) -> Path:
-        """Return a local file with the bytes, to be read and not changed. Raises FileNotFoundError."""
+        """Return a local file with the bytes, to be read and not changed.
+
+        Raises:
+            FileNotFoundError: the blob isn't there.
+            ValueError: it was looked at on the way, and is damaged.
+        """
 
     def stamp(self, digest: str) -> Stamp | None:
         """Return size and time of the blob without reading it, or None where it isn't there."""
 
-    def is_sound(self, digest: str) -> bool:
-        """Read the blob and say whether it has the digest that it is named by."""
+    def digest_now(self, digest: str) -> str | None:
+        """Read the blob where it is stored and return the digest that it has now, or None where it isn't there."""
+
+    def discard(self, digest: str) -> None:
+        """Remove the blob, which proved damaged, and every copy of it that `get` may return."""

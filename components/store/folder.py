@@ -16,6 +16,13 @@ ABANDONED_SECONDS = 24 * 3600.0
 IS_DIGEST = re.compile("[0-9a-f]{64}").fullmatch
 
 
+def object_name(digest: str) -> str:
+    """Return the name of a blob below the root of its store. Raises ValueError where the digest is none."""
+    if not IS_DIGEST(digest):
+        raise ValueError(f"{digest!r} is no SHA-256")
+    return f"objects/{digest[:2]}/{digest[2:]}"
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of the file as hex."""
     with path.open("rb") as file:
@@ -40,14 +47,14 @@ def _copy_and_hash(source: FileIO, target: FileIO) -> str:
 class FolderBlobs:
     """Blobs under a root folder, which is made when the first one is put."""
 
+    at_once = 1  # a disk is no faster for being asked twice
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def place(self, digest: str) -> Path:
         """Return where the blob of that digest is, or would be."""
-        if not IS_DIGEST(digest):
-            raise ValueError(f"{digest!r} is no SHA-256")
-        return self.root / "objects" / digest[:2] / digest[2:]
+        return self.root / object_name(digest)
 
     def put(self, source: Path) -> str:
         """Copy the file in, hashing on the way, and rename it into its place."""
@@ -81,12 +88,16 @@ class FolderBlobs:
             return None
         return Stamp(status.st_size, str(status.st_mtime_ns))
 
-    def is_sound(self, digest: str) -> bool:
-        """Hash the blob again."""
+    def digest_now(self, digest: str) -> str | None:
+        """Hash the blob again. One that can't be read isn't there."""
         try:
-            return sha256(self.place(digest)) == digest
+            return sha256(self.place(digest))
         except OSError:
-            return False
+            return None
+
+    def discard(self, digest: str) -> None:
+        """Remove the blob's file."""
+        self.place(digest).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Remove what killed processes left half written."""

@@ -6,9 +6,11 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from components.errors import refuse
 from components.store.artifact import Artifact, Stamp
@@ -17,6 +19,8 @@ from components.store.disk import full_disk_refused
 from components.store.folder import sha256
 
 Stamps = dict[str, Stamp]  # by digest
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,42 +40,59 @@ class Store:
             digest = self.blobs.put(source)
             return Artifact(digest=digest, kind="file", size_bytes=source.stat().st_size, name=source.name)
         with full_disk_refused(source):
-            entries = [_entry(self.blobs, path, source) for path in _inside(source)]
+            inside = _inside(source)
+            files = [path for path in inside if not path.is_dir()]
+            digests = dict(zip(files, self._each(self.blobs.put, files), strict=True))
+            entries = [_entry(path, source, digests.get(path, "")) for path in inside]
             digest = self._put_manifest(entries)
         size = sum(entry.size_bytes for entry in entries)
         return Artifact(digest=digest, kind="folder", size_bytes=size, name=source.name)
 
     def get(self, artifact: Artifact) -> Path:
-        """Return a path to read the artifact at. Don't change what is there."""
-        if artifact.kind == "file":
-            return self.blobs.get(artifact.digest)
+        """Return a path to read the artifact at. Don't change what is there.
+
+        Raises:
+            FileNotFoundError: something of it isn't in the store.
+            Refusal: the disk is full, or what is stored proved damaged.
+        """
+        try:
+            if artifact.kind == "file":
+                return self.blobs.get(artifact.digest)
+            entries = self._manifest(artifact.digest)
+            digests = _digests(entries)
+            blobs = dict(zip(digests, self._each(self.blobs.get, digests), strict=True))
+        except ValueError as error:
+            raise refuse(str(error), where=artifact.name, do="run again with --verify, which makes it anew") from error
         place = self.checkouts / artifact.digest
-        entries = self._manifest(artifact.digest)
-        if not self._is_laid_out(entries, place):
+        if not _is_laid_out(entries, place, blobs):
             with full_disk_refused(place):
-                self._lay_out(entries, place)
+                self._lay_out(entries, place, blobs)
         return place
 
     def stamps(self, artifact: Artifact) -> Stamps | None:
         """Return the stamp of every blob of the artifact, or None where one is missing."""
-        found = {}
         try:
-            for digest in self._digests(artifact):
-                stamp = self.blobs.stamp(digest)
-                if stamp is None:
-                    return None
-                found[digest] = stamp
+            digests = self._digests(artifact)
+            stamps = self._each(self.blobs.stamp, digests)
         except (OSError, ValueError):  # a folder's manifest is missing or damaged
             return None
-        return found
+        found = {digest: stamp for digest, stamp in zip(digests, stamps, strict=True) if stamp is not None}
+        return found if len(found) == len(digests) else None
 
     def is_intact(self, artifact: Artifact, before: Stamps, *, hash_all: bool = False) -> bool:
-        """Say whether every blob is as it was stored: by its stamp, and by its hash where the stamp differs."""
+        """Say whether every blob is as it was stored: by its stamp, and by its hash where the stamp differs.
+
+        A blob that proves damaged is discarded: a blob is whole or absent, and what is absent is made anew.
+        """
         now = self.stamps(artifact)
         if now is None:
             return False
         doubtful = [digest for digest, stamp in now.items() if hash_all or before.get(digest) != stamp]
-        return all(self.blobs.is_sound(digest) for digest in doubtful)
+        found = self._each(self.blobs.digest_now, doubtful)
+        damaged = [digest for digest, now in zip(doubtful, found, strict=True) if now != digest]
+        for digest in damaged:
+            self.blobs.discard(digest)
+        return not damaged
 
     def digest_now(self, artifact: Artifact) -> str | None:
         """Hash what is stored as the artifact again, and return its digest; None where something of it isn't there.
@@ -79,20 +100,28 @@ class Store:
         It is the artifact's own digest, unless a byte changed.
         """
         try:
-            found = sha256(self.blobs.get(artifact.digest))
+            found = self.blobs.digest_now(artifact.digest)
             if artifact.kind == "file" or found != artifact.digest:
                 return found
-            return _folder_digest(
-                _Entry(one.path, sha256(self.blobs.get(one.digest)) if one.digest else "", one.size_bytes)
-                for one in self._manifest(artifact.digest)
-            )
+            entries = self._manifest(artifact.digest)
         except (FileNotFoundError, ValueError):  # no such blob, or a digest that is none
             return None
+        digests = _digests(entries)
+        now = dict(zip(digests, self._each(self.blobs.digest_now, digests), strict=True))
+        if None in now.values():
+            return None
+        return _folder_digest(_Entry(one.path, now.get(one.digest) or "", one.size_bytes) for one in entries)
 
-    def _digests(self, artifact: Artifact) -> Iterator[str]:
-        yield artifact.digest
-        if artifact.kind == "folder":
-            yield from (entry.digest for entry in self._manifest(artifact.digest) if entry.digest)
+    def _each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Do the work for each item, as many at once as the blobs like."""
+        if self.blobs.at_once == 1:
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(self.blobs.at_once) as pool:
+            return list(pool.map(work, items))
+
+    def _digests(self, artifact: Artifact) -> list[str]:
+        inside = _digests(self._manifest(artifact.digest)) if artifact.kind == "folder" else []
+        return [artifact.digest, *inside]
 
     def _manifest(self, digest: str) -> "list[_Entry]":
         content = self.blobs.get(digest).read_bytes()
@@ -109,12 +138,7 @@ class Store:
             path.write_text(_manifest_text(entries), "utf-8")
             return self.blobs.put(path)
 
-    def _is_laid_out(self, entries: "list[_Entry]", place: Path) -> bool:
-        if not place.is_dir() or {entry.path for entry in entries} != set(map(_relative(place), _inside(place))):
-            return False
-        return all(_is_same(place / entry.path, self.blobs.get(entry.digest)) for entry in entries if entry.digest)
-
-    def _lay_out(self, entries: "list[_Entry]", place: Path) -> None:
+    def _lay_out(self, entries: "list[_Entry]", place: Path, blobs: dict[str, Path]) -> None:
         building = self.checkouts / f"incoming-{uuid.uuid4().hex}"
         try:
             building.mkdir(parents=True)
@@ -122,13 +146,13 @@ class Store:
                 target = building / entry.path
                 if entry.digest:
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    _link_or_copy(self.blobs.get(entry.digest), target)
+                    _link_or_copy(blobs[entry.digest], target)
                 else:
                     target.mkdir(parents=True)
             shutil.rmtree(place, ignore_errors=True)
             building.rename(place)
         except OSError:
-            if not self._is_laid_out(entries, place):  # another process was no faster
+            if not _is_laid_out(entries, place, blobs):  # another process was no faster
                 raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -177,9 +201,19 @@ def _relative(root: Path) -> Callable[[Path], str]:
     return lambda path: path.relative_to(root).as_posix() + ("/" if path.is_dir() else "")
 
 
-def _entry(blobs: Blobs, path: Path, root: Path) -> _Entry:
-    relative = _relative(root)(path)
-    return _Entry(relative, "", 0) if path.is_dir() else _Entry(relative, blobs.put(path), path.stat().st_size)
+def _entry(path: Path, root: Path, digest: str) -> _Entry:
+    return _Entry(_relative(root)(path), digest, path.stat().st_size if digest else 0)
+
+
+def _digests(entries: "Iterable[_Entry]") -> list[str]:
+    """Return the digests of the files, each once."""
+    return list(dict.fromkeys(entry.digest for entry in entries if entry.digest))
+
+
+def _is_laid_out(entries: "list[_Entry]", place: Path, blobs: dict[str, Path]) -> bool:
+    if not place.is_dir() or {entry.path for entry in entries} != set(map(_relative(place), _inside(place))):
+        return False
+    return all(_is_same(place / entry.path, blobs[entry.digest]) for entry in entries if entry.digest)
 
 
 def _leaves(path: str) -> bool:

@@ -117,7 +117,7 @@ def test_an_output_that_was_only_touched_is_hashed_once(
     made = run(yard, journal).outputs
     os.utime(blob(yard, made.file.digest))
     assert run(yard, journal).cached
-    monkeypatch.setattr(FolderBlobs, "is_sound", lambda blobs, digest: pytest.fail("hashed again"))
+    monkeypatch.setattr(FolderBlobs, "digest_now", lambda blobs, digest: pytest.fail("hashed again"))
     assert run(yard, journal).cached
 
 

@@ -1,4 +1,4 @@
-"""What every place for bytes must do. A store joins by one more parameter of the fixture `blobs`."""
+"""What every place for bytes must do. A store joins by one more parameter of the fixture `shelf`."""
 
 import errno
 import hashlib
@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,21 +19,9 @@ from components.errors import Refusal
 from components.store import folder as folder_module
 from components.store.blobs import Blobs
 from components.store.folder import FolderBlobs
+from tests.components.store.conftest import Shelf
 
-STORES: dict[str, Callable[[Path], Blobs]] = {"folder": lambda tmp_path: FolderBlobs(tmp_path / "store")}
 SHARED = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture(params=sorted(STORES))
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    return STORES[request.param](tmp_path)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "source.bin"
-    path.write_bytes(b"some bytes")
-    return path
 
 
 @given(content=st.binary(max_size=3000))
@@ -45,7 +32,7 @@ def test_what_is_put_is_got_back_under_its_sha256(blobs: Blobs, tmp_path: Path, 
     digest = blobs.put(source)
     assert digest == hashlib.sha256(content).hexdigest()
     assert blobs.get(digest).read_bytes() == content
-    assert blobs.is_sound(digest)
+    assert blobs.digest_now(digest) == digest
     stamp = blobs.stamp(digest)
     assert stamp is not None
     assert stamp.size_bytes == len(content)
@@ -54,9 +41,20 @@ def test_what_is_put_is_got_back_under_its_sha256(blobs: Blobs, tmp_path: Path, 
 def test_what_was_never_put_is_absent(blobs: Blobs) -> None:
     digest = "0" * 64
     assert blobs.stamp(digest) is None
-    assert not blobs.is_sound(digest)
+    assert blobs.digest_now(digest) is None
+    blobs.discard(digest)
     with pytest.raises(FileNotFoundError):
         blobs.get(digest)
+
+
+def test_what_is_discarded_is_absent_until_it_is_put_again(blobs: Blobs, source: Path) -> None:
+    digest = blobs.put(source)
+    blobs.get(digest)
+    blobs.discard(digest)
+    assert blobs.stamp(digest) is blobs.digest_now(digest) is None
+    with pytest.raises(FileNotFoundError):
+        blobs.get(digest)
+    assert blobs.get(blobs.put(source)).read_bytes() == b"some bytes"
 
 
 def test_the_source_may_change_afterwards(blobs: Blobs, source: Path) -> None:
@@ -66,8 +64,10 @@ def test_the_source_may_change_afterwards(blobs: Blobs, source: Path) -> None:
 
 
 def test_a_digest_that_is_a_path_reaches_nothing(blobs: Blobs, source: Path) -> None:
-    with pytest.raises(ValueError, match="no SHA-256"):
-        blobs.get("../../source.bin")
+    for ask in (blobs.get, blobs.stamp, blobs.digest_now, blobs.discard):
+        with pytest.raises(ValueError, match="no SHA-256"):
+            ask("../../source.bin")
+    assert source.exists()
 
 
 def test_a_source_that_is_missing_is_no_blob(blobs: Blobs, tmp_path: Path) -> None:
@@ -85,28 +85,25 @@ def flip(path: Path, *, keep_time: bool = False) -> None:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_flipped_byte_is_seen_and_healed_by_putting_again(tmp_path: Path, source: Path) -> None:
-    blobs = FolderBlobs(tmp_path / "store")
+def test_a_flipped_byte_is_seen_and_healed_by_putting_again(shelf: Shelf, source: Path) -> None:
+    blobs = shelf.blobs
     digest = blobs.put(source)
     before = blobs.stamp(digest)
     time.sleep(0.01)
-    flip(blobs.place(digest))
+    flip(shelf.object(digest))
     assert blobs.stamp(digest) != before
-    assert not blobs.is_sound(digest)
+    assert blobs.digest_now(digest) != digest
     assert blobs.put(source) == digest
-    assert blobs.is_sound(digest)
+    assert blobs.digest_now(digest) == digest
 
 
-def test_stored_files_are_read_only(tmp_path: Path, source: Path) -> None:
-    blobs = FolderBlobs(tmp_path / "store")
+def test_stored_files_are_read_only(blobs: Blobs, source: Path) -> None:
     assert blobs.get(blobs.put(source)).stat().st_mode & 0o222 == 0
 
 
 def test_a_full_disk_is_refused_and_leaves_nothing(
-    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+    blobs: Blobs, tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blobs = FolderBlobs(tmp_path / "store")
-
     def no_space(file: object, copy: io.FileIO) -> str:
         copy.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -114,7 +111,7 @@ def test_a_full_disk_is_refused_and_leaves_nothing(
     monkeypatch.setattr(folder_module, "_copy_and_hash", no_space)
     with pytest.raises(Refusal, match="no space left"):
         blobs.put(source)
-    assert files_under(tmp_path / "store") == []
+    assert files_under(tmp_path) == [source]
 
 
 def files_under(root: Path) -> list[Path]:
@@ -139,7 +136,7 @@ def test_processes_that_put_the_same_at_once_all_succeed(tmp_path: Path) -> None
     digests = {line for out, _ in said for line in out.split()}
     assert [child.returncode for child in children] == [0] * 4, said
     assert len(digests) == 1
-    assert blobs.is_sound(digests.pop())
+    assert blobs.digest_now(one := digests.pop()) == one
     assert len(files_under(tmp_path / "store")) == 1
 
 
@@ -183,7 +180,7 @@ def test_a_reader_never_sees_half_a_blob_while_it_is_put_again(tmp_path: Path) -
     thread = threading.Thread(target=put_again)
     thread.start()
     try:
-        assert all(blobs.is_sound(digest) for _ in range(50))
+        assert all(blobs.digest_now(digest) == digest for _ in range(50))
     finally:
         ended.set()
         thread.join()

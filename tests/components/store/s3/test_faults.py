@@ -1,0 +1,91 @@
+"""S3 that answers 500, is slow, or is cut: retried, verified, and at last refused in words."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.store.s3.access import Access
+from components.store.s3.blobs import S3Blobs
+from components.store.s3.bucket import Bucket
+from components.store.s3.parts import PART
+from tests.components.store.conftest import BUCKET
+from tests.servers.faults import Fault, Proxy, times
+
+PASSING: list[Fault] = ["500", "503 SlowDown", "429 TooManyRequests", "hang", "cut"]
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("method", ["PUT", "GET", "HEAD", "DELETE"])
+def test_a_fault_that_passes_is_not_noticed(
+    shaky: S3Blobs, faults: Proxy, remote: S3Blobs, source: Path, method: str, fault: Fault
+) -> None:
+    digest = remote.put(source)
+    faults.fault = times(1 if fault == "hang" else 2, fault, method)
+    assert shaky.put(source) == digest
+    shaky.cache.discard(digest)
+    assert shaky.get(digest).read_bytes() == b"some bytes"
+    assert shaky.stamp(digest) == remote.stamp(digest)
+    shaky.discard(digest)
+    assert remote.stamp(digest) is None
+    assert faults.count(method) >= 2
+
+
+@pytest.mark.parametrize("fault", ["500", "cut", "hang", "flip"])
+@pytest.mark.parametrize(("method", "part"), [("POST", "uploads"), ("PUT", "partNumber=2"), ("POST", "uploadId=")])
+def test_a_fault_in_the_middle_of_a_large_file_is_not_noticed(
+    shaky: S3Blobs, faults: Proxy, remote: S3Blobs, tmp_path: Path, fault: Fault, method: str, part: str
+) -> None:
+    if fault == "flip" and method == "POST":
+        pytest.skip("bodies of commands hold no bytes of ours")
+    source = tmp_path / "large.bin"
+    source.write_bytes(bytes(range(256)) * (3 * PART // 256))
+    faults.fault = times(1, fault, method, part)
+    digest = shaky.put(source)
+    assert remote.digest_now(digest) == digest
+
+
+def test_a_byte_that_is_flipped_on_the_way_in_is_noticed_and_sent_again(
+    shaky: S3Blobs, faults: Proxy, remote: S3Blobs, source: Path
+) -> None:
+    faults.fault = times(1, "flip", "PUT")
+    digest = shaky.put(source)
+    assert remote.digest_now(digest) == digest
+    assert faults.count("PUT") == 2
+
+
+def test_bytes_that_never_arrive_as_they_were_sent_are_refused(shaky: S3Blobs, faults: Proxy, source: Path) -> None:
+    faults.fault = lambda request: "flip" if request.method == "PUT" else None
+    with pytest.raises(Refusal, match="BadDigest"):
+        shaky.put(source)
+
+
+@pytest.mark.parametrize("fault", ["500", "503 SlowDown", "cut"])
+def test_a_fault_that_stays_is_refused_after_so_many_attempts(
+    shaky: S3Blobs, faults: Proxy, source: Path, fault: Fault
+) -> None:
+    faults.fault = lambda request: fault
+    with pytest.raises(Refusal, match="the next run goes on from here"):
+        shaky.put(source)
+    assert len(faults.requests) == shaky.bucket.access.attempts
+
+
+def test_an_answer_that_is_always_cut_is_refused_after_so_many_attempts(
+    shaky: S3Blobs, faults: Proxy, remote: S3Blobs, source: Path
+) -> None:
+    digest = remote.put(source)
+    faults.fault = lambda request: "cut answer" if request.method == "GET" else None
+    with pytest.raises(Refusal, match="the next run goes on from here"):
+        shaky.get(digest)
+    assert faults.count("GET") == shaky.bucket.access.attempts
+
+
+def test_no_answer_within_the_time_is_no_answer(s3: object, faults: Proxy) -> None:
+    faults.fault = lambda request: "hang"
+    bucket = Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, timeout_seconds=0.5, attempts=1))
+    started = time.monotonic()
+    with pytest.raises(Refusal, match="stopped answering"):
+        bucket.head("any")
+    assert 0.4 < time.monotonic() - started < 20
+    assert len(faults.requests) == 1

@@ -258,4 +258,4 @@ class TrainConfig:
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device is auto, cpu or cuda where there are {ddp.processes} processes")
         if isinstance(ddp.compress, PowerSGD) and self.precision == "fp16":
-            raise ValueError("compress power_sgd can't go with precision fp16: one overflow would stay in what it keeps")
+            raise ValueError("compress power_sgd can't go with precision fp16: an overflow would stay in what it keeps")

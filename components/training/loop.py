@@ -193,7 +193,7 @@ def _first_state(network: nn.Module, run: Run) -> State:
 
 
 def _take_up_(state: State, together: Together) -> None:
-    """Give the process what it had of the state: the losses in a checkpoint are sums, of which the first one goes on."""
+    """Give the process what it had of the state: the losses in a checkpoint are sums, which the first one takes."""
     together.remember_(state.memory)
     if together.rank:
         state.losses.zero_()
@@ -234,9 +234,7 @@ def _refuse_nonsense(run: Run, state: State, losses: Tensor, *, validation_loss:
     if not wrong and isfinite(validation_loss):
         return
     step = len(state.history) * len(run.steps) + (wrong[0] // run.config.accumulate + 1 if wrong else state.step)
-    what = (
-        f"the train loss is {losses[wrong[0]].item()}" if wrong else f"the validation loss is {validation_loss}"
-    )
+    what = f"the train loss is {losses[wrong[0]].item()}" if wrong else f"the validation loss is {validation_loss}"
     lr, precision = state.optimizer.param_groups[0]["lr"], run.config.precision
     raise refuse(
         f"{what} at step {step} (epoch {len(state.history) + 1}), with lr {lr:.3g} in {precision}",

@@ -45,7 +45,7 @@ def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
     # Of dropout and augmentation: each process draws for its own rows.
     seed_(run.device, seed_of(run.seed, "step", number, process=together.rank))
     for first, last in parts:
-        start, end = share(together, first, last)
+        start, end = share(first, last, rank=together.rank, processes=together.processes)
         with together.exchange(now=last == behind):
             features, target = run.train.batch(rows[start:end])
             with autocast(config.precision, run.device):
@@ -53,7 +53,8 @@ def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
             # Without a row of its own a process still takes part: its gradients are zeros.
             loss = run.criterion(*one_by_one(output.float(), target)) if end > start else output.float().sum()
             state.losses[first // config.batch_size] = loss.detach() * (end - start)
-            weight = (end - start) * together.processes / (behind - parts[0][0])  # gradients become means over processes
+            # Of the mean over all rows of the step, once the gradients of the processes are averaged.
+            weight = (end - start) * together.processes / (behind - parts[0][0])
             torch.autograd.backward(state.scaler.scale(loss if weight == 1 else loss * weight))
     if config.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)

@@ -49,13 +49,10 @@ class Together(Protocol):
         """Take up what `memory` gave, as the first process kept it."""
 
 
-def share(together: Together, first: int, last: int) -> tuple[int, int]:
-    """Return this process's part of the rows from `first` to behind `last`; parts differ by one row at most."""
+def share(first: int, last: int, *, rank: int, processes: int) -> tuple[int, int]:
+    """Return a process's part of the rows from `first` to behind `last`; parts differ by one row at most."""
     rows = last - first
-    return (
-        first + rows * together.rank // together.processes,
-        first + rows * (together.rank + 1) // together.processes,
-    )
+    return first + rows * rank // processes, first + rows * (rank + 1) // processes
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def validate(
 def outputs(network: nn.Module, rows: Dataset, *, together: Together) -> Tensor:
     """Return the network's outputs for all rows, [N, K], before the head; each process works out its share."""
     network.eval()
-    first, last = share(together, 0, len(rows))
+    first, last = share(0, len(rows), rank=together.rank, processes=together.processes)
     places = torch.arange(first, last, device=rows.target.device)
     chunks = torch.split(places, CHUNK_ROWS)
     return together.join(torch.cat([network(*rows.batch(chunk)[0]) for chunk in chunks]), of=len(rows))

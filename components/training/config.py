@@ -162,7 +162,7 @@ class BF16:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Int8:
-    """Gradients travel as 8-bit integers, with a scale for each bucket of about 25 MB."""
+    """Gradients travel as 8-bit integers, with a scale for each parameter and process."""
 
     name: Literal["int8"] = "int8"
 

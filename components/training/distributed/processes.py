@@ -54,7 +54,7 @@ class Processes:
             network,
             gradient_as_bucket_view=True,
             find_unused_parameters=self.theirs,
-            broadcast_buffers=self.theirs,  # ours have the same statistics everywhere
+            forward_sync_buffers=self.theirs,  # ours have the same statistics everywhere
         )
         if not self.theirs:
             _settle_buckets_(whole, example)

@@ -33,7 +33,7 @@ from components.training.distributed.work import (
     write_refusal,
 )
 from components.training.loop import run_of, train_
-from components.training.watch import Silent
+from components.training.watch import Observer, Silent
 
 
 def main() -> None:
@@ -42,35 +42,37 @@ def main() -> None:
     try:
         device = own_device(read_work(folder).device)
         with joined(device):
-            take_part(folder, device, line)
+            take_part(folder, device, Silent() if rank else _teller(line))
     except Refusal as refusal:
         write_refusal(refusal, folder)
         sys.exit(1)
     except Exception as error:
-        loss = Lost(rank=rank, at=time.time(), out_of_memory=is_out_of_memory(error))
-        write_lost([loss], folder, by=str(rank))
+        write_lost([Lost(rank=rank, at=time.time(), out_of_memory=is_out_of_memory(error))], folder, by=str(rank))
         raise
 
 
-def take_part(folder: Path, device: torch.device, line: TextIO) -> None:
-    """Run the loop; the first process tells how it goes, and leaves the best weights."""
+def take_part(folder: Path, device: torch.device, observer: Observer) -> None:
+    """Run the loop; the first process leaves the best weights in the folder."""
     work, loaded = read_work(folder), load(folder / MODEL)
     job, config = work.job, work.job.config
     assert isinstance(config.distributed, DDP)
     together = Processes(config.distributed, device, theirs=loaded.spec.network.family == "custom")
-    teller = Teller(line)
-    if together.rank == 0:
-        logging.basicConfig(handlers=[teller], level=logging.INFO)
     with settings(device, threads=config.threads):
         network = synchronised(loaded.model.network, device)
         learned, judged = (
             map_rows(folder / name, device=device, channels_last=config.channels_last) for name in (TRAIN, VALIDATION)
         )
         run = run_of(job, loaded.model, learned, judged, device=device, together=together)
-        observer = Silent() if together.rank else teller
         fitted = train_(run, network, name=work.name, folder=job.folder, observer=observer)
     if together.rank == 0:
         write_tensors(folder / FITTED, network.state_dict(), note=asdict(fitted))
+
+
+def _teller(line: TextIO) -> Teller:
+    """Return the observer that tells the parent, which hears of log records too."""
+    teller = Teller(line)
+    logging.basicConfig(handlers=[teller], level=logging.INFO)
+    return teller
 
 
 def is_out_of_memory(error: Exception) -> bool:

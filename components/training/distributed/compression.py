@@ -40,7 +40,7 @@ def int8(config: Int8, network: DistributedDataParallel) -> Memory:  # noqa: ARG
 def power_sgd(config: PowerSGD, network: DistributedDataParallel) -> Memory:
     """Thin matrices, with error feedback and warm start."""
     memory = PowerSGDState(None, matrix_approximation_rank=config.rank, start_powerSGD_iter=config.start_step)
-    network.register_comm_hook(memory, powerSGD_hook)
+    network.register_comm_hook(memory, _in_thin_matrices)
     return memory
 
 
@@ -77,6 +77,18 @@ def _in_int8(state: None, bucket: GradBucket) -> torch.futures.Future[Tensor]:  
         return values.div_(len(all_whole))
 
     sent: torch.futures.Future[Tensor] = dist.all_gather(all_whole, whole, async_op=True).get_future().then(mean)
+    return sent
+
+
+def _in_thin_matrices(state: PowerSGDState, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+    """Torch's hook, waited for where gloo works: it goes on talking in a thread of gloo's.
+
+    What the backward pass says meanwhile, of another bucket or of batch normalisation, would cross it, in another order
+    in each process, and end them all ("Received data size doesn't match expected size").
+    """
+    sent: torch.futures.Future[Tensor] = powerSGD_hook(state, bucket)
+    if bucket.buffer().device.type == "cpu":
+        sent.wait()
     return sent
 
 

@@ -122,7 +122,7 @@ def _torchrun(folder: Path, *, processes: int) -> Iterator[subprocess.Popen[str]
 
 def _variables() -> dict[str, str]:
     """Return the environment: this Python's path, since a user's network may lie anywhere on it, and loopback."""
-    path = os.pathsep.join(filter(None, sys.path))
+    path = os.pathsep.join(str(Path(part).absolute()) for part in sys.path)
     lo = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
     return {**os.environ, **lo, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
 

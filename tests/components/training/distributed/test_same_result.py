@@ -60,6 +60,7 @@ KILLED = {
     "nothing compressed": Case(network=RESTLESS),
     "integers": Case(network=RESTLESS, config=compressed(Int8())),
     "thin matrices": Case(network=RESTLESS, config=compressed(PowerSGD(rank=1, start_step=3))),
+    "thin matrices of images": Case(network=CNN(width=4, stages=2), config=compressed(PowerSGD(start_step=3))),
     "images": Case(
         network=CNN(width=4, stages=2),
         config=replace(SHORT, augment=Augment(flip=True, rotate_degrees=10), weight_average=0.5, accumulate=2),

@@ -116,6 +116,7 @@ def ours(case: Case, precision: Precision) -> float:
             config,
             Examples(raw=case.raw, target=case.target),
             few,
+            spec=case.spec,
             metric="accuracy",
             seed=0,
             folder=Path(folder),

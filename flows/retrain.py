@@ -126,5 +126,8 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
 
 def _settled(config: TrainConfig) -> TrainConfig:
     """Return the config with what is found rather than given: the device and the threads decide the result's bytes."""
-    device = device_kind(config.device)
-    return replace(config, device=device, threads=config.threads or (usable_cores() if device == "cpu" else None))
+    device, processes = device_kind(config.device), config.distributed.processes
+    if device == "mps" and processes > 1:  # found, not asked for: that the config itself refuses
+        device = "cpu"
+    cores = max(1, usable_cores() // processes) if device == "cpu" else None
+    return replace(config, device=device, threads=config.threads or cores)

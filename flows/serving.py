@@ -84,7 +84,7 @@ def _server(home: Home, folder: Path, *, port: int) -> Iterator[tuple[subprocess
     serve = ("mlflow", "models", "serve", "--model-uri", str(folder), "--env-manager", "local")
     where = ("--host", LOOPBACK, "--port", str(port), "--workers", "1")
     with log.open("wb") as output:
-        command = ("flows.servers.leashed", *serve, *where)
+        command = ("components.leashed", *serve, *where)
         process = spawn(command, _variables(), output, leash=subprocess.PIPE)
     try:
         yield process, log

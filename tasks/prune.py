@@ -30,6 +30,7 @@ def prune(
         tuning,
         learned,
         examples(preparation, rows_for(here, splits, "validation", data=aim.data, purpose="stop")),
+        spec=loaded.spec,
         metric=aim.metric,
         seed=aim.seed,
         folder=here.folder / "checkpoint",

@@ -83,6 +83,7 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
         config,
         learned,
         validation,
+        spec=spec,
         metric=aim.metric,
         seed=aim.seed,
         folder=here.folder / "checkpoint",

@@ -14,7 +14,7 @@ from components.training.config import Augment
 
 def augment(config: Augment, images: Tensor, *, black: Tensor) -> Tensor:
     """Return the images [N, C, H, W] rotated, cropped and flipped as the config says; `black` [C, 1, 1] fills gaps."""
-    if config == Augment():
+    if config == Augment() or not len(images):
         return images
     images = images - black  # so that what lies outside is 0
     if config.rotate_degrees:

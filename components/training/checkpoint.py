@@ -31,6 +31,7 @@ class State:
     improved: tuple[bool, ...] = ()  # of each epoch of the history: was it the best so far?
     step: int = 0  # within the epoch; the epoch is the length of the history
     seconds: float = 0.0
+    memory: dict[str, Tensor] = field(default_factory=dict)  # what the processes keep between steps
 
     @property
     def evaluated(self) -> nn.Module:
@@ -45,6 +46,7 @@ def save_checkpoint(state: State, folder: Path, *, fingerprint: str) -> None:
         **_under("average", state.average.state_dict() if state.average else {}),
         **_under("best", state.best),
         **_under("optimizer", _optimizer_tensors(state.optimizer)),
+        **_under("memory", state.memory),
         "losses": state.losses,
     }
     note = {
@@ -74,6 +76,7 @@ def load_checkpoint_(state: State, folder: Path, *, fingerprint: str) -> bool:
     state.scaler.load_state_dict(cast(dict[str, object], note["scaler"]))
     state.losses = tensors["losses"].to(state.losses.device)
     state.best = {name: tensor.to(state.losses.device) for name, tensor in _from("best", tensors).items()}
+    state.memory = _from("memory", tensors)
     state.history = cast(History, note["history"])
     state.improved = tuple(cast(list[bool], note["improved"]))
     state.step, state.seconds = cast(int, note["step"]), cast(float, note["seconds"])

@@ -147,11 +147,79 @@ class Augment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FP16:
+    """Gradients travel as 16-bit floats."""
+
+    name: Literal["fp16"] = "fp16"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BF16:
+    """Gradients travel as 16-bit floats with the exponent of 32-bit ones: fewer digits, no overflow."""
+
+    name: Literal["bf16"] = "bf16"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Int8:
+    """Gradients travel as 8-bit integers, with a scale for each parameter and process."""
+
+    name: Literal["int8"] = "int8"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PowerSGD:
+    """Gradients of matrices travel as products of two thin ones; what that loses is added to the next step's.
+
+    Source: Vogels et al. 2019, https://arxiv.org/abs/1905.13727
+    """
+
+    name: Literal["power_sgd"] = "power_sgd"
+    rank: int = 2  # columns of the thin matrices
+    start_step: int = 100  # the steps before it, when gradients change most, aren't compressed
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.start_step < 2:
+            raise ValueError("rank is at least 1, start_step at least 2")
+
+
+Compression = FP16 | BF16 | Int8 | PowerSGD
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alone:
+    """One process, on one device."""
+
+    name: Literal["alone"] = "alone"
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        return 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DDP:
+    """Several processes of this machine, each with its part of every batch, and on CUDA with a device of its own."""
+
+    name: Literal["ddp"] = "ddp"
+    processes: int = 2
+    compress: Compression | None = None  # how gradients travel between the processes; None: as they are
+
+    def __post_init__(self) -> None:
+        if self.processes < 2:
+            raise ValueError("processes is at least 2; for one, which has nothing to compress, take name: alone")
+
+
+Distributed = Alone | DDP
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """How the network is fitted. The weights of the epoch with the best validation metric are kept."""
 
     epochs: int = 60
-    batch_size: int = 64
+    batch_size: int = 64  # of all processes together
     optimizer: Optimizer = field(default_factory=AdamW)
     loss: Loss | None = None  # None: cross-entropy for classification, MSE for regression
     schedule: Schedule = field(default_factory=Cosine)
@@ -164,7 +232,8 @@ class TrainConfig:
     clip_norm: float | None = None  # largest L2 norm of the gradient
     weight_average: float = 0.99  # decay by step of a moving average of the weights, which is what is kept; 0: off
     device: str = "auto"  # auto: cuda, else mps, else cpu
-    threads: int | None = None  # CPU threads; None: a run takes the cores that it may use
+    threads: int | None = None  # CPU threads of each process; None: they share the cores that a run may use
+    distributed: Distributed = field(default_factory=Alone)
     checkpoint_seconds: float = field(default=10.0, metadata={"in_key": False})  # the result doesn't depend on it
 
     def __post_init__(self) -> None:
@@ -180,3 +249,13 @@ class TrainConfig:
             raise ValueError("threads is at least 1")
         if self.optimizer.lr <= 0 or self.optimizer.weight_decay < 0:
             raise ValueError("the optimizer's lr is above 0 and its weight_decay 0 or more")
+        if isinstance(self.distributed, DDP):
+            self._check_processes(self.distributed)
+
+    def _check_processes(self, ddp: DDP) -> None:
+        if self.batch_size < ddp.processes:
+            raise ValueError(f"batch_size is at least the number of processes, {ddp.processes}: each takes a part")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device is auto, cpu or cuda where there are {ddp.processes} processes")
+        if isinstance(ddp.compress, PowerSGD) and self.precision == "fp16":
+            raise ValueError("compress power_sgd can't go with precision fp16: an overflow would stay in what it keeps")

@@ -29,9 +29,10 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def seed_of(seed: int, purpose: str, number: int) -> int:
-    """Return 63 bits decided by the seed, what they are for, and the number of the epoch or step."""
-    return int.from_bytes(blake2b(f"{seed} {purpose} {number}".encode(), digest_size=8).digest()) >> 1
+def seed_of(seed: int, purpose: str, number: int, *, process: int = 0) -> int:
+    """Return 63 bits decided by the seed, what they are for, the number of the epoch or step, and the process."""
+    words = f"{seed} {purpose} {number}" + (f" {process}" if process else "")
+    return int.from_bytes(blake2b(words.encode(), digest_size=8).digest()) >> 1
 
 
 def seed_(device: torch.device, seed: int) -> None:

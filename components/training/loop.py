@@ -2,35 +2,50 @@
 
 Order of rows: a function of (seed, epoch). Dropout and augmentation: of (seed, step). Learning rate, best epoch and
 early stopping: of the step and the history. So the state is weights, optimizer, history and place, nothing else.
+
+Several processes run this same loop, each on its share of every batch, and reach the same state.
 """
 
 import logging
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import monotonic
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from components.errors import refuse
-from components.models.model import Model
+from components.models.model import Model, ModelSpec
 from components.models.prepare import PrepareImage
+from components.table import Table
 from components.task import Metric
 from components.training.checkpoint import State, load_checkpoint_, save_checkpoint
 from components.training.config import Augment, TrainConfig
 from components.training.device import find_device, settings
-from components.training.examples import Examples, dataset, order, steps_of_epoch
+from components.training.examples import Dataset, Examples, dataset, order, steps_of_epoch
 from components.training.fingerprint import fingerprint_of
 from components.training.losses import criterion
 from components.training.optimizers import optimizer
 from components.training.precision import check, scaler
-from components.training.step import Forward, Run, learn_
+from components.training.step import Run, learn_
+from components.training.together import OneProcess, Together
 from components.training.validate import improvements, validate
 from components.training.watch import Observer
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A training, but for its model and its rows."""
+
+    config: TrainConfig
+    metric: Metric
+    seed: int
+    folder: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +65,7 @@ def fit(
     train: Examples,
     validation: Examples,
     *,
+    spec: ModelSpec,
     metric: Metric,
     seed: int,
     folder: Path,
@@ -62,6 +78,7 @@ def fit(
         config: How.
         train: What is learned from.
         validation: What chooses the epoch, stops early and lowers the rate on a plateau.
+        spec: What the model was built from: other processes build it again.
         metric: What "best" means; equal values are told apart by the lower validation loss, then the earlier epoch.
         seed: Of the order of rows, dropout and augmentation.
         folder: Of the checkpoint. Called again with the same arguments and folder, training goes on from there.
@@ -69,71 +86,103 @@ def fit(
 
     Raises:
         Refusal: the device or precision can't be had, a set has too few rows, or the loss became NaN or infinite.
+        ProcessLost: one of several processes ended before its work did.
     """
-    device = find_device(config.device)
-    check(config.precision, device)
-    with settings(device, threads=config.threads):
-        run = _run(model, config, train, validation, metric=metric, seed=seed, device=device)
-        state = _first_state(model, run)
-        name = fingerprint_of(state.network, config, run.train, run.validation, metric=metric, seed=seed)
-        if load_checkpoint_(state, folder, fingerprint=name):
-            log.info("going on from epoch %d, step %d", len(state.history) + 1, state.step + 1)
-            observer.resumed(state.history, step=state.step)
-        forward: Forward = torch.compile(state.network) if config.compile else state.network
-        saved, began = monotonic(), monotonic() - state.seconds
-        while not _finished(run, state):
-            epoch, steps = len(state.history), len(run.steps)
-            rows = order(len(run.train), seed=seed, epoch=epoch).to(device)
-            state.network.train()
-            while state.step < steps:
-                learn_(run, state, forward, rows)
-                observer.step(step=epoch * steps + state.step, steps=config.epochs * steps)
-                if state.step < steps and monotonic() - saved >= config.checkpoint_seconds:
-                    saved = _checkpoint(run, state, folder, name=name, began=began)
-            observer.epoch(_end_epoch_(run, state), epoch=epoch)
-            if _finished(run, state) or monotonic() - saved >= config.checkpoint_seconds:
-                saved = _checkpoint(run, state, folder, name=name, began=began)
-        state.network.load_state_dict(state.best)
-        network = state.network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        network.eval()
-        model.prepare.to("cpu")
-    return _fitted(run, state)
-
-
-def _run(
-    model: Model,
-    config: TrainConfig,
-    train: Examples,
-    validation: Examples,
-    *,
-    metric: Metric,
-    seed: int,
-    device: torch.device,
-) -> Run:
-    target, image = model.head.target, model.prepare if isinstance(model.prepare, PrepareImage) else None
-    if image is None and config.augment != Augment():
+    if not isinstance(model.prepare, PrepareImage) and config.augment != Augment():
         raise refuse("augment is for images, and this is a table", where="train.augment", do="leave it out")
     if not len(validation):
         raise refuse("validation has no rows", where="split", do="give it a larger share")
-    rows = dataset(train, model, target, device=device, channels_last=config.channels_last)
+    job = Job(config=config, metric=metric, seed=seed, folder=folder)
+    return WAYS[config.distributed.name](job, model, train, validation, spec=spec, observer=observer)
+
+
+def alone(
+    job: Job,
+    model: Model,
+    train: Examples,
+    validation: Examples,
+    *,
+    spec: ModelSpec,  # noqa: ARG001 - all ways are called alike
+    observer: Observer,
+) -> Fitted:
+    """Train in this process."""
+    config, device, target = job.config, find_device(job.config.device), model.head.target
+    check(config.precision, device)
+    with settings(device, threads=config.threads):
+        learned = dataset(train, model, target, device=device, channels_last=config.channels_last)
+        judged = dataset(validation, model, target, device=device, channels_last=config.channels_last)
+        run = run_of(job, model, learned, judged, device=device, together=OneProcess())
+        name = fingerprint_of(model.network, config, learned, judged, metric=job.metric, seed=job.seed)
+        fitted = train_(run, model.network, name=name, folder=job.folder, observer=observer)
+        network = model.network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        network.eval()
+        model.prepare.to("cpu")
+    return fitted
+
+
+def by_ddp(
+    job: Job, model: Model, train: Examples, validation: Examples, *, spec: ModelSpec, observer: Observer
+) -> Fitted:
+    """Train in several processes of this machine."""
+    from components.training.distributed.parent import fit_by_processes
+
+    return fit_by_processes(job, model, train, validation, spec=spec, observer=observer)
+
+
+WAYS: Table[Callable[..., Fitted]] = Table("way to train", {"alone": alone, "ddp": by_ddp})
+
+
+def run_of(
+    job: Job, model: Model, train: Dataset, validation: Dataset, *, device: torch.device, together: Together
+) -> Run:
+    """Return what stays the same while training."""
+    config, target = job.config, model.head.target
     return Run(
         config=config,
-        train=rows,
-        validation=dataset(validation, model, target, device=device, channels_last=config.channels_last),
-        steps=steps_of_epoch(len(rows), size=config.batch_size, accumulate=config.accumulate),
-        criterion=criterion(config.loss, target=rows.target, classes=len(target.classes)),
+        train=train,
+        validation=validation,
+        steps=steps_of_epoch(len(train), size=config.batch_size, accumulate=config.accumulate),
+        criterion=criterion(config.loss, target=train.target, classes=len(target.classes)),
         head=model.head,
-        metric=metric,
-        seed=seed,
-        black=None if image is None else image.black.to(device),
+        metric=job.metric,
+        seed=job.seed,
+        black=model.prepare.black.to(device) if isinstance(model.prepare, PrepareImage) else None,
         device=device,
+        together=together,
     )
 
 
-def _first_state(model: Model, run: Run) -> State:
+def train_(run: Run, network: nn.Module, *, name: str, folder: Path, observer: Observer) -> Fitted:
+    """Train the network in place, on the run's device; `name` is the fingerprint that its checkpoint carries."""
+    config, together, state = run.config, run.together, _first_state(network, run)
+    forward = together.spread(state.network, example=run.train.batch(torch.arange(2, device=run.device))[0])
+    if load_checkpoint_(state, folder, fingerprint=name):
+        log.info("going on from epoch %d, step %d", len(state.history) + 1, state.step + 1)
+        _take_up_(state, together)
+        observer.resumed(state.history, step=state.step)
+    if config.compile:
+        forward = torch.compile(forward)
+    saved, began = monotonic(), monotonic() - state.seconds
+    while not _finished(run, state):
+        epoch, steps = len(state.history), len(run.steps)
+        rows = order(len(run.train), seed=run.seed, epoch=epoch).to(run.device)
+        state.network.train()
+        while state.step < steps:
+            learn_(run, state, forward, rows)
+            observer.step(step=epoch * steps + state.step, steps=config.epochs * steps)
+            if state.step < steps and together.agree(monotonic() - saved >= config.checkpoint_seconds):
+                saved = _checkpoint(run, state, folder, name=name, began=began)
+        observer.epoch(_end_epoch_(run, state), epoch=epoch)
+        if together.agree(_finished(run, state) or monotonic() - saved >= config.checkpoint_seconds):
+            saved = _checkpoint(run, state, folder, name=name, began=began)
+    state.network.load_state_dict(state.best)
+    return _fitted(run, state)
+
+
+def _first_state(network: nn.Module, run: Run) -> State:
     config = run.config
     layout = torch.channels_last if config.channels_last and run.black is not None else torch.preserve_format
-    network: nn.Module = model.network.to(run.device, memory_format=layout)  # type: ignore[call-overload]
+    network = network.to(run.device, memory_format=layout)  # type: ignore[call-overload]
     return State(
         network=network,
         average=deepcopy(network) if config.weight_average else None,
@@ -143,15 +192,28 @@ def _first_state(model: Model, run: Run) -> State:
     )
 
 
+def _take_up_(state: State, together: Together) -> None:
+    """Give the process what it had of the state: the losses in a checkpoint are sums, which the first one takes."""
+    together.remember_(state.memory)
+    if together.rank:
+        state.losses.zero_()
+
+
 def _end_epoch_(run: Run, state: State) -> dict[str, float]:
     """Judge the epoch, add it to the history, and keep its weights if it is the best so far."""
-    _refuse_nonsense(run, state)
-    figures = {
-        "train_loss": state.losses.sum().item() / len(run.train),
-        **validate(state.evaluated, run.validation, head=run.head, criterion=run.criterion, metric=run.metric),
-        "lr": state.optimizer.param_groups[0]["lr"],
-    }
-    _refuse_nonsense(run, state, validation_loss=figures["validation_loss"])
+    losses = run.together.sum(state.losses)
+    _refuse_nonsense(run, state, losses)
+    judged = validate(
+        state.evaluated,
+        run.validation,
+        head=run.head,
+        criterion=run.criterion,
+        metric=run.metric,
+        together=run.together,
+    )
+    lr = state.optimizer.param_groups[0]["lr"]
+    figures = {"train_loss": losses.sum().item() / len(run.train), **judged, "lr": lr}
+    _refuse_nonsense(run, state, losses, validation_loss=figures["validation_loss"])
     state.history.append(figures)
     state.improved = improvements(state.history, metric=run.metric)
     state.step = 0
@@ -167,14 +229,12 @@ def _finished(run: Run, state: State) -> bool:
     return epochs == run.config.epochs or stalled
 
 
-def _refuse_nonsense(run: Run, state: State, *, validation_loss: float = 0.0) -> None:
-    wrong = (~torch.isfinite(state.losses)).nonzero().flatten().tolist()
+def _refuse_nonsense(run: Run, state: State, losses: Tensor, *, validation_loss: float = 0.0) -> None:
+    wrong = (~torch.isfinite(losses)).nonzero().flatten().tolist()
     if not wrong and isfinite(validation_loss):
         return
     step = len(state.history) * len(run.steps) + (wrong[0] // run.config.accumulate + 1 if wrong else state.step)
-    what = (
-        f"the train loss is {state.losses[wrong[0]].item()}" if wrong else f"the validation loss is {validation_loss}"
-    )
+    what = f"the train loss is {losses[wrong[0]].item()}" if wrong else f"the validation loss is {validation_loss}"
     lr, precision = state.optimizer.param_groups[0]["lr"], run.config.precision
     raise refuse(
         f"{what} at step {step} (epoch {len(state.history) + 1}), with lr {lr:.3g} in {precision}",
@@ -187,9 +247,12 @@ def _refuse_nonsense(run: Run, state: State, *, validation_loss: float = 0.0) ->
 
 def _checkpoint(run: Run, state: State, folder: Path, *, name: str, began: float) -> float:
     """Save the state, and return when."""
-    _refuse_nonsense(run, state)
+    losses = run.together.sum(state.losses)
+    _refuse_nonsense(run, state, losses)
     state.seconds = monotonic() - began
-    save_checkpoint(state, folder, fingerprint=name)
+    whole = replace(state, losses=losses, memory=run.together.memory())
+    if run.together.rank == 0:
+        save_checkpoint(whole, folder, fingerprint=name)
     return monotonic()
 
 
@@ -199,5 +262,5 @@ def _fitted(run: Run, state: State) -> Fitted:
         best_epoch=max(epoch for epoch, improved in enumerate(state.improved) if improved),
         seconds=state.seconds,
         samples_per_second=len(state.history) * len(run.train) / state.seconds,
-        device=str(run.device),
+        device=str(run.device) if run.together.processes == 1 else f"{run.together.processes} x {run.device.type}",
     )

@@ -3,7 +3,6 @@
 N rows, M members of a network, K outputs.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +18,7 @@ from components.training.examples import Dataset
 from components.training.losses import Criterion
 from components.training.precision import autocast
 from components.training.schedules import Moment, rate_share
-
-Forward = Callable[..., Tensor]  # features to outputs [N, K]
+from components.training.together import Forward, Together, share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,21 +35,27 @@ class Run:
     seed: int
     black: Tensor | None  # what a black pixel is as a feature, [C, 1, 1]; None for tables
     device: torch.device
+    together: Together
 
 
 def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
-    """Take one step. The gradients of several batches are weighed by their rows, as if they were one batch."""
-    config, parts = run.config, run.steps[state.step]
-    number = len(state.history) * len(run.steps) + state.step
-    seed_(run.device, seed_of(run.seed, "step", number))  # of dropout and augmentation
+    """Take one step. Gradients of several batches and processes are weighed by their rows, as if of one batch."""
+    config, parts, together = run.config, run.steps[state.step], run.together
+    number, behind = len(state.history) * len(run.steps) + state.step, parts[-1][1]
+    # Of dropout and augmentation: each process draws for its own rows.
+    seed_(run.device, seed_of(run.seed, "step", number, process=together.rank))
     for first, last in parts:
-        features, target = run.train.batch(rows[first:last])
-        with autocast(config.precision, run.device):
-            output = forward(*_augmented(run, features))
-        loss = run.criterion(*one_by_one(output.float(), target))
-        state.losses[first // config.batch_size] = loss.detach() * (last - first)
-        share = loss if len(parts) == 1 else loss * ((last - first) / (parts[-1][1] - parts[0][0]))
-        torch.autograd.backward(state.scaler.scale(share))
+        start, end = share(first, last, rank=together.rank, processes=together.processes)
+        with together.exchange(now=last == behind):
+            features, target = run.train.batch(rows[start:end])
+            with autocast(config.precision, run.device):
+                output = forward(*_augmented(run, features))
+            # Without a row of its own a process still takes part: its gradients are zeros.
+            loss = run.criterion(*one_by_one(output.float(), target)) if end > start else output.float().sum()
+            state.losses[first // config.batch_size] = loss.detach() * (end - start)
+            # Of the mean over all rows of the step, once the gradients of the processes are averaged.
+            weight = (end - start) * together.processes / (behind - parts[0][0])
+            torch.autograd.backward(state.scaler.scale(loss if weight == 1 else loss * weight))
     if config.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.network.parameters(), config.clip_norm)

@@ -16,15 +16,19 @@ from components.models.model import Head
 from components.task import LOWER_IS_BETTER, Metric, Task
 from components.training.examples import Dataset
 from components.training.losses import Criterion
+from components.training.together import Together, share
 
 CHUNK_ROWS: Final = 2048
 
 
 def validate(
-    network: nn.Module, rows: Dataset, *, head: Head, criterion: Criterion, metric: Metric
+    network: nn.Module, rows: Dataset, *, head: Head, criterion: Criterion, metric: Metric, together: Together
 ) -> dict[str, float]:
-    """Return `validation_loss` and, where it is defined, the metric: in full precision, as the model will be used."""
-    target, output = head.target, outputs(network, rows)  # [N, K]
+    """Return `validation_loss` and, where it is defined, the metric: in full precision, as the model will be used.
+
+    Every process returns the same, from the same outputs.
+    """
+    target, output = head.target, outputs(network, rows, together=together)  # [N, K]
     answers = head(output).cpu().numpy()
     wanted = rows.target.cpu().numpy()
     truth = wanted if target.classes else wanted.astype(np.float64) * target.scale + target.center
@@ -38,12 +42,13 @@ def validate(
 
 
 @torch.no_grad()
-def outputs(network: nn.Module, rows: Dataset) -> Tensor:
-    """Return the network's outputs for all rows, [N, K], before the head."""
+def outputs(network: nn.Module, rows: Dataset, *, together: Together) -> Tensor:
+    """Return the network's outputs for all rows, [N, K], before the head; each process works out its share."""
     network.eval()
-    places = torch.arange(len(rows), device=rows.target.device)
+    first, last = share(0, len(rows), rank=together.rank, processes=together.processes)
+    places = torch.arange(first, last, device=rows.target.device)
     chunks = torch.split(places, CHUNK_ROWS)
-    return torch.cat([network(*rows.batch(chunk)[0]) for chunk in chunks])
+    return together.join(torch.cat([network(*rows.batch(chunk)[0]) for chunk in chunks]), of=len(rows))
 
 
 def improvements(history: Sequence[Mapping[str, float]], *, metric: Metric) -> tuple[bool, ...]:

@@ -153,6 +153,9 @@ def test_three_mistakes_are_three_problems_in_one_refusal() -> None:
     assert "did you mean 'adamw'?" in {p.do for p in found}
 
 
+POWER = "train: {{precision: fp16, distributed: {{name: ddp, compress: {{{}}}}}}}"
+
+
 @pytest.mark.parametrize(
     ("added", "where", "says"),
     [
@@ -173,6 +176,15 @@ def test_three_mistakes_are_three_problems_in_one_refusal() -> None:
         ("train: {loss: {name: mse}}", "r.yaml:11:15", "loss mse isn't one for classification"),
         ("train: {optimizer: {name: adam, momentum: 0.9}}", "r.yaml:11:33", "unknown key train.optimizer.momentum"),
         ("train: {optimizer: {lr: -1}}", "r.yaml:11:25", "above 0"),
+        ("train: {distributed: {name: ddp, processes: 1}}", "r.yaml:11:46", "processes is at least 2"),
+        ("train: {distributed: {compress: {name: fp16}}}", "r.yaml:11:23", "unknown key train.distributed.compress"),
+        ("train: {distributed: {name: ddp, compress: {name: zip}}}", "r.yaml:11:52", "fp16, bf16, int8, power_sgd"),
+        ("train: {batch_size: 1, distributed: {name: ddp}}", "r.yaml:11:21", "the number of processes, 2"),
+        ("train: {device: mps, distributed: {name: ddp}}", "r.yaml:11:17", "auto, cpu or cuda"),
+        ("train: {device: 'cuda:1', distributed: {name: ddp}}", "r.yaml:11:17", "auto, cpu or cuda"),
+        (POWER.format("name: power_sgd"), "r.yaml:11:9", "can't go with precision fp16"),
+        (POWER.format("name: power_sgd, rank: 0"), "r.yaml:11:9", "rank is at least 1"),
+        (POWER.format("name: power_sgd, start_step: 1"), "r.yaml:11:9", "start_step at least 2"),
         ("prune: channels", "r.yaml:11:8", "a list"),
         ("prune: [{ratio: 2}]", "r.yaml:11:17", "prune.0.ratio is 2"),
         ("quantize: [{calibration: minmax}]", "r.yaml:11:12", "quantize.0.method is missing"),

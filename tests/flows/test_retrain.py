@@ -7,7 +7,7 @@ import pytest
 
 from components.home import Home
 from components.planning.machine import usable_cores
-from components.training.config import TrainConfig
+from components.training.config import DDP, TrainConfig
 from flows.retrain import _settled
 from flows.servers.environment import environment
 
@@ -18,6 +18,13 @@ def test_the_threads_that_decide_a_result_are_in_the_key(monkeypatch: pytest.Mon
     assert _settled(TrainConfig(device="cpu")).threads == 3
     assert _settled(TrainConfig(device="cpu", threads=2)).threads == 2
     assert _settled(replace(TrainConfig(), device="cuda")).threads is None
+
+
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=2))).threads == 2
+    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=8))).threads == 1
+    assert _settled(TrainConfig(device="cpu", distributed=DDP(), threads=3)).threads == 3
 
 
 def test_threads_that_wait_spin_a_little_unless_the_shell_says_otherwise(tmp_path: Path) -> None:

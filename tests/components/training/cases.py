@@ -45,6 +45,7 @@ def train(
         config,
         examples(what, rows=rows, seed=1),
         examples(what, rows=20, seed=2),
+        spec=what,
         metric=metric or ("accuracy" if target.classes else "rmse"),
         seed=seed,
         folder=folder,

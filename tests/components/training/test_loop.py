@@ -200,7 +200,7 @@ def test_a_trained_model_is_trained_further(tmp_path: Path) -> None:
     before = [p.detach().clone() for p in model.network.parameters()]
     rows, other = examples(what, rows=37, seed=1), examples(what, rows=20, seed=2)
     config = replace(SHORT, epochs=1, optimizer=AdamW(lr=1e-6))
-    fit(model, config, rows, other, metric="accuracy", seed=0, folder=tmp_path / "2", observer=Silent())
+    fit(model, config, rows, other, spec=what, metric="accuracy", seed=0, folder=tmp_path / "2", observer=Silent())
     for a, b in zip(before, model.network.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
     assert any(not a.equal(b) for a, b in zip(before, model.network.parameters(), strict=True))

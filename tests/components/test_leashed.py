@@ -7,7 +7,7 @@ from tests.flows.servers.test_services import gone
 
 PARENT = """
 import subprocess, sys, time
-command = [sys.executable, "-P", "-m", "flows.servers.leashed", "http.server", "0", "--bind", "127.0.0.1"]
+command = [sys.executable, "-P", "-m", "components.leashed", "http.server", "0", "--bind", "127.0.0.1"]
 child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 print(child.pid, flush=True)
 time.sleep(600)

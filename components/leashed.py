@@ -1,4 +1,4 @@
-"""Run a module as a child that can't outlive its parent: `python -P -m flows.servers.leashed MODULE ARGUMENTS`.
+"""Run a module as a child that can't outlive its parent: `python -P -m components.leashed MODULE ARGUMENTS`.
 
 Standard input is a pipe that only the parent holds open. At its end, which comes however the parent dies, this
 process and all that it started, its process group, are killed.

@@ -1,0 +1,189 @@
+"""The parent hears how its processes do, gets their weights or one error, and leaves nothing running."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from components.errors import Refusal
+from components.models.config import CNN, Custom
+from components.training.config import DDP, SGD, Constant, PowerSGD, TrainConfig
+from components.training.distributed.lost import ProcessLost, process_lost
+from components.training.distributed.rank import is_out_of_memory
+from components.training.distributed.work import Lost
+from tests.components.models.cases import VALUE
+from tests.components.training.cases import train, weights
+from tests.components.training.distributed.cases import ROOT, SHORT, SURE, spread
+from tests.components.training.test_loop import Notes
+from tests.flows.servers.test_services import gone
+
+SLOW = Custom(path="tests.components.training.distributed.slow:Slow")
+LONG = replace(SHORT, epochs=12, distributed=DDP(compress=PowerSGD(rank=1, start_step=3)))  # 60 steps
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is found as a user's is: beside their recipe, on this process's path alone."""
+    monkeypatch.syspath_prepend(ROOT)
+
+
+class Watch(Notes):
+    """Remembers what it was told, and whom it saw run; does something at a step."""
+
+    def __init__(self, *, at: int = 0) -> None:
+        super().__init__()
+        self.at, self.seen, self.gone_on = at, list[psutil.Process](), list[tuple[int, int]]()
+
+    def resumed(self, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
+        self.gone_on.append((len(epochs), step))
+
+    def step(self, *, step: int, steps: int) -> None:
+        super().step(step=step, steps=steps)
+        self.seen = self.seen or children()
+        if self.at and step >= self.at:
+            self.at = 0
+            self.act()
+
+    def act(self) -> None:
+        """What is done."""
+
+
+class KillsTheSecond(Watch):
+    def act(self) -> None:
+        next(one for one in self.seen if one.environ().get("RANK") == "1").kill()
+
+
+class Interrupts(Watch):
+    def act(self) -> None:
+        raise KeyboardInterrupt
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from tests.components.training.cases import train
+from tests.components.training.distributed.test_parent import LONG, SLOW, Watch
+
+class Tells(Watch):
+    def step(self, *, step, steps):
+        super().step(step=step, steps=steps)
+        print("at", step, *(one.pid for one in self.seen), flush=True)
+
+train(LONG, Path(sys.argv[1]), network=SLOW, observer=Tells())
+"""
+
+
+def test_a_killed_process_and_a_killed_parent_lose_no_byte_and_leave_nothing_running(tmp_path: Path) -> None:
+    whole = Watch()
+    model, fitted = train(LONG, tmp_path / "whole", network=SLOW, observer=whole)
+    assert whole.steps == [(step, 60) for step in range(1, 61)]
+    assert whole.epochs == list(enumerate(fitted.history))
+    assert not whole.gone_on
+    assert len(whole.seen) == 3  # torchrun and two processes
+    assert all(gone(one.pid, seconds=1.0) for one in whole.seen)
+    assert fitted.device == "2 x cpu"
+    assert model.network.body.network.unused.equal(torch.ones(3))  # type: ignore[union-attr]
+
+    watch = KillsTheSecond(at=20)
+    with pytest.raises(ProcessLost, match="process 2 of 2 was killed by SIGKILL, perhaps out of memory") as lost:
+        train(LONG, tmp_path / "killed", network=SLOW, observer=watch)
+    assert (lost.value.rank, lost.value.code, lost.value.out_of_memory) == (1, -signal.SIGKILL, True)
+    assert all(gone(one.pid) for one in watch.seen)
+
+    command, reached = [sys.executable, "-c", PARENT, str(tmp_path / "killed")], list[int]()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        for line in filter(lambda line: line.startswith("at "), parent.stdout):
+            reached = [int(number) for number in line.split()[1:]]
+            if reached[0] >= 40:
+                parent.kill()
+                break
+    assert 40 <= reached[0] < 60
+    assert len(reached) == 4
+    assert all(gone(pid, seconds=5.0) for pid in reached[1:])
+
+    last = Watch()
+    again, refitted = train(LONG, tmp_path / "killed", network=SLOW, observer=last)
+    assert last.gone_on
+    assert last.gone_on[0] >= (7, 0)
+    assert weights(again, tmp_path / "a") == weights(model, tmp_path / "b")
+    assert refitted.history == fitted.history
+    assert not (tmp_path / "killed" / "processes").exists()
+
+
+def test_what_ends_the_parent_ends_its_processes(tmp_path: Path) -> None:
+    watch = Interrupts(at=5)
+    with pytest.raises(KeyboardInterrupt):
+        train(LONG, tmp_path, network=SLOW, observer=watch)
+    assert len(watch.seen) == 3
+    assert all(gone(one.pid, seconds=1.0) for one in watch.seen)
+
+
+def test_a_loss_that_is_not_finite_is_refused_once(tmp_path: Path) -> None:
+    config = spread(replace(SHORT, epochs=30, optimizer=SGD(lr=1e6), schedule=Constant()))
+    with pytest.raises(Refusal, match=r"(?s)at step \d+ \(epoch \d+\), with lr 1e\+06.*lower train.optimizer.lr") as no:
+        train(config, tmp_path, target=VALUE, network=SURE)
+    assert len(no.value.problems) == 1
+
+
+def test_a_process_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
+    failing = replace(SLOW, options={"fail": "no room for one more"})
+    with pytest.raises(ProcessLost, match=r"(?s)process \d of 2 ended with exit code 1.*no room for one more") as lost:
+        train(spread(SHORT), tmp_path, network=failing)
+    assert lost.value.out_of_memory
+    assert is_out_of_memory(torch.OutOfMemoryError())
+    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory"))
+    assert not is_out_of_memory(RuntimeError("Connection closed by peer"))
+
+
+def test_the_first_of_several_losses_is_the_cause(tmp_path: Path) -> None:
+    consequence = Lost(rank=0, at=10.5)
+    found = [Lost(rank=0, code=1), Lost(rank=1, code=1)]
+    earlier = Lost(rank=1, at=10.0, out_of_memory=True)
+    spoke = process_lost([*found, consequence, earlier], tmp_path, processes=2, launcher=1)
+    assert (spoke.rank, spoke.out_of_memory) == (1, True)
+    killed = process_lost([consequence, Lost(rank=1, code=-signal.SIGSEGV)], tmp_path, processes=2, launcher=1)
+    assert (killed.rank, killed.code, killed.out_of_memory) == (1, -signal.SIGSEGV, False)
+    stopped = process_lost([Lost(rank=1, code=-signal.SIGTERM), consequence], tmp_path, processes=2, launcher=1)
+    assert stopped.rank == 0
+    assert process_lost([], tmp_path, processes=2, launcher=-signal.SIGKILL).rank is None
+
+
+def test_half_precision_on_cpus_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="bf16"):
+        train(spread(TrainConfig(precision="fp16", device="cpu")), tmp_path)
+
+
+@pytest.mark.gpu
+def test_more_processes_than_gpus_are_refused(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    with pytest.raises(Refusal, match="a GPU for each process"):
+        train(spread(TrainConfig(device="cuda"), processes=torch.cuda.device_count() + 1), tmp_path)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_on_several_gpus_a_training_repeats_itself(precision: str, tmp_path: Path) -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("no two CUDA devices here")
+    config = replace(SHORT, device="cuda", precision=precision)  # type: ignore[arg-type]
+    network = CNN(width=4, stages=2, dropout=0.0)
+    first, fitted = train(spread(config), tmp_path / "a", network=network)
+    second, _ = train(spread(config), tmp_path / "b", network=network)
+    assert weights(first, tmp_path / "1") == weights(second, tmp_path / "2")
+    assert fitted.device == "2 x cuda"
+    _, alone = train(config, tmp_path / "c", network=network)
+    if precision == "fp32":
+        losses = [epoch["train_loss"] for epoch in fitted.history]
+        assert losses == pytest.approx([epoch["train_loss"] for epoch in alone.history], rel=1e-3)

@@ -27,6 +27,7 @@ from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.servers.backend import backend
+from flows.servers.environment import configured
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard
@@ -66,7 +67,13 @@ def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
     wish = wish or Wish()
     store = Store(FolderBlobs(home.store), home.checkouts)
     return Yard(
-        home=home, store=store, ledger=ledger_at(home.ledger), model=model, force=wish.force, verify=wish.verify
+        home=home,
+        store=store,
+        ledger=ledger_at(home.ledger),
+        model=model,
+        force=wish.force,
+        verify=wish.verify,
+        registry_uri=configured(home).mlflow_tracking_uri,
     )
 
 

@@ -44,7 +44,7 @@ def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted |
     if judged.judgement.decision == "yes" and not reigns and not barred and moved_since:
         return None  # it lost its place to others since, and has won it again
     reason = f"version {registered.version}: {barred.action}, {barred.reason}" if barred else past[-1].reason
-    return _outcome(releases, registered, judged, reason + _changed_elsewhere(yard, registered.model, champion))
+    return _outcome(releases, registered, judged, reason + _changed_elsewhere(yard, champion))
 
 
 @stage(settled=decided)
@@ -183,10 +183,10 @@ def _set_alias(releases: Releases, client: "Client", release: Release | None) ->
     set_alias(client, releases.model, None if release is None else release.version)
 
 
-def _changed_elsewhere(yard: Yard, model: str, champion: Release | None) -> str:
-    from tasks.registry import alias_in_database
+def _changed_elsewhere(yard: Yard, champion: Release | None) -> str:
+    from tasks.registry import named_champion
 
-    actual, recorded = alias_in_database(yard.home, model), None if champion is None else champion.version
+    actual, recorded = named_champion(yard), None if champion is None else champion.version
     if actual == recorded:
         return ""
     return (

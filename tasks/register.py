@@ -32,10 +32,10 @@ class Registered:
 
 def registered(yard: Yard, recipe: Recipe, evidence: Evidence, **_: object) -> Registered | None:
     """Return the version that holds this very file and the present code, if the registry still has it."""
-    from tasks.registry import version_in_database
+    from tasks.registry import has_version
 
     release = Releases(yard.ledger, recipe.model).of(evidence.selected.onnx, answered_by=answering_code())
-    if release is None or not version_in_database(yard.home, recipe.model, release.version):
+    if release is None or not has_version(yard, release.version):
         return None
     return Registered(model=recipe.model, version=release.version, run_id=release.run_id)
 

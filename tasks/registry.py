@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from components.errors import refuse
 from components.home import Home
-from tasks.tracking import Client, Tracking, check
+from tasks.stage import Yard
+from tasks.tracking import Client, Tracking, check, connect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,6 +178,20 @@ def _requirements() -> list[str]:
 
     names = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "pyarrow")
     return [f"{name}=={version(name)}" for name in names]
+
+
+def named_champion(yard: Yard) -> int | None:
+    """Return the version that the alias `champion` names, whichever registry the yard has."""
+    if yard.registry_uri is None:
+        return alias_in_database(yard.home, yard.model)
+    return alias(connect(yard.home, uri=yard.registry_uri), yard.model)
+
+
+def has_version(yard: Yard, version: int) -> bool:
+    """Say whether the registry has the version, whichever the yard has."""
+    if yard.registry_uri is None:
+        return version_in_database(yard.home, yard.model, version)
+    return version in versions(connect(yard.home, uri=yard.registry_uri), yard.model)
 
 
 def alias_in_database(home: Home, model: str) -> int | None:

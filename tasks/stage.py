@@ -79,6 +79,7 @@ class Yard:
     tracker: Tracker = field(default_factory=Silent)
     force: frozenset[str] = frozenset()  # stages to run though they are recorded
     verify: bool = False  # hash every output of a hit, not only those whose stamp changed
+    registry_uri: str | None = None  # of MLflow; None: the database in the home
     lease_seconds: float = 15.0
 
 

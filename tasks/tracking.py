@@ -43,6 +43,7 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises anyway
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
+    own = uri is None
     if uri is None:
         home.mlflow_db.parent.mkdir(parents=True, exist_ok=True)
         check(home)
@@ -52,7 +53,7 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient()
     client.search_experiments(max_results=1)  # makes or migrates the tables
-    if uri.startswith("sqlite"):
+    if own:
         with closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
     return client

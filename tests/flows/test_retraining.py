@@ -15,7 +15,7 @@ from components.planning.ledger import ledger_at
 from components.release.releases import Releases
 from components.store.artifact import Artifact
 from flows.running import yard_of
-from tests.flows.conftest import people
+from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
 
 pytestmark = pytest.mark.slow
@@ -132,6 +132,20 @@ def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promote
     assert again["decision"] == result["decision"]
     (champion,) = (one for one in place.call("list", "people", "--json").json if one["champion"])
     assert champion["version"] == before["version"]
+
+
+def test_a_registry_elsewhere_is_asked_as_the_one_at_home_is(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(people(), "utf-8")
+    (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")
+    place = Place(folder=tmp_path, home=tmp_path / "home")
+    place.home.mkdir()
+    (place.home / "config.toml").write_text(f"mlflow_tracking_uri = 'sqlite:///{tmp_path}/registry.db'\n")
+    first = place.child("run", "recipe.yaml", "--json").json
+    assert first["decision"]["promoted"]
+    assert not (place.home / "mlflow" / "mlflow.db").exists()
+    again = place.child("run", "recipe.yaml", "--json").json
+    assert all(one["cached"] for one in again["stages"])
+    assert (again["version"], again["decision"]) == (first["version"], first["decision"])
 
 
 def test_who_lost_its_place_can_win_it_again_on_the_same_judgement(place: Place) -> None:

@@ -39,13 +39,14 @@ class Watch(Notes):
     def __init__(self, *, at: int = 0) -> None:
         super().__init__()
         self.at, self.seen, self.gone_on = at, list[psutil.Process](), list[tuple[int, int]]()
+        self.others = children()  # servers of other tests
 
     def resumed(self, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
         self.gone_on.append((len(epochs), step))
 
     def step(self, *, step: int, steps: int) -> None:
         super().step(step=step, steps=steps)
-        self.seen = self.seen or children()
+        self.seen = self.seen or [one for one in children() if one not in self.others]
         if self.at and step >= self.at:
             self.at = 0
             self.act()

@@ -38,8 +38,8 @@ def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted |
     if not past or past[-1].state in ("pending", "abandoned"):
         return None
     champion = releases.champion()
-    barred = releases.barred(registered.version)
     reigns = champion is not None and champion.version == registered.version
+    barred = None if reigns else releases.barred(registered.version)  # what bars a champion only counts once it fell
     moved_since = any(move.moved and move.seq > past[-1].seq for move in moves)
     if judged.judgement.decision == "yes" and not reigns and not barred and moved_since:
         return None  # it lost its place to others since, and has won it again

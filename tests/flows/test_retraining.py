@@ -117,6 +117,23 @@ def test_mended_code_of_a_version_reaches_the_next_one_though_its_file_is_the_sa
     assert ran == {"gate", "report", "register", "promote"}
 
 
+def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promoted(place: Place) -> None:
+    before = place.told["second"].json
+    page = Path(before["report"]).read_bytes()
+    change = ("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--set", "gate.floor=1.0")
+    result = place.child(*change, "--strict", "--json", code=3).json
+    assert (result["version"], result["onnx"]["sha256"]) == (before["version"], before["onnx"]["sha256"])
+    assert not result["decision"]["promoted"]
+    assert "is champion from before, and would not be let pass today" in result["decision"]["reason"]
+    assert result["report"] != before["report"]
+    assert Path(before["report"]).read_bytes() == page  # of the release: no later run's takes its place
+    again = place.child(*change, "--json").json
+    assert all(one["cached"] for one in again["stages"])
+    assert again["decision"] == result["decision"]
+    (champion,) = (one for one in place.call("list", "people", "--json").json if one["champion"])
+    assert champion["version"] == before["version"]
+
+
 def test_a_registry_elsewhere_is_asked_as_the_one_at_home_is(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(people(), "utf-8")
     (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")
@@ -129,6 +146,13 @@ def test_a_registry_elsewhere_is_asked_as_the_one_at_home_is(tmp_path: Path) -> 
     again = place.child("run", "recipe.yaml", "--json").json
     assert all(one["cached"] for one in again["stages"])
     assert (again["version"], again["decision"]) == (first["version"], first["decision"])
+
+
+def test_who_lost_its_place_can_win_it_again_on_the_same_judgement(place: Place) -> None:
+    """Version 1 rose, version 2 took its place: the earlier recipe again, and then the later one."""
+    for learning_rate, version in (("0.02", 1), ("0.03", 2)):
+        told = place.child("run", "recipe.yaml", "--set", f"train.optimizer.lr={learning_rate}", "--json").json
+        assert (told["version"], told["decision"]["promoted"]) == (version, True), told["decision"]
 
 
 def test_ctrl_c_while_prefect_begins_a_task_is_ctrl_c(place: Place) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT: Final = 20.0  # seconds, as botocore's own
 PASSING: Final = frozenset({"BadDigest", "429", "TooManyRequests"})  # which botocore takes for final
+_Response = tuple[object, dict[str, dict[str, str]]] | None  # what was answered, and the same parsed
 REGION: Final = "us-east-1"  # where nothing else is said: servers of one's own don't mind
 
 
@@ -52,14 +53,12 @@ def connect(access: Access, *, connections: int) -> "S3Client":
     region = access.region or session.region_name or REGION
     client = session.client("s3", endpoint_url=access.endpoint_url, region_name=region, config=config)
 
-    def wait_more(
-        *, response: tuple[object, dict[str, dict[str, str]]] | None, attempts: int, **_: object
-    ) -> float | None:
+    def wait_more(*, response: _Response, attempts: int, **_: object) -> float | None:
         """Return the seconds to wait for another attempt at what botocore gives up, or None."""
         code = response[1].get("Error", {}).get("Code") if response else None
         return waits(attempts) if code in PASSING and attempts < access.attempts else None
 
-    client.meta.events.register("needs-retry.s3", wait_more)
+    client.meta.events.register("needs-retry.s3", wait_more)  # type: ignore[arg-type]  # the answer does count
     return client
 
 

@@ -25,8 +25,11 @@ class Request:
     number: int
     method: str
     path: str
-    length: int
-    range: str
+    headers: dict[str, str]  # by names in small letters
+
+    @property
+    def range(self) -> str:
+        return self.headers.get("range", "")
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class Proxy:
     fault: Callable[[Request], Fault | None] = lambda request: None
     etag: str = ""  # of every object, in place of the server's own
     requests: list[Request] = field(default_factory=list)
+    under_way: int = 0
+    most_at_once: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
     def count(self, method: str, part: str = "") -> int:
@@ -56,11 +61,18 @@ def proxy(endpoint_url: str) -> Iterator[Proxy]:
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             with lock:
-                request = Request(
-                    len(made.requests) + 1, self.command, self.path, length, self.headers.get("Range", "")
-                )
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                request = Request(len(made.requests) + 1, self.command, self.path, headers)
                 made.requests.append(request)
-            fault = made.fault(request)
+                made.under_way += 1
+                made.most_at_once = max(made.most_at_once, made.under_way)
+            try:
+                self.fail_or_forward(made.fault(request), length)
+            finally:
+                with lock:
+                    made.under_way -= 1
+
+        def fail_or_forward(self, fault: Fault | None, length: int) -> None:
             if fault == "cut":
                 self.rfile.read(length // 2)
                 self.close_connection = True

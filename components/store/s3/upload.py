@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BufferedReader
@@ -13,6 +14,7 @@ from components.store.s3.bucket import Bucket, Head
 from components.store.s3.parts import PART, in_order, part_bytes
 
 ABANDONED: Final = timedelta(days=1)
+TRIES: Final = 5  # who puts the same at once may go on with our upload, and finish it
 _new_md5 = partial(hashlib.md5, usedforsecurity=False)  # S3's tags: damage is found by them, not fraud
 
 
@@ -34,13 +36,14 @@ def upload(bucket: Bucket, key: str, source: Path, *, digest: str, below: str) -
             return
         with bucket.turn:
             begun = _unfinished(bucket, key, below)
-            if _is_there(bucket.head(key), file):
-                return
-            try:
-                _send(bucket, key, file, digest=digest, begun=begun)
-            except FileNotFoundError:  # another process has finished or aborted that upload
-                if not _is_there(bucket.head(key), file):
-                    _send(bucket, key, file, digest=digest)
+            for _ in range(TRIES):
+                if _is_there(bucket.head(key), file):
+                    return
+                with suppress(FileNotFoundError):  # another process has finished or aborted that upload meanwhile
+                    _send(bucket, key, file, digest=digest, begun=begun)
+                    return
+                begun = None
+    raise refuse("its upload was ended by others, time and again", where=str(source), do="run again")
 
 
 def _send(bucket: Bucket, key: str, file: BufferedReader, *, digest: str, begun: str | None = None) -> None:

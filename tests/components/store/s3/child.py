@@ -22,8 +22,6 @@ def child(
     s3: S3Server, verb: str, what: object, *, prefix: str, cache: Path, endpoint_url: str = ""
 ) -> "subprocess.Popen[str]":
     """Start a child that puts a file or gets a digest, and prints what it has in return and its peak memory in KiB."""
-    variables = {**os.environ, **s3.variables()}
-    if endpoint_url:
-        variables["AWS_ENDPOINT_URL"] = endpoint_url
+    variables = {**os.environ, "AWS_ENDPOINT_URL": endpoint_url or s3.endpoint_url}
     command = [sys.executable, "-c", CODE, f"s3://{BUCKET}/{prefix}", str(cache), verb, str(what)]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables)

@@ -59,30 +59,25 @@ def test_a_byte_that_is_flipped_on_the_way_in_is_noticed_and_sent_again(
     assert faults.count("PUT") == 2
 
 
-def test_bytes_that_never_arrive_as_they_were_sent_are_refused(shaky: S3Blobs, faults: Proxy, source: Path) -> None:
-    faults.fault = lambda request: "flip" if request.method == "PUT" else None
-    with pytest.raises(Refusal, match="BadDigest"):
-        shaky.put(source)
+@pytest.fixture
+def impatient(faults: Proxy) -> Bucket:
+    return Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, attempts=2))
 
 
-@pytest.mark.parametrize("fault", ["500", "503 SlowDown", "cut"])
-def test_a_fault_that_stays_is_refused_after_so_many_attempts(
-    shaky: S3Blobs, faults: Proxy, source: Path, fault: Fault
-) -> None:
+@pytest.mark.parametrize("fault", ["500", "503 SlowDown", "429 TooManyRequests", "cut", "flip"])
+def test_a_fault_that_stays_is_refused_after_so_many_attempts(impatient: Bucket, faults: Proxy, fault: Fault) -> None:
     faults.fault = lambda request: fault
     with pytest.raises(Refusal, match="the next run goes on from here"):
-        shaky.put(source)
-    assert len(faults.requests) == shaky.bucket.access.attempts
+        impatient.put("any", b"bytes")
+    assert len(faults.requests) == 2
 
 
-def test_an_answer_that_is_always_cut_is_refused_after_so_many_attempts(
-    shaky: S3Blobs, faults: Proxy, remote: S3Blobs, source: Path
-) -> None:
-    digest = remote.put(source)
-    faults.fault = lambda request: "cut answer" if request.method == "GET" else None
+def test_an_answer_that_is_always_cut_is_refused_after_so_many_attempts(impatient: Bucket, faults: Proxy) -> None:
+    impatient.put("any", b"bytes")
+    faults.fault = lambda request: "cut answer"
     with pytest.raises(Refusal, match="the next run goes on from here"):
-        shaky.get(digest)
-    assert faults.count("GET") == shaky.bucket.access.attempts
+        impatient.read("any", 1, 2)
+    assert faults.count("GET") == 2
 
 
 def test_no_answer_within_the_time_is_no_answer(s3: object, faults: Proxy) -> None:
@@ -93,3 +88,22 @@ def test_no_answer_within_the_time_is_no_answer(s3: object, faults: Proxy) -> No
         bucket.head("any")
     assert 0.4 < time.monotonic() - started < 20
     assert len(faults.requests) == 1
+
+
+def test_any_s3_understands_what_is_asked(shaky: S3Blobs, faults: Proxy, tmp_path: Path) -> None:
+    source = tmp_path / "large.bin"
+    source.write_bytes(bytes(2 * PART))
+    digest = shaky.put(source)
+    shaky.cache.discard(digest)
+    shaky.get(digest)
+    shaky.stamp(digest)
+    shaky.discard(digest)
+    shaky.probe()
+    special = ("x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer", "x-amz-tagging", "if-", "content-encoding")
+    assert not [name for one in faults.requests for name in one.headers if name.startswith(special)]
+
+
+def test_the_region_is_the_one_that_was_given(faults: Proxy, s3: object) -> None:
+    for region, signed in (("eu-central-9", "eu-central-9"), (None, "us-east-1")):
+        Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, region=region)).head("any")
+        assert f"/{signed}/s3/" in faults.requests[-1].headers["authorization"]

@@ -88,8 +88,8 @@ class _Normalise(Function):
         tilt = weight * deviation**2 * sums[0] / count
         shift = weight * deviation * sums[1] / count - tilt * mean
         axes = (1, -1, *[1] * (values.ndim - 2))
-        outer = torch.addcmul(shift.view(axes), values, tilt.view(axes))
-        return inner - outer, of_weight, of_bias, None
+        inner.addcmul_(values, tilt.view(axes), value=-1).sub_(shift.view(axes))
+        return inner, of_weight, of_bias, None
 
 
 def _normalise(values: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

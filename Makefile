@@ -26,11 +26,7 @@ types: env
 
 # Measure every claim: each benchmark prints a table and writes JSON; the last one prints the README's table.
 bench: env
-<<<<<<< HEAD
 	@for name in store store_s3 tracking training distributed memory overhead quality tables gate readme; do $(PYTHON) -m benchmarks.$$name || exit 1; done
-=======
-	@for name in store store_s3 tracking training memory overhead quality tables gate readme; do $(PYTHON) -m benchmarks.$$name || exit 1; done
->>>>>>> s3
 
 # End real runs at every stage, by SIGKILL and Ctrl-C, and at 50 random moments; compare their files with a whole run's.
 torture: env

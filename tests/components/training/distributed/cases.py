@@ -62,7 +62,7 @@ def by_processes(cases: Mapping[str, Case], folder: Path, *, processes: int = 2)
     variables = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     told = subprocess.run([sys.executable, *command], env=variables, capture_output=True, text=True, check=False)
     errors = "".join(file.read_text() for file in (folder / "logs").glob("*/*/*/stderr.log"))
-    assert told.returncode == 0, told.stderr + errors
+    assert told.returncode == 0, f"{told.returncode}: {told.stderr}{errors}"
     return {
         name: (models[name], take_home(job, job.folder / "processes", models[name], code=0))
         for name, job in jobs.items()

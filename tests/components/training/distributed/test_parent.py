@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,16 @@ def test_a_killed_process_and_a_killed_parent_lose_no_byte_and_leave_nothing_run
     assert weights(again, tmp_path / "a") == weights(model, tmp_path / "b")
     assert refitted.history == fitted.history
     assert not (tmp_path / "killed" / "processes").exists()
+
+
+def test_killed_while_its_processes_start_a_parent_leaves_none(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as parent:
+        started: list[psutil.Process] = []
+        while len(started) < 3:  # torchrun and two processes, which load torch for seconds before they do anything
+            started = psutil.Process(parent.pid).children(recursive=True)
+            time.sleep(0.02)
+        parent.kill()
+        assert all(gone(one.pid, seconds=1.0) for one in started)
 
 
 def test_what_ends_the_parent_ends_its_processes(tmp_path: Path) -> None:

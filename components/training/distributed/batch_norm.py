@@ -48,18 +48,25 @@ class SharedBatchNorm(_BatchNorm):
         weight = torch.ones(self.num_features) if self.weight is None else self.weight
         bias = torch.zeros(self.num_features) if self.bias is None else self.bias
         normal, mean, variance, values = _normalise(input.float(), weight, bias, self.eps)
-        if self.running_mean is not None and self.running_var is not None:
-            self._note_(mean, variance * values / (values - 1))
+        self._note_(mean, variance * values / (values - 1))
         return normal.to(input.dtype)
 
     @torch.no_grad()
     def _note_(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None and self.running_var is not None  # noqa: PT018 - both or neither
-        assert self.num_batches_tracked is not None
+        """Move the running statistics, if it has them: all three or none."""
+        if self.num_batches_tracked is None or self.running_mean is None or self.running_var is None:
+            return
         self.num_batches_tracked.add_(1)
         moved = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, moved)
         self.running_var.lerp_(variance, moved)
+
+
+class _Context(FunctionCtx):
+    """What the forward pass leaves for the backward one."""
+
+    saved_tensors: tuple[Tensor, ...]
+    eps: float
 
 
 class _Normalise(Function):
@@ -67,23 +74,22 @@ class _Normalise(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, values: Tensor, weight: Tensor, bias: Tensor, eps: float
+        ctx: _Context, values: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean, variance, count = _statistics(values)
         ctx.save_for_backward(values, weight, mean, variance, count)
-        ctx.eps = eps  # type: ignore[attr-defined]
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance, count)
         normal = nn.functional.batch_norm(values, mean, variance, weight, bias, eps=eps) if len(values) else values
         return normal.view_as(values), mean, variance, count
 
     @staticmethod
-    def backward(ctx: FunctionCtx, slope: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        values, weight, mean, variance, count = ctx.saved_tensors  # type: ignore[attr-defined]
-        eps: float = ctx.eps  # type: ignore[attr-defined]
-        inner, of_weight, of_bias = _as_if_constant(slope, values, weight, mean, variance, eps)
+    def backward(ctx: _Context, slope: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        values, weight, mean, variance, count = ctx.saved_tensors
+        inner, of_weight, of_bias = _as_if_constant(slope, values, weight, mean, variance, ctx.eps)
         sums = _total(torch.stack([of_weight, of_bias]))  # [2, C]
         # What the mean and the variance, which all values share, add to the slope: a plane in the values.
-        deviation = (variance + eps).rsqrt()
+        deviation = (variance + ctx.eps).rsqrt()
         tilt = weight * deviation**2 * sums[0] / count
         shift = weight * deviation * sums[1] / count - tilt * mean
         axes = (1, -1, *[1] * (values.ndim - 2))

@@ -27,7 +27,7 @@ def fp16(config: FP16, network: DistributedDataParallel) -> Memory:  # noqa: ARG
 
 def bf16(config: BF16, network: DistributedDataParallel) -> Memory:  # noqa: ARG001
     """16-bit floats with the exponent of 32-bit ones."""
-    network.register_comm_hook(None, _in_bf16)
+    network.register_comm_hook(dist.group.WORLD, _in_bf16)
     return None
 
 
@@ -55,10 +55,9 @@ HOOKS: Table[Callable[..., Memory]] = Table(
 )
 
 
-def _in_bf16(state: None, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+def _in_bf16(group: dist.ProcessGroup, bucket: GradBucket) -> torch.futures.Future[Tensor]:
     """Torch's hook under another name: by its own DDP takes it on CUDA only, though gloo can add such numbers too."""
-    hooked: torch.futures.Future[Tensor] = bf16_compress_hook(state, bucket)  # type: ignore[arg-type]
-    return hooked
+    return bf16_compress_hook(group, bucket)
 
 
 def _in_int8(state: None, bucket: GradBucket) -> torch.futures.Future[Tensor]:  # noqa: ARG001 - hooks are called alike

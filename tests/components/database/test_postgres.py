@@ -31,16 +31,6 @@ START = """
 
 
 @pytest.fixture
-def address(postgres: PostgresServer) -> str:
-    return postgres.emptied()
-
-
-@pytest.fixture
-def ledger(address: str) -> Ledger:
-    return ledger_at(address)
-
-
-@pytest.fixture
 def proxy(postgres: PostgresServer) -> Iterator[Proxy]:
     with proxy_to(postgres.port) as proxy:
         yield proxy

@@ -16,16 +16,6 @@ from components.planning.ledger import TABLES, Ledger, ledger_at
 from tests.servers.postgres import PASSWORD, PostgresServer
 
 
-@pytest.fixture
-def address(postgres: PostgresServer) -> str:
-    return postgres.emptied()
-
-
-@pytest.fixture
-def ledger(address: str) -> Ledger:
-    return ledger_at(address)
-
-
 def refused(address: str) -> str:
     started = time.monotonic()
     with pytest.raises(Refusal) as refusal:

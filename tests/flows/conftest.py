@@ -67,6 +67,7 @@ def place(both: Place, tmp_path: Path) -> Place:
     return Place(folder=both.folder, home=tmp_path / "home", told=both.told)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests that look at these runs on one worker, so that they are made once."""
     for item in items:

@@ -24,6 +24,8 @@ from tests.components.models.cases import VALUE
 from tests.components.training.cases import train, weights
 from tests.components.training.distributed.cases import SHORT, Case, by_processes, compressed
 
+pytestmark = pytest.mark.xdist_group("processes")  # the cases of a kind are trained at once, in one start of torchrun
+
 Results = dict[str, tuple[Model, Fitted]]
 PLAIN = CNN(width=4, stages=2, dropout=0.0)
 LONG = replace(SHORT, epochs=10, batch_size=16, optimizer=AdamW(lr=1e-2))

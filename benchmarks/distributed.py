@@ -46,20 +46,15 @@ def cases(scale: float) -> Iterator[Case]:
     pictures, rows = int(8192 * scale), int(65536 * scale)
     pixels = rng.integers(0, 256, (pictures, 28, 28, 1), dtype=np.uint8)
     numbers = rng.normal(size=(rows, 32)), np.zeros((rows, 0), dtype=np.int64)
-    yield Case(
-        "CNN, 28x28 images, batch 64",
-        _spec(CNN(width=32, stages=3), Preparation(target=target, image=image)),
-        Examples(raw=(pixels,), target=rng.integers(0, CLASSES, pictures)),
-        64,
-        1,
-    )
-    yield Case(
-        "MLP, 32 columns, batch 512",
-        _spec(MLP(members=1, linear=False), Preparation(target=target, numbers=columns)),
-        Examples(raw=numbers, target=rng.integers(0, CLASSES, rows)),
-        512,
-        2,
-    )
+    cnn = _spec(CNN(width=32, stages=3), Preparation(target=target, image=image))
+    mlp = _spec(MLP(members=1, linear=False), Preparation(target=target, numbers=columns))
+    images = Examples(raw=(pixels,), target=rng.integers(0, CLASSES, pictures))
+    table = Examples(raw=numbers, target=rng.integers(0, CLASSES, rows))
+    # What processes tell each other takes as long for any batch: each network with a small and a large one.
+    for batch_size in (64, 256):
+        yield Case(f"CNN, 28x28 images, batch {batch_size}", cnn, images, batch_size, 1)
+    for batch_size in (512, 4096):
+        yield Case(f"MLP, 32 columns, batch {batch_size}", mlp, table, batch_size, 2)
 
 
 def _spec(network: Network, preparation: Preparation) -> ModelSpec:

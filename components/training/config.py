@@ -200,7 +200,10 @@ class Alone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DDP:
-    """Several processes of this machine, each with its part of every batch, and on CUDA with a device of its own."""
+    """Several processes of this machine, each with its part of every batch, and on CUDA with a device of its own.
+
+    On CPUs `threads` are faster: what processes tell each other costs milliseconds a step (benchmarks/distributed.py).
+    """
 
     name: Literal["ddp"] = "ddp"
     processes: int = 2

@@ -51,6 +51,7 @@ def gate(
     from components.data.prepare import encode_target
     from components.data.unseen import unseen
     from components.gate.gate import judge, same_file
+    from components.gate.wear import sketch, times_decided
     from components.gate.standing import damage, face_off
     from components.models.model import load
 
@@ -73,6 +74,8 @@ def gate(
         output=output,
         champion=champion,
     )
+    test_rows = sketch(here.open(splits.assignments))
+    earlier = here.yard.ledger.decide_by(test_rows, challenger=selected.onnx.digest, model=here.yard.model)
     judgement = judge(
         config,
         metric=aim.metric,
@@ -81,7 +84,7 @@ def gate(
         challenger=challenger,
         champion=reigning,
         seed=aim.seed,
-        looks=here.yard.ledger.look(splits.assignments.digest, challenger=selected.onnx.digest, model=here.yard.model),
+        looks=times_decided(test_rows, earlier),
     )
     if twin is not None:
         judgement = same_file(judgement, champion=f"{twin.model} {twin.version}")

@@ -19,7 +19,7 @@ from components.store.store import Stamps
 
 TABLES = Tables(
     name="ledger",
-    version=1,
+    version=2,
     statements="""
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY, stage TEXT, label TEXT, model TEXT, run TEXT, outputs TEXT, stamps TEXT, parts TEXT,
@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS releases (
 CREATE TABLE IF NOT EXISTS moves (
     seq COUNTED, model TEXT, action TEXT, version INTEGER, replaced INTEGER,
     state TEXT, actor TEXT, reason TEXT, basis TEXT, at DOUBLE PRECISION);
-CREATE TABLE IF NOT EXISTS looks (
-    test_split TEXT, challenger TEXT, model TEXT, at DOUBLE PRECISION, PRIMARY KEY (test_split, challenger));
+CREATE TABLE IF NOT EXISTS decisions (
+    test_rows TEXT, challenger TEXT, model TEXT, at DOUBLE PRECISION, PRIMARY KEY (test_rows, challenger));
 """,
 )
 
@@ -147,14 +147,14 @@ class Ledger:
         found = self.database.ask("SELECT flow_run FROM runs WHERE run = ?", (run,))
         return str(found[0][0]) if found else ""
 
-    # Looks at a test split
+    # Decisions on test rows
 
     @repeated
-    def look(self, test_split: str, *, challenger: str, model: str) -> int:
-        """Count the challenger's look at the test split, once, and return how many had looked before."""
-        with self.transaction(alone=f"looks at {test_split}") as connection:
-            connection.execute(_LOOK, (test_split, challenger, model))
-            return int(connection.execute(_OTHER_LOOKS, (test_split, challenger)).fetchone()[0])
+    def decide_by(self, test_rows: Sequence[int], *, challenger: str, model: str) -> list[tuple[int, ...]]:
+        """Keep that these test rows decide on the challenger, once, and return those that decided on others before."""
+        with self.transaction(alone="decisions") as connection:
+            connection.execute(_DECIDE, (json.dumps(test_rows), challenger, model))
+            return [tuple(json.loads(rows)) for (rows,) in connection.execute(_OTHER_DECISIONS, (challenger,)).fetchall()]
 
 
 def ledger_at(address: Path | str) -> Ledger:
@@ -188,8 +188,8 @@ _END_RUN = """
     INSERT INTO runs VALUES (?,?,?,clock()) ON CONFLICT (run) DO UPDATE SET
     model = excluded.model, flow_run = excluded.flow_run, at = excluded.at
 """
-_LOOK = "INSERT INTO looks VALUES (?,?,?,clock()) ON CONFLICT (test_split, challenger) DO NOTHING"
-_OTHER_LOOKS = "SELECT count(*) FROM looks WHERE test_split = ? AND challenger != ?"
+_DECIDE = "INSERT INTO decisions VALUES (?,?,?,clock()) ON CONFLICT (test_rows, challenger) DO NOTHING"
+_OTHER_DECISIONS = "SELECT test_rows FROM decisions WHERE challenger != ?"
 
 
 def _stamp_text(stamp: Stamp) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from components.gate.wear import sketch
 from components.home import Home
 from components.planning.ledger import ledger_at
 from components.release.releases import Releases
@@ -73,6 +74,16 @@ def parts_of(place: Place) -> dict[int, str]:
     stored = Artifact(**record.outputs["assignments"])  # type: ignore[arg-type,call-overload,index]
     table = pq.read_table(yard_of(home, "people").store.get(stored))
     return dict(zip(table["content"].to_pylist(), table["part"].to_pylist(), strict=True))
+
+
+def test_the_gate_keeps_which_test_rows_decided(place: Place) -> None:
+    home = Home(place.home)
+    ledger, store = ledger_at(home.ledger), yard_of(home, "people").store
+    (judged, *_) = ledger.history("people", "gate")
+    (split, *_) = ledger.history("people", "split")
+    stored = Artifact(**split.outputs["assignments"])  # type: ignore[arg-type,call-overload,index]
+    assert sketch(store.get(stored)) in ledger.decide_by((), challenger="nobody", model="people")
+    assert judged.outputs["judgement"]["looks"] >= 1  # type: ignore[call-overload,index]
 
 
 def test_a_stratified_split_leaves_earlier_rows_where_they_were(place: Place, tmp_path: Path) -> None:

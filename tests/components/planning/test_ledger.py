@@ -167,8 +167,8 @@ def test_twenty_processes_that_want_the_same_work_do_each_piece_once(address: Pa
     assert len(ledger_at(address).history("m", "s", limit=100)) == 40
 
 
-def test_twenty_challengers_that_look_at_once_are_counted_one_after_another(address: Path | str) -> None:
-    said = processes("print(ledger.look('split', challenger=sys.argv[2], model='m'))", address, count=20)
+def test_twenty_challengers_that_are_decided_on_at_once_come_one_after_another(address: Path | str) -> None:
+    said = processes("print(len(ledger.decide_by((1,), challenger=sys.argv[2], model='m')))", address, count=20)
     assert sorted(map(int, said)) == list(range(20))
 
 
@@ -198,11 +198,13 @@ def test_a_transaction_that_fails_leaves_nothing(ledger: Ledger) -> None:
         assert connection.execute("SELECT count(*) FROM digests").fetchone()[0] == 0
 
 
-def test_looks_are_counted_once_for_each_challenger(ledger: Ledger) -> None:
-    assert ledger.look("split", challenger="a", model="m") == 0
-    assert ledger.look("split", challenger="a", model="m") == 0
-    assert ledger.look("split", challenger="b", model="m") == 1
-    assert ledger.look("another", challenger="b", model="m") == 0
+def test_decisions_are_kept_once_for_each_challenger_and_its_test_rows(ledger: Ledger) -> None:
+    largest = 2**64 - 1
+    assert ledger.decide_by((1, largest), challenger="a", model="m") == []
+    assert ledger.decide_by((1, largest), challenger="a", model="m") == []
+    assert ledger.decide_by((1, largest), challenger="b", model="m") == [(1, largest)]
+    assert ledger.decide_by((1, 2), challenger="b", model="m") == [(1, largest)]
+    assert len(ledger.decide_by((3,), challenger="c", model="other")) == 3
 
 
 def test_a_run_remembers_its_flow_run(ledger: Ledger) -> None:

@@ -39,7 +39,7 @@ class Evidence:
         uncompressed = tested.uncompressed.figures[metric].value
         return cautions(
             metric,
-            released=tested.selected.figures[metric].value,
+            released=tested.selected,
             uncompressed=uncompressed,
             simple={name: found[metric].value for name, found in tested.baselines.items() if metric in found},
             worst=limit(recipe.select, metric, uncompressed),

@@ -1,5 +1,6 @@
 """Writes a commented starter recipe for a source, by looking at its rows."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ from components.data.sources.chunk import Source
 from components.data.sources.table import SOURCES, kind_of
 from components.data.survey import Survey, survey
 from components.errors import nearest, refuse
-from components.task import Task
+from components.task import Metric, Task
 
 SMALL_SIDE: Final = 64  # pixels; larger images get a residual network, and are made smaller
 UNEVEN: Final = 0.7  # share of the rows that the largest class has
+MOSTLY: Final = 0.85  # the same, from which accuracy says next to nothing
 SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
 
 
@@ -31,6 +33,27 @@ class Draft:
     columns: dict[str, Guess]
     seen: Survey
     classes: dict[str, int]
+
+    @property
+    def largest(self) -> tuple[str, float]:
+        """The class of most rows and its share of them; for a regression, and where all rows have one class, none."""
+        if len(self.classes) < 2:
+            return "", 0.0
+        name = max(self.classes, key=lambda one: self.classes[one])
+        return name, self.classes[name] / sum(self.classes.values())
+
+    @property
+    def unlabelled(self) -> int:
+        """Rows whose target is missing."""
+        target = self.seen.columns[self.target]
+        return target.rows - target.present
+
+    @property
+    def metric(self) -> Metric:
+        """What the recipe judges by."""
+        if self.task == "regression":
+            return "rmse"
+        return "roc_auc" if self.largest[1] >= MOSTLY else "accuracy"
 
 
 def draft(source: Path, *, target: str | None = None, model: str | None = None, written_as: str | None = None) -> str:
@@ -136,10 +159,13 @@ def _lines(plan: Draft) -> Iterator[str]:
 
 def _metric_lines(plan: Draft) -> Iterator[str]:
     """Say so where one class is most of the rows: accuracy then hides what becomes of the others."""
-    largest = max(plan.classes, key=lambda name: plan.classes[name], default="")
-    share = plan.classes[largest] / sum(plan.classes.values()) if largest else 0.0
-    if len(plan.classes) > 1 and share > UNEVEN:
-        yield f"# {share:.0%} of the rows are {_one_line(repr(largest))}: accuracy says little of the others. Instead:"
+    largest, share = plan.largest
+    most = f"{share:.0%} of the rows are {_one_line(repr(largest))}"
+    if plan.metric != "accuracy":
+        yield f"metric: {plan.metric}  # {most}: to say so always is right as often; or balanced_accuracy, f1_macro"
+        yield "# To find more of the others, in train: loss: {name: cross_entropy, class_weights: balanced}"
+    elif share > UNEVEN:
+        yield f"# {most}: accuracy says little of the others. Instead:"
         yield "# metric: balanced_accuracy  # or f1_macro, roc_auc"
         yield "# and in train: loss: {name: cross_entropy, class_weights: balanced}"
 
@@ -161,8 +187,18 @@ def _data_lines(plan: Draft) -> Iterator[str]:
     rare = [name for name, count in plan.classes.items() if count < LEAST_ROWS]
     if rare:
         yield f"  # To mend first: {len(rare)} of the classes have one row only, such as {_one_line(rare[0])}"
-    yield "  bad_rows: refuse  # or quarantine, with quarantine_share: 0.01 of the rows at most"
+    yield f"  bad_rows: refuse  # or quarantine, with {_quarantine(plan)}"
     yield ""
+
+
+def _quarantine(plan: Draft) -> str:
+    """A largest share of rows to set aside that holds what was seen to be wrong."""
+    numbers = [plan.seen.columns[name] for name, said in plan.columns.items() if said.kind == "number"]
+    wrong = sum(facts.present - facts.numbers for facts in numbers) + plan.unlabelled
+    if not wrong:
+        return "quarantine_share: 0.01 of the rows at most"
+    share = math.ceil(100 * min(wrong / plan.seen.rows, 0.98)) / 100
+    return f"quarantine_share: {share + 0.01:.2f}: {wrong:,} of {plan.seen.rows:,} rows, or fewer, are to be mended"
 
 
 def _one_line(text: str) -> str:
@@ -270,10 +306,6 @@ def _train_lines(plan: Draft) -> Iterator[str]:
 
 
 def _release_lines(plan: Draft) -> Iterator[str]:
-    floor = "0.9  # least test accuracy"
-    if plan.task == "regression":
-        deviation = plan.seen.columns[plan.target].deviation
-        floor = f"{deviation * 0.8:.4g}  # largest test RMSE, 0.8 of the target's standard deviation,"
     yield "prune:  # candidates are every combination of these with quantize, and of neither"
     yield "  - {method: channels, ratio: 0.5}"
     yield "quantize:"
@@ -282,5 +314,16 @@ def _release_lines(plan: Draft) -> Iterator[str]:
     yield "  objective: latency  # or size, or quality"
     yield "  max_loss: 0.01  # of the metric on validation, against the uncompressed model"
     yield "gate:"
-    yield f"  # floor: {floor} of a first release"
+    yield f"  # floor: {_floor(plan)}; without one any first release passes"
     yield "  margin: 0.01  # a later release may be worse than the champion by less than this"
+
+
+def _floor(plan: Draft) -> str:
+    """A first release's least value, half-way from what needs no model to what is perfect."""
+    if plan.task == "regression":
+        deviation = plan.seen.columns[plan.target].deviation
+        return f"{deviation * 0.8:.4g}  # largest test RMSE, 0.8 of the target's standard deviation"
+    if plan.metric == "roc_auc":
+        return "0.75  # least test ROC AUC; chance has 0.5"
+    name, share = plan.largest
+    return f"{(1 + share) / 2:.2f}  # least test accuracy; always to say {_one_line(repr(name))} has {share:.2f}"

@@ -18,6 +18,9 @@ MOSTLY: Final = 0.95  # share of values that read as numbers, from which the oth
 _ID_NAME: Final = re.compile(
     r"^$|^(id|index|uuid|guid|key|unnamed.*|__index_level_\d+__)$|[_\- .](id|uuid)$|[a-z]I[dD]$"
 )
+_MARKED_NUMBER: Final = re.compile(
+    r"[€$£¥]? ?[+-]?\d{1,3}(?:[., '\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?(?:%|[€$£¥]| [A-Za-z]{1,3})?"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +76,23 @@ def _guess_number(facts: ColumnFacts) -> Guess | None:
 def _guess_text(facts: ColumnFacts) -> Guess:
     distinct = len(facts.distinct)
     count = f"more than {MOST_DISTINCT:,}" if facts.uncounted else f"{distinct:,}"
+    marked = _marked_numbers(facts)
     if facts.uncounted or distinct > facts.present / 2 or (distinct > 1000 and facts.present < 20 * distinct):
-        return Guess(kind="ignore", why=f"free text or names: {count} different values in {facts.present:,} rows")
-    return Guess(kind="category", why=", ".join(filter(None, [f"{count} values", _missing(facts)])))
+        said = marked or "free text or names"
+        return Guess(kind="ignore", why=f"{said}: {count} different values in {facts.present:,} rows")
+    return Guess(kind="category", why=", ".join(filter(None, [f"{count} values", marked, _missing(facts)])))
+
+
+def _marked_numbers(facts: ColumnFacts) -> str:
+    """Say so where the values are numbers to a person: with a unit, a currency, or a decimal comma."""
+    marked = [value for value in facts.distinct if _MARKED_NUMBER.fullmatch(value.strip())]
+    if facts.padded or len(marked) < MOSTLY * len(facts.distinct):
+        return ""
+    return f"numbers written as '{_longest(marked)}' aren't read as numbers: write them like 1234.5"
+
+
+def _longest(values: list[str]) -> str:
+    return max(values, key=len)
 
 
 def _is_id(facts: ColumnFacts) -> bool:

@@ -154,7 +154,9 @@ class Ledger:
         """Keep that these test rows decide on the challenger, once, and return those that decided on others before."""
         with self.transaction(alone="decisions") as connection:
             connection.execute(_DECIDE, (json.dumps(test_rows), challenger, model))
-            return [tuple(json.loads(rows)) for (rows,) in connection.execute(_OTHER_DECISIONS, (challenger,)).fetchall()]
+            return [
+                tuple(json.loads(rows)) for (rows,) in connection.execute(_OTHER_DECISIONS, (challenger,)).fetchall()
+            ]
 
 
 def ledger_at(address: Path | str) -> Ledger:

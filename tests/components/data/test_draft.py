@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,44 @@ def test_long_tails_ask_for_quantiles_and_small_classes_for_strata(tmp_path: Pat
     even = {"price: EUR": rng.normal(size=2000), "y": ["few"] * 50 + ["many"] * 1950}
     recipe, _ = drafted(table(tmp_path, 2000, **even), target="y")
     assert (recipe.prepare.numbers, recipe.split.method) == ("standard", "stratified")
+
+
+def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_path: Path) -> None:
+    for rare, metric in ((24, "roc_auc"), (60, "accuracy")):
+        kinds = ["yes"] * rare + ["no"] * (300 - rare)
+        recipe, text = drafted(table(tmp_path, y=kinds), target="y")
+        assert recipe.judged_by == metric
+        assert ("92% of the rows are 'no'" in text) == (metric == "roc_auc")
+        assert "class_weights: balanced" in text
+    assert "# floor: 0.90  # least test accuracy; always to say 'no' has 0.80" in text
+
+
+def test_the_share_to_set_aside_holds_what_was_seen_to_be_wrong(tmp_path: Path) -> None:
+    wrong = {"age": [*range(290), *["?"] * 10], "y": ["a", "b"] * 148 + [None] * 4}
+    recipe, text = drafted(table(tmp_path, **wrong), target="y")
+    (line,) = (line for line in text.splitlines() if line.startswith("  bad_rows"))
+    assert line.endswith("quarantine_share: 0.06: 14 of 300 rows, or fewer, are to be mended")
+    config = replace(recipe.data, bad_rows="quarantine", quarantine_share=0.06)
+    assert pack(config, tmp_path / "packed", source=Path(config.source)).rows == 286
+
+
+@pytest.mark.parametrize(
+    ("values", "remark"),
+    [
+        ([f"{i}.234,{i % 90 + 10} EUR" for i in range(300)], "numbers written as '100.234,20 EUR' aren't read"),
+        ([f"{i % 40},5" for i in range(300)], "numbers written as '10,5' aren't read as numbers: write them like"),
+        ([f"${i % 40},000" for i in range(300)], "'$10,000'"),
+        ([f"A{i % 40}" for i in range(300)], None),
+        ([f"{i % 40:03}" for i in range(300)], None),
+    ],
+)
+def test_numbers_with_a_unit_or_a_decimal_comma_are_not_passed_over_in_silence(
+    tmp_path: Path, values: list[str], remark: str | None
+) -> None:
+    _, text = drafted(table(tmp_path, price=values), target="y")
+    (line,) = (line for line in text.splitlines() if line.startswith("    price:"))
+    assert (remark or "values") in line
+    assert ("written as" in line) == (remark is not None)
 
 
 def test_one_word_among_many_numbers_is_a_mistake_and_not_a_category(tmp_path: Path) -> None:

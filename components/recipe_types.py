@@ -259,6 +259,8 @@ class Section:
         if name.text not in self.fields:
             below = home(name.text, self.kind)
             close = nearest(name.text, self.fields) or (f"it belongs to {_join(self.key, below)}" if below else "")
+            if name.text.isdecimal():
+                close = "write decimals with a point: 0.5, not 0,5"
             self.decoder.refuse(name, f"unknown key {dotted}", allowed=", ".join(self.fields), do=close)
             return
         self.given[name.text] = item

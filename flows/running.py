@@ -83,10 +83,11 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
     if "://" in named:
         return _fetched(named, yard) if bring else None
     path = Path(named)
-    if not path.exists() and bring:
+    if not path.exists():
         from tasks.versioning import bring as bring_tracked
+        from tasks.versioning import repository_of
 
-        if not bring_tracked(path):
+        if not (bring_tracked(path) if bring else repository_of(path)):
             raise refuse(
                 f"there is no file or folder '{path}'",
                 where="data.source",
@@ -99,7 +100,11 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
 def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:
     """Return what a run would do, stage by stage."""
     yard = yard_of(home, recipe.model, wish)
-    return _planned(recipe, find_source(recipe, yard, bring=False), yard, wish)[0].plan
+    source = find_source(recipe, yard, bring=False)
+    planner, _ = _planned(recipe, source, yard, wish)
+    if source is not None:
+        _look_ahead(recipe, source, planner)
+    return planner.plan
 
 
 def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
@@ -125,7 +130,7 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
 
 
 def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
-    """Refuse what can be seen without reading a row or importing a network, before any server starts."""
+    """Refuse what can be seen without reading every row or importing a network, before any server starts."""
     if isinstance(recipe.network, Custom):
         module_of(recipe.network.path)
     if planner.plan[0].state != "cached":

@@ -58,6 +58,7 @@ def candidate_rows(evidence: Evidence) -> list[dict[str, Json]]:
             "size_bytes": one.size_bytes,
             "latency_ms": {str(size): value.value for size, value in one.latency_ms.items()},
             "speedup": {str(size): value.value for size, value in one.speedup.items()},
+            "speedup_range": {str(size): [value.low, value.high] for size, value in one.speedup.items()},
             "sha256": files[evidence.profiled.files[one.name]].onnx.digest,
         }
         for one in evidence.profiled.measurements

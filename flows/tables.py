@@ -34,6 +34,7 @@ class Candidate(TypedDict):
     size_bytes: int
     latency_ms: dict[str, float]
     speedup: dict[str, float]
+    speedup_range: dict[str, tuple[float, float]]  # its confidence interval
 
 
 class Selected(TypedDict):
@@ -113,7 +114,7 @@ def print_summary(result: dict[str, Json]) -> None:
             figure(one["validation"]),
             bytes_of(one["size_bytes"]),
             *(or_dash(one["latency_ms"].get(size)) for size in sizes),
-            *(times(one["speedup"].get(size)) for size in sizes),
+            *(times(one, size) for size in sizes),
         ]
         for one in told["candidates"]
     ]
@@ -265,9 +266,12 @@ def or_dash(value: float | None) -> str:
     return "-" if value is None else figure(value)
 
 
-def times(value: float | None) -> str:
-    """Return a ratio such as 1.30x."""
-    return "-" if value is None else f"{value:.2f}x"
+def times(one: Candidate, size: str) -> str:
+    """Return a speed-up and its confidence interval, such as 1.30x (1.21-1.39)."""
+    if size not in one["speedup"]:
+        return "-"
+    low, high = one["speedup_range"][size]
+    return f"{one['speedup'][size]:.2f}x" + (f" ({low:.2f}-{high:.2f})" if low < high else "")
 
 
 def bytes_of(size: int) -> str:

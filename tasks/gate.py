@@ -51,8 +51,8 @@ def gate(
     from components.data.prepare import encode_target
     from components.data.unseen import unseen
     from components.gate.gate import judge, same_file
-    from components.gate.wear import sketch, times_decided
     from components.gate.standing import damage, face_off
+    from components.gate.wear import sketch, times_decided
     from components.models.model import load
 
     preparation = load(here.open(selected.model)).spec.preparation

@@ -13,7 +13,7 @@ from tasks.stage import Tracker, Workspace, stage
 
 if TYPE_CHECKING:
     from components.models.model import Model, ModelSpec
-    from components.training.loop import Fitted
+    from components.training.job import Fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

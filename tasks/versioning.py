@@ -59,9 +59,14 @@ def restore(dvc_file: Path, *, workspace: Path, remote: Path | str) -> Path:
     return workspace / "data"
 
 
+def repository_of(path: Path) -> Path | None:
+    """Return the DVC repository that encloses the path, and so may know it."""
+    return next((folder for folder in path.parents if (folder / ".dvc").is_dir()), None)
+
+
 def bring(path: Path) -> bool:
     """Make a data set that an enclosing DVC repository tracks, where it isn't there. False: nothing tracks it."""
-    root = next((folder for folder in path.parents if (folder / ".dvc").is_dir()), None)
+    root = repository_of(path)
     if root is None:
         return False
     from dvc.exceptions import DvcException

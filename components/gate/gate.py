@@ -30,6 +30,8 @@ from components.task import Metric, Task
 
 QUALITY: Final = "quality"
 WANTED: Final = 0.8  # power that `rows_needed` is about
+BY_CLASS: Final = frozenset({"balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "roc_auc"})
+SCARCE: Final = 0.5  # of the rows that a class would have if all had as many
 WORN: Final = 20  # looks from which on the reason says that new test rows are due
 
 
@@ -295,8 +297,16 @@ def _doubting(judged: Judgement, seen: Comparison | None) -> str:
     return (
         f"It can't be told yet whether {judged.challenger} is as good as {judged.champion}: {_seen(judged, seen)} on "
         f"{judged.rows:,} rows, and a loss of more than {_amount(judged, judged.margin)} can't be ruled out; "
-        f"with {_needed(seen)} rows it could, in 4 of 5 cases of equal models."
+        f"with {_needed(seen)} rows it could, in 4 of 5 cases of equal models.{_scarce(judged)}"
     )
+
+
+def _scarce(judged: Judgement) -> str:
+    """Say which class keeps a figure that weighs all classes alike from being known better."""
+    fewest = min(judged.classes, key=lambda one: one.rows, default=None)
+    if judged.metric not in BY_CLASS or fewest is None or fewest.rows * len(judged.classes) > judged.rows * SCARCE:
+        return ""
+    return f" '{fewest.name}' has only {fewest.rows:,} of these rows, and counts as much as any other class."
 
 
 def _needed(seen: Comparison) -> str:

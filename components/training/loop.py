@@ -9,7 +9,7 @@ Several processes run this same loop, each on its share of every batch, and reac
 import logging
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -27,6 +27,7 @@ from components.training.config import Augment, TrainConfig
 from components.training.device import find_device, settings
 from components.training.examples import Dataset, Examples, dataset, order, steps_of_epoch
 from components.training.fingerprint import fingerprint_of
+from components.training.job import Fitted, Job
 from components.training.losses import criterion
 from components.training.optimizers import optimizer
 from components.training.precision import check, scaler
@@ -36,27 +37,6 @@ from components.training.validate import improvements, validate
 from components.training.watch import Observer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """A training, but for its model and its rows."""
-
-    config: TrainConfig
-    metric: Metric
-    seed: int
-    folder: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fitted:
-    """How a training went."""
-
-    history: tuple[dict[str, float], ...]  # of each epoch: train_loss, validation_loss, validation_METRIC, lr
-    best_epoch: int  # from 0: the one whose weights were kept
-    seconds: float  # over all attempts
-    samples_per_second: float
-    device: str
 
 
 def fit(

@@ -175,6 +175,7 @@ POWER = "train: {{precision: fp16, distributed: {{name: ddp, compress: {{{}}}}}}
         ("train: {loss: {delta: 1}}", "r.yaml:11:15", "train.loss.name is missing"),
         ("train: {loss: {name: mse}}", "r.yaml:11:15", "loss mse isn't one for classification"),
         ("train: {optimizer: {name: adam, momentum: 0.9}}", "r.yaml:11:33", "unknown key train.optimizer.momentum"),
+        ("train: {optimizer: {lr: 0,002}}", "r.yaml:11:27", "write decimals with a point: 0.5, not 0,5"),
         ("train: {optimizer: {lr: -1}}", "r.yaml:11:25", "above 0"),
         ("train: {distributed: {name: ddp, processes: 1}}", "r.yaml:11:45", "processes is at least 2"),
         ("train: {distributed: {compress: {name: fp16}}}", "r.yaml:11:23", "unknown key train.distributed.compress"),

@@ -303,16 +303,24 @@ def test_a_wrong_option_is_an_error_of_use_with_code_2(first: Place) -> None:
     assert first.call("serve", "people", "--port", "70000").code == 2
 
 
-def test_data_that_is_not_there_is_refused(first: Place) -> None:
-    told = first.call("run", "recipe.yaml", "--set", "data.source=missing.csv")
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_data_that_is_not_there_is_refused(first: Place, command: str) -> None:
+    told = first.call(command, "recipe.yaml", "--set", "data.source=missing.csv")
     assert told.refused("missing.csv", "data.source")
 
 
-def test_a_wrong_column_is_refused_before_any_server_starts(first: Place, tmp_path: Path) -> None:
+def test_a_plan_of_data_that_dvc_may_bring_is_made_without_it(first: Place, tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    told = first.call("plan", "recipe.yaml", "--set", f"data.source={tmp_path / 'tracked.csv'}", "--json")
+    assert {line["stage"]: line["state"] for line in told.json}["ingest"] == "wait"
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_wrong_column_is_refused_before_any_server_starts(first: Place, tmp_path: Path, command: str) -> None:
     text = (first.folder / "people.csv").read_text("utf-8")
     (tmp_path / "other.csv").write_text(text.replace("income", "incomes", 1), "utf-8")
     place = Place(folder=first.folder, home=tmp_path / "home")
-    told = place.call("run", "recipe.yaml", "--set", f"data.source={tmp_path / 'other.csv'}")
+    told = place.call(command, "recipe.yaml", "--set", f"data.source={tmp_path / 'other.csv'}")
     assert told.refused("the column 'income' is missing", "did you mean 'incomes'?")
     assert not (place.home / "prefect").exists()
     assert not (place.home / "mlflow").exists()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from flows.tables import bytes_of, or_dash, plain, print_plan, seconds_of
+from flows.tables import Candidate, bytes_of, or_dash, plain, print_plan, seconds_of, times
 from tasks.runner import Planned
 
 SHOW = "from flows.tables import print_table; print_table(['name', 'size'], [['front', '1.0'], ['[b]', '20.0']], right=[1])"
@@ -48,6 +48,19 @@ def test_sizes_have_the_unit_that_fits(size: int, shown: str) -> None:
 def test_figures_and_durations_are_short() -> None:
     assert [or_dash(value) for value in (None, 0.123456, 123456.0)] == ["-", "0.1235", "123,456"]
     assert [seconds_of(value) for value in (0.04, 119.0, 180.0)] == ["0.0 s", "119.0 s", "3.0 min"]
+
+
+def test_a_speed_up_is_shown_with_what_is_known_of_it() -> None:
+    one = Candidate(
+        name="int8-static",
+        verdict="not faster",
+        validation=0.9,
+        size_bytes=1,
+        latency_ms={"1": 0.1},
+        speedup={"1": 1.7, "32": 1.0},
+        speedup_range={"1": (0.91, 2.4), "32": (1.0, 1.0)},
+    )
+    assert [times(one, size) for size in ("1", "32", "64")] == ["1.70x (0.91-2.40)", "1.00x", "-"]
 
 
 def test_a_plan_ends_with_the_time_that_what_may_run_took_before(capsys: pytest.CaptureFixture[str]) -> None:

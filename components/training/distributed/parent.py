@@ -25,7 +25,7 @@ from components.training.distributed.messages import hear
 from components.training.distributed.work import FITTED, LOGS, Work, read_lost, read_refusal, write_work
 from components.training.examples import Examples, dataset
 from components.training.fingerprint import fingerprint_of
-from components.training.loop import Fitted, Job
+from components.training.job import Fitted, Job
 from components.training.precision import check
 from components.training.watch import Observer
 

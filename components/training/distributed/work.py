@@ -17,7 +17,7 @@ from components.models.model import Model, ModelSpec, save
 from components.models.tensors import write_bytes
 from components.training.distributed.rows import write_rows
 from components.training.examples import Dataset
-from components.training.loop import Job
+from components.training.job import Job
 
 JOB: Final = "job.json"
 MODEL: Final = "model"

@@ -340,3 +340,24 @@ def test_the_champions_own_file_answered_by_other_code_needs_only_the_floor():
     assert (made.decision, made.champion, made.comparison) == ("yes", "digits 1", None)
     assert "is the file of digits 1, answered by other code. accuracy is 0.9" in made.reason
     assert same_file(first(floor=0.95), champion="digits 1").decision == "no"
+
+
+def test_a_class_of_few_rows_is_named_where_it_keeps_a_figure_from_being_known():
+    target = np.r_[np.zeros(147, dtype=int), np.ones(13, dtype=int)]
+
+    def reason(metric):
+        challenger, champion = (saying(target, wrong=wrong, classes=2) for wrong in ([150, 3], [151, 5]))
+        made = judge(
+            GateConfig(),
+            metric=metric,
+            task="classification",
+            target=target,
+            challenger=standing(challenger, classes=NAMES[:2]),
+            champion=standing(champion, classes=NAMES[:2], name="digits 1"),
+            seed=0,
+        )
+        assert made.decision == "not enough evidence"
+        return made.reason
+
+    assert "'b' has only 13 of these rows" in reason("balanced_accuracy")
+    assert "'b'" not in reason("accuracy")

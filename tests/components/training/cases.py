@@ -10,7 +10,8 @@ from components.models.model import Model, ModelSpec, build, save
 from components.task import Metric
 from components.training.config import TrainConfig
 from components.training.examples import Examples
-from components.training.loop import Fitted, fit
+from components.training.job import Fitted
+from components.training.loop import fit
 from components.training.watch import Observer, Silent
 from tests.components.models.cases import CLASSES, raw, spec
 

@@ -15,7 +15,7 @@ from components.models.model import Model, build
 from components.training.config import DDP, Compression, TrainConfig
 from components.training.distributed.launcher import options
 from components.training.distributed.parent import hand_out, take_home
-from components.training.loop import Fitted, Job
+from components.training.job import Fitted, Job
 from tests.components.models.cases import CLASSES, spec
 from tests.components.training.cases import examples
 

@@ -19,7 +19,7 @@ from components.training.config import (
     OnPlateau,
     PowerSGD,
 )
-from components.training.loop import Fitted
+from components.training.job import Fitted
 from tests.components.models.cases import VALUE
 from tests.components.training.cases import train, weights
 from tests.components.training.distributed.cases import SHORT, Case, by_processes, compressed

@@ -62,6 +62,7 @@ def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trai
         classes=preparation.target.classes,
         seed=aim.seed,
     )
+    measured.of(aim.metric)  # or it is refused, before anything is compressed
     return Evaluated(evaluation=measured)
 
 
@@ -102,10 +103,12 @@ def evaluate_test(
     }
     learned = rows_for(here, splits, "train", data=aim.data, purpose="fit") if config.baselines else None
     simple = baselines(aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed) if learned else None
+    released = measured(answers[selected.onnx.digest])
+    released.of(aim.metric)
     file = here.folder / "answers.npy"
     np.save(file, answers[selected.onnx.digest], allow_pickle=False)
     return Tested(
-        selected=measured(answers[selected.onnx.digest]),
+        selected=released,
         uncompressed=measured(answers[exported[0].onnx.digest]),
         baselines={name: measured(output).figures for name, output in simple.outputs.items()} if simple else {},
         notes=simple.notes if simple else (),

@@ -36,7 +36,7 @@ class Evidence:
     def cautions(self, recipe: Recipe) -> tuple[str, ...]:
         """What a reader must beware of."""
         metric, tested = recipe.judged_by, self.tested
-        uncompressed = tested.uncompressed.figures[metric].value
+        uncompressed = tested.uncompressed.of(metric).value
         return cautions(
             metric,
             released=tested.selected,

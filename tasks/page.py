@@ -97,7 +97,7 @@ def _decision(recipe: Recipe, evidence: Evidence, *, run: str) -> Decision:
         reason=judgement.reason,
         task=recipe.task,
         metric=recipe.judged_by,
-        quality=tested.selected.figures[recipe.judged_by],
+        quality=tested.selected.of(recipe.judged_by),
         test_rows=tested.selected.rows,
         selected=selected.name,
         size_bytes=selected.onnx.size_bytes,

@@ -73,7 +73,7 @@ def profile(
         measurements=tuple(
             Measurement(
                 name=name,
-                quality=quality[name].figures[aim.metric],
+                quality=quality[name].of(aim.metric),
                 size_bytes=one.onnx.size_bytes,
                 latency_ms=timings[name].latency_ms,
                 speedup=timings[name].speedup,

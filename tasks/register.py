@@ -119,7 +119,7 @@ def _record(run: "Tracking", recipe: Recipe, evidence: Evidence) -> None:
 def _told(evidence: Evidence, metric: Metric) -> tuple[str, dict[str, str]]:
     """Return what the registry's page says of the version: a sentence, and tags to search by."""
     selected, judgement = evidence.selected, evidence.judged.judgement
-    quality = evidence.tested.selected.figures[metric]
+    quality = evidence.tested.selected.of(metric)
     sentence = (
         f"{selected.name} on {selected.runtime}: {metric} {figure(quality.value)} "
         f"(95 % interval {figure(quality.low)} to {figure(quality.high)}) on {evidence.splits.rows['test']:,} test "

@@ -66,11 +66,13 @@ class Watch:
 def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareConfig, splits: Splits) -> Trained:
     """Fit the uncompressed model."""
     from components.data.prepare import fit as fit_preparation
+    from components.evaluation.metrics import check_areas
     from components.models.model import ModelSpec, build
     from components.training.from_rows import examples
     from components.training.linear_start import start_linear_
     from components.training.loop import fit
 
+    check_areas(aim.metric, splits.classes)
     rows = rows_for(here, splits, "train", data=aim.data, purpose="fit")
     stop_rows = rows_for(here, splits, "validation", data=aim.data, purpose="stop")
     preparation = fit_preparation(prepare, aim.data, rows, task=aim.task)

@@ -5,13 +5,14 @@ A figure that isn't defined on the given rows (ROC AUC of a single class, R2 of 
 N rows, K classes, B resamples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from components.errors import refuse
 from components.evaluation.answers import Answers, Floats, Labels, Values, answers
 from components.evaluation.bootstrap import affordable, resample
 from components.evaluation.config import EvaluateConfig
@@ -82,6 +83,21 @@ class Evaluation:
     calibration: tuple[CalibrationBin, ...] = ()  # bins without rows are left out
     residuals: Residuals | None = None
     notes: tuple[str, ...] = ()
+
+    def of(self, metric: Metric) -> Interval:
+        """Return the figure that a recipe judges by. Raises Refusal where it isn't defined on the rows."""
+        if metric not in self.figures:
+            what = f"{metric} isn't defined on {self.rows:,} rows, which all have the same target"
+            raise refuse(what, where="metric", do="give that part of the split more rows, or judge by another metric")
+        return self.figures[metric]
+
+
+def check_areas(metric: Metric, classes: Mapping[str, Mapping[str, int]]) -> None:
+    """Refuse to judge by ROC AUC on a part all of whose rows are of one class; `classes` counts them, by part."""
+    alike = [part for part, counts in classes.items() if sum(1 for rows in counts.values() if rows) < 2]
+    if metric == "roc_auc" and alike:
+        what = f"roc_auc isn't defined on {' and '.join(alike)}: all rows there are of one class"
+        raise refuse(what, where="split", do="set method: stratified, give it a larger share, or judge by another metric")
 
 
 def figures(task: Task, *, target: npt.ArrayLike, output: npt.ArrayLike, classes: int) -> dict[Metric, float]:

@@ -26,7 +26,7 @@ def cautions(
     All values are of the metric on the same test rows. `worst` is what selection would have allowed there;
     `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values.
     """
-    value = released.figures[metric]
+    value = released.of(metric)
     sentences = [*_lost(metric, value.value, uncompressed, worst=worst, selected_on=selected_on)]
     for name, other in simple.items():
         sentences += _beside(metric, value, other, words=WORDS.get(name, name), rows=released.rows)
@@ -62,7 +62,8 @@ def _hardly_found(classes: tuple[ClassFigures, ...]) -> Iterator[str]:
         worst, others = missed[0], len(missed) - 1
         found = round(worst.recall * worst.support)
         more = f", and fewer than half of those of {others} other {'class' if others == 1 else 'classes'}"
-        yield f"of {worst.support:,} rows of '{worst.name}' {found:,} are found{more if others else ''}"
+        rows = "row" if worst.support == 1 else "rows"
+        yield f"of {worst.support:,} {rows} of '{worst.name}' {found:,} are found{more if others else ''}"
 
 
 def _sign(metric: Metric) -> float:

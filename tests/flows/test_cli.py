@@ -286,6 +286,34 @@ def test_bad_input_is_refused_with_what_to_do(first: Place, arguments: tuple[str
     assert first.call(*arguments).refused(*words)
 
 
+@pytest.mark.parametrize(
+    ("metric", "last", "words"),
+    [
+        ("roc_auc", 80, ("roc_auc isn't defined on test", "all rows there are of one class", "another metric")),
+        ("r2", 60, ("r2 isn't defined on 20 rows", "the same target", "another metric")),
+        ("r2", 80, ("r2 isn't defined on 20 rows", "the same target", "another metric")),
+    ],
+)
+def test_a_metric_that_a_part_of_the_rows_does_not_define_is_refused(
+    tmp_path: Path, metric: str, last: int, words: tuple[str, ...]
+) -> None:
+    """Rows up to the last one have two values of the target; validation begins at 60, test at 80."""
+    lines = [f"{day},{day * 7 % 13},{day % 2 if day < last else 1}" for day in range(100)]
+    (tmp_path / "days.csv").write_text("\n".join(["day,a,y", *lines]) + "\n", "utf-8")
+    task, kind = ("classification", "category") if metric == "roc_auc" else ("regression", "number")
+    (tmp_path / "days.yaml").write_text(
+        f"model: days\ntask: {task}\nmetric: {metric}\n"
+        f"data: {{source: days.csv, target: y, columns: {{day: number, a: number, y: {kind}}}}}\n"
+        "split: {method: time, time_column: day, validation_from: '60', test_from: '80'}\n"
+        "network: {family: mlp, width: 8, depth: 1}\ntrain: {epochs: 1, batch_size: 32}\n"
+        "evaluate: {resamples: 100, baselines: false}\nprofile: {rounds: 10}\n",
+        "utf-8",
+    )
+    told = Place(folder=tmp_path, home=tmp_path / "home").child("run", "days.yaml", code=2).err
+    assert "Traceback" not in told
+    assert all(word in told for word in ("refused: ", *words)), told
+
+
 def test_a_recipe_with_three_mistakes_names_all_three(first: Place, tmp_path: Path) -> None:
     text = (first.folder / "recipe.yaml").read_text("utf-8")
     bad = (

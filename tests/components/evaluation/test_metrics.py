@@ -15,7 +15,7 @@ from components.errors import Refusal
 from components.evaluation.answers import answers
 from components.evaluation.bootstrap import resample
 from components.evaluation.config import EvaluateConfig
-from components.evaluation.metrics import Evaluation, evaluate, figures, wilson
+from components.evaluation.metrics import Evaluation, check_areas, evaluate, figures, wilson
 from components.evaluation.weighted import weighted
 from components.task import METRICS
 
@@ -254,3 +254,19 @@ def test_a_thousand_resamples_of_400_rows_take_less_than_a_second():
     started = time.process_time()
     evaluated(400)
     assert time.process_time() - started < 1
+
+
+def test_a_figure_that_is_not_defined_is_refused_where_it_is_to_judge():
+    target, output = np.zeros(30, dtype=int), drawn(30, 2, seed=0)[1]
+    alike = evaluate(EvaluateConfig(), task="classification", target=target, output=output, classes=NAMES[:2], seed=0)
+    assert alike.of("accuracy") == alike.figures["accuracy"]
+    with pytest.raises(Refusal, match="roc_auc isn't defined on 30 rows"):
+        alike.of("roc_auc")
+
+
+def test_parts_of_one_class_are_known_before_anything_is_trained():
+    classes = {"train": {"a": 9, "b": 2}, "validation": {"a": 3, "b": 1}, "test": {"a": 3, "b": 0}}
+    check_areas("accuracy", classes)
+    check_areas("roc_auc", {})
+    with pytest.raises(Refusal, match="roc_auc isn't defined on test"):
+        check_areas("roc_auc", classes)

@@ -97,7 +97,9 @@ def check_areas(metric: Metric, classes: Mapping[str, Mapping[str, int]]) -> Non
     alike = [part for part, counts in classes.items() if sum(1 for rows in counts.values() if rows) < 2]
     if metric == "roc_auc" and alike:
         what = f"roc_auc isn't defined on {' and '.join(alike)}: all rows there are of one class"
-        raise refuse(what, where="split", do="set method: stratified, give it a larger share, or judge by another metric")
+        raise refuse(
+            what, where="split", do="set method: stratified, give it a larger share, or judge by another metric"
+        )
 
 
 def figures(task: Task, *, target: npt.ArrayLike, output: npt.ArrayLike, classes: int) -> dict[Metric, float]:

@@ -14,6 +14,7 @@ from components.models.config import Network
 from components.runtimes.config import ProfileConfig
 from components.task import DEFAULT_METRIC, METRICS, Metric, Task
 from components.training.config import CLASSIFICATION_LOSSES, TrainConfig
+from components.workers import Workers
 
 # The name of a folder, of an experiment and part of an address: nothing that any of them reads otherwise.
 MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -39,6 +40,7 @@ class Recipe:
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+    workers: Workers = field(default_factory=Workers)
 
     @property
     def judged_by(self) -> Metric:

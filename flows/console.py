@@ -27,14 +27,13 @@ class Show:
         """Pass on the figures of an epoch; without a terminal they make a line."""
         self.kept.metrics(values, step=step)
         if not sys.stderr.isatty():
-            figures = "  ".join(f"{name.partition('.')[2]} {figure(value)}" for name, value in values.items())
-            self.line(f"  {next(iter(values)).partition('.')[0]} epoch {step + 1}: {figures}")
+            self.say(epoch_line(values, step=step))
 
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
         """Pass on what a killed run had done already, and say where it goes on."""
         for epoch, values in enumerate(epochs):
             self.kept.metrics(values, step=epoch)
-        self.line(f"{'':10}{name} goes on from epoch {len(epochs) + 1}, step {step + 1}")
+        self.say(resumed_line(name, epochs=len(epochs), step=step))
 
     def progress(self, step: int, steps: int) -> None:
         """Move the bar."""
@@ -51,14 +50,14 @@ class Show:
     def ends(self, done: Done[object]) -> None:
         """Say that a stage is done, and keep its figures."""
         self.close()
-        self.line(f"{'cached' if done.cached else f'{done.seconds:5.1f} s':>8}  {done.label}")
+        self.say(f"{'cached' if done.cached else f'{done.seconds:5.1f} s':>8}  {done.label}")
         if done.cached and hasattr(done.outputs, "curves"):
             for step, values in enumerate(done.outputs.curves()):
                 self.kept.metrics(values, step=step)
         if hasattr(done.outputs, "figures"):
             self.kept.metrics(done.outputs.figures(), step=0)
 
-    def line(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Write one line."""
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
@@ -68,13 +67,24 @@ class Show:
 
     def total(self) -> None:
         """Say how long all of it took."""
-        self.line(f"{time.monotonic() - self.started:6.1f} s  in all")
+        self.say(f"{time.monotonic() - self.started:6.1f} s  in all")
 
     def close(self) -> None:
         """Take what is live away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar, self._task = None, None
+
+
+def epoch_line(values: Mapping[str, float], *, step: int) -> str:
+    """Say the figures of an epoch, counted from 0."""
+    figures = "  ".join(f"{name.partition('.')[2]} {figure(value)}" for name, value in values.items())
+    return f"  {next(iter(values)).partition('.')[0]} epoch {step + 1}: {figures}"
+
+
+def resumed_line(name: str, *, epochs: int, step: int) -> str:
+    """Say where an interrupted training goes on: after so many epochs, and steps of the next one."""
+    return f"{'':10}{name} goes on from epoch {epochs + 1}, step {step + 1}"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from components.planning.machine import device_kind, this_machine, usable_cores
 from components.planning.source import Source
 from components.recipe import Recipe
 from components.training.config import TrainConfig
+from components.workers import Worker
 from tasks.evaluate import evaluate, evaluate_test
 from tasks.evidence import Evidence
 from tasks.export import export
@@ -57,7 +58,8 @@ class Outcome:
 
 def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     """Take a model from its data to its release."""
-    aim, config = recipe.aim, _settled(recipe.train)
+    aim, workers = recipe.aim, recipe.workers
+    config, tuning = (_settled(recipe.train, worker) for worker in (workers.train, workers.prune))
 
     data = run(ingest, recipe.data, source=source)
     before = run.ask(continued, recipe.split, data)
@@ -68,7 +70,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
 
     files = candidates(recipe.prune, recipe.quantize, recipe.profile.runtimes[:1])
     models: dict[Prune | None, Trained] = {None: trained} | {
-        point.prune: run(prune, point.prune, name=point.name, aim=aim, config=config, trained=trained, splits=splits)
+        point.prune: run(prune, point.prune, name=point.name, aim=aim, config=tuning, trained=trained, splits=splits)
         for point in files
         if point.prune and not point.quantize
     }
@@ -124,10 +126,16 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     return Outcome(evidence=evidence, reported=reported, registered=registered, promoted=promoted)
 
 
-def _settled(config: TrainConfig) -> TrainConfig:
-    """Return the config with what is found rather than given: the device and the threads decide the result's bytes."""
+def _settled(config: TrainConfig, worker: Worker | None) -> TrainConfig:
+    """Return the config with what is found rather than given: the device and the threads decide the result's bytes.
+
+    Of a worker that isn't known yet they are what is asked of it.
+    """
+    if worker is not None and config.device == "auto":
+        config = replace(config, device="cuda" if worker.gpus else "cpu")
     device, processes = device_kind(config.device), config.distributed.processes
     if device == "mps" and processes > 1:  # found, not asked for: that the config itself refuses
         device = "cpu"
-    cores = max(1, usable_cores() // processes) if device == "cpu" else None
+    asked = worker.cpus if worker is not None else None
+    cores = max(1, (asked or usable_cores()) // processes) if device == "cpu" else None
     return replace(config, device=device, threads=config.threads or cores)

@@ -170,7 +170,7 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             tracking.params(flat(recipe))
             show = Show(tracking, started)
             working = replace(yard, run=tracking.run_id, tracker=show)
-            runner = PrefectRun(working, until=wish.until, order=ORDER, watcher=show)
+            runner = PrefectRun(working, until=wish.until, order=ORDER, workers=recipe.workers, watcher=show)
             try:
                 outcome, flow_run_id = in_prefect(recipe, source, runner)
             finally:

@@ -10,6 +10,8 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from components.errors import Refusal
 from components.planning.unknown import UNKNOWN, has_unknown
+from components.workers import Worker, Workers
+from tasks.remote.call import perform_elsewhere
 from tasks.stage import Done, Stage, Yard, find, perform
 
 P = ParamSpec("P")
@@ -97,6 +99,7 @@ class PrefectRun:
     yard: Yard
     until: str | None = None
     order: tuple[str, ...] = ()  # the names of the flow's stages
+    workers: Workers = field(default_factory=Workers)  # of the stages that run elsewhere
     watcher: Watcher | None = None
     done: list[Done[object]] = field(default_factory=list)
 
@@ -106,7 +109,7 @@ class PrefectRun:
         inputs = stage.bind(*args, **kwargs)
         if self.watcher:
             self.watcher.begins(stage.label(inputs))
-        done = _as_prefect_task(stage, inputs, self.yard)
+        done = _as_prefect_task(stage, inputs, self.yard, worker=self.workers.of(stage.name))
         self.done.append(cast(Done[object], done))
         if self.watcher:
             self.watcher.ends(cast(Done[object], done))
@@ -125,7 +128,7 @@ def _stop_after(until: str | None, stage: str, past: list[str], order: tuple[str
         raise Reached(until)
 
 
-def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard) -> Done[R]:
+def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard, *, worker: Worker | None) -> Done[R]:
     from prefect import get_run_logger, task
     from prefect.cache_policies import NO_CACHE
     from prefect.client.schemas.objects import State
@@ -137,7 +140,10 @@ def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard) 
     def body() -> State[None]:
         logger = cast(logging.Logger, get_run_logger())
         try:
-            done = perform(stage, inputs, yard, log=logger)
+            if worker is None:
+                done = perform(stage, inputs, yard, log=logger)
+            else:
+                done = perform_elsewhere(stage, inputs, yard, worker=worker, log=logger)
         except Refusal as refusal:  # input that a person can mend: no traceback, and no second try
             refused.append(refusal)
             return Failed(message=str(refusal))

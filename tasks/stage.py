@@ -53,6 +53,9 @@ class Tracker(Figures, Protocol):
     def progress(self, step: int, steps: int) -> None:
         """Note how far a long piece of work has come."""
 
+    def say(self, line: str) -> None:
+        """Show a line to whoever watches."""
+
 
 class Silent:
     """The tracker of work that nobody watches."""
@@ -64,6 +67,9 @@ class Silent:
         """Drop them."""
 
     def progress(self, step: int, steps: int) -> None:
+        """Drop it."""
+
+    def say(self, line: str) -> None:
         """Drop it."""
 
 
@@ -198,7 +204,7 @@ def find(stage: Stage[P, R], inputs: Inputs, yard: Yard) -> Done[R] | None:
             return None
         outputs = stage.settled(yard, **inputs)
         return None if outputs is None else Done(stage.name, label, stage.name, outputs, True, 0.0)
-    return _recorded(stage, label, key_of(stage.parts(inputs)), yard)
+    return recorded(stage, label, key_of(stage.parts(inputs)), yard)
 
 
 def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logger) -> Done[R]:
@@ -208,14 +214,14 @@ def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logg
     label, parts = stage.label(inputs), stage.parts(inputs)
     key = key_of(parts)
     while True:
-        if hit := _recorded(stage, label, key, yard):
+        if hit := recorded(stage, label, key, yard):
             if [record.key for record in yard.ledger.history(yard.model, label, limit=1)] != [key]:
                 yard.ledger.note_use(yard.model, label, key)
             return hit
         lease = _lease(f"stage {key}", label, yard, log)
         try:
             # Between the look and the lease the other worker may have ended: look again before working.
-            return _recorded(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
+            return recorded(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
         except LeaseLost:
             log.warning("%s: took longer than its lease, and another worker took it over", label)
         finally:
@@ -245,7 +251,8 @@ def _lease(name: str, label: str, yard: Yard, log: logging.Logger) -> Lease:
     return lease
 
 
-def _recorded(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | None:
+def recorded(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | None:
+    """Return what is recorded under the key, if all of it is in the store, whole; in a forced run only its own."""
     record = yard.ledger.record(key)
     if record is None or (stage.name in yard.force and record.run != yard.run):
         return None

@@ -154,11 +154,15 @@ class Tracking:
         self._thread = threading.Thread(target=self._send, daemon=True, name="mlflow metrics")
         self._thread.start()
 
-    def end(self, status: Status) -> None:
-        """Send what is queued, for a limited time, and end the run."""
+    def flush(self) -> None:
+        """Send what is queued, for a limited time."""
         self._queue.put(None)
         if self._thread is not None:
             self._thread.join(LAST_FLUSH_SECONDS)
+
+    def end(self, status: Status) -> None:
+        """Send what is queued, and end the run."""
+        self.flush()
         try:
             self.client.set_terminated(self.run_id, status)
         except Exception as error:
@@ -219,6 +223,17 @@ def tracked(client: "Client", home: Home, *, model: str, run_name: str) -> Itera
         raise
     finally:
         tracking.end(status)
+
+
+@contextmanager
+def joined(home: Home, run_id: str) -> Iterator[Tracking]:
+    """Open a run that another process began and will end, to add figures to it."""
+    tracking = Tracking(client_here(), run_id, "", home.runs / run_id / f"unsent-metrics-{os.getpid()}.jsonl")
+    tracking.start()
+    try:
+        yield tracking
+    finally:
+        tracking.flush()
 
 
 def existing(run_id: str) -> Tracking:

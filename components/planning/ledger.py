@@ -121,6 +121,10 @@ class Ledger:
         """Say whether nobody else has taken the lease."""
         return bool(self.database.ask("SELECT 1 FROM leases WHERE name = ? AND token = ?", (lease.name, lease.token)))
 
+    def is_taken(self, name: str) -> bool:
+        """Say whether somebody holds the lease, and its time isn't over."""
+        return bool(self.database.ask("SELECT 1 FROM leases WHERE name = ? AND expires > clock()", (name,)))
+
     def release(self, lease: Lease) -> None:
         """Give the lease back. Does nothing where it was lost."""
         self.database.change(_GIVE_BACK, (lease.name, lease.token))

@@ -44,11 +44,13 @@ from tasks.tracking import check as check_mlflow
 log = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
 POOL: Final = "local"  # the work pool that `up` serves
+TEMPLATE: Final = Path(__file__).with_name("process-pool.json")  # of that pool; infra/ has it too
 # A server that lives as long as one run has nothing to schedule, and nobody's late runs to mark.
 IDLE: Final = {
     f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
     for name in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
 }
+WATCHFUL: Final = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
 MLFLOW: Final = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # nine processes less
 WORKER: Final = (
     *("prefect", "worker", "start", "--name", "steelyard", "--pool", POOL, "--type", "process"),
@@ -209,6 +211,7 @@ def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[
     for service in (prefect, mlflow):
         await_answer(service.name, service.url + HEALTH[service.name], service, _log(home, service.name))
         say(f"{service.name} answers at {service.url}")
+    _make_pool(f"{prefect.url}/api")
     worker = _start("worker", home, "", prefect_url=f"{prefect.url}/api")
     await_answer("the worker", "", worker, _log(home, "worker"), ask=lambda: _polls(prefect.url))
     say(f"a worker serves the work pool '{POOL}'")
@@ -224,7 +227,7 @@ def _start(name: Name, home: Home, url: str, *, prefect_url: str | None) -> Serv
             with socket.create_server((LOOPBACK, port)) as listener:
                 process = _serve_prefect(listener, home, output, leashed=False, extra={MARK: mark})
         else:
-            variables = {**environment(home, prefect_url=prefect_url), MARK: mark, **MLFLOW}
+            variables = {**environment(home, prefect_url=prefect_url), MARK: mark, **MLFLOW, **WATCHFUL}
             command = _mlflow(home, port) if name == "mlflow" else WORKER
             process = spawn(command, variables, output)
     created = psutil.Process(process.pid).create_time()
@@ -250,6 +253,19 @@ def _serve_prefect(
     host, port = listener.getsockname()[:2]
     own["PREFECT_SERVER_UI_API_URL"] = f"http://{host}:{port}/api"  # where its pages look for it
     return spawn(command, {**own, **extra}, output, leash=leash, keep=(listener.fileno(),))
+
+
+def _make_pool(api_url: str) -> None:
+    """Make the work pool, or bring it up to date."""
+    template = json.loads(TEMPLATE.read_text("utf-8"))
+    wanted = {"name": POOL, "type": "process", "base_job_template": template}
+    for method, address in (("POST", f"{api_url}/work_pools/"), ("PATCH", f"{api_url}/work_pools/{POOL}")):
+        known = wanted if method == "POST" else {"base_job_template": template}
+        headers = {"Content-Type": "application/json"}
+        request = Request(address, data=json.dumps(known).encode(), headers=headers, method=method)  # noqa: S310 - ours
+        if asked(request, seconds=30.0) is not None:
+            return
+    raise refuse(f"the work pool '{POOL}' can't be made", where=api_url)
 
 
 def _polls(prefect_url: str) -> bool:

@@ -1,0 +1,50 @@
+"""Which stages run on a worker of a pool instead of in the run's own process, and what they may take there."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """Where a stage runs. What is asked for must be something that the pool can express: nothing is dropped."""
+
+    pool: str  # a work pool of Prefect's
+    cpus: int | None = None  # cores; None: as many as the worker's process may use
+    gpus: int | None = None
+    memory_gb: float | None = None  # of 1e9 bytes; what takes more ends as out of memory
+    time_limit_minutes: float | None = None  # from its start on a worker
+    retries: int = 2  # so often it is begun again on another worker when its own is lost
+
+    def __post_init__(self) -> None:
+        for name in ("cpus", "gpus", "memory_gb", "time_limit_minutes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} is above 0, or left out")
+        if not self.pool or self.retries < 0:
+            raise ValueError("pool is a name, and retries is 0 or more")
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What is asked of the pool, by the names that its template has for it."""
+        wanted = {"cpus": self.cpus, "gpus": self.gpus, "memory_gb": self.memory_gb}
+        return {name: f"{value:g}" for name, value in wanted.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workers:
+    """A worker for each stage that can run elsewhere: those that need nothing but what lies in the store.
+
+    Ingest reads the data where it lies, profile and the gate measure the machine that they run on, and what follows
+    changes the registry: these stay with the run.
+    """
+
+    split: Worker | None = None
+    train: Worker | None = None
+    evaluate: Worker | None = None
+    prune: Worker | None = None
+    quantize: Worker | None = None
+    export: Worker | None = None
+    evaluate_test: Worker | None = None
+
+    def of(self, stage: str) -> Worker | None:
+        """Return the worker of a stage, None where it runs in the run's own process."""
+        return getattr(self, stage) if stage in {field.name for field in fields(self)} else None

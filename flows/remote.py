@@ -1,0 +1,134 @@
+"""The flow that a worker runs: one stage, asked for by a run in another process."""
+
+import logging
+import os
+import resource
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import Any, Final, cast
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from components.errors import Refusal, refuse
+from components.home import find_home
+from components.planning.held import held
+from components.store.artifact import Artifact
+from flows.console import epoch_line, resumed_line
+from flows.running import Wish, yard_of
+from flows.servers.backend import enter_registry
+from tasks.remote.attempt import LOGGER, lease_of
+from tasks.remote.endings import OUT_OF_MEMORY, REFUSED, TOO_LONG, TooLong, short_of_memory
+from tasks.remote.request import Request, got, understood
+from tasks.stage import Figures, Yard, perform
+
+MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
+GPUS: Final = "STEELYARD_GPUS"
+
+
+@flow(name="stage", flow_run_name=None, persist_result=False, validate_parameters=False)
+def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
+    """Do what the request in the store asks for, and leave its record in the ledger.
+
+    `request` is an Artifact as a dictionary, `minutes` the time that the stage may take.
+    """
+    yard = yard_of(find_home(), "")
+    with _alive(yard):
+        try:
+            with _limits(minutes):
+                return _done(got(Artifact(**request), yard.store), yard)
+        except Refusal as refusal:
+            return Failed(name=REFUSED, message=str(refusal))
+        except TooLong as limit:
+            return Failed(name=TOO_LONG, message=str(limit))
+        except Exception as error:
+            if short_of_memory(error):
+                return Failed(name=OUT_OF_MEMORY, message=f"out of memory: {error}"[:2000])
+            raise
+
+
+def _done(request: Request, yard: Yard) -> State[None]:
+    from tasks.tracking import joined
+
+    log = logging.LoggerAdapter(logging.getLogger(LOGGER), cast(Any, get_run_logger()).extra)
+    asked, inputs = understood(request)
+    enter_registry(yard.home)
+    wish = Wish(force=frozenset([asked.name]) if request.force else frozenset())
+    with joined(yard.home, request.run) as tracking:
+        working = replace(
+            yard_of(yard.home, request.model, wish), run=request.run, tracker=_Told(tracking, cast(logging.Logger, log))
+        )
+        done = perform(asked, inputs, working, log=cast(logging.Logger, get_run_logger()))
+    return Completed(name="Cached" if done.cached else "Completed")
+
+
+@contextmanager
+def _alive(yard: Yard) -> Iterator[None]:
+    """Hold the lease by which the run that waits knows that this process lives."""
+    lease = yard.ledger.acquire(lease_of(flow_run.id), seconds=yard.lease_seconds)
+    if lease is None:
+        raise refuse("this run is worked at by another process already", where=str(flow_run.id))
+    try:
+        with held(lease, yard.ledger, seconds=yard.lease_seconds):
+            yield
+    finally:
+        yard.ledger.release(lease)
+
+
+@contextmanager
+def _limits(minutes: float | None) -> Iterator[None]:
+    """Keep this process to what was asked for it."""
+    gigabytes, gpus = float(os.environ.get(MEMORY) or 0), int(os.environ.get(GPUS) or 0)
+    if gigabytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (int(gigabytes * 1e9), resource.RLIM_INFINITY))
+    if gpus:
+        _check_gpus(gpus)
+
+    def over(_signal: int, _frame: FrameType | None) -> None:
+        raise TooLong(f"it took longer than {minutes:g} minutes")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, 60 * (minutes or 0))  # 0 is never
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _check_gpus(wanted: int) -> None:
+    import torch
+
+    if torch.cuda.device_count() < wanted:
+        what = f"{wanted} GPUs are asked for, and the worker's process sees {torch.cuda.device_count()}"
+        raise refuse(what, where="workers", do="ask for fewer, or send the stage to a pool whose workers have them")
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Passes figures on to where they are kept, and says them in the log, for the run that waits to show."""
+
+    kept: Figures
+    log: logging.Logger
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Pass on the figures of an epoch."""
+        self.kept.metrics(values, step=step)
+        self.say(epoch_line(values, step=step))
+
+    def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
+        """Say where training goes on. The epochs before were passed on by the process that did them."""
+        self.say(resumed_line(name, epochs=len(epochs), step=step))
+
+    def progress(self, step: int, steps: int) -> None:
+        """Keep quiet: a line a step is too much."""
+
+    def say(self, line: str) -> None:
+        """Say a line."""
+        self.log.info("%s", line)

@@ -1,0 +1,128 @@
+"""One attempt of a worker at a stage: watched, listened to, and cancelled where nobody waits for it any more.
+
+A worker's process holds a lease for as long as it lives. Where that is gone, so is the process, whatever Prefect
+still believes of it.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from components.errors import Problem, Refusal
+from components.planning.ledger import Ledger
+from tasks.remote.endings import OUT_OF_MEMORY, REFUSED, TOO_LONG, Lost, OutOfMemory
+from tasks.remote.pools import is_polled
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import State
+
+POLL_SECONDS: Final = 1.0
+BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
+NOTICE_SECONDS: Final = 10.0  # until it is said that no worker is there
+LOGGER: Final = "prefect.flow_runs.steelyard"  # of a worker's process: what it says is shown where the run was started
+
+
+def lease_of(flow_run: object) -> str:
+    """Return the name of the lease that the process of a Prefect run holds while it lives."""
+    return f"worker of {flow_run}"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One run in Prefect. `say` shows a line to whoever waits."""
+
+    client: "SyncPrefectClient"
+    ledger: Ledger
+    flow_run: "UUID"
+    pool: str
+    say: Callable[[str], None]
+    _state: str = ""
+    _since: float = field(default_factory=time.monotonic)  # it has this state
+    _noticed: bool = False
+    _alive: bool = False  # its lease was seen
+    _heard: "set[UUID]" = field(default_factory=set)
+    _until: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        """Wait until the result is there; whoever stops waiting cancels it.
+
+        Raises:
+            Refusal, OutOfMemory: the stage ended so.
+            Lost: the process is gone.
+            RuntimeError: the stage failed.
+        """
+        try:
+            while not done() and not self._ended():
+                self._listen()
+                time.sleep(POLL_SECONDS)
+            self._listen()
+        except BaseException:
+            with suppress(Exception):  # what was raised matters more
+                self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        """Have its process ended by the worker; where it hasn't begun, it never will."""
+        from prefect.states import Cancelled, Cancelling
+
+        state = self.client.read_flow_run(self.flow_run).state
+        if state is None or not state.is_final():
+            begun = state is not None and (state.is_running() or state.is_pending())
+            self.client.set_flow_run_state(self.flow_run, Cancelling() if begun else Cancelled(), force=True)
+
+    def _ended(self) -> bool:
+        """Say whether it has done its work; raise what became of it otherwise."""
+        taken = self.ledger.is_taken(lease_of(self.flow_run))  # first: it is given back after the state is set
+        state = self.client.read_flow_run(self.flow_run).state
+        if state is None:
+            return False
+        if state.name != self._state:
+            self._state, self._since = state.name or "", time.monotonic()
+        lasted = time.monotonic() - self._since
+        if state.is_completed():
+            return True
+        if state.is_final():
+            self._listen()
+            raise _ending(state)
+        if state.is_running() or state.is_pending():
+            if not taken and (self._alive or lasted > BEGIN_SECONDS):
+                raise Lost(f"its process in pool '{self.pool}' is gone")
+            self._alive = self._alive or taken
+        elif lasted > NOTICE_SECONDS and not self._noticed:
+            self._noticed = True
+            there = "all of its workers are busy" if is_polled(self.client, self.pool) else "no worker of it is there"
+            self.say(f"{'':10}waiting for pool '{self.pool}': {there}")
+        return False
+
+    def _listen(self) -> None:
+        """Show what the process says."""
+        from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId, LogFilterTimestamp
+
+        since = LogFilterTimestamp.model_validate({"after_": self._until - timedelta(seconds=10)})
+        lines = self.client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[self.flow_run]), timestamp=since))
+        for line in lines:
+            if line.id not in self._heard and line.name == LOGGER:
+                self.say(line.message)
+            self._heard.add(line.id)
+            self._until = max(self._until, line.timestamp)
+
+
+def _ending(state: "State[object]") -> Exception:
+    message = state.message or ""
+    if state.name == REFUSED:
+        return Refusal([Problem(what=message)])
+    if state.name == TOO_LONG:
+        return Refusal([Problem(what=message, where="workers", do="raise time_limit_minutes, or ask for more")])
+    if state.name == OUT_OF_MEMORY:
+        return OutOfMemory(message)
+    if state.is_crashed():
+        return Lost(message or "its process ended before its work did")
+    if state.is_cancelled():
+        return Refusal([Problem(what="the stage was cancelled in Prefect", do="run again: what was done is kept")])
+    return RuntimeError(message or f"it ended as {state.name}")

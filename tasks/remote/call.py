@@ -1,0 +1,111 @@
+"""Ask a worker for a stage's result, and wait for the record of it: that is the answer, and the only one.
+
+Each attempt is a run of its own in Prefect, known by the run, the key and the attempt: asking twice is asking once.
+"""
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from components.errors import refuse
+from components.planning.key import key_of
+from components.planning.ledger import Record
+from components.store.artifact import Artifact
+from components.workers import Worker
+from tasks.remote.attempt import Attempt
+from tasks.remote.endings import Lost, OutOfMemory
+from tasks.remote.pools import deployment_of, pool_of
+from tasks.remote.request import put, request_of
+from tasks.stage import Done, Inputs, Stage, Yard, recorded
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MORE_MEMORY: Final = 2.0  # as much, once, where it was short
+
+
+def perform_elsewhere(
+    stage: Stage[P, R], inputs: Inputs, yard: Yard, *, worker: Worker, log: logging.Logger
+) -> Done[R]:
+    """Return the stage's outputs: from the record, or by a worker of the pool.
+
+    Raises:
+        Refusal: the pool isn't there or can't express what is asked, the stage refused its input, it took more memory
+            than it was given, also when that was doubled, or more of its processes went away than it has retries.
+    """
+    from prefect.client.orchestration import get_client
+
+    label, key = stage.label(inputs), key_of(stage.parts(inputs))
+    if hit := recorded(stage, label, key, yard):
+        yard.ledger.note_use(yard.model, label, key)
+        return hit
+    request = request_of(stage, inputs, model=yard.model, run=yard.run, force=stage.name in yard.force)
+    with get_client(sync_client=True) as client:
+        asked = _Asked(
+            client=client,
+            request=put(request, yard.store, yard.home.work / "requests"),
+            key=key,
+            label=label,
+            yard=yard,
+            log=log,
+            before=yard.ledger.record(key),
+        )
+        asked.of(worker)
+    found = recorded(stage, label, key, yard)
+    if found is None:
+        raise RuntimeError(f"{label}: the record that a worker left is gone again")
+    return replace(found, cached=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """What workers are asked for, until one of them has done it."""
+
+    client: "SyncPrefectClient"
+    request: Artifact
+    key: str
+    label: str
+    yard: Yard
+    log: logging.Logger
+    before: Record | None  # what was recorded when it was asked for: forced, or no longer whole
+
+    def of(self, worker: Worker) -> None:
+        """Ask workers of the pool, again where one was lost, and once with more memory where that was short."""
+        pool = pool_of(self.client, worker)
+        deployment, lost, memory = deployment_of(self.client, pool), 0, worker.memory_gb
+        while True:
+            flow_run = self.client.create_flow_run_from_deployment(
+                deployment,
+                parameters={"request": asdict(self.request), "minutes": worker.time_limit_minutes},
+                name=f"{self.yard.model} {self.label}",
+                tags=["steelyard", f"run {self.yard.run}"],
+                idempotency_key=f"{self.yard.run} {self.key} {lost} {memory}",
+                job_variables=replace(worker, memory_gb=memory).asked,
+            )
+            self._tell(f"asked of pool '{pool.name}'")
+            attempt = Attempt(self.client, self.yard.ledger, flow_run.id, pool.name, self.yard.tracker.say)
+            try:
+                attempt.wait(self._done)
+                return
+            except Lost as error:
+                lost += 1
+                if lost > worker.retries:
+                    do = "look at the worker's log, then run again: what was done is kept"
+                    raise refuse(f"{error}, {lost} times", where=self.label, do=do) from error
+                self._tell(f"{error}: asked again")
+            except OutOfMemory as error:
+                if memory is None or memory != worker.memory_gb:
+                    do = f"raise workers.{self.label.split()[0]}.memory_gb, or make the stage smaller"
+                    raise refuse(str(error), where=self.label, do=do) from error
+                memory *= MORE_MEMORY
+                self._tell(f"{error}: once more with {memory:g} GB")
+
+    def _done(self) -> bool:
+        record = self.yard.ledger.record(self.key)
+        return record is not None and (self.before is None or record.at != self.before.at)
+
+    def _tell(self, what: str) -> None:
+        self.log.info("%s: %s", self.label, what)
+        self.yard.tracker.say(f"{'':10}{self.label}: {what}")

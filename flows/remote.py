@@ -16,7 +16,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from components.errors import Refusal, refuse
+from components.errors import refuse
 from components.home import find_home
 from components.planning.held import held
 from components.store.artifact import Artifact
@@ -24,15 +24,16 @@ from flows.console import epoch_line, resumed_line
 from flows.running import Wish, yard_of
 from flows.servers.backend import enter_registry
 from tasks.remote.attempt import LOGGER, lease_of
-from tasks.remote.endings import OUT_OF_MEMORY, REFUSED, TOO_LONG, TooLong, short_of_memory
+from tasks.remote.endings import TooLong, name_of
 from tasks.remote.request import Request, got, understood
 from tasks.stage import Figures, Yard, perform
 
 MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
 GPUS: Final = "STEELYARD_GPUS"
+MESSAGE: Final = 2000  # letters of what went wrong, in Prefect
 
 
-@flow(name="stage", flow_run_name=None, persist_result=False, validate_parameters=False)
+@flow(name="stage", persist_result=False, validate_parameters=False)
 def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
     """Do what the request in the store asks for, and leave its record in the ledger.
 
@@ -43,14 +44,11 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
         try:
             with _limits(minutes):
                 return _done(got(Artifact(**request), yard.store), yard)
-        except Refusal as refusal:
-            return Failed(name=REFUSED, message=str(refusal))
-        except TooLong as limit:
-            return Failed(name=TOO_LONG, message=str(limit))
         except Exception as error:
-            if short_of_memory(error):
-                return Failed(name=OUT_OF_MEMORY, message=f"out of memory: {error}"[:2000])
-            raise
+            name = name_of(error)
+            if name is None:
+                raise
+            return Failed(name=name, message=str(error)[:MESSAGE])
 
 
 def _done(request: Request, yard: Yard) -> State[None]:

@@ -11,8 +11,9 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 from components.errors import Refusal
 from components.planning.unknown import UNKNOWN, has_unknown
 from components.workers import Worker, Workers
+from tasks.memory import short_memory, smaller_batches
 from tasks.remote.call import perform_elsewhere
-from tasks.stage import Done, Stage, Yard, find, perform
+from tasks.stage import Done, Inputs, Stage, Yard, find, perform
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -128,6 +129,28 @@ def _stop_after(until: str | None, stage: str, past: list[str], order: tuple[str
         raise Reached(until)
 
 
+def _performed(
+    stage: Stage[P, R], inputs: Inputs, yard: Yard, *, worker: Worker | None, log: logging.Logger
+) -> Done[R]:
+    """Have the stage done, here or on a worker; once more with smaller batches where a GPU was too small for it."""
+
+    def done(given: Inputs) -> Done[R]:
+        if worker is None:
+            return perform(stage, given, yard, log=log)
+        return perform_elsewhere(stage, given, yard, worker=worker, log=log)
+
+    try:
+        return done(inputs)
+    except Exception as error:
+        smaller = smaller_batches(inputs) if short_memory(error) == "GPU" else None
+        if smaller is None:
+            raise
+        said = f"{stage.label(inputs)}: out of GPU memory: once more with half the batch, and twice as many to a step"
+        log.warning(said)
+        yard.tracker.say(f"{'':10}{said}")
+        return done(smaller)
+
+
 def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard, *, worker: Worker | None) -> Done[R]:
     from prefect import get_run_logger, task
     from prefect.cache_policies import NO_CACHE
@@ -140,10 +163,7 @@ def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard, 
     def body() -> State[None]:
         logger = cast(logging.Logger, get_run_logger())
         try:
-            if worker is None:
-                done = perform(stage, inputs, yard, log=logger)
-            else:
-                done = perform_elsewhere(stage, inputs, yard, worker=worker, log=logger)
+            done = _performed(stage, inputs, yard, worker=worker, log=logger)
         except Refusal as refusal:  # input that a person can mend: no traceback, and no second try
             refused.append(refusal)
             return Failed(message=str(refusal))

@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from components.errors import Problem, Refusal
 from components.planning.ledger import Ledger
-from tasks.remote.endings import OUT_OF_MEMORY, REFUSED, TOO_LONG, Lost, OutOfMemory
+from tasks.remote.endings import Lost, error_of
 from tasks.remote.pools import is_polled
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import State
 
 POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
@@ -53,7 +51,7 @@ class Attempt:
         """Wait until the result is there; whoever stops waiting cancels it.
 
         Raises:
-            Refusal, OutOfMemory: the stage ended so.
+            Refusal, OutOfMemory, OutOfGpuMemory: the stage ended so.
             Lost: the process is gone.
             RuntimeError: the stage failed.
         """
@@ -89,7 +87,7 @@ class Attempt:
             return True
         if state.is_final():
             self._listen()
-            raise _ending(state)
+            raise error_of(state.name or "", state.message or "")
         if state.is_running() or state.is_pending():
             if not taken and (self._alive or lasted > BEGIN_SECONDS):
                 raise Lost(f"its process in pool '{self.pool}' is gone")
@@ -111,18 +109,3 @@ class Attempt:
                 self.say(line.message)
             self._heard.add(line.id)
             self._until = max(self._until, line.timestamp)
-
-
-def _ending(state: "State[object]") -> Exception:
-    message = state.message or ""
-    if state.name == REFUSED:
-        return Refusal([Problem(what=message)])
-    if state.name == TOO_LONG:
-        return Refusal([Problem(what=message, where="workers", do="raise time_limit_minutes, or ask for more")])
-    if state.name == OUT_OF_MEMORY:
-        return OutOfMemory(message)
-    if state.is_crashed():
-        return Lost(message or "its process ended before its work did")
-    if state.is_cancelled():
-        return Refusal([Problem(what="the stage was cancelled in Prefect", do="run again: what was done is kept")])
-    return RuntimeError(message or f"it ended as {state.name}")

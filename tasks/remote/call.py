@@ -12,8 +12,9 @@ from components.planning.key import key_of
 from components.planning.ledger import Record
 from components.store.artifact import Artifact
 from components.workers import Worker
+from tasks.memory import OutOfMemory
 from tasks.remote.attempt import Attempt
-from tasks.remote.endings import Lost, OutOfMemory
+from tasks.remote.endings import Lost
 from tasks.remote.pools import deployment_of, pool_of
 from tasks.remote.request import put, request_of
 from tasks.stage import Done, Inputs, Stage, Yard, recorded
@@ -34,6 +35,7 @@ def perform_elsewhere(
     Raises:
         Refusal: the pool isn't there or can't express what is asked, the stage refused its input, it took more memory
             than it was given, also when that was doubled, or more of its processes went away than it has retries.
+        OutOfGpuMemory: it took more than its GPU has.
     """
     from prefect.client.orchestration import get_client
 

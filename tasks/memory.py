@@ -1,0 +1,41 @@
+"""Stages that take more memory than there is: recognised, whoever says so and in whatever words, and made smaller."""
+
+from typing import Final, Literal
+
+from components.errors import causes
+from components.training.config import TrainConfig
+from tasks.stage import Inputs
+
+Memory = Literal["main", "GPU"]
+_WORDS: Final = ("not enough memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc")
+
+
+class OutOfMemory(Exception):  # noqa: N818 - what happened
+    """A worker's process took more memory than it was given."""
+
+
+class OutOfGpuMemory(Exception):  # noqa: N818 - what happened
+    """A worker's process took more memory than its GPU has."""
+
+
+def short_memory(error: BaseException) -> Memory | None:
+    """Return which memory was short where that is what the error, or one of its causes, says."""
+    for cause in causes(error):
+        if isinstance(cause, OutOfGpuMemory) or type(cause).__name__ == "OutOfMemoryError":  # torch's, if it is loaded
+            return "GPU"
+        lost = getattr(cause, "out_of_memory", False)  # a process of several
+        if lost:
+            return "GPU" if "cuda" in str(cause).lower() else "main"
+        if isinstance(cause, MemoryError | OutOfMemory):
+            return "main"
+        if isinstance(cause, RuntimeError) and any(words in str(cause).lower() for words in _WORDS):
+            return "main"
+    return None
+
+
+def smaller_batches(inputs: Inputs) -> Inputs | None:
+    """Return the inputs of a training with half the batch and as large a step, None where there is no such half."""
+    config = inputs.get("config")
+    if not isinstance(config, TrainConfig) or config.halved is None:
+        return None
+    return {**inputs, "config": config.halved}

@@ -1,0 +1,93 @@
+"""A request to a worker says all that it needs: both find the same key, for every stage that can be sent away."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from components.compression.config import PruneChannels
+from components.errors import Refusal
+from components.home import Home
+from components.planning.key import key_of
+from components.recipe_file import read
+from components.workers import Workers
+from flows.retrain import retrain
+from flows.running import find_source, yard_of
+from tasks.prune import prune
+from tasks.remote.request import got, put, request_of, understood
+from tasks.stage import Inputs, Stage, Yard, find
+from tests.flows.place import Place
+
+Asked = list[tuple[Stage[Any, Any], Inputs]]
+
+
+class Recorded:
+    """Goes through a flow that was run, and notes what each stage was given."""
+
+    def __init__(self, yard: Yard) -> None:
+        self.yard = yard
+        self.asked: Asked = []
+
+    def __call__(self, stage: Stage[Any, Any], *args: Any, **kwargs: Any) -> Any:
+        inputs = stage.bind(*args, **kwargs)
+        self.asked.append((stage, inputs))
+        done = find(stage, inputs, self.yard)
+        assert done is not None, stage.name
+        return done.outputs
+
+    def ask(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return question(self.yard, *args, **kwargs)
+
+
+@pytest.fixture
+def yard(first: Place) -> Yard:
+    return yard_of(Home(first.home), "people")
+
+
+@pytest.fixture
+def asked(first: Place, yard: Yard) -> Asked:
+    recipe = read(first.folder / "recipe.yaml")
+    source = find_source(recipe, yard, bring=False)
+    assert source is not None
+    recorded = Recorded(yard)
+    retrain(recipe, source, cast(Any, recorded))
+    return recorded.asked
+
+
+def test_every_stage_that_can_be_sent_away_is_understood_as_it_was_meant(
+    asked: Asked, yard: Yard, tmp_path: Path
+) -> None:
+    sent = {stage.name: (stage, inputs) for stage, inputs in asked}
+    settled, made = sent["train"][1], sent["evaluate"][1]  # this recipe doesn't prune
+    given = {"aim": settled["aim"], "config": settled["config"], "trained": made["trained"], "splits": made["splits"]}
+    sent["prune"] = (prune, prune.bind(PruneChannels(ratio=0.25), name="pruned-25", **cast(Any, given)))
+    for name in (field.name for field in fields(Workers)):
+        stage, inputs = sent[name]
+        request = request_of(stage, inputs, model="people", run="r", force=False)
+        again = got(put(request, yard.store, tmp_path), yard.store)
+        assert again == request
+        assert understood(again) == (stage, inputs)
+        assert again.key == key_of(stage.parts(inputs))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_with_other_code_or_libraries_refuses_and_says_which(asked: Asked) -> None:
+    stage, inputs = next(one for one in asked if one[0].name == "train")
+    request = request_of(stage, inputs, model="people", run="r", force=False)
+    other = replace(request, parts={**request.parts, "library torch": '"9.9"'})
+    with pytest.raises(Refusal, match=r'library torch is .* on the worker, "9.9" in the run'):
+        understood(other)
+    changed = replace(request, inputs=json.loads(json.dumps(request.inputs).replace('"epochs": 3', '"epochs": 4')))
+    with pytest.raises(Refusal, match=r"input config.epochs is 4 on the worker, 3 in the run"):
+        understood(changed)
+
+
+@pytest.mark.parametrize("name", ["os:system", "tasks.stage:perform"])
+def test_only_stages_are_run_at_a_request(asked: Asked, name: str) -> None:
+    stage, inputs = asked[0]
+    request = replace(request_of(stage, inputs, model="people", run="r", force=False), stage=name)
+    with pytest.raises(Refusal, match="is no stage"):
+        understood(request)

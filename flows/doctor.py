@@ -17,9 +17,10 @@ from components.errors import Refusal
 from components.home import Home
 from components.planning.ledger import ledger_at
 from components.planning.machine import device_kind, this_machine
+from components.settings import settings_of
 from components.store.folder import FolderBlobs
 from components.store.store import Store, digest_of
-from flows.servers.environment import FOREIGN, configured
+from flows.servers.environment import FOREIGN
 from flows.servers.processes import HEALTH, asked
 from flows.servers.services import check_prefect, running
 
@@ -122,7 +123,7 @@ def _ledger(home: Home) -> Iterator[Finding]:
 
 
 def _mlflow(home: Home) -> Iterator[Finding]:
-    settings, up = configured(home), running(home)
+    settings, up = settings_of(home), running(home)
     uri = settings.mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
     if uri is not None and uri.startswith("http"):
         yield _server("mlflow server", uri, health=HEALTH["mlflow"], origin=settings.origin("mlflow_tracking_uri"))
@@ -135,7 +136,7 @@ def _mlflow(home: Home) -> Iterator[Finding]:
 
 
 def _prefect(home: Home) -> Iterator[Finding]:
-    settings, up = configured(home), running(home)
+    settings, up = settings_of(home), running(home)
     url = settings.prefect_api_url or (None if up is None else up.prefect_api_url)
     if settings.prefect_api_url is None:
         check_prefect(home)
@@ -149,7 +150,7 @@ def _prefect(home: Home) -> Iterator[Finding]:
 def _foreign(home: Home) -> Iterator[Finding]:
     """Name, without their values, variables that another project may have left."""
     names = sorted(name for name in os.environ if name.startswith(FOREIGN))
-    if names and not configured(home).inherit:
+    if names and not settings_of(home).inherit:
         detail = (
             f"{', '.join(names)}: of no effect here; `inherit = true` in {home.root / 'config.toml'} lets them count"
         )

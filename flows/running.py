@@ -20,6 +20,7 @@ from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
 from components.recipe_file import read
+from components.settings import settings_of
 from components.store.disk import check_space, full_disk_refused
 from components.store.folder import FolderBlobs
 from components.store.store import Store
@@ -27,7 +28,6 @@ from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.servers.backend import backend
-from flows.servers.environment import configured
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard
@@ -73,7 +73,7 @@ def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
         model=model,
         force=wish.force,
         verify=wish.verify,
-        registry_uri=configured(home).mlflow_tracking_uri,
+        registry_uri=settings_of(home).mlflow_tracking_uri,
     )
 
 

@@ -15,19 +15,17 @@ from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import module_of
 from components.planning.key import Json
-from components.planning.ledger import ledger_at
 from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
 from components.recipe_file import read
 from components.settings import settings_of
 from components.store.disk import check_space, full_disk_refused
-from components.store.folder import FolderBlobs
-from components.store.store import Store
 from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.servers.backend import backend
+from flows.state import ledger_of, remote_of, store_of
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard
@@ -65,11 +63,11 @@ def recipe_at(path: Path, changes: Sequence[str]) -> Recipe:
 def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
     """Return where runs of the model work."""
     wish = wish or Wish()
-    store = Store(FolderBlobs(home.store), home.checkouts)
     return Yard(
         home=home,
-        store=store,
-        ledger=ledger_at(home.ledger),
+        store=store_of(home),
+        ledger=ledger_of(home),
+        remote=remote_of(home),
         model=model,
         force=wish.force,
         verify=wish.verify,

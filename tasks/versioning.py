@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components.errors import refuse
 from components.recipe_file import without_secrets
+from tasks.stage import Remote
 
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
@@ -22,7 +23,7 @@ class Version:
     dvc_file: Path  # the .dvc text, all that is needed to have the data back from the remote
 
 
-def snapshot(data: Path, *, workspace: Path, remote: Path | str) -> Version:
+def snapshot(data: Path, *, workspace: Path, remote: Remote) -> Version:
     """Add the folder to DVC in a throw-away workspace of its own, without git, and push it to the remote.
 
     `data` must lie in `workspace`. DVC's cache is made by links, so the bytes aren't there twice.
@@ -38,7 +39,7 @@ def snapshot(data: Path, *, workspace: Path, remote: Path | str) -> Version:
             return Version(md5=added.outs[0].hash_info.value, dvc_file=Path(added.path))
 
 
-def restore(dvc_file: Path, *, workspace: Path, remote: Path | str) -> Path:
+def restore(dvc_file: Path, *, workspace: Path, remote: Remote) -> Path:
     """Have the data set of a .dvc file back from the remote, in the workspace, and return its folder."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -54,7 +55,7 @@ def restore(dvc_file: Path, *, workspace: Path, remote: Path | str) -> Path:
                 repo.pull(targets=[str(text)], remote="home")
         except DvcException as error:
             raise refuse(
-                f"the data set can't be had back: {error}", where=str(remote), do="check that the remote holds it"
+                f"the data set can't be had back: {error}", where=remote.url, do="check that the remote holds it"
             ) from error
     return workspace / "data"
 
@@ -103,11 +104,12 @@ def fetch(url: str, *, workspace: Path) -> Path:
     return workspace / name
 
 
-def _configure(repo: object, remote: Path | str) -> None:
+def _configure(repo: object, remote: Remote) -> None:
     with repo.config.edit("repo") as config:  # type: ignore[attr-defined]
         config["core"] |= {"analytics": False, "check_update": False, "autostage": False, "remote": "home"}
         config["cache"] |= {"type": ["reflink", "hardlink", "copy"]}
-        config["remote"]["home"] = {"url": str(remote)}
+        endpoint = {"endpointurl": remote.endpoint_url} if remote.endpoint_url else {}
+        config["remote"]["home"] = {"url": remote.url, **endpoint}
 
 
 class _quiet_dvc:  # noqa: N801 - reads as a statement

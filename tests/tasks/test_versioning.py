@@ -7,6 +7,7 @@ import pytest
 from dvc.repo import Repo
 
 from components.errors import Refusal
+from tasks.stage import Remote
 from tasks.versioning import bring, fetch, restore, snapshot
 
 
@@ -18,14 +19,16 @@ def make(folder: Path, *, text: str = "a,b\n1,2\n") -> Path:
 
 
 def test_a_snapshot_comes_back_from_the_remote(tmp_path: Path) -> None:
-    version = snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=tmp_path / "remote")
+    version = snapshot(
+        make(tmp_path / "work"), workspace=tmp_path / "work", remote=Remote(url=str(tmp_path / "remote"))
+    )
     assert version.md5.endswith(".dir")
-    back = restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=tmp_path / "remote")
+    back = restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=Remote(url=str(tmp_path / "remote")))
     assert (back / "part-0.csv").read_text() == "a,b\n1,2\n"
 
 
 def test_equal_data_is_the_same_version_and_other_data_another(tmp_path: Path) -> None:
-    remote = tmp_path / "remote"
+    remote = Remote(url=str(tmp_path / "remote"))
     versions = [
         snapshot(make(tmp_path / name, text=text), workspace=tmp_path / name, remote=remote).md5
         for name, text in (("one", "a\n1\n"), ("two", "a\n1\n"), ("three", "a\n2\n"))
@@ -34,13 +37,15 @@ def test_equal_data_is_the_same_version_and_other_data_another(tmp_path: Path) -
 
 
 def test_a_remote_that_lost_the_data_is_named(tmp_path: Path) -> None:
-    version = snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=tmp_path / "remote")
+    version = snapshot(
+        make(tmp_path / "work"), workspace=tmp_path / "work", remote=Remote(url=str(tmp_path / "remote"))
+    )
     with pytest.raises(Refusal, match="can't be had back"):
-        restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=tmp_path / "nowhere")
+        restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=Remote(url=str(tmp_path / "nowhere")))
 
 
 def test_nothing_is_printed_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=tmp_path / "remote")
+    snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=Remote(url=str(tmp_path / "remote")))
     assert capsys.readouterr().out == ""
 
 

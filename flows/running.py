@@ -25,7 +25,7 @@ from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.servers.backend import backend
-from flows.state import ledger_of, remote_of, store_of
+from flows.state import artifacts_of, ledger_of, remote_of, store_of
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard
@@ -159,7 +159,8 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             client = connect(yard.home, uri=servers.mlflow_uri)
             _load("prefect", *libraries)
             servers.wait()
-        with tracked(client, yard.home, model=recipe.model, run_name=time.strftime("%Y-%m-%d %H:%M:%S")) as tracking:
+        name, artifacts = time.strftime("%Y-%m-%d %H:%M:%S"), artifacts_of(yard.home)
+        with tracked(client, yard.home, model=recipe.model, run_name=name, artifacts=artifacts) as tracking:
             tracking.params(flat(recipe))
             show = Show(tracking, started)
             working = replace(yard, run=tracking.run_id, tracker=show)

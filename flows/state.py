@@ -26,3 +26,12 @@ def remote_of(home: Home) -> Remote:
     settings = settings_of(home)
     url = settings.dvc_remote or str(home.dvc_remote)
     return Remote(url=url, endpoint_url=settings.s3_endpoint_url if url.startswith("s3://") else None)
+
+
+def artifacts_of(home: Home) -> str | None:
+    """Return below which address MLflow's artifacts go, or None where the server is to say that itself."""
+    settings = settings_of(home)
+    if settings.mlflow_artifacts is not None:
+        return settings.mlflow_artifacts
+    serves = (settings.mlflow_tracking_uri or "").startswith("http")
+    return None if serves else home.mlflow_artifacts.as_uri()

@@ -204,9 +204,12 @@ class Tracking:
 
 
 @contextmanager
-def tracked(client: "Client", home: Home, *, model: str, run_name: str) -> Iterator[Tracking]:
-    """Open a parent run; it ends as finished, failed, or killed by the user."""
-    experiment = _experiment(client, home, model)
+def tracked(client: "Client", home: Home, *, model: str, run_name: str, artifacts: str | None) -> Iterator[Tracking]:
+    """Open a parent run; it ends as finished, failed, or killed by the user.
+
+    `artifacts` is the address below which an experiment that is new keeps its own; None: where the server likes.
+    """
+    experiment = _experiment(client, model, artifacts=artifacts)
     run = client.create_run(experiment, run_name=run_name)
     tracking = Tracking(client, run.info.run_id, experiment, home.runs / run.info.run_id / "unsent-metrics.jsonl")
     tracking.start()
@@ -228,11 +231,12 @@ def existing(run_id: str) -> Tracking:
     return Tracking(client, run_id, run.info.experiment_id, Path())
 
 
-def _experiment(client: "Client", home: Home, model: str) -> str:
+def _experiment(client: "Client", model: str, *, artifacts: str | None) -> str:
     found = client.get_experiment_by_name(model)
     if found is not None:
         return str(found.experiment_id)
-    place, tags = (home.mlflow_artifacts / model).as_uri(), {"mlflow.experimentKind": "custom_model_development"}
+    place = None if artifacts is None else f"{artifacts}/{model}"
+    tags = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(model, artifact_location=place, tags=tags))
 
 

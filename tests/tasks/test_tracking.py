@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def test_every_figure_of_a_run_arrives(home: Home) -> None:
     client = connect(home)
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         for step in range(3000):
             run.metrics({"train.loss": float(step), "odd name: ä?": 1.0}, step=step)
     history = client.get_metric_history(run.run_id, "train.loss")
@@ -55,7 +55,10 @@ def test_every_figure_of_a_run_arrives(home: Home) -> None:
 def test_the_end_of_a_run_says_how_it_ended(home: Home) -> None:
     client = connect(home)
     for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
-        with pytest.raises(error), tracked(client, home, model="m", run_name="r") as run:
+        with (
+            pytest.raises(error),
+            tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run,
+        ):
             raise error
         assert client.get_run(run.run_id).info.status == status
 
@@ -72,7 +75,7 @@ def test_a_server_that_fails_costs_no_time_and_no_figure(home: Home, monkeypatch
 
     monkeypatch.setattr(client, "log_batch", failing)
     started = time.monotonic()
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         for step in range(100):
             run.metrics({"loss": 1.0}, step=step)
         assert time.monotonic() - started < 5
@@ -83,7 +86,7 @@ def test_a_server_that_fails_costs_no_time_and_no_figure(home: Home, monkeypatch
 def test_figures_that_could_not_be_sent_lie_beside_the_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect(home)
     monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         run.metrics({"loss": 0.5}, step=7)
     (line,) = run.spill.read_text().splitlines()
     name, value, _, step = json.loads(line)
@@ -96,7 +99,7 @@ def test_figures_that_can_go_nowhere_end_no_run_and_leave_a_word(
 ) -> None:
     client = connect(home)
     monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         run.spill = home.mlflow_db / "no folder"
         run.metrics({"loss": 0.5}, step=7)
     assert client.get_run(run.run_id).info.status == "FINISHED"
@@ -147,7 +150,7 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     files["trial"].write_text("{}")
     spoken = [("age", "double", True)], [("prediction", "double", True)]
     bundle = Bundle(files=files, inputs=spoken[0], outputs=spoken[1], example=ROWS)
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         version = register(run, bundle, model="private", description="the first", tags={"steelyard.gate": "yes"})
     folder = download("private", version, into=tmp_path / "there")
     text = (folder / "MLmodel").read_text()

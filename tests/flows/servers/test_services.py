@@ -183,7 +183,7 @@ def test_up_and_down_leave_nothing_behind(home: Home, capfd: pytest.CaptureFixtu
         assert len(heard) == 5
         with pytest.raises(Refusal, match="already up"):
             up(home, prefect_port=ports[0], mlflow_port=ports[1])
-        with tracked(connect(home, uri=found.mlflow_tracking_uri), home, model="m", run_name="first"):
+        with tracked(connect(home, uri=found.mlflow_tracking_uri), home, model="m", run_name="first", artifacts=None):
             pass
         assert capfd.readouterr().out == "", "standard output is for results"
         pids = [p.pid for service in (found.prefect, found.mlflow, found.worker) for p in members(service)]

@@ -1,9 +1,11 @@
 """The only file that imports DVC: it versions data sets, and brings back those that a repository tracks."""
 
+import errno
 import logging
 import os
 import sys
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -27,6 +29,9 @@ def snapshot(data: Path, *, workspace: Path, remote: Remote) -> Version:
     """Add the folder to DVC in a throw-away workspace of its own, without git, and push it to the remote.
 
     `data` must lie in `workspace`. DVC's cache is made by links, so the bytes aren't there twice.
+
+    Raises:
+        Refusal: the remote is on S3, and can't be reached, or denies it.
     """
     from dvc.repo import Repo
 
@@ -35,7 +40,8 @@ def snapshot(data: Path, *, workspace: Path, remote: Remote) -> Version:
             _configure(repo, remote)
         with Repo(str(workspace)) as repo:
             (added,) = repo.add(str(data))
-            repo.push(remote="home")
+            with _s3_refused(remote):
+                repo.push(remote="home")
             return Version(md5=added.outs[0].hash_info.value, dvc_file=Path(added.path))
 
 
@@ -55,7 +61,9 @@ def restore(dvc_file: Path, *, workspace: Path, remote: Remote) -> Path:
                 repo.pull(targets=[str(text)], remote="home")
         except DvcException as error:
             raise refuse(
-                f"the data set can't be had back: {error}", where=remote.url, do="check that the remote holds it"
+                f"the data set can't be had back: {error}",
+                where=remote.url,
+                do="check that the remote holds it; `steelyard doctor` tries it",
             ) from error
     return workspace / "data"
 
@@ -102,6 +110,26 @@ def fetch(url: str, *, workspace: Path) -> Path:
             what = without_secrets(f"{url} can't be had: {error}")
             raise refuse(what, do="check the address, and that this machine reaches it") from None
     return workspace / name
+
+
+@contextmanager
+def _s3_refused(remote: Remote) -> Iterator[None]:
+    """Refuse what S3 refuses, which DVC hands on as errors of boto3, or of files in their place."""
+    if not remote.url.startswith("s3://"):
+        yield
+        return
+    from dvc.exceptions import DvcException
+
+    from components.store.s3.refusals import refusals
+
+    try:
+        with refusals(remote.url, remote.endpoint_url or "S3"):
+            yield
+    except (DvcException, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of this machine's disk
+            raise
+        do = "`steelyard doctor` tries the remote, and says what to mend"
+        raise refuse(f"the data set can't be pushed: {error}", where=remote.url, do=do) from error
 
 
 def _configure(repo: object, remote: Remote) -> None:

@@ -173,7 +173,7 @@ def _server(name: str, value: str) -> str:
     schemes = _SERVERS[name]
     try:
         parts = urlsplit(value)
-        fits = parts.scheme in schemes and (parts.scheme not in ("http", "https") or bool(parts.hostname))
+        fits = parts.scheme.partition("+")[0] in schemes and (parts.scheme not in ("http", "https") or bool(parts.hostname))
         fits = fits and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number, half an address of IPv6
         fits = False

@@ -18,6 +18,7 @@ from components.home import Home
 from components.planning.ledger import ledger_at
 from components.planning.machine import device_kind, this_machine
 from components.settings import settings_of
+from components.store.disk import there
 from components.store.folder import FolderBlobs
 from components.store.store import Store, digest_of
 from flows.servers.environment import FOREIGN
@@ -90,20 +91,20 @@ def _machine(_home: Home) -> Iterator[Finding]:
 
 def _home(home: Home) -> Iterator[Finding]:
     origin = "STEELYARD_HOME" if os.environ.get("STEELYARD_HOME") else "the current folder"
-    with tempfile.TemporaryFile(dir=_there(home.root)):
+    with tempfile.TemporaryFile(dir=there(home.root)):
         made = "" if home.root.is_dir() else ", to be made by the first run"
         yield Finding(name="home", state="ok", detail=f"{home.root}, writable{made} (from {origin})")
 
 
 def _disk(home: Home) -> Iterator[Finding]:
-    free = shutil.disk_usage(_there(home.root)).free
+    free = shutil.disk_usage(there(home.root)).free
     state: State = "bad" if free < NO_DISK_BYTES else "note" if free < LITTLE_DISK_BYTES else "ok"
     yield Finding(name="disk", state=state, detail=f"{free / 2**30:.1f} GiB free")
 
 
 def _store(home: Home) -> Iterator[Finding]:
     """Put a file into a store beside the home's own, on the same disk, and have it back."""
-    with tempfile.TemporaryDirectory(prefix=".steelyard-doctor-", dir=_there(home.store)) as folder:
+    with tempfile.TemporaryDirectory(prefix=".steelyard-doctor-", dir=there(home.store)) as folder:
         probe = Path(folder) / "probe"
         probe.write_bytes(os.urandom(1 << 16))
         store = Store(FolderBlobs(Path(folder) / "store"), Path(folder) / "folders")
@@ -168,8 +169,3 @@ def _masked(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, f"***@{host}" if "@" in parts.netloc else host, parts.path, "", ""))
-
-
-def _there(path: Path) -> Path:
-    """Return the path, or its nearest parent that is there."""
-    return next(one for one in (path, *path.parents) if one.is_dir())

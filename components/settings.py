@@ -51,6 +51,16 @@ class Settings:
 
 
 NAMES: Final = tuple(one.name for one in fields(Settings) if one.name != "origins")
+NEEDED_BY: Final = {
+    "store": "every stage",
+    "ledger": "every command that looks at runs or releases",
+    "dvc_remote": "ingest, and `data restore`",
+    "s3_endpoint_url": "what is on an S3 other than Amazon's",
+    "mlflow_tracking_uri": "runs, and every command that uses a release",
+    "mlflow_artifacts": "registration, and every command that uses a release",
+    "prefect_api_url": "runs",
+    "inherit": "those who set Prefect and MLflow up by their own variables",
+}
 
 
 def variable(name: str) -> str:
@@ -173,7 +183,9 @@ def _server(name: str, value: str) -> str:
     schemes = _SERVERS[name]
     try:
         parts = urlsplit(value)
-        fits = parts.scheme.partition("+")[0] in schemes and (parts.scheme not in ("http", "https") or bool(parts.hostname))
+        fits = parts.scheme.partition("+")[0] in schemes and (
+            parts.scheme not in ("http", "https") or bool(parts.hostname)
+        )
         fits = fits and (parts.port is None or parts.port > 0)
     except ValueError:  # a port that is no number, half an address of IPv6
         fits = False

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from components.database.whole import check_database
+from components.errors import refuse
 from components.home import Home
+from components.recipe_file import without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 Client: TypeAlias = "MlflowClient"
 log = logging.getLogger(__name__)
+PROBES = "steelyard doctor"  # the experiment of runs that only look whether there can be one
 BATCH = 1000  # metrics, the most that MLflow takes at once
 FLUSH_SECONDS = 2.0
 LAST_FLUSH_SECONDS = 20.0
@@ -70,6 +73,22 @@ def check(home: Home) -> None:
     """Refuse a damaged database before anything is run."""
     do = "put a backup in its place, or move it away to begin a new one; the artifacts beside it are untouched"
     check_database(home.mlflow_db, name="MLflow's", do=do)
+
+
+def probe(home: Home, *, uri: str | None) -> None:
+    """Create a run, read it and delete it. Raises Refusal where that fails."""
+    import mlflow
+
+    try:
+        client = connect(home, uri=uri)
+        found = client.get_experiment_by_name(PROBES)
+        experiment = client.create_experiment(PROBES) if found is None else str(found.experiment_id)
+        run = client.create_run(experiment).info.run_id
+        client.get_run(run)
+        client.delete_run(run)
+    except mlflow.exceptions.MlflowException as error:
+        do = "check its address, the login (with `inherit`: MLFLOW_TRACKING_USERNAME and _PASSWORD) and its rights"
+        raise refuse(without_secrets(f"MLflow refuses a run: {error.message}"), do=do) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 from urllib.request import Request
 
 import pytest
 
 from components.home import Home
-from components.settings import variable
+from components.settings import NAMES, variable
 from flows.servers.processes import asked
 from flows.servers.services import temporary
 from tests.flows.place import Place
 from tests.servers.mlflow import mlflow_server
-from tests.servers.postgres import PostgresServer
+from tests.servers.postgres import PASSWORD, PostgresServer
 from tests.servers.s3 import BUCKET, S3Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SETTINGS = [name for name in NAMES if name != "inherit"]
 AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 
 
@@ -112,6 +114,48 @@ def test_data_comes_back_from_the_remote_on_another_machine(machine: Place, tmp_
     told = machine.call("data", "restore", row["sha256"][:12], "--output", str(tmp_path / "back"))
     assert told.code == 0, told.err
     assert {path.name for path in (tmp_path / "back").iterdir()} == {"card.json", "part-00000.parquet"}
+
+
+def test_the_doctor_tries_all_that_is_set_and_shows_no_secret(machine: Place) -> None:
+    told = machine.call("doctor", "--json")
+    found = {one["name"]: one for one in told.json}
+    assert told.code == 0, [one for one in told.json if one["state"] == "bad"]
+    assert {"store", "ledger", "dvc remote", "mlflow artifacts", "mlflow server", "mlflow run"} <= set(found)
+    assert found["setting ledger"]["detail"].startswith("postgresql://***@127.0.0.1:")
+    assert all(found[f"setting {name}"]["detail"].endswith(f"(from {variable(name)})") for name in SETTINGS)
+    assert quote(PASSWORD, safe="") not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    ("variables", "bad"),
+    [
+        ({"STEELYARD_STORE": "s3://nobody/store"}, {"store": "every stage"}),
+        (
+            {"AWS_SECRET_ACCESS_KEY": "wrong"},
+            {"store": "every stage", "dvc remote": "ingest", "mlflow artifacts": "registration"},
+        ),
+        ({"STEELYARD_LEDGER": "postgresql://me:hush-hush@127.0.0.1:9/db"}, {"ledger": "every command"}),
+        ({"STEELYARD_MLFLOW_TRACKING_URI": "http://me:hush-hush@127.0.0.1:9"}, {"mlflow server": "runs"}),
+        ({"STEELYARD_PREFECT_API_URL": "http://me:hush-hush@127.0.0.1:9/api"}, {"prefect server": "runs"}),
+    ],
+)
+def test_the_doctor_names_what_fails_and_who_needs_it(
+    machine: Place, variables: dict[str, str], bad: dict[str, str]
+) -> None:
+    told = replace(machine, settings={**machine.settings, **variables}).call("doctor", "--json")
+    assert told.code == 2
+    found = {one["name"]: one["detail"] for one in told.json if one["state"] == "bad"}
+    assert found.keys() == bad.keys(), found
+    assert all(f"is needed by {who}" in found[name] for name, who in bad.items()), found
+    assert "hush-hush" not in told.out + told.err
+
+
+def test_the_doctor_tells_every_setting_that_is_wrong(machine: Place) -> None:
+    wrong = {"STEELYARD_STORE": "store", "STEELYARD_LEGDER": "postgresql://me:hush-hush@host/db"}
+    told = replace(machine, settings=wrong).call("doctor", "--json")
+    assert told.code == 2
+    assert {one["detail"].partition(":")[0] for one in told.json if one["state"] == "bad"} == set(wrong)
+    assert "hush-hush" not in told.out + told.err
 
 
 def test_releases_are_shown_asked_moved_and_verified_on_another_machine(machine: Place, tmp_path: Path) -> None:

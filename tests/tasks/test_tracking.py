@@ -2,17 +2,20 @@
 
 import json
 import sqlite3
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow.entities import ViewType
 from onnx import TensorProto, helper
 
 from components.errors import Refusal
 from components.home import Home
 from tasks import registry, tracking
 from tasks.registry import Bundle, alias_in_database, answers, download, register
-from tasks.tracking import check, connect, tracked
+from tasks.tracking import PROBES, check, connect, probe, tracked
 
 ROWS = [{"age": 1.0}]
 
@@ -114,6 +117,36 @@ def test_a_damaged_database_is_refused_before_anything_runs(tmp_path: Path) -> N
         check(home)
     with pytest.raises(Refusal, match="damaged"):
         alias_in_database(home, "m")
+
+
+def test_a_probe_leaves_a_deleted_run_and_is_made_again(home: Home) -> None:
+    for _ in range(2):
+        probe(home, uri=None)
+    client = connect(home)
+    experiment = client.get_experiment_by_name(PROBES).experiment_id
+    assert client.search_runs([experiment]) == []
+    assert len(client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)) == 2
+
+
+def test_a_server_that_denies_a_probe_is_told_without_the_login(home: Home) -> None:
+    class Denies(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(403, "not you")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Denies) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(Refusal, match=r"MLflow refuses a run: (.|\n)*403") as caught:
+            probe(home, uri=f"http://me:hush-hush@127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_a_new_experiment_keeps_its_artifacts_where_it_is_told(home: Home) -> None:
+    client = connect(home)
+    for artifacts, place in (("s3://bucket/mlflow", "s3://bucket/mlflow/far"), ("/other", "s3://bucket/mlflow/far")):
+        with tracked(client, home, model="far", run_name="r", artifacts=artifacts) as run:
+            pass
+        assert client.get_experiment(run.experiment_id).artifact_location == place
 
 
 def test_the_alias_is_read_without_mlflow(home: Home) -> None:

@@ -16,9 +16,10 @@ from components.planning.ledger import Ledger
 from components.planning.machine import device_kind, this_machine
 from components.settings import NAMES, NEEDED_BY, Settings, settings_of
 from components.store.disk import there
-from flows.probing import masked, try_lease, try_place, try_record, try_server
+from flows.probing import try_lease, try_place, try_record, try_server
 from flows.servers.environment import FOREIGN
 from flows.servers.processes import HEALTH
+from flows.servers.reaching import masked
 from flows.servers.services import check_prefect, running
 from flows.state import ledger_of
 

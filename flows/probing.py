@@ -23,6 +23,7 @@ from components.store.s3.access import Access
 from components.store.s3.blobs import S3Blobs
 from components.store.store import Store, digest_of
 from flows.servers.processes import asked
+from flows.servers.reaching import masked
 
 SECONDS: Final = 3.0  # for a server's answer
 CLOSE_SECONDS: Final = 5.0  # clocks that differ by more order what happened otherwise than it did
@@ -81,12 +82,3 @@ def try_server(url: str, *, health: str) -> str:
     if asked(Request(address), seconds=SECONDS) is None:  # noqa: S310 - as it is set
         raise refuse("does not answer", where=masked(url), do="start it, or mend its address")
     return f"{masked(url)} answers"
-
-
-def masked(address: str) -> str:
-    """Return an address without the name, the password and the query that it may hold."""
-    if "://" not in address:
-        return address
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, f"***@{host}" if "@" in parts.netloc else host, parts.path, "", ""))

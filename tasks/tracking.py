@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -55,7 +55,8 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
 
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient()
-    client.search_experiments(max_results=1)  # makes or migrates the tables
+    with nullcontext() if own else _denials_refused():
+        client.search_experiments(max_results=1)  # makes or migrates the tables
     if own:
         with closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -77,18 +78,25 @@ def check(home: Home) -> None:
 
 def probe(home: Home, *, uri: str | None) -> None:
     """Create a run, read it and delete it. Raises Refusal where that fails."""
-    import mlflow
-
-    try:
-        client = connect(home, uri=uri)
+    client = connect(home, uri=uri)
+    with _denials_refused():
         found = client.get_experiment_by_name(PROBES)
         experiment = client.create_experiment(PROBES) if found is None else str(found.experiment_id)
         run = client.create_run(experiment).info.run_id
         client.get_run(run)
         client.delete_run(run)
-    except mlflow.exceptions.MlflowException as error:
+
+
+@contextmanager
+def _denials_refused() -> Iterator[None]:
+    """Turn what a server elsewhere answers instead of doing as it is asked into a Refusal."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
         do = "check its address, the login (with `inherit`: MLFLOW_TRACKING_USERNAME and _PASSWORD) and its rights"
-        raise refuse(without_secrets(f"MLflow refuses a run: {error.message}"), do=do) from None
+        raise refuse(without_secrets(f"MLflow denies it: {error.message}"), do=do) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from components.errors import Refusal
 from components.home import Home
 from components.planning.ledger import ledger_at
 from flows import probing
-from flows.probing import masked, try_lease, try_place, try_server
+from flows.probing import try_lease, try_place, try_server
 from tests.servers.s3 import BUCKET, S3Server
 
 
@@ -49,15 +49,3 @@ def test_a_lease_is_given_back_and_clocks_that_differ_are_told(
 def test_a_server_that_is_not_there_is_told_without_its_login() -> None:
     with pytest.raises(Refusal, match=r"http://\*\*\*@127\.0\.0\.1:9/api: does not answer"):
         try_server("http://me:hush-hush@127.0.0.1:9/api?token=hush-hush", health="/health")
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("postgresql://me:hush@host:5432/db?sslmode=require", "postgresql://***@host:5432/db"),
-        ("s3://bucket/a b", "s3://bucket/a b"),
-        ("/mnt/a?b", "/mnt/a?b"),
-    ],
-)
-def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str) -> None:
-    assert masked(address) == shown

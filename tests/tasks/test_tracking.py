@@ -128,15 +128,15 @@ def test_a_probe_leaves_a_deleted_run_and_is_made_again(home: Home) -> None:
     assert len(client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)) == 2
 
 
-def test_a_server_that_denies_a_probe_is_told_without_the_login(home: Home) -> None:
+def test_a_server_that_denies_is_something_to_mend_and_told_without_the_login(home: Home) -> None:
     class Denies(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_error(403, "not you")
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Denies) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with pytest.raises(Refusal, match=r"MLflow refuses a run: (.|\n)*403") as caught:
-            probe(home, uri=f"http://me:hush-hush@127.0.0.1:{server.server_port}")
+        with pytest.raises(Refusal, match=r"MLflow denies it: (.|\n)*403") as caught:
+            connect(home, uri=f"http://me:hush-hush@127.0.0.1:{server.server_port}")
         server.shutdown()
     assert "hush-hush" not in str(caught.value)
 

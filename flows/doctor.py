@@ -46,7 +46,15 @@ def examine(home: Home) -> list[Finding]:
     except Refusal as refusal:  # until they are mended, nothing can be said of what they lead to
         return [*found, *(_bad("settings", Refusal([one])) for one in refusal.problems)]
     found += [_setting(settings, name) for name in NAMES]
-    looks = (_store, _ledger, _dvc_remote, _prefect, _foreign, _mlflow)  # the last one enters MLflow's environment
+    looks = (
+        _store,
+        _ledger,
+        _shared,
+        _dvc_remote,
+        _prefect,
+        _foreign,
+        _mlflow,
+    )  # the last one enters MLflow's environment
     return [*found, *(finding for look in looks for finding in _looked(look, home))]
 
 
@@ -131,6 +139,15 @@ def _records(ledger: Ledger) -> str:
     ledger.database.check()
     ((records,),) = ledger.database.ask("SELECT count(*) FROM records")
     return f"{ledger.database.name}: sound, {records} results of stages"
+
+
+def _shared(home: Home) -> Iterator[Finding]:
+    """Note a ledger for many machines whose records speak of what only this one has."""
+    settings = settings_of(home)
+    own = [name for name in ("store", "dvc_remote", "mlflow_tracking_uri") if getattr(settings, name) is None]
+    if settings.ledger is not None and own:
+        detail = f"{', '.join(own)}: not set, though the ledger is: no other machine can use what it will record"
+        yield Finding(name="shared ledger", state="note", detail=detail)
 
 
 def _dvc_remote(home: Home) -> Iterator[Finding]:

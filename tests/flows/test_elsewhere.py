@@ -150,6 +150,15 @@ def test_the_doctor_names_what_fails_and_who_needs_it(
     assert "hush-hush" not in told.out + told.err
 
 
+def test_the_doctor_notes_a_ledger_that_speaks_of_what_only_one_machine_has(machine: Place) -> None:
+    ledger = variable("ledger")
+    told = replace(machine, settings={ledger: machine.settings[ledger]}).call("doctor", "--json")
+    assert told.code == 0, told.out
+    (note,) = [one["detail"] for one in told.json if one["name"] == "shared ledger"]
+    assert note.startswith("store, dvc_remote, mlflow_tracking_uri: not set")
+    assert not [one for one in machine.call("doctor", "--json").json if one["name"] == "shared ledger"]
+
+
 def test_the_doctor_tells_every_setting_that_is_wrong(machine: Place) -> None:
     wrong = {"STEELYARD_STORE": "store", "STEELYARD_LEGDER": "postgresql://me:hush-hush@host/db"}
     told = replace(machine, settings=wrong).call("doctor", "--json")

@@ -112,19 +112,20 @@ def _in_file(home: Home, problems: list[Problem]) -> list[_Given]:
 
 
 def _in_variables(problems: list[Problem]) -> list[_Given]:
-    known = {variable(name): name for name in NAMES}
+    known = {*map(variable, NAMES), *OTHERS}
     for name in sorted(name for name in os.environ if name.startswith(PREFIX)):
-        if name in known.keys() | OTHERS or _LINK.fullmatch(name):
+        if name in known or _LINK.fullmatch(name):
             continue
         if near := nearest(name.removeprefix(PREFIX), [name.upper() for name in NAMES]):  # others may be anybody's
             problems.append(Problem(what="unknown setting", where=name, do=near.replace("'", f"'{PREFIX}", 1)))
-    given = {variable: os.environ.get(variable, "") for variable in known}
-    flags = {"true": True, "1": True, "false": False, "0": False}
+    given = {name: os.environ.get(variable(name)) for name in NAMES}
     return [
-        _Given(name, flags.get(text.lower(), text) if name == "inherit" else text, variable)
-        for (variable, text), name in zip(given.items(), known.values(), strict=True)
-        if text
+        _Given(name, _flag(text) if name == "inherit" else text, variable(name)) for name, text in given.items() if text
     ]
+
+
+def _flag(text: str) -> bool | str:
+    return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
 
 
 def _in_shell() -> list[_Given]:

@@ -152,6 +152,7 @@ def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -
 def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: frozenset[str]) -> dict[str, Json]:
     """Run what is left to do. The Prefect server starts while MLflow is made ready and libraries load."""
     started = time.monotonic()
+    artifacts = artifacts_of(yard.home)  # before the environment is another: with `inherit` it would be read
     with backend(yard.home) as servers:
         with waiting("preparing Prefect and MLflow"):
             from tasks.tracking import connect, tracked
@@ -159,7 +160,7 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             client = connect(yard.home, uri=servers.mlflow_uri)
             _load("prefect", *libraries)
             servers.wait()
-        name, artifacts = time.strftime("%Y-%m-%d %H:%M:%S"), artifacts_of(yard.home)
+        name = time.strftime("%Y-%m-%d %H:%M:%S")
         with tracked(client, yard.home, model=recipe.model, run_name=name, artifacts=artifacts) as tracking:
             tracking.params(flat(recipe))
             show = Show(tracking, started)

@@ -30,7 +30,8 @@ from tasks.tracking import connect, tracked
 
 recipe = read(Path(sys.argv[1]), changes=sys.argv[3:])
 yard = yard_of(Home(Path(sys.argv[2])), recipe.model)
-with tracked(connect(yard.home), yard.home, model=recipe.model, run_name="plain") as tracking:
+artifacts = yard.home.mlflow_artifacts.as_uri()
+with tracked(connect(yard.home), yard.home, model=recipe.model, run_name="plain", artifacts=artifacts) as tracking:
     run_inline(recipe, replace(yard, run=tracking.run_id))
 """
 

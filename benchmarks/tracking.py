@@ -18,7 +18,8 @@ def one_round() -> dict[str, float]:
         home = Home(Path(folder))
         client = connect(home)
         started = time.monotonic()
-        with tracked(client, home, model="bench", run_name="queue") as tracking:
+        artifacts = home.mlflow_artifacts.as_uri()
+        with tracked(client, home, model="bench", run_name="queue", artifacts=artifacts) as tracking:
             before = time.monotonic()
             for step in range(POINTS // 5):
                 tracking.metrics({f"metric_{place}": float(step) for place in range(5)}, step=step)

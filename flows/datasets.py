@@ -10,9 +10,10 @@ from pathlib import Path
 from components.errors import refuse
 from components.home import Home
 from components.planning.history import models_of, outputs_as, results
-from components.planning.ledger import ledger_at
 from components.store.artifact import Artifact
 from components.store.store import digest_of
+from flows.servers.environment import enter
+from flows.state import ledger_of, remote_of
 
 SHORTEST = 4  # letters of a digest's beginning
 
@@ -44,7 +45,7 @@ class Taken:
 
 def datasets(home: Home) -> list[Listed]:
     """Return the data sets, the latest first; one that was taken in twice is one."""
-    ledger = ledger_at(home.ledger)
+    ledger = ledger_of(home)
     found: dict[str, Listed] = {}
     for record in results(ledger, "ingest"):
         dataset, users = outputs_as(record, Taken), models_of(ledger, record.key)
@@ -73,17 +74,19 @@ def restore(home: Home, digest: str, *, output: Path) -> Path:
     wanted = _named(digest, datasets(home))
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise refuse("there is something at this place", where=str(output), do="name a new folder with --output")
+    enter(home)
     from tasks.versioning import restore as pull
 
+    remote = remote_of(home)
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".steelyard-", dir=output.absolute().parent) as folder:
         text = Path(folder) / "wanted.dvc"
         text.write_text(f"outs:\n- md5: {wanted.dvc_md5}\n  hash: md5\n  path: data\n", "utf-8")
-        data = pull(text, workspace=Path(folder) / "workspace", remote=home.dvc_remote)
+        data = pull(text, workspace=Path(folder) / "workspace", remote=remote)
         if digest_of(data) != wanted.sha256:
             raise refuse(
                 "what the DVC remote holds isn't what was taken in: its bytes differ",
-                where=str(home.dvc_remote),
+                where=remote.url,
                 do="take the data in again from where it came",
             )
         shutil.copytree(data, output, dirs_exist_ok=True)  # DVC's own files are read-only links

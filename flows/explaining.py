@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from components.errors import nearest, refuse
 from components.home import Home
 from components.planning.history import began, labels, latest_run, model_of, models
-from components.planning.ledger import Ledger, Record, ledger_at
+from components.planning.ledger import Ledger, Record
+from flows.state import ledger_of
 
 LONGEST = 80  # letters of a value that is shown
 MANY = 1000  # uses of one stage that are looked through
@@ -37,7 +38,7 @@ def explain(home: Home, named: str, label: str) -> Explanation:
     Raises:
         Refusal: there is no such run, model or stage.
     """
-    ledger = ledger_at(home.ledger)
+    ledger = ledger_of(home)
     model, run = _run(ledger, named)
     return _explained(ledger, model, run, _label(ledger, model, label))
 
@@ -48,7 +49,7 @@ def explain_all(home: Home, named: str) -> list[Explanation]:
     Raises:
         Refusal: there is no such run or model.
     """
-    ledger = ledger_at(home.ledger)
+    ledger = ledger_of(home)
     model, run = _run(ledger, named)
     return [_explained(ledger, model, run, label) for label in labels(ledger, model)]
 

@@ -8,14 +8,12 @@ from pathlib import Path
 from components.errors import nearest, refuse
 from components.home import Home
 from components.planning.history import released
-from components.planning.ledger import ledger_at
 from components.release.releases import Action, Move, Release, Releases, State
 from components.release.status import Word, status
-from components.store.folder import FolderBlobs
-from components.store.store import Store
 from components.task import Metric, Task
 from flows.layout import REPORT, folder_of, lay
 from flows.servers.backend import enter_registry
+from flows.state import ledger_of, store_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +67,7 @@ class Shown:
 
 def releases_of(home: Home, model: str) -> Releases:
     """Return the releases of a model. Raises Refusal where it has none."""
-    ledger = ledger_at(home.ledger)
+    ledger = ledger_of(home)
     names = released(ledger)
     if model not in names:
         do = nearest(model, names) or "`steelyard run RECIPE` makes one"
@@ -95,10 +93,11 @@ def release_of(home: Home, model: str, version: int | None) -> Release:
 
 def listed(home: Home, model: str | None) -> list[Listed]:
     """Return the registered versions, the newest of each model first."""
-    names = [releases_of(home, model).model] if model else released(ledger_at(home.ledger))
+    ledger = ledger_of(home)
+    names = [releases_of(home, model).model] if model else released(ledger)
     found: list[Listed] = []
     for name in names:
-        releases = Releases(ledger_at(home.ledger), name)
+        releases = Releases(ledger, name)
         found += [_listed(release, releases) for release in releases.all()]
     return found
 
@@ -173,7 +172,7 @@ def report_of(home: Home, model: str, version: int | None) -> Path:
     folder = folder_of(home, model, release.report or release.onnx)
     if (folder / REPORT).exists():
         return folder / REPORT
-    store = Store(FolderBlobs(home.store), home.checkouts)
+    store = store_of(home)
     if release.report and store.digest_now(release.report) == release.report.digest:
         lay({REPORT: store.get(release.report)}, folder)
     else:

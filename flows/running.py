@@ -15,19 +15,17 @@ from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import module_of
 from components.planning.key import Json
-from components.planning.ledger import ledger_at
 from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
 from components.recipe_file import read
+from components.settings import settings_of
 from components.store.disk import check_space, full_disk_refused
-from components.store.folder import FolderBlobs
-from components.store.store import Store
 from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.servers.backend import backend
-from flows.servers.environment import configured
+from flows.state import artifacts_of, ledger_of, remote_of, store_of
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard
@@ -65,15 +63,15 @@ def recipe_at(path: Path, changes: Sequence[str]) -> Recipe:
 def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
     """Return where runs of the model work."""
     wish = wish or Wish()
-    store = Store(FolderBlobs(home.store), home.checkouts)
     return Yard(
         home=home,
-        store=store,
-        ledger=ledger_at(home.ledger),
+        store=store_of(home),
+        ledger=ledger_of(home),
+        remote=remote_of(home),
         model=model,
         force=wish.force,
         verify=wish.verify,
-        registry_uri=configured(home).mlflow_tracking_uri,
+        registry_uri=settings_of(home).mlflow_tracking_uri,
     )
 
 
@@ -159,6 +157,7 @@ def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -
 def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: frozenset[str]) -> dict[str, Json]:
     """Run what is left to do. The Prefect server starts while MLflow is made ready and libraries load."""
     started = time.monotonic()
+    artifacts = artifacts_of(yard.home)  # before the environment is another: with `inherit` it would be read
     with backend(yard.home) as servers:
         with waiting("preparing Prefect and MLflow"):
             from tasks.tracking import connect, tracked
@@ -166,7 +165,8 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             client = connect(yard.home, uri=servers.mlflow_uri)
             _load("prefect", *libraries)
             servers.wait()
-        with tracked(client, yard.home, model=recipe.model, run_name=time.strftime("%Y-%m-%d %H:%M:%S")) as tracking:
+        name = time.strftime("%Y-%m-%d %H:%M:%S")
+        with tracked(client, yard.home, model=recipe.model, run_name=name, artifacts=artifacts) as tracking:
             tracking.params(flat(recipe))
             show = Show(tracking, started)
             working = replace(yard, run=tracking.run_id, tracker=show)

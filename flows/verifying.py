@@ -10,10 +10,11 @@ from components.home import Home
 from components.release.provenance import LinkCheck, stated
 from components.release.provenance import verify as verify_chain
 from components.store.artifact import Artifact
-from components.store.folder import FolderBlobs, sha256
+from components.store.folder import sha256
 from components.store.store import Store
 from flows.releasing import release_of
 from flows.servers.backend import enter_registry
+from flows.state import store_of
 
 FILE: Final = "model.onnx"
 STORED: Final[dict[str, Literal["file", "folder"]]] = {"data": "folder", "assignments": "file", "checkpoint": "folder"}
@@ -38,7 +39,7 @@ def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
             where = f"{model} version {release.version}"
             raise refuse("the version holds no provenance", where=where, do="release it anew")
         content = statement.read_bytes()
-        digest_of = _hasher(stated(content), file=files / FILE, store=Store(FolderBlobs(home.store), home.checkouts))
+        digest_of = _hasher(stated(content), file=files / FILE, store=store_of(home))
         return verify_chain(content, digest_of=digest_of, head=release.provenance or None)
 
 

@@ -35,7 +35,7 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     shutil.rmtree(data.parent, ignore_errors=True)
     data.mkdir(parents=True)
     card = pack(config, data, source=Path(source.path), progress=lambda rows: here.log.info("packed %d rows", rows))
-    version = snapshot(data, workspace=data.parent, remote=here.yard.home.dvc_remote)
+    version = snapshot(data, workspace=data.parent, remote=here.yard.remote)
     aside = quarantine_path(data)
     if card.quarantined:
         here.log.warning("%d bad rows were set aside", card.quarantined)

@@ -74,12 +74,21 @@ class Silent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """Where DVC keeps the versions of data sets: a folder, or `s3://bucket/prefix`."""
+
+    url: str
+    endpoint_url: str | None = None  # of S3; None: what AWS's own settings say, or else Amazon's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Yard:
     """Where a run works: its state, its name, and how it was asked to treat the cache."""
 
     home: Home
     store: Store
     ledger: Ledger
+    remote: Remote
     model: str
     run: str = ""
     tracker: Tracker = field(default_factory=Silent)

@@ -12,13 +12,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from components.database.whole import check_database
+from components.errors import refuse
 from components.home import Home
+from components.recipe_file import without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 Client: TypeAlias = "MlflowClient"
 log = logging.getLogger(__name__)
+PROBES = "steelyard doctor"  # the experiment of runs that only look whether there can be one
 BATCH = 1000  # metrics, the most that MLflow takes at once
 FLUSH_SECONDS = 2.0
 LAST_FLUSH_SECONDS = 20.0
@@ -52,7 +55,8 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
 
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient()
-    client.search_experiments(max_results=1)  # makes or migrates the tables
+    with nullcontext() if own else _denials_refused():
+        client.search_experiments(max_results=1)  # makes or migrates the tables
     if own:
         with closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -70,6 +74,29 @@ def check(home: Home) -> None:
     """Refuse a damaged database before anything is run."""
     do = "put a backup in its place, or move it away to begin a new one; the artifacts beside it are untouched"
     check_database(home.mlflow_db, name="MLflow's", do=do)
+
+
+def probe(home: Home, *, uri: str | None) -> None:
+    """Create a run, read it and delete it. Raises Refusal where that fails."""
+    client = connect(home, uri=uri)
+    with _denials_refused():
+        found = client.get_experiment_by_name(PROBES)
+        experiment = client.create_experiment(PROBES) if found is None else str(found.experiment_id)
+        run = client.create_run(experiment).info.run_id
+        client.get_run(run)
+        client.delete_run(run)
+
+
+@contextmanager
+def _denials_refused() -> Iterator[None]:
+    """Turn what a server elsewhere answers instead of doing as it is asked into a Refusal."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        do = "check its address, the login (with `inherit`: MLFLOW_TRACKING_USERNAME and _PASSWORD) and its rights"
+        raise refuse(without_secrets(f"MLflow denies it: {error.message}"), do=do) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,9 +235,12 @@ class Tracking:
 
 
 @contextmanager
-def tracked(client: "Client", home: Home, *, model: str, run_name: str) -> Iterator[Tracking]:
-    """Open a parent run; it ends as finished, failed, or killed by the user."""
-    experiment = _experiment(client, home, model)
+def tracked(client: "Client", home: Home, *, model: str, run_name: str, artifacts: str | None) -> Iterator[Tracking]:
+    """Open a parent run; it ends as finished, failed, or killed by the user.
+
+    `artifacts` is the address below which an experiment that is new keeps its own; None: where the server likes.
+    """
+    experiment = _experiment(client, model, artifacts=artifacts)
     run = client.create_run(experiment, run_name=run_name)
     tracking = Tracking(client, run.info.run_id, experiment, home.runs / run.info.run_id / "unsent-metrics.jsonl")
     tracking.start()
@@ -243,11 +273,12 @@ def existing(run_id: str) -> Tracking:
     return Tracking(client, run_id, run.info.experiment_id, Path())
 
 
-def _experiment(client: "Client", home: Home, model: str) -> str:
+def _experiment(client: "Client", model: str, *, artifacts: str | None) -> str:
     found = client.get_experiment_by_name(model)
     if found is not None:
         return str(found.experiment_id)
-    place, tags = (home.mlflow_artifacts / model).as_uri(), {"mlflow.experimentKind": "custom_model_development"}
+    place = None if artifacts is None else f"{artifacts}/{model}"
+    tags = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(model, artifact_location=place, tags=tags))
 
 

@@ -1,15 +1,18 @@
 """The only file that imports DVC: it versions data sets, and brings back those that a repository tracks."""
 
+import errno
 import logging
 import os
 import sys
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 from components.errors import refuse
 from components.recipe_file import without_secrets
+from tasks.stage import Remote
 
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
@@ -22,10 +25,13 @@ class Version:
     dvc_file: Path  # the .dvc text, all that is needed to have the data back from the remote
 
 
-def snapshot(data: Path, *, workspace: Path, remote: Path | str) -> Version:
+def snapshot(data: Path, *, workspace: Path, remote: Remote) -> Version:
     """Add the folder to DVC in a throw-away workspace of its own, without git, and push it to the remote.
 
     `data` must lie in `workspace`. DVC's cache is made by links, so the bytes aren't there twice.
+
+    Raises:
+        Refusal: the remote is on S3, and can't be reached, or denies it.
     """
     from dvc.repo import Repo
 
@@ -34,11 +40,12 @@ def snapshot(data: Path, *, workspace: Path, remote: Path | str) -> Version:
             _configure(repo, remote)
         with Repo(str(workspace)) as repo:
             (added,) = repo.add(str(data))
-            repo.push(remote="home")
+            with _s3_refused(remote):
+                repo.push(remote="home")
             return Version(md5=added.outs[0].hash_info.value, dvc_file=Path(added.path))
 
 
-def restore(dvc_file: Path, *, workspace: Path, remote: Path | str) -> Path:
+def restore(dvc_file: Path, *, workspace: Path, remote: Remote) -> Path:
     """Have the data set of a .dvc file back from the remote, in the workspace, and return its folder."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -54,7 +61,9 @@ def restore(dvc_file: Path, *, workspace: Path, remote: Path | str) -> Path:
                 repo.pull(targets=[str(text)], remote="home")
         except DvcException as error:
             raise refuse(
-                f"the data set can't be had back: {error}", where=str(remote), do="check that the remote holds it"
+                f"the data set can't be had back: {error}",
+                where=remote.url,
+                do="check that the remote holds it; `steelyard doctor` tries it",
             ) from error
     return workspace / "data"
 
@@ -108,11 +117,32 @@ def fetch(url: str, *, workspace: Path) -> Path:
     return workspace / name
 
 
-def _configure(repo: object, remote: Path | str) -> None:
+@contextmanager
+def _s3_refused(remote: Remote) -> Iterator[None]:
+    """Refuse what S3 refuses, which DVC hands on as errors of boto3, or of files in their place."""
+    if not remote.url.startswith("s3://"):
+        yield
+        return
+    from dvc.exceptions import DvcException
+
+    from components.store.s3.refusals import refusals
+
+    try:
+        with refusals(remote.url, remote.endpoint_url or "S3"):
+            yield
+    except (DvcException, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of this machine's disk
+            raise
+        do = "`steelyard doctor` tries the remote, and says what to mend"
+        raise refuse(f"the data set can't be pushed: {error}", where=remote.url, do=do) from error
+
+
+def _configure(repo: object, remote: Remote) -> None:
     with repo.config.edit("repo") as config:  # type: ignore[attr-defined]
         config["core"] |= {"analytics": False, "check_update": False, "autostage": False, "remote": "home"}
         config["cache"] |= {"type": ["reflink", "hardlink", "copy"]}
-        config["remote"]["home"] = {"url": str(remote)}
+        endpoint = {"endpointurl": remote.endpoint_url} if remote.endpoint_url else {}
+        config["remote"]["home"] = {"url": remote.url, **endpoint}
 
 
 class _quiet_dvc:  # noqa: N801 - reads as a statement

@@ -1,12 +1,14 @@
 """Servers that tests of several rooms use."""
 
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.postgres import PostgresServer, postgres_server
+from tests.servers.s3 import BUCKET, S3Server, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +16,29 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server, for a whole session of tests: each asks it for a `fresh` database, or an `emptied` one."""
     with tempfile.TemporaryDirectory(prefix="steelyard-postgres-") as folder, postgres_server(Path(folder)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server with a bucket, for a whole session of tests."""
+    with s3_server(tmp_path_factory.mktemp("s3") / "server") as made:
+        made.make_bucket(BUCKET)
+        yield made
+
+
+@pytest.fixture
+def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, with its keys where boto3 finds them."""
+    for name, value in server.variables().items():
+        if "CHECKSUM" not in name:  # for libraries that don't say it themselves
+            monkeypatch.setenv(name, value)
+    return server
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A place in the bucket that no other test knows."""
+    return f"project/{uuid.uuid4().hex}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -26,14 +26,17 @@ HEAVY = (
     "pydantic",
     "sqlalchemy",
     "psycopg2",
+    "boto3",
 )
 LIGHT = [
     "components.recipe_file",
     "components.recipe_schema",
     "components.home",
+    "components.settings",
     "components.planning.ledger",
     "flows.servers.environment",
     "flows.servers.services",
+    "flows.state",
     *(f"components.{path.parent.name}.config" for path in sorted((ROOT / "components").glob("*/config.py"))),
 ]
 

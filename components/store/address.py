@@ -22,15 +22,24 @@ def blobs_at(address: str, *, cache: Path, access: Access | None = None) -> Blob
     Raises:
         Refusal: the address is malformed.
     """
+    place = bucket_and_prefix(address)
+    if place is None:
+        return FolderBlobs(Path(address))
+    name, prefix = place
+    return S3Blobs(Bucket(name, access or Access()), prefix=prefix, cache=cache)
+
+
+def bucket_and_prefix(address: str) -> tuple[str, str] | None:
+    """Return where in S3 the address is, or None for a folder. Raises Refusal where it is malformed."""
     if not _SCHEME.match(address):
         if not address.strip():
             raise _malformed(address)
-        return FolderBlobs(Path(address))
+        return None
     scheme, _, rest = address.partition("://")
     name, _, prefix = rest.rstrip("/").partition("/")
     if scheme != "s3" or not _BUCKET.fullmatch(name) or not _is_prefix(prefix):
         raise _malformed(address)
-    return S3Blobs(Bucket(name, access or Access()), prefix=prefix, cache=cache)
+    return name, prefix
 
 
 def _is_prefix(text: str) -> bool:

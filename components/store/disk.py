@@ -15,11 +15,16 @@ _DO: Final = "free some space, or move the state with STEELYARD_HOME; the next r
 
 
 def check_space(folder: Path) -> None:
-    """Refuse to begin on a disk that is full, or soon will be."""
-    free = shutil.disk_usage(folder).free
+    """Refuse to begin on a disk that is full, or soon will be. The folder may have to be made yet."""
+    free = shutil.disk_usage(there(folder)).free
     if free < LEAST_FREE:
         allowed = f"{LEAST_FREE >> 20} MB or more"
         raise refuse(f"{free >> 20} MB are left on the disk", where=str(folder), allowed=allowed, do=_DO)
+
+
+def there(path: Path) -> Path:
+    """Return the folder, or its nearest parent that is there."""
+    return next(one for one in (path, *path.parents) if one.is_dir())
 
 
 @contextmanager

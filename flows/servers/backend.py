@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from components.home import Home
-from flows.servers.environment import configured, enter
+from components.settings import SHELL, settings_of
+from flows.servers.environment import enter
+from flows.servers.reaching import reach
 from flows.servers.services import running, temporary
 
 
@@ -20,7 +22,9 @@ class Backend:
 @contextmanager
 def backend(home: Home) -> Iterator[Backend]:
     """Make this process talk to the right servers. A server that has to be started is on its way when this returns."""
-    settings, up = configured(home), running(home)
+    settings, up = settings_of(home), running(home)
+    for name in SHELL:
+        reach(settings, name)
     if up is not None:
         enter(home, prefect_url=up.prefect_api_url, mlflow_uri=up.mlflow_tracking_uri)
         yield Backend(mlflow_uri=settings.mlflow_tracking_uri or up.mlflow_tracking_uri, wait=lambda: None)
@@ -35,13 +39,14 @@ def backend(home: Home) -> Iterator[Backend]:
 
 def starts_a_server(home: Home) -> bool:
     """Say whether a run would have to start a Prefect server of its own."""
-    return configured(home).prefect_api_url is None and running(home) is None
+    return settings_of(home).prefect_api_url is None and running(home) is None
 
 
 def enter_registry(home: Home) -> None:
     """Make this process talk to the registry of models alone: of the server configured or up, or of the home."""
-    up = running(home)
-    uri = configured(home).mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
+    settings, up = settings_of(home), running(home)
+    reach(settings, "mlflow_tracking_uri")
+    uri = settings.mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
     enter(home, mlflow_uri=uri)
     from tasks.tracking import connect
 

@@ -96,8 +96,9 @@ def answers(url: str, *, seconds: float) -> bool:
 
 def asked(request: Request, *, seconds: float) -> bytes | None:
     """Return the body of a 200, or None. No proxy of the shell's is asked about this machine."""
+    here = request.host.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=seconds) as response:
+        with build_opener(ProxyHandler({} if here else None)).open(request, timeout=seconds) as response:
             return bytes(response.read())
     except (OSError, HTTPException):
         return None

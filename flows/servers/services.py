@@ -25,7 +25,8 @@ import psutil
 from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
-from flows.servers.environment import configured, environment
+from components.settings import SHELL, settings_of
+from flows.servers.environment import environment
 from flows.servers.processes import (
     HEALTH,
     MARK,
@@ -93,10 +94,11 @@ def up(
     Raises:
         Refusal: they are up already, a port is taken, or one of them ended or stayed silent.
     """
-    told = configured(home)
-    if told.prefect_api_url or told.mlflow_tracking_uri:
-        what = "config.toml names servers elsewhere: local ones would not be used"
-        raise refuse(what, where=str(home.root / "config.toml"), do="remove the addresses from it to use local servers")
+    settings = settings_of(home)
+    if elsewhere := [name for name in SHELL if getattr(settings, name) is not None]:
+        what = f"servers elsewhere are named ({', '.join(elsewhere)}): local ones would not be used"
+        where = ", ".join(dict.fromkeys(map(settings.origin, elsewhere)))
+        raise refuse(what, where=where, do="remove the addresses to use local servers")
     with _turn(home):
         if up_already := running(home):
             addresses = f"Prefect at {up_already.prefect.url}, MLflow at {up_already.mlflow.url}"

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,9 +40,10 @@ class Place:
     folder: Path
     home: Path
     told: dict[str, Told] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)  # environment variables
 
     def variables(self) -> dict[str, str]:
-        return {**os.environ, "STEELYARD_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
+        return {**os.environ, **self.settings, "STEELYARD_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
 
     def child(self, *arguments: str, code: int = 0) -> Told:
         """Call the command line in a process of its own."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+BUCKET = "steelyard"
 RCLONE = Path(sys.executable).parent / "rclone"
 START_SECONDS = 60.0
 LEASH = '"$@" </dev/null & child=$!; cat >/dev/null; kill $child; wait $child'  # ends when this process does
@@ -38,7 +39,7 @@ class S3Server:
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_CONFIG_FILE": str(_empty(self.folder)),  # DVC takes no /dev/null for a file
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
@@ -61,6 +62,7 @@ def s3_server(folder: Path, *options: str) -> Iterator[S3Server]:
     folder.mkdir(parents=True, exist_ok=True)
     access_key, secret_key = secrets.token_hex(8), secrets.token_hex(16)
     log = folder.parent / f"{folder.name}.log"
+    _empty(folder).touch()
     own = {name: value for name, value in os.environ.items() if not name.startswith(("RCLONE_", "AWS_"))}
     own["RCLONE_AUTH_KEY"] = f'"{access_key},{secret_key}"'
     options = options or ("--dir-cache-time", "1ms")
@@ -76,6 +78,10 @@ def s3_server(folder: Path, *options: str) -> Iterator[S3Server]:
             )
         finally:
             process.communicate()  # closes the pipe, and so the server
+
+
+def _empty(folder: Path) -> Path:
+    return folder.parent / f"{folder.name}.config"
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:

@@ -2,17 +2,20 @@
 
 import json
 import sqlite3
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow.entities import ViewType
 from onnx import TensorProto, helper
 
 from components.errors import Refusal
 from components.home import Home
 from tasks import registry, tracking
 from tasks.registry import Bundle, alias_in_database, answers, download, register
-from tasks.tracking import check, connect, tracked
+from tasks.tracking import PROBES, check, connect, probe, tracked
 
 ROWS = [{"age": 1.0}]
 
@@ -44,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def test_every_figure_of_a_run_arrives(home: Home) -> None:
     client = connect(home)
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         for step in range(3000):
             run.metrics({"train.loss": float(step), "odd name: ä?": 1.0}, step=step)
     history = client.get_metric_history(run.run_id, "train.loss")
@@ -55,7 +58,10 @@ def test_every_figure_of_a_run_arrives(home: Home) -> None:
 def test_the_end_of_a_run_says_how_it_ended(home: Home) -> None:
     client = connect(home)
     for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
-        with pytest.raises(error), tracked(client, home, model="m", run_name="r") as run:
+        with (
+            pytest.raises(error),
+            tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run,
+        ):
             raise error
         assert client.get_run(run.run_id).info.status == status
 
@@ -72,7 +78,7 @@ def test_a_server_that_fails_costs_no_time_and_no_figure(home: Home, monkeypatch
 
     monkeypatch.setattr(client, "log_batch", failing)
     started = time.monotonic()
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         for step in range(100):
             run.metrics({"loss": 1.0}, step=step)
         assert time.monotonic() - started < 5
@@ -83,7 +89,7 @@ def test_a_server_that_fails_costs_no_time_and_no_figure(home: Home, monkeypatch
 def test_figures_that_could_not_be_sent_lie_beside_the_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect(home)
     monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         run.metrics({"loss": 0.5}, step=7)
     (line,) = run.spill.read_text().splitlines()
     name, value, _, step = json.loads(line)
@@ -96,7 +102,7 @@ def test_figures_that_can_go_nowhere_end_no_run_and_leave_a_word(
 ) -> None:
     client = connect(home)
     monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         run.spill = home.mlflow_db / "no folder"
         run.metrics({"loss": 0.5}, step=7)
     assert client.get_run(run.run_id).info.status == "FINISHED"
@@ -111,6 +117,36 @@ def test_a_damaged_database_is_refused_before_anything_runs(tmp_path: Path) -> N
         check(home)
     with pytest.raises(Refusal, match="damaged"):
         alias_in_database(home, "m")
+
+
+def test_a_probe_leaves_a_deleted_run_and_is_made_again(home: Home) -> None:
+    for _ in range(2):
+        probe(home, uri=None)
+    client = connect(home)
+    experiment = client.get_experiment_by_name(PROBES).experiment_id
+    assert client.search_runs([experiment]) == []
+    assert len(client.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY)) == 2
+
+
+def test_a_server_that_denies_is_something_to_mend_and_told_without_the_login(home: Home) -> None:
+    class Denies(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(403, "not you")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Denies) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(Refusal, match=r"MLflow denies it: (.|\n)*403") as caught:
+            connect(home, uri=f"http://me:hush-hush@127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_a_new_experiment_keeps_its_artifacts_where_it_is_told(home: Home) -> None:
+    client = connect(home)
+    for artifacts, place in (("s3://bucket/mlflow", "s3://bucket/mlflow/far"), ("/other", "s3://bucket/mlflow/far")):
+        with tracked(client, home, model="far", run_name="r", artifacts=artifacts) as run:
+            pass
+        assert client.get_experiment(run.experiment_id).artifact_location == place
 
 
 def test_the_alias_is_read_without_mlflow(home: Home) -> None:
@@ -147,7 +183,7 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     files["trial"].write_text("{}")
     spoken = [("age", "double", True)], [("prediction", "double", True)]
     bundle = Bundle(files=files, inputs=spoken[0], outputs=spoken[1], example=ROWS)
-    with tracked(client, home, model="m", run_name="r") as run:
+    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
         version = register(run, bundle, model="private", description="the first", tags={"steelyard.gate": "yes"})
     folder = download("private", version, into=tmp_path / "there")
     text = (folder / "MLmodel").read_text()

@@ -7,7 +7,9 @@ import pytest
 from dvc.repo import Repo
 
 from components.errors import Refusal
+from tasks.stage import Remote
 from tasks.versioning import bring, fetch, restore, snapshot
+from tests.servers.s3 import BUCKET, S3Server
 
 
 def make(folder: Path, *, text: str = "a,b\n1,2\n") -> Path:
@@ -18,14 +20,16 @@ def make(folder: Path, *, text: str = "a,b\n1,2\n") -> Path:
 
 
 def test_a_snapshot_comes_back_from_the_remote(tmp_path: Path) -> None:
-    version = snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=tmp_path / "remote")
+    version = snapshot(
+        make(tmp_path / "work"), workspace=tmp_path / "work", remote=Remote(url=str(tmp_path / "remote"))
+    )
     assert version.md5.endswith(".dir")
-    back = restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=tmp_path / "remote")
+    back = restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=Remote(url=str(tmp_path / "remote")))
     assert (back / "part-0.csv").read_text() == "a,b\n1,2\n"
 
 
 def test_equal_data_is_the_same_version_and_other_data_another(tmp_path: Path) -> None:
-    remote = tmp_path / "remote"
+    remote = Remote(url=str(tmp_path / "remote"))
     versions = [
         snapshot(make(tmp_path / name, text=text), workspace=tmp_path / name, remote=remote).md5
         for name, text in (("one", "a\n1\n"), ("two", "a\n1\n"), ("three", "a\n2\n"))
@@ -34,13 +38,55 @@ def test_equal_data_is_the_same_version_and_other_data_another(tmp_path: Path) -
 
 
 def test_a_remote_that_lost_the_data_is_named(tmp_path: Path) -> None:
-    version = snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=tmp_path / "remote")
+    version = snapshot(
+        make(tmp_path / "work"), workspace=tmp_path / "work", remote=Remote(url=str(tmp_path / "remote"))
+    )
     with pytest.raises(Refusal, match="can't be had back"):
-        restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=tmp_path / "nowhere")
+        restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=Remote(url=str(tmp_path / "nowhere")))
+
+
+@pytest.fixture
+def remote(s3: S3Server, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Remote:
+    """A remote on S3, which only the setting leads to."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    return Remote(url=f"s3://{BUCKET}/{prefix}", endpoint_url=s3.endpoint_url)
+
+
+def test_a_snapshot_comes_back_from_s3(tmp_path: Path, remote: Remote, s3: S3Server) -> None:
+    version = snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=remote)
+    assert [path.name for path in (s3.folder / remote.url.removeprefix("s3://")).rglob("*.dir")]
+    back = restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=remote)
+    assert (back / "part-0.csv").read_text() == "a,b\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "words"),
+    [
+        (BUCKET, "can't be pushed: Forbidden(.|\n)*`steelyard doctor`"),
+        ("nobody", "can't be pushed: .*bucket does not exist"),
+    ],
+)
+def test_s3_that_refuses_a_snapshot_is_something_to_mend(
+    tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch, bucket: str, words: str
+) -> None:
+    if bucket == BUCKET:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    there = Remote(url=remote.url.replace(BUCKET, bucket, 1), endpoint_url=remote.endpoint_url)
+    with pytest.raises(Refusal, match=words):
+        snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=there)
+
+
+def test_s3_that_no_credentials_are_for_is_something_to_mend(
+    tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(Refusal, match="no credentials for S3 were found"):
+        snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=remote)
 
 
 def test_nothing_is_printed_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=tmp_path / "remote")
+    snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=Remote(url=str(tmp_path / "remote")))
     assert capsys.readouterr().out == ""
 
 

@@ -11,7 +11,7 @@ from components.planning.ledger import ledger_at
 from components.store.artifact import Artifact
 from components.store.folder import FolderBlobs
 from components.store.store import Store
-from tasks.stage import Workspace, Yard, stage
+from tasks.stage import Remote, Workspace, Yard, stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +92,7 @@ def yard_at(
         home=home,
         store=store,
         ledger=ledger_at(home.ledger),
+        remote=Remote(url=str(home.dvc_remote)),
         model="m",
         run=run,
         force=force,

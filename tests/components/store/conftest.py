@@ -1,6 +1,5 @@
 """The places that keep blobs, and a real S3 for one of them."""
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,7 @@ from components.store.s3.access import Access
 from components.store.s3.blobs import S3Blobs
 from components.store.s3.bucket import Bucket
 from tests.servers.faults import Proxy, proxy
-from tests.servers.s3 import S3Server, s3_server
-
-BUCKET = "steelyard"
+from tests.servers.s3 import BUCKET, S3Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +24,6 @@ class Shelf:
 
     def object(self, digest: str) -> Path:
         return self.folder / object_name(digest)
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with s3_server(tmp_path_factory.mktemp("s3") / "server") as made:
-        made.make_bucket(BUCKET)
-        yield made
-
-
-@pytest.fixture
-def s3(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """The server, with its keys where boto3 finds them."""
-    for name, value in server.variables().items():
-        if "CHECKSUM" not in name:  # for libraries that don't say it themselves
-            monkeypatch.setenv(name, value)
-    return server
-
-
-@pytest.fixture
-def prefix() -> str:
-    return f"project/{uuid.uuid4().hex}"
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def test_a_disk_that_is_nearly_full_is_refused_before_anything_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_space(tmp_path)
+    check_space(tmp_path / "to be made")
     monkeypatch.setattr(disk, "LEAST_FREE", 1 << 60)
     with pytest.raises(Refusal, match="MB are left on the disk"):
         check_space(tmp_path)

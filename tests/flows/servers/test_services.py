@@ -15,7 +15,7 @@ import pytest
 
 from components.errors import Refusal
 from components.home import Home
-from flows.servers.environment import configured, environment
+from flows.servers.environment import environment
 from flows.servers.processes import Service, answers, members
 from flows.servers.services import LOOPBACK, down, running, temporary, up
 from tasks.tracking import connect, tracked
@@ -60,24 +60,26 @@ def test_addresses_in_the_home_win_and_say_where_they_came_from(home: Home, monk
     monkeypatch.setenv("PREFECT_API_URL", "http://shell/api")
     ours = environment(home, prefect_url="http://127.0.0.1:1/api")
     assert (ours["PREFECT_API_URL"], ours["MLFLOW_TRACKING_URI"]) == ("http://shell/api", "http://there")
-    assert configured(home).origin("prefect_api_url") == "the environment's PREFECT_API_URL"
-    with pytest.raises(Refusal, match="names servers elsewhere"):
+    with pytest.raises(Refusal, match=r"PREFECT_API_URL, .*config\.toml: servers elsewhere are named"):
         up(home)
 
 
-def test_addresses_of_config_toml_are_named_as_such(home: Home) -> None:
-    home.root.mkdir()
-    (home.root / "config.toml").write_text('mlflow_tracking_uri = "http://there"\n')
-    assert configured(home).origin("mlflow_tracking_uri") == "config.toml"
-    assert configured(home).origin("prefect_api_url") == "local"
+def test_a_server_named_by_a_variable_is_used_and_none_is_started_beside_it(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEELYARD_PREFECT_API_URL", "http://there/api")
+    assert environment(home)["PREFECT_API_URL"] == "http://there/api"
+    with pytest.raises(Refusal, match="STEELYARD_PREFECT_API_URL: servers elsewhere are named"):
+        up(home)
 
 
-@pytest.mark.parametrize("text", ["prefect_api_ur = 'x'", "inherit = 'yes'", "=", "mlflow_tracking_uri = 3"])
-def test_a_wrong_config_is_refused(home: Home, text: str) -> None:
-    home.root.mkdir()
-    (home.root / "config.toml").write_text(text)
-    with pytest.raises(Refusal, match=r"config\.toml"):
-        configured(home)
+def test_children_reach_the_s3_that_is_set(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not {"MLFLOW_S3_ENDPOINT_URL", "AWS_REQUEST_CHECKSUM_CALCULATION"} & environment(home, base={}).keys()
+    monkeypatch.setenv("STEELYARD_S3_ENDPOINT_URL", "http://127.0.0.1:9000")
+    ours = environment(home, base={"AWS_RESPONSE_CHECKSUM_VALIDATION": "when_supported"})
+    assert ours["MLFLOW_S3_ENDPOINT_URL"] == "http://127.0.0.1:9000"
+    assert ours["AWS_REQUEST_CHECKSUM_CALCULATION"] == "when_required"
+    assert ours["AWS_RESPONSE_CHECKSUM_VALIDATION"] == "when_supported", "what the shell says counts"
 
 
 def test_loopback_is_never_asked_through_a_proxy(home: Home) -> None:
@@ -181,7 +183,7 @@ def test_up_and_down_leave_nothing_behind(home: Home, capfd: pytest.CaptureFixtu
         assert len(heard) == 5
         with pytest.raises(Refusal, match="already up"):
             up(home, prefect_port=ports[0], mlflow_port=ports[1])
-        with tracked(connect(home, uri=found.mlflow_tracking_uri), home, model="m", run_name="first"):
+        with tracked(connect(home, uri=found.mlflow_tracking_uri), home, model="m", run_name="first", artifacts=None):
             pass
         assert capfd.readouterr().out == "", "standard output is for results"
         pids = [p.pid for service in (found.prefect, found.mlflow, found.worker) for p in members(service)]

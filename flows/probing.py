@@ -1,0 +1,84 @@
+"""Tries of what a run will need, from here: something is written, read and removed.
+
+Each returns what was tried, in words, and raises Refusal or OSError where it failed.
+"""
+
+import os
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import Request
+
+from components.errors import refuse
+from components.home import Home
+from components.planning.ledger import Ledger
+from components.settings import settings_of
+from components.store.address import blobs_at
+from components.store.disk import there
+from components.store.folder import FolderBlobs
+from components.store.s3.access import Access
+from components.store.s3.blobs import S3Blobs
+from components.store.store import Store, digest_of
+from flows.servers.processes import asked
+from flows.servers.reaching import masked
+
+SECONDS: Final = 3.0  # for a server's answer
+CLOSE_SECONDS: Final = 5.0  # clocks that differ by more order what happened otherwise than it did
+
+
+def try_place(address: str, home: Home) -> str:
+    """Put something into a folder or an S3, have it back and remove it."""
+    access = Access(endpoint_url=settings_of(home).s3_endpoint_url, timeout_seconds=10.0, attempts=2)
+    blobs = blobs_at(address, cache=home.store, access=access)
+    if isinstance(blobs, S3Blobs):
+        blobs.probe()
+        return f"{address}: an object was written, read and removed"
+    _try_folder(Path(address))
+    return f"{address}: a file went in and came out the same"
+
+
+def _try_folder(folder: Path) -> None:
+    """Put a file into a store beside the folder, on the same disk, and have it back."""
+    with tempfile.TemporaryDirectory(prefix=".steelyard-doctor-", dir=there(folder)) as place:
+        probe = Path(place) / "probe"
+        probe.write_bytes(os.urandom(1 << 16))
+        store = Store(FolderBlobs(Path(place) / "store"), Path(place) / "folders")
+        if digest_of(store.get(store.put(probe))) != digest_of(probe):
+            raise refuse("a file came out DIFFERENT from what went in", where=str(folder), do="look at the disk")
+
+
+def try_lease(ledger: Ledger) -> str:
+    """Take a lease and give it back, and compare the database's clock with this machine's."""
+    lease = ledger.acquire(f"doctor {uuid.uuid4().hex}", seconds=15.0)
+    if lease is None:
+        raise refuse("a lease that nobody holds was not given", where=ledger.database.name)
+    ledger.release(lease)
+    before = time.time()
+    ((clock,),) = ledger.database.ask("SELECT clock()")
+    behind = (before + time.time()) / 2 - clock
+    if abs(behind) > CLOSE_SECONDS:
+        what = f"its clock and this machine's differ by {abs(behind):.0f} s"
+        raise refuse(what, where=ledger.database.name, do="set the clocks: both by the same time server")
+    return f"a lease was taken and given back, the clocks differ by {abs(behind):.1f} s"
+
+
+def try_record(home: Home) -> str:
+    """Create a run in the MLflow that is set, read it and delete it."""
+    from flows.servers.environment import enter
+    from tasks.tracking import probe
+
+    enter(home)
+    probe(home, uri=settings_of(home).mlflow_tracking_uri)
+    return "a run was created, read and deleted"
+
+
+def try_server(url: str, *, health: str) -> str:
+    """Ask a server whether it is well. It isn't told who asks."""
+    parts = urlsplit(url)
+    address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/") + health, "", ""))
+    if asked(Request(address), seconds=SECONDS) is None:  # noqa: S310 - as it is set
+        raise refuse("does not answer", where=masked(url), do="start it, or mend its address")
+    return f"{masked(url)} answers"

@@ -1,0 +1,60 @@
+"""A server elsewhere is met before its client is."""
+
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from components.errors import Refusal
+from components.home import Home
+from components.settings import Settings
+from flows.servers import reaching
+from flows.servers.backend import backend, enter_registry
+from flows.servers.reaching import masked, reach
+
+
+def test_a_server_that_is_not_there_is_told_at_once_without_its_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaching, "PATIENCE_SECONDS", 0.1)
+    for name, needed in (("prefect_api_url", "runs"), ("mlflow_tracking_uri", "runs, and every command")):
+        monkeypatch.setenv(f"STEELYARD_{name.upper()}", "http://me:hush-hush@127.0.0.1:9/api")
+        began = time.monotonic()
+        with pytest.raises(Refusal, match=f"needed by {needed}") as caught, backend(Home(tmp_path)):
+            pass
+        assert time.monotonic() - began < 5
+        assert f"from STEELYARD_{name.upper()}" in str(caught.value)
+        assert "hush-hush" not in str(caught.value)
+        monkeypatch.delenv("STEELYARD_PREFECT_API_URL", raising=False)
+    with pytest.raises(Refusal, match=r"http://\*\*\*@127\.0\.0\.1:9/api: can't be reached"):
+        enter_registry(Home(tmp_path))
+
+
+def test_a_server_that_is_there_a_database_and_nothing_are_let_pass() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        reach(Settings(prefect_api_url=f"http://127.0.0.1:{listener.getsockname()[1]}/api"), "prefect_api_url")
+    for uri in (None, "sqlite:////nowhere/mlflow.db"):
+        reach(Settings(mlflow_tracking_uri=uri), "mlflow_tracking_uri")
+
+
+def test_what_only_a_proxy_reaches_is_left_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaching, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    reach(Settings(prefect_api_url="http://server.invalid/api"), "prefect_api_url")
+    monkeypatch.setenv("no_proxy", "server.invalid")
+    with pytest.raises(Refusal, match="can't be reached"):
+        reach(Settings(prefect_api_url="http://server.invalid/api"), "prefect_api_url")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:hush@host:5432/db?sslmode=require", "postgresql://***@host:5432/db"),
+        ("s3://bucket/a b", "s3://bucket/a b"),
+        ("/mnt/a?b", "/mnt/a?b"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str) -> None:
+    assert masked(address) == shown

@@ -1,0 +1,51 @@
+"""What `doctor` tries leaves nothing behind, and says what failed."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from components.errors import Refusal
+from components.home import Home
+from components.planning.ledger import ledger_at
+from flows import probing
+from flows.probing import try_lease, try_place, try_server
+from tests.servers.s3 import BUCKET, S3Server
+
+
+def test_a_place_in_s3_is_written_read_and_left_as_it_was(
+    s3: S3Server, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("STEELYARD_S3_ENDPOINT_URL", s3.endpoint_url)
+    told = try_place(f"s3://{BUCKET}/{prefix}", Home(tmp_path / "home"))
+    assert told == f"s3://{BUCKET}/{prefix}: an object was written, read and removed"
+    assert not [path for path in (s3.folder / BUCKET / prefix).rglob("*") if path.is_file()]
+    with pytest.raises(Refusal, match="there is no such bucket"):
+        try_place("s3://nobody/store", Home(tmp_path / "home"))
+
+
+def test_a_folder_is_written_read_and_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "to" / "be made"
+    assert try_place(str(folder), Home(tmp_path / "home")) == f"{folder}: a file went in and came out the same"
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(probing, "digest_of", str)
+    with pytest.raises(Refusal, match="came out DIFFERENT"):
+        try_place(str(folder), Home(tmp_path / "home"))
+
+
+def test_a_lease_is_given_back_and_clocks_that_differ_are_told(
+    address: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = ledger_at(address)
+    assert "given back, the clocks differ by 0." in try_lease(ledger)
+    assert ledger.database.ask("SELECT count(*) FROM leases") == [(0,)]
+    monkeypatch.setattr(probing, "time", SimpleNamespace(time=lambda: time.time() + 100))
+    with pytest.raises(Refusal, match="its clock and this machine's differ by 100 s"):
+        try_lease(ledger)
+
+
+def test_a_server_that_is_not_there_is_told_without_its_login() -> None:
+    with pytest.raises(Refusal, match=r"http://\*\*\*@127\.0\.0\.1:9/api: does not answer"):
+        try_server("http://me:hush-hush@127.0.0.1:9/api?token=hush-hush", health="/health")

@@ -1,0 +1,68 @@
+"""Where state is, by what is set."""
+
+from pathlib import Path
+
+import pytest
+
+from components.database.postgres import PostgreSQL
+from components.home import Home
+from components.settings import variable
+from components.store.folder import FolderBlobs
+from components.store.s3.blobs import S3Blobs
+from flows.state import artifacts_of, ledger_of, remote_of, store_of
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def test_with_nothing_set_all_of_it_is_in_the_home(home: Home) -> None:
+    blobs = store_of(home).blobs
+    assert isinstance(blobs, FolderBlobs)
+    assert blobs.root == home.store
+    assert store_of(home).checkouts == home.checkouts
+    assert ledger_of(home).database.name == str(home.ledger)
+    assert (remote_of(home).url, remote_of(home).endpoint_url) == (str(home.dvc_remote), None)
+    assert artifacts_of(home) == home.mlflow_artifacts.as_uri()
+    assert not home.root.exists()
+
+
+def test_what_is_set_is_elsewhere_and_the_home_is_a_cache(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        "store": "s3://bucket/store",
+        "ledger": "postgresql://me@host/db",
+        "dvc_remote": "s3://bucket/dvc",
+        "s3_endpoint_url": "http://127.0.0.1:9000",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(variable(name), value)
+    blobs = store_of(home).blobs
+    assert isinstance(blobs, S3Blobs)
+    assert (blobs.prefix, blobs.cache.root, blobs.bucket.access.endpoint_url) == (
+        "store",
+        home.store,
+        settings["s3_endpoint_url"],
+    )
+    assert store_of(home).checkouts == home.checkouts
+    assert isinstance(ledger_of(home).database, PostgreSQL)
+    assert (remote_of(home).url, remote_of(home).endpoint_url) == (settings["dvc_remote"], settings["s3_endpoint_url"])
+    monkeypatch.setenv("STEELYARD_DVC_REMOTE", "/mnt/dvc")
+    assert remote_of(home).endpoint_url is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"mlflow_tracking_uri": "https://mlflow"}, None),
+        ({"mlflow_tracking_uri": "sqlite:////mnt/mlflow.db"}, "the home's"),
+        ({"mlflow_tracking_uri": "https://mlflow", "mlflow_artifacts": "s3://bucket/mlflow/"}, "s3://bucket/mlflow"),
+        ({"mlflow_artifacts": "/mnt/artifacts"}, "/mnt/artifacts"),
+    ],
+)
+def test_artifacts_go_where_it_is_set_or_the_server_likes_or_into_the_home(
+    home: Home, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], place: str | None
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(variable(name), value)
+    assert artifacts_of(home) == (home.mlflow_artifacts.as_uri() if place == "the home's" else place)

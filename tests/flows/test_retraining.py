@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -83,7 +84,9 @@ def test_the_gate_keeps_which_test_rows_decided(place: Place) -> None:
     (split, *_) = ledger.history("people", "split")
     stored = Artifact(**split.outputs["assignments"])  # type: ignore[arg-type,call-overload,index]
     assert sketch(store.get(stored)) in ledger.decide_by((), challenger="nobody", model="people")
-    assert judged.outputs["judgement"]["looks"] >= 1  # type: ignore[call-overload,index]
+    judgement = cast(dict[str, Any], judged.outputs)["judgement"]
+    assert judgement["looks"] >= 1
+    assert 0 < next(one["value"] for one in judgement["checks"] if one["name"] == "latency") < 100
 
 
 def test_a_stratified_split_leaves_earlier_rows_where_they_were(place: Place, tmp_path: Path) -> None:

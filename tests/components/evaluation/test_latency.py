@@ -82,7 +82,7 @@ def test_a_busy_machine_is_measured_for_longer_until_a_speed_up_is_known_or_time
     some, much = (timed(Machine(noise=noise), base)["other"].rounds for noise in (1.5, 3.0))
     assert 60 < some[1] < 300
     assert much == {1: 300, 4: 300}
-    assert timed(Machine(noise=3.0), base, seconds=0.8)["other"].rounds[1] < 300  # a round takes 4 ms and more
+    assert timed(Machine(noise=3.0), base, seconds=0.05)["other"].rounds[1] < 60
 
 
 def test_a_processor_that_is_shared_out_as_long_as_a_round_is_favours_nobody() -> None:

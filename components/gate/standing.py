@@ -38,8 +38,11 @@ def face_off(
     runtime: str,
     output: npt.NDArray[np.floating],
     champion: Release | None,
+    obstacle: str,
 ) -> tuple[Standing, Standing | None]:
     """Return how both stand: the challenger's `output` on the rows is known, the champion's is made here.
+
+    `obstacle` says why it can't be told which of the rows the champion learned from; it is empty where it can.
 
     A champion that can't answer these rows, or of which it can't be told what rows it learned from, stands without
     an answer, and with the obstacle.
@@ -56,10 +59,12 @@ def face_off(
     if champion is None or len(rows) == 0:
         return challenger, None
     known = _preparation(store, champion)
-    if known is None or (what := changed_columns(read_columns(store.get(champion.onnx)), aim.data, champion)):
-        what = what if known else damage(store, champion)
+    if known is None:
+        obstacle = damage(store, champion)
+    obstacle = obstacle or changed_columns(read_columns(store.get(champion.onnx)), aim.data, champion)
+    if known is None or obstacle:
         nothing = np.empty((0, 0), dtype=np.float32)
-        return challenger, replace(challenger, name=_name(champion), output=nothing, obstacle=what)
+        return challenger, replace(challenger, name=_name(champion), output=nothing, obstacle=obstacle)
     ours, theirs = (Model(store.get(onnx), runtime), Model(store.get(champion.onnx), champion.runtime))
     reigning = Standing(
         name=_name(champion),

@@ -153,6 +153,12 @@ def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promote
     assert champion["version"] == before["version"]
 
 
+def test_a_champion_that_may_have_learned_of_a_group_is_no_opponent(place: Place) -> None:
+    told = place.child("run", "recipe.yaml", "--set", "split.method=hash", "--set", "split.group=income", "--json").json
+    assert not told["decision"]["promoted"]
+    assert "The split is by groups of 'income', the one before it without any" in told["decision"]["reason"]
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     """The address of the table on a server that wants a password, with a token beside it."""

@@ -10,6 +10,10 @@ Not enough evidence: neither is shown; the number of rows that would be needed i
 Past looks at the same test rows are counted and reported, not corrected for. The confidence is a promise about each
 decision by itself. A correction would end routine retraining (after 20 releases the gate would ask for 99.75 %),
 and wouldn't help against what repeated looks really do, which is to let choices drift towards the test rows.
+
+What no test row shows, no test can show: where a figure without bounds (RMSE, log loss) is lost in one row of 500 by a
+blunder, 200 rows mostly hold none of them, and the gate says yes (docs/log.md has figures). Recall of each class and
+accuracy are bounded, and hold their promise there too.
 """
 
 from dataclasses import dataclass, replace

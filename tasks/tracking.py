@@ -38,15 +38,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 def connect(home: Home, *, uri: str | None = None) -> "Client":
     """Return a client: of the server at `uri`, or of the SQLite database in the home, made ready if it is new."""
-    os.environ |= {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
-    }
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises anyway
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
+    _quiet()
     own = uri is None
     if uri is None:
         check(home)
@@ -72,6 +64,7 @@ def make_tables(home: Home) -> None:
         if database.exists():
             return
         fresh.unlink(missing_ok=True)  # of a process that was killed
+        _quiet()
         import mlflow
 
         uri = home.mlflow_uri.replace(database.name, fresh.name)
@@ -94,6 +87,19 @@ def _outdated_refused(home: Home) -> Iterator[None]:
         what, do = "MLflow's database has the tables of another version", "copy it, then run: mlflow db upgrade URI, "
         do += "with the URI that `steelyard doctor` shows; or move it away to begin a new one"
         raise refuse(what, where=str(home.mlflow_db), do=do) from error
+
+
+def _quiet() -> None:
+    """Keep MLflow from telling more than its results. It reads the variables when it is imported."""
+    os.environ |= {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
+    }
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises anyway
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
 
 
 def client_here() -> "Client":

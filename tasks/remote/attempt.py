@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
+END_SECONDS: Final = 10.0  # for a process to end after its result is there
 NOTICE_SECONDS: Final = 10.0  # until it is said that no worker is there
 LOGGER: Final = "prefect.flow_runs.steelyard"  # of a worker's process: what it says is shown where the run was started
 
@@ -59,7 +60,7 @@ class Attempt:
             while not done() and not self._ended():
                 self._listen()
                 time.sleep(POLL_SECONDS)
-            self._listen()
+            self._see_off()
         except BaseException:
             with suppress(Exception):  # what was raised matters more
                 self.cancel()
@@ -97,6 +98,16 @@ class Attempt:
             there = "all of its workers are busy" if is_polled(self.client, self.pool) else "no worker of it is there"
             self.say(f"{'':10}waiting for pool '{self.pool}': {there}")
         return False
+
+    def _see_off(self) -> None:
+        """Wait for the process to send what it has still to say: the result is there, so not for long."""
+        end = time.monotonic() + END_SECONDS
+        while time.monotonic() < end:
+            state = self.client.read_flow_run(self.flow_run).state
+            if state is None or state.is_final():
+                break
+            time.sleep(POLL_SECONDS / 5)
+        self._listen()
 
     def _listen(self) -> None:
         """Show what the process says."""

@@ -31,8 +31,9 @@ workers:
   evaluate: {pool: local}
   export: {pool: local}
 """
+TRAINER = "\nworkers: {train: {pool: local, cpus: 1}}\n"
 # Long enough to be met in the middle, and with a checkpoint at almost each step.
-LONG = ("train.epochs=1500", "train.checkpoint_seconds=0.05")
+LONG = ("train.epochs=600", "train.checkpoint_seconds=0.05", "train.threads=1")
 BEGUN = "train epoch 2:"  # what a run says of a worker that is at it
 
 
@@ -43,6 +44,7 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (folder / "people.csv").write_text(people(), "utf-8")
     (folder / "recipe.yaml").write_text(RECIPE, "utf-8")
     (folder / "workers.yaml").write_text(RECIPE + WORKERS, "utf-8")
+    (folder / "trainer.yaml").write_text(RECIPE + TRAINER, "utf-8")
     home = Home(folder / "home")
     services = up(home, prefect_port=free_port(), mlflow_port=free_port())
     second = another_worker(home, services)
@@ -69,10 +71,10 @@ def end(process: psutil.Process) -> None:
 
 
 def run(
-    place: Place, *changes: str, recipe: str = "workers.yaml", at: str = "", do: Callable[[], object] = list
+    place: Place, *changes: str, recipe: str = "trainer.yaml", at: str = "", do: Callable[[], object] = list
 ) -> Told:
-    """Run a recipe; do something as soon as the run says `at`."""
-    settings = [word for change in changes for word in ("--set", change)]
+    """Run a recipe; do something as soon as the run says `at`. What has no `=` is an option."""
+    settings = [word for change in changes for word in (("--set", change) if "=" in change else (change,))]
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "flows.cli", "run", recipe, "--json", *settings],
         cwd=place.folder,
@@ -138,11 +140,11 @@ def points(home: Path, told: Told) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def undisturbed(crew: Place) -> str:
     """The file of a long run in one process, in a home of its own."""
-    return onnx(run(replace(crew, home=crew.folder / "alone"), *LONG, "train.threads=1", recipe="recipe.yaml"))
+    return onnx(run(replace(crew, home=crew.folder / "alone"), *LONG, recipe="recipe.yaml"))
 
 
 def test_stages_on_workers_end_with_the_file_of_a_run_at_home(crew: Place) -> None:
-    told = run(crew, "train.threads=1")
+    told = run(crew, "train.threads=1", recipe="workers.yaml")
     alone = run(replace(crew, home=crew.folder / "alone"), "train.threads=1", recipe="recipe.yaml")
     assert onnx(told) == onnx(alone)
     assert of_train(told) == ["train: asked of pool 'local'"]
@@ -150,12 +152,12 @@ def test_stages_on_workers_end_with_the_file_of_a_run_at_home(crew: Place) -> No
     figures = points(crew.home, told)
     assert figures["train.validation_loss"] == 3
     assert figures == points(crew.folder / "alone", alone)
-    again = run(crew, "train.threads=1")
+    again = run(crew, "train.threads=1", recipe="workers.yaml")
     assert all(stage["cached"] for stage in again.json["stages"])
 
 
 def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(crew: Place, undisturbed: str) -> None:
-    told = run(crew, *LONG, "train.threads=1", at=BEGUN, do=lambda: kill(crew))
+    told = run(crew, *LONG, at=BEGUN, do=lambda: kill(crew))
     assert onnx(told) == undisturbed
     assert len(of_train(told)) == 3
     assert of_train(told)[1].endswith("asked again")
@@ -167,17 +169,17 @@ def test_a_worker_that_is_killed_is_replaced_by_another(crew: Place, undisturbed
         (stage,) = processes(crew)
         end(next(one for one in stage.parents() if "worker" in one.cmdline()))
 
-    told = run(crew, *LONG, "train.threads=1", "model=other", at=BEGUN, do=kill_worker)
+    told = run(crew, *LONG, "--force", "train", at=BEGUN, do=kill_worker)
     assert onnx(told) == undisturbed
     assert len(of_train(told)) == 3
 
 
 def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(crew: Place) -> None:
     def interrupt() -> None:
-        (runner,) = (one for one in psutil.Process().children() if "workers.yaml" in one.cmdline())
+        (runner,) = (one for one in psutil.Process().children() if "trainer.yaml" in one.cmdline())
         runner.send_signal(signal.SIGINT)
 
-    told = run(crew, *LONG, "train.threads=1", "seed=5", at=BEGUN, do=interrupt)
+    told = run(crew, *LONG, "seed=5", at=BEGUN, do=interrupt)
     assert told.code == 130, told.err
     end_by = time.monotonic() + 60
     while processes(crew) and time.monotonic() < end_by:
@@ -191,12 +193,15 @@ def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(crew: Place) -> Non
         ("workers.train.pool=locall", ("there is no work pool 'locall'", "did you mean 'local'?")),
         ("workers.train.gpus=1", ("1 GPUs are asked for, and the worker's process sees 0",)),
         ("workers.train.time_limit_minutes=0.02", ("it took longer than 0.02 minutes", "time_limit_minutes")),
-        ("workers.train.memory_gb=0.05", ("out of memory", "once more with 0.1 GB", "raise workers.train.memory_gb")),
-        ("network.width=100000000", ("width",)),
+        (
+            "workers.train.memory_gb=2",  # its weights alone take 6
+            ("out of memory", "once more with 4 GB", "raise workers.train.memory_gb"),
+        ),
     ],
 )
 def test_what_a_worker_can_not_do_is_refused(crew: Place, change: str, words: tuple[str, ...]) -> None:
-    told = run(crew, "train.epochs=900", "train.threads=1", change)
+    wide = ("network.width=40000", "network.depth=2") if "memory" in change else ()
+    told = run(crew, "train.epochs=900", *wide, change)
     assert "Traceback" not in told.err
     assert told.code == 2, told.err[-3000:]
     assert all(word in told.err for word in words), told.err[-3000:]

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.request import Request
 
 from components.errors import refuse
+from components.home import Home
 from flows.servers.processes import Service, asked
 
 POOL: Final = "local"
@@ -20,6 +21,16 @@ def worker(name: str) -> tuple[str, ...]:
     """Return the command of a worker of the pool."""
     start = ("prefect", "worker", "start", "--name", name, "--pool", POOL, "--type", "process")
     return (*start, "--install-policy", "never")
+
+
+def worker_variables(home: Home) -> dict[str, str]:
+    """Return what a worker is told beside its environment.
+
+    Prefect has all workers of a machine write into one folder of the temporary one, which is the first user's then.
+    """
+    folder = home.prefect / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {**WATCHFUL, "TMPDIR": str(folder)}
 
 
 @dataclass(frozen=True, slots=True)

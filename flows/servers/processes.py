@@ -20,6 +20,7 @@ from flows.servers.reaching import listens
 
 MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it
 POLITE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
+KEEPER_SECONDS: Final = 60.0  # the same for what has data to bring to disk
 START_SECONDS: Final = 120.0
 HEALTH: Final = {"prefect": "/api/health", "mlflow": "/health"}
 Name = Literal["postgres", "s3", "prefect", "mlflow", "worker", "worker-1", "worker-2"]
@@ -149,13 +150,13 @@ def holder(port: int) -> str:
 def stop(services: Iterable[Service]) -> None:
     """Stop the services with all that they started: politely, then surely. What keeps the others' data goes last."""
     last_first = list(services)[::-1]
-    _stop_at_once([service for service in last_first if service.name not in KEEPERS])
-    _stop_at_once([service for service in last_first if service.name in KEEPERS])
+    _stop_at_once([one for one in last_first if one.name not in KEEPERS], seconds=POLITE_SECONDS)
+    _stop_at_once([one for one in last_first if one.name in KEEPERS], seconds=KEEPER_SECONDS)
 
 
-def _stop_at_once(last_first: list[Service]) -> None:
+def _stop_at_once(last_first: list[Service], *, seconds: float) -> None:
     for polite in (True, False):
-        end = time.monotonic() + POLITE_SECONDS
+        end = time.monotonic() + seconds
         for service in last_first:
             wanted = POLITE.get(service.name, signal.SIGTERM) if polite else signal.SIGKILL
             for process in members(service):

@@ -18,7 +18,7 @@ from components.production import BUCKET, HOST, USER, Ports, Production, new_sec
 from components.settings import NAMES, settings_of
 from flows.servers import postgres_server, s3_server
 from flows.servers.environment import environment
-from flows.servers.pool import POOL, WATCHFUL, Pool, worker
+from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import HEALTH, Name, Service, await_answer, launch, spawn
 from flows.servers.reaching import listens
 from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
@@ -180,7 +180,7 @@ def _begin_mlflow(production: Production, home: Home) -> Service:
 def _start_workers(production: Production, home: Home, say: Say) -> None:
     pool = Pool(f"{production.urls['prefect']}/api", production.prefect_login)
     pool.make()
-    variables = {**environment(home), **WATCHFUL}
+    variables = {**environment(home), **worker_variables(home)}
     crew = [_begin_worker(name, home, variables) for name in WORKERS]
     for service in crew:
         polls = partial(pool.is_polled_by, service.name, service)

@@ -20,7 +20,7 @@ from components.errors import refuse
 from components.home import Home
 from components.settings import SHELL, settings_of
 from flows.servers.environment import environment
-from flows.servers.pool import POOL, WATCHFUL, Pool, worker
+from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import (
     HEALTH,
     POLITE_SECONDS,
@@ -213,8 +213,9 @@ def _start(name: Name, home: Home, url: str, *, prefect_url: str | None) -> Serv
     port = int(url.rpartition(":")[2]) if url else 0
     if name == "prefect":
         return begin(name, home, url, lambda output, mark: serve_prefect(port, home, output, extra=mark))
-    variables = {**environment(home, prefect_url=prefect_url), **MLFLOW, **WATCHFUL}
-    command = _mlflow(home, port) if name == "mlflow" else worker("steelyard")
+    mlflow = name == "mlflow"
+    command = _mlflow(home, port) if mlflow else worker("steelyard")
+    variables = {**environment(home, prefect_url=prefect_url), **(MLFLOW if mlflow else worker_variables(home))}
     return begin(name, home, url, lambda output, mark: spawn(command, {**variables, **mark}, output))
 
 

@@ -107,7 +107,8 @@ def _gate() -> tuple[str, str, str]:
         "the gate says yes though the loss is as large as the margin",
         f"accuracy at most {accuracy:.1%}; other figures at most {worst['yes_at_margin']:.1%} "
         f"± {worst['yes_at_margin_error']:.1%}",
-        "5 % is promised",
+        "5 % is promised, of losses spread over the rows; "
+        "a blunder rarer than one row in all those tested can't be seen",
     )
 
 

@@ -15,6 +15,8 @@ import typer
 
 from components.errors import Refusal, refuse
 
+MOST_DOUBTS = 10  # columns that `init` names
+
 app = typer.Typer(
     name="steelyard",
     no_args_is_help=True,
@@ -83,8 +85,12 @@ def init(
     """Look at the data and write a commented recipe for it."""
     from flows.drafting import write_draft
 
-    name = write_draft(source, target=target, output=output, model=model, overwrite=overwrite)
-    _say(f"wrote {output} for the model '{name}'; look through it, then: steelyard run {output}")
+    drafted = write_draft(source, target=target, output=output, model=model, overwrite=overwrite)
+    for doubt in drafted.doubts[:MOST_DOUBTS]:
+        _say(f"  {doubt}")
+    if len(drafted.doubts) > MOST_DOUBTS:
+        _say(f"  and {len(drafted.doubts) - MOST_DOUBTS} more columns to look at")
+    _say(f"wrote {output} for the model '{drafted.model}'; look through it, then: steelyard run {output}")
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """`init`: a starter recipe, beside which the data is found."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +12,19 @@ from components.recipe import MODEL_NAME
 UNNAMED: Final = "recipe"  # the stem of a recipe that was given no name
 
 
-def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> str:
-    """Look at the data and write a commented recipe for it, and return the model's name.
+DOUBTFUL: Final = ("aren't read as numbers", "not every value is a number", "mend them")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drafted:
+    """What was written: the model's name, and a line on each column that a person should look at."""
+
+    model: str
+    doubts: tuple[str, ...]
+
+
+def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> Drafted:
+    """Look at the data and write a commented recipe for it.
 
     It is called as the recipe is, or as the data where the recipe has no name of its own.
 
@@ -35,7 +48,14 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
     fresh = output.with_name(f".{output.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(output)
-    return str(yaml.safe_load(text)["model"])
+    return Drafted(model=str(yaml.safe_load(text)["model"]), doubts=tuple(_doubts(text)))
+
+
+def _doubts(text: str) -> Iterator[str]:
+    """Yield the lines on columns that are left out, or are perhaps not what they seem."""
+    for line in text.partition("  columns:")[2].partition("  bad_rows:")[0].splitlines():
+        if ": ignore" in line or any(words in line for words in DOUBTFUL):
+            yield line.strip().replace("  # ", ", ", 1)
 
 
 def _check_place(output: Path, *, overwrite: bool) -> None:

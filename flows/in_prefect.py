@@ -7,6 +7,7 @@ from dataclasses import asdict
 from components.errors import Refusal, causes
 from components.planning.source import Source
 from components.recipe import Recipe
+from components.recipe_file import public
 from flows.layout import REPORT
 from flows.retrain import Outcome, retrain
 from flows.summary import candidate_rows, laid_out
@@ -43,7 +44,7 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
 
     as_flow = flow(name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
     with _interrupts():
-        state = as_flow(body)(recipe.model, asdict(recipe), return_state=True)
+        state = as_flow(body)(recipe.model, asdict(public(recipe)), return_state=True)
         if stopped:
             raise stopped[0]
         if not ended:

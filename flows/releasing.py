@@ -198,10 +198,14 @@ def _replaced_by(champion: Release, releases: Releases) -> int:
         and move.replaced != champion.version  # its alias was only mended
     ]
     if not rises or rises[-1] is None:
-        others = ", ".join(str(one.version) for one in releases.all() if one.version != champion.version)
+        others = [
+            str(one.version)
+            for one in releases.all()
+            if one.version != champion.version and releases.was_champion(one.version)
+        ]
         raise refuse(
             f"version {champion.version} of {releases.model} replaced no other",
-            allowed=f"--to {others}" if others else "none: it is the only version",
+            allowed=f"--to {', '.join(others)}" if others else "none: no other version was ever champion",
         )
     return rises[-1]
 

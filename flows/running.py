@@ -19,6 +19,7 @@ from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
 from components.recipe_file import read
+from components.release.releases import Releases
 from components.settings import settings_of
 from components.store.disk import check_space, full_disk_refused
 from flows.console import Show, waiting
@@ -99,6 +100,7 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
 def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:
     """Return what a run would do, stage by stage."""
     yard = yard_of(home, recipe.model, wish)
+    Releases(yard.ledger, recipe.model).check_registry(yard.registry)
     source = find_source(recipe, yard, bring=False)
     planner, _ = _planned(recipe, source, yard, wish)
     if source is not None:
@@ -114,6 +116,7 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
         Reached: the stage named by `wish.until` is done.
     """
     yard = yard_of(home, recipe.model, wish)
+    Releases(yard.ledger, recipe.model).check_registry(yard.registry)
     source = find_source(recipe, yard, bring=True)
     if source is None:
         raise refuse("the data vanished while it was looked at", where=recipe.data.source)

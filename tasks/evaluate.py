@@ -33,6 +33,7 @@ class Tested:
     selected: Evaluation
     uncompressed: Evaluation
     baselines: dict[str, dict[Metric, Interval]]
+    leads: dict[str, Interval]  # of the released file over each baseline, by the recipe's metric
     notes: tuple[str, ...]
     answers: Artifact  # the released file's outputs [N, K] on the test rows, float32 npy
 
@@ -82,6 +83,7 @@ def evaluate_test(
     from components.data.prepare import encode_target
     from components.evaluation.baselines import baselines
     from components.evaluation.metrics import evaluate as measure
+    from components.evaluation.metrics import lead
     from components.models.model import load
     from components.runtimes.feeds import predict
     from components.runtimes.table import RUNTIMES
@@ -105,12 +107,26 @@ def evaluate_test(
     simple = baselines(aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed) if learned else None
     released = measured(answers[selected.onnx.digest])
     released.of(aim.metric)
+    leads = {
+        name: lead(
+            config,
+            metric=aim.metric,
+            task=aim.task,
+            target=target,
+            output=answers[selected.onnx.digest],
+            other=output,
+            classes=len(preparation.target.classes),
+            seed=aim.seed,
+        )
+        for name, output in (simple.outputs if simple else {}).items()
+    }
     file = here.folder / "answers.npy"
     np.save(file, answers[selected.onnx.digest], allow_pickle=False)
     return Tested(
         selected=released,
         uncompressed=measured(answers[exported[0].onnx.digest]),
         baselines={name: measured(output).figures for name, output in simple.outputs.items()} if simple else {},
+        leads={name: found for name, found in leads.items() if found is not None},
         notes=simple.notes if simple else (),
         answers=here.keep(file),
     )

@@ -42,6 +42,7 @@ class Evidence:
             released=tested.selected,
             uncompressed=uncompressed,
             simple={name: found[metric].value for name, found in tested.baselines.items() if metric in found},
+            leads=tested.leads,
             worst=limit(recipe.select, metric, uncompressed),
             selected_on=self.profiled.rows,
         )

@@ -49,7 +49,7 @@ def gate(
     import numpy as np
 
     from components.data.prepare import encode_target
-    from components.data.unseen import unseen
+    from components.data.unseen import other_groups, unseen
     from components.gate.gate import judge, same_file
     from components.gate.standing import damage, face_off
     from components.gate.wear import sketch, times_decided
@@ -60,8 +60,11 @@ def gate(
     output = np.load(here.open(tested.answers), allow_pickle=False)
     twin = champion if champion is not None and champion.onnx == selected.onnx else None
     champion = None if twin else champion
+    obstacle = ""
     if champion is not None and not damage(here.yard.store, champion):
-        fair = np.flatnonzero(unseen(here.open(splits.assignments), here.open(champion.assignments)))
+        ours, theirs = here.open(splits.assignments), here.open(champion.assignments)
+        obstacle = other_groups(ours, theirs)
+        fair = np.flatnonzero(unseen(ours, theirs))
         rows, output = rows.take(fair), output[fair]
     challenger, reigning = face_off(
         here.yard.store,
@@ -73,6 +76,7 @@ def gate(
         runtime=selected.runtime,
         output=output,
         champion=champion,
+        obstacle=obstacle,
     )
     test_rows = sketch(here.open(splits.assignments))
     earlier = here.yard.ledger.decide_by(test_rows, challenger=selected.onnx.digest, model=here.yard.model)

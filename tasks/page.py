@@ -69,7 +69,7 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
         residuals=_residuals(recipe, tested.selected),
         per_class=_per_class(tested, judgement),
         baselines=tuple(
-            Baseline(name=name.replace("_", " "), quality=figures[recipe.judged_by])
+            Baseline(name=name.replace("_", " "), quality=figures[recipe.judged_by], lead=tested.leads.get(name))
             for name, figures in tested.baselines.items()
             if recipe.judged_by in figures
         ),

@@ -49,6 +49,7 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
 
     run, selected, tested = existing(here.yard.run), evidence.selected, evidence.tested
     releases = Releases(here.yard.ledger, recipe.model)
+    releases.check_registry(here.yard.registry)
     if not registry.versions(run.client, recipe.model):
         releases.set_aside()  # the registry is new, or was lost
     _record(run, recipe, evidence)
@@ -65,6 +66,7 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
         checkpoint=selected.model,
         provenance=head(parts.files["provenance"].read_bytes()),
         answered_by=answering_code(),
+        registry=here.yard.registry,
         assignments=evidence.splits.assignments,
         report=reported.page,
         task=recipe.task,

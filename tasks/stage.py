@@ -23,6 +23,7 @@ from components.planning.closure import code_of
 from components.planning.held import held
 from components.planning.key import Parts, canonical, key_of, parts_of, strings
 from components.planning.ledger import Lease, LeaseLost, Ledger, Record
+from components.recipe_file import without_secrets
 from components.store.artifact import Artifact
 from components.store.disk import full_disk_refused
 from components.store.store import Stamps, Store
@@ -96,6 +97,11 @@ class Yard:
     verify: bool = False  # hash every output of a hit, not only those whose stamp changed
     registry_uri: str | None = None  # of MLflow; None: the database in the home
     lease_seconds: float = 15.0
+
+    @property
+    def registry(self) -> str:
+        """Where the registry is, without what may be secret; "" for the home's own."""
+        return without_secrets(self.registry_uri or "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

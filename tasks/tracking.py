@@ -4,6 +4,7 @@ Training never waits for MLflow and never dies of it: figures go through a queue
 batches, and what could not be sent lies in a file beside the run.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -12,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -48,19 +49,51 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
     own = uri is None
     if uri is None:
-        home.mlflow_db.parent.mkdir(parents=True, exist_ok=True)
         check(home)
+        make_tables(home)
         uri = home.mlflow_uri
     import mlflow
 
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient()
-    with nullcontext() if own else _denials_refused():
-        client.search_experiments(max_results=1)  # makes or migrates the tables
-    if own:
-        with closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+    with _outdated_refused(home) if own else _denials_refused():
+        client.search_experiments(max_results=1)
     return client
+
+
+def make_tables(home: Home) -> None:
+    """Make MLflow's database in the home where there is none: whole, or not at all, by one process of several."""
+    database, fresh = home.mlflow_db, home.mlflow_db.with_name("mlflow.new.db")
+    if database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name("mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if database.exists():
+            return
+        fresh.unlink(missing_ok=True)  # of a process that was killed
+        import mlflow
+
+        uri = home.mlflow_uri.replace(database.name, fresh.name)
+        mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=1)  # makes the tables, some 3 seconds
+        with closing(sqlite3.connect(fresh, timeout=60)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        fresh.rename(database)
+
+
+@contextmanager
+def _outdated_refused(home: Home) -> Iterator[None]:
+    """Refuse a database whose tables aren't those of this MLflow: of another version, or left half made."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if "schema" not in str(error):
+            raise
+        what, do = "MLflow's database has the tables of another version", "copy it, then run: mlflow db upgrade URI, "
+        do += "with the URI that `steelyard doctor` shows; or move it away to begin a new one"
+        raise refuse(what, where=str(home.mlflow_db), do=do) from error
 
 
 def client_here() -> "Client":

@@ -101,6 +101,7 @@ def fetch(url: str, *, workspace: Path) -> Path:
     from dvc.repo import Repo
 
     workspace.mkdir(parents=True, exist_ok=True)
+    workspace.chmod(0o700)  # DVC writes the URL down as it is, with what may be a password in it
     name = url.rsplit("/", 1)[-1].partition("?")[0] or "data"
     with _quiet_dvc(workspace):
         try:

@@ -1,10 +1,13 @@
 """Writes a commented starter recipe for a source, by looking at its rows."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import pyarrow as pa
 
 from components.data.card import NAME, read_card
 from components.data.classes import LEAST_ROWS
@@ -12,14 +15,17 @@ from components.data.config import ColumnKind, DataConfig
 from components.data.guess import Guess, guess, guess_target
 from components.data.sources.chunk import Source
 from components.data.sources.table import SOURCES, kind_of
-from components.data.survey import Survey, survey
+from components.data.survey import ColumnFacts, Survey, survey
 from components.errors import nearest, refuse
 from components.task import Metric, Task
 
 SMALL_SIDE: Final = 64  # pixels; larger images get a residual network, and are made smaller
 UNEVEN: Final = 0.7  # share of the rows that the largest class has
+SCARCE: Final = 100  # rows of a class below which chance shares it out unevenly
+FEW: Final = 500  # rows below which it does so in any case
 MOSTLY: Final = 0.85  # the same, from which accuracy says next to nothing
 SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
+_ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +52,7 @@ class Draft:
     def unlabelled(self) -> int:
         """Rows whose target is missing."""
         target = self.seen.columns[self.target]
-        return target.rows - target.present
+        return target.rows - target.present + (target.blanks if self.task == "regression" else 0)
 
     @property
     def metric(self) -> Metric:
@@ -68,6 +74,8 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
     """
     kind = kind_of(source)
     named = target or _natural_target(source, kind)
+    if kind == "images" and target not in (None, "label"):
+        raise refuse(f"there is no column '{target}'", where=str(source), allowed="label, the names of the folders")
     opened = SOURCES[kind](source, _placeholder(source, named or "target"))
     _check_target(named, opened, source)
     seen = survey(opened)
@@ -161,7 +169,7 @@ def _metric_lines(plan: Draft) -> Iterator[str]:
     """Say so where one class is most of the rows: accuracy then hides what becomes of the others."""
     largest, share = plan.largest
     most = f"{share:.0%} of the rows are {_one_line(repr(largest))}"
-    if plan.metric != "accuracy":
+    if plan.metric == "roc_auc":
         yield f"metric: {plan.metric}  # {most}: to say so always is right as often; or balanced_accuracy, f1_macro"
         yield "# To find more of the others, in train: loss: {name: cross_entropy, class_weights: balanced}"
     elif share > UNEVEN:
@@ -194,7 +202,7 @@ def _data_lines(plan: Draft) -> Iterator[str]:
 def _quarantine(plan: Draft) -> str:
     """A largest share of rows to set aside that holds what was seen to be wrong."""
     numbers = [plan.seen.columns[name] for name, said in plan.columns.items() if said.kind == "number"]
-    wrong = sum(facts.present - facts.numbers for facts in numbers) + plan.unlabelled
+    wrong = sum(facts.wrong for facts in numbers) + plan.unlabelled
     if not wrong:
         return "quarantine_share: 0.01 of the rows at most"
     share = math.ceil(100 * min(wrong / plan.seen.rows, 0.98)) / 100
@@ -207,7 +215,7 @@ def _one_line(text: str) -> str:
 
 def _split_lines(plan: Draft) -> Iterator[str]:
     share = 0.2 if plan.seen.rows < 1000 else 0.15
-    scarce = bool(plan.classes) and min(plan.classes.values()) < 100
+    scarce = bool(plan.classes) and (min(plan.classes.values()) < SCARCE or plan.seen.rows < FEW)
     yield "split:  # each row is for one purpose: train fits, validation selects, test judges"
     if scarce:
         yield "  method: stratified  # some classes are small: each part gets its share of every class"
@@ -215,12 +223,18 @@ def _split_lines(plan: Draft) -> Iterator[str]:
         yield "  method: hash  # a row never changes its part when rows are added"
     yield f"  validation: {share}"
     yield f"  test: {share}"
-    dates = [name for name, said in plan.columns.items() if said.date]
+    dates = [name for name, said in plan.columns.items() if said.date and _splits(plan.seen.columns[name])]
     if dates:
         yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates[0])},"
         yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
     yield "  # group: a column; rows with the same value there (one patient, one machine) stay together"
     yield ""
+
+
+def _splits(facts: ColumnFacts) -> bool:
+    """Say whether a split by time can read the column: in ISO form, and present in each row."""
+    written = pa.types.is_temporal(facts.type) or all(_ISO.match(text) for text in facts.distinct)
+    return facts.present == facts.rows and written
 
 
 def _prepare_lines(plan: Draft) -> Iterator[str]:
@@ -312,10 +326,14 @@ def _release_lines(plan: Draft) -> Iterator[str]:
     yield "  - {method: int8_static}"
     yield "select:"
     yield "  objective: latency  # or size, or quality"
-    yield "  max_loss: 0.01  # of the metric on validation, against the uncompressed model"
+    unit = "1 % of the uncompressed model's" if plan.task == "regression" else "0.01 of"
+    yield f"  max_loss: 0.01  # {unit} {plan.metric} on validation may be lost"
     yield "gate:"
     yield f"  # floor: {_floor(plan)}; without one any first release passes"
-    yield "  margin: 0.01  # a later release may be worse than the champion by less than this"
+    unit = "1 % of the champion's" if plan.task == "regression" else "0.01 of"
+    yield f"  margin: 0.01  # a later release must be shown to lose less than {unit} {plan.metric}"
+    yield "  max_slowdown: 1.2  # and to take no more than so many times the champion's latency,"
+    yield "  max_growth: 1.5  # nor of its size"
 
 
 def _floor(plan: Draft) -> str:

@@ -9,12 +9,11 @@ import pyarrow as pa
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind
 from components.data.kinds import accepts
-from components.data.survey import MOST_DISTINCT, ColumnFacts, Survey
+from components.data.survey import MOST_DISTINCT, MOSTLY, ColumnFacts, Survey
 from components.errors import refuse
 from components.task import Task
 
 MOST_WHOLE_CLASSES: Final = 20  # whole numbers with more values than this are a quantity
-MOSTLY: Final = 0.95  # share of values that read as numbers, from which the others are mistakes
 _ID_NAME: Final = re.compile(
     r"^$|^(id|index|uuid|guid|key|unnamed.*|__index_level_\d+__)$|[_\- .](id|uuid)$|[a-z]I[dD]$"
 )
@@ -64,13 +63,12 @@ def _guess_useless(facts: ColumnFacts) -> Guess | None:
 
 
 def _guess_number(facts: ColumnFacts) -> Guess | None:
-    if facts.padded or facts.numbers < MOSTLY * facts.present or not facts.numbers:
+    if not facts.mostly_numbers:
         return None
-    wrong = facts.present - facts.numbers
-    if wrong and facts.odd:
+    if facts.wrong and facts.odd:
         share = f"but not every value is a number, such as '{facts.odd[:40]}'"
         return Guess(kind="number", why=f"{share}: mend them, or set bad_rows: quarantine")
-    return Guess(kind="number", why=_missing(facts))
+    return Guess(kind="number", why=_missing(facts, blanks=facts.blanks))
 
 
 def _guess_text(facts: ColumnFacts) -> Guess:
@@ -103,8 +101,8 @@ def _is_id(facts: ColumnFacts) -> bool:
     return differ and whole_or_text and bool(_ID_NAME.search(facts.name.strip()) or _ID_NAME.search(facts.name.lower()))
 
 
-def _missing(facts: ColumnFacts) -> str:
-    missing = facts.rows - facts.present
+def _missing(facts: ColumnFacts, *, blanks: int = 0) -> str:
+    missing = facts.rows - facts.present + blanks
     return f"missing in {missing:,} of {facts.rows:,} rows" if missing else ""
 
 
@@ -126,8 +124,11 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
     why = f"{missing}: mend them, or set bad_rows: quarantine" if missing else ""
     if pa.types.is_boolean(facts.type):
         return "classification", Guess(kind="boolean", why=why)
-    if facts.numbers >= MOSTLY * facts.present and not facts.padded and not _few_whole(facts):
-        odd = f"not every value is a number, such as '{facts.odd[:40]}'" if facts.odd else ""
+    if facts.mostly_numbers and not _few_whole(facts):
+        why = "; ".join(
+            filter(None, [why, f"{facts.blanks:,} rows say NA or the like: mend them" if facts.blanks else ""])
+        )
+        odd = f"not every value is a number, such as '{facts.odd[:40]}'" if facts.wrong and facts.odd else ""
         return "regression", Guess(kind="number", why="; ".join(filter(None, [why, odd])))
     if facts.uncounted or len(facts.distinct) > facts.present / LEAST_ROWS:
         what = (

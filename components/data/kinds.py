@@ -42,6 +42,11 @@ class Converted:
     reasons: Mapping[int, str] = field(default_factory=dict)  # of bad values, where `wanted` doesn't say it all
 
 
+def says_missing(text: pa.Array) -> npt.NDArray[np.bool_]:
+    """Say of each text whether it stands for no value, among numbers and booleans."""
+    return _mask(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), value_set=pa.array(MISSING)))
+
+
 def to_number(raw: pa.Array) -> Converted:
     """Convert to float64. Infinity is bad, NaN is missing."""
     if is_text(raw.type):

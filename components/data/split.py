@@ -33,6 +33,7 @@ Parts = npt.NDArray[np.uint8]
 SCHEMA: Final = pa.schema(
     [("row", pa.uint32()), ("part", pa.string()), ("content", pa.uint64()), ("group", pa.uint64())]
 )
+GROUP: Final = "group"  # in the file's metadata: the column that groups the rows
 _WRITE_ROWS: Final = 65_536
 
 
@@ -60,7 +61,8 @@ def split(
     contents = Contents(config, data, folder, task=task)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        schema = SCHEMA if config.group is None else SCHEMA.with_metadata({GROUP: config.group})
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             counts, kept = _assign(config, contents, writer, previous=previous)
         result = _counted(counts, contents, kept=kept)
         _check(result, config, data)
@@ -215,4 +217,4 @@ def _write(content: Content, parts: Parts, writer: pq.ParquetWriter) -> None:
     row = np.arange(content.start, content.start + len(parts), dtype=np.uint32)
     names = pa.array(PARTS).take(pa.array(parts))
     columns = [pa.array(row), names, pa.array(content.row), pa.array(content.group)]
-    writer.write_table(pa.table(columns, schema=SCHEMA), row_group_size=_WRITE_ROWS)
+    writer.write_table(pa.table(columns, schema=writer.schema), row_group_size=_WRITE_ROWS)

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from components.data.kinds import accepts, as_text, is_text, to_boolean, to_number
+from components.data.kinds import accepts, as_text, is_text, says_missing, to_boolean, to_number
 from components.data.parts import one_array
 from components.data.sources.chunk import Source
 
 MOST_DISTINCT: Final = 10_000  # counted exactly up to here
+MOSTLY: Final = 0.95  # share of values that read as numbers, from which the others are mistakes
 _DATE: Final = r"^(\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}([T ].*)?|\d{4}/\d{1,2}/\d{1,2}.*)$"
 _ORIENTATION: Final = 0x0112  # the EXIF tag
 _TURNED: Final = frozenset({5, 6, 7, 8})  # its values that swap height and width
@@ -31,6 +32,7 @@ class ColumnFacts:
     type: pa.DataType
     rows: int = 0
     present: int = 0  # neither empty nor null
+    blanks: int = 0  # texts such as NA, which are no value among numbers and booleans
     numbers: int = 0  # values that read as numbers
     dates: int = 0
     truths: int = 0  # words for true and false, and their type
@@ -47,7 +49,17 @@ class ColumnFacts:
 
     def hopeless(self, *, before: int) -> bool:
         """Say whether so few of the values before were numbers that the others can't be mistakes."""
-        return before > 20_000 and self.numbers < before / 4
+        return before > 20_000 and self.numbers < (before - self.blanks) / 4
+
+    @property
+    def wrong(self) -> int:
+        """Values that would be bad ones of a column of numbers."""
+        return self.present - self.blanks - self.numbers
+
+    @property
+    def mostly_numbers(self) -> bool:
+        """Whether so many values are numbers that the others are mistakes. Codes with leading zeros are none."""
+        return bool(self.numbers) and not self.padded and self.numbers >= MOSTLY * (self.present - self.blanks)
 
     @property
     def deviation(self) -> float:
@@ -96,6 +108,7 @@ def survey(source: Source) -> Survey:
 def _look(column: ColumnFacts, values: pa.Array) -> None:
     text = as_text(values).drop_null()
     column.present += len(text)
+    column.blanks += int(says_missing(text).sum()) if is_text(column.type) else 0
     _count_distinct(column, text)
     if pa.types.is_temporal(column.type):
         column.dates += len(text)

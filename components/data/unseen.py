@@ -7,7 +7,26 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.data.split import GROUP
+
 NAMES = ("content", "group")  # in a split without groups, the latter is the row's content again
+
+
+def other_groups(assignments: Path, earlier: Path) -> str:
+    """Return in words why the earlier split doesn't tell which groups its model learned from, or nothing.
+
+    It tells where this one has no groups, or both are by the same column.
+    """
+    ours, theirs = _group(assignments), _group(earlier)
+    if ours is None or ours == theirs:
+        return ""
+    said = f"by those of '{theirs}'" if theirs else "without any"
+    return f"The split is by groups of '{ours}', the one before it {said}"
+
+
+def _group(assignments: Path) -> str | None:
+    metadata = pq.read_schema(assignments).metadata or {}
+    return metadata[GROUP.encode()].decode() if GROUP.encode() in metadata else None
 
 
 def unseen(assignments: Path, earlier: Path) -> npt.NDArray[np.bool_]:

@@ -27,6 +27,8 @@ _WARM_UP_SECONDS = 0.05  # and at least two runs
 _TURN_SECONDS = 0.002  # one turn lasts at least so long: the clock and the caller's own overhead then don't matter
 _MOST_RUNS = 2000  # of one turn
 _RESAMPLES = 1000
+_LONGER = 5  # times as many rounds, at most, are made on a machine that is busy
+_ROUGH = 0.1  # width of a speed-up's interval, as a share of it, from which more rounds are made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,19 +52,29 @@ def latency(
 ) -> dict[str, Timing]:
     """Time all sessions, the baseline among them, by name.
 
-    `feeds` holds a batch by its size. The sessions' threads are theirs. Above `seconds` for one batch size, fewer
-    rounds are made, though at least 10. `clock` returns seconds. Intervals are percentile bootstraps of the median at
-    `config.confidence`.
+    `feeds` holds a batch by its size. The sessions' threads are theirs. Where a speed-up is known roughly only, since
+    the machine is busy, more rounds are made; above `seconds` for one batch size fewer, though at least 10. `clock`
+    returns seconds. Intervals are percentile bootstraps of the median at `config.confidence`.
     """
     random = np.random.default_rng(seed)
+
+    def speedups(times: Mapping[str, Floats]) -> dict[str, Interval]:
+        return {name: _median(times[baseline] / times[name], config, seed) for name in sessions}
+
+    def rough(times: Mapping[str, Floats]) -> bool:
+        return any(one.high - one.low > _ROUGH * one.value for one in speedups(times).values())
+
     measured = {
-        size: _rounds(sessions, feeds[size], rounds=config.rounds, seconds=seconds, random=random, clock=clock)
+        size: _rounds(
+            sessions, feeds[size], rounds=config.rounds, seconds=seconds, rough=rough, random=random, clock=clock
+        )
         for size in config.batch_sizes
     }
+    found = {size: speedups(times) for size, times in measured.items()}
     return {
         name: Timing(
             latency_ms={size: _median(times[name] * 1e3, config, seed) for size, times in measured.items()},
-            speedup={size: _median(times[baseline] / times[name], config, seed) for size, times in measured.items()},
+            speedup={size: of[name] for size, of in found.items()},
             rounds={size: len(times[name]) for size, times in measured.items()},
         )
         for name in sessions
@@ -75,17 +87,21 @@ def _rounds(
     *,
     rounds: int,
     seconds: float,
+    rough: Callable[[Mapping[str, Floats]], bool],
     random: np.random.Generator,
     clock: Clock,
 ) -> dict[str, Floats]:
-    """Return seconds per run [R] of each session."""
+    """Return seconds per run [R] of each session: of more rounds than asked for where those are too rough."""
     once = {name: _warm_up(session, feeds, clock) for name, session in sessions.items()}
     runs = {name: int(np.clip(np.ceil(_TURN_SECONDS / time), 1, _MOST_RUNS)) for name, time in once.items()}
     one_round = sum(once[name] * runs[name] for name in sessions)
     made = int(np.clip(seconds / one_round, min(10, rounds), rounds))
-    times = {name: np.empty(made) for name in sessions}
+    most = max(made, min(_LONGER * made, int(seconds / one_round)))
+    times = {name: np.empty(most) for name in sessions}
     with _undisturbed():
-        for turn in range(made):
+        for turn in range(most):
+            if turn and turn % made == 0 and not rough({name: of[:turn] for name, of in times.items()}):
+                return {name: of[:turn] for name, of in times.items()}
             for name in random.permutation(list(sessions)).tolist():
                 times[name][turn] = _turn(sessions[name], feeds, runs=runs[name], clock=clock)
     return times

@@ -18,7 +18,7 @@ from components.evaluation.bootstrap import affordable, resample
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.interval import Interval
 from components.evaluation.weighted import CALIBRATION_BINS, area_under_roc, confidence_bins, per_class, weighted
-from components.task import METRICS, Metric, Task
+from components.task import LOWER_IS_BETTER, METRICS, Metric, Task
 
 QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # of the residuals
 SHOWN: Final = 500  # rows of a regression that the report draws
@@ -155,6 +155,38 @@ def evaluate(
         confused=_confused(confusion, classes),
         calibration=_calibration(given),
     )
+
+
+def lead(
+    config: EvaluateConfig,
+    *,
+    metric: Metric,
+    task: Task,
+    target: npt.ArrayLike,
+    output: npt.ArrayLike,
+    other: npt.ArrayLike,
+    classes: int,
+    seed: int,
+) -> Interval | None:
+    """Return by how much one output is better than another on the same rows, None where the metric isn't defined.
+
+    Both are figured on the same resamples: what makes a row hard for one makes it hard for the other, and two separate
+    intervals would hide most differences.
+    """
+    ours, theirs = (answers(task, target=target, output=one, classes=classes) for one in (output, other))
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+
+    def difference(weights: Floats) -> Floats:
+        return np.asarray(sign * (weighted(metric, ours, weights) - weighted(metric, theirs, weights)))
+
+    value = float(difference(np.ones((len(ours.target), 1)))[0])
+    if not np.isfinite(value):
+        return None
+    rows = len(ours.target)
+    resamples = affordable(config.resamples, ours)
+    drawn = np.concatenate([difference(weights) for weights in resample(rows, resamples, seed=seed)])
+    low, high = np.nanquantile(drawn, [(1 - config.confidence) / 2, (1 + config.confidence) / 2]).tolist()
+    return Interval(value, min(low, value), max(high, value))
 
 
 def _figures(given: Answers, metrics: Sequence[Metric]) -> dict[Metric, float]:

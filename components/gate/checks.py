@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluation.answers import Labels
+from components.evaluation.interval import Interval
 from components.figure import figure
-from components.gate.judgement import Check, ClassChange
+from components.gate.judgement import Check, ClassChange, Status
 from components.gate.proportions import shown_worse
 from components.task import LOWER_IS_BETTER, Metric
 
@@ -27,16 +28,23 @@ def floor_check(metric: Metric, *, value: float | None, floor: float | None) -> 
     return Check(name="floor", status="passed" if held else "failed", value=value, limit=floor, text=text)
 
 
-def ratio_check(name: str, *, challenger: float | None, champion: float | None, limit: float | None) -> Check:
-    """Compare a cost, as a ratio of the champion's, with its limit."""
-    ratio = challenger / champion if challenger is not None and champion is not None and champion > 0 else None
+def ratio_check(name: str, ratio: Interval | None, *, limit: float | None, key: str) -> Check:
+    """Compare a cost, as a ratio of the champion's, with its limit, which is set by the recipe's `key`.
+
+    It fails only where the whole interval is beyond the limit: no other measurement would make up for it.
+    """
     if limit is None:
-        return Check(name=name, status="passed", value=ratio, limit=None, text="No limit was set.")
+        value = None if ratio is None else ratio.value
+        return Check(name=name, status="passed", value=value, limit=None, text="No limit was set.")
     if ratio is None:
         text = f"The {name} of both models isn't known."
         return Check(name=name, status="unclear", value=None, limit=limit, text=text)
-    text = f"The {name} is {ratio:.3g} times the champion's; up to {limit:g} times is allowed."
-    return Check(name=name, status="passed" if ratio <= limit else "failed", value=ratio, limit=limit, text=text)
+    status: Status = "passed" if ratio.value <= limit else "failed" if ratio.low > limit else "unclear"
+    known = "" if ratio.low == ratio.high else f" ({ratio.low:.3g} to {ratio.high:.3g})"
+    text = f"The {name} is {ratio.value:.3g} times the champion's{known}; up to {limit:g} times ({key}) is allowed."
+    if status == "unclear":
+        text += " That is measured too roughly to tell: `run --force gate` measures again."
+    return Check(name=name, status=status, value=ratio.value, limit=limit, text=text)
 
 
 def class_changes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,8 @@ from components.aim import Aim
 from components.data.config import ColumnKind, DataConfig
 from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
-from components.evaluation.latency import Timing, latency
+from components.evaluation.interval import Interval
+from components.evaluation.latency import latency
 from components.export.metadata import Columns, read_columns
 from components.gate.gate import Standing
 from components.models.model import load
@@ -22,6 +24,7 @@ from components.store.artifact import Artifact
 from components.store.store import Store
 
 ROUNDS = ProfileConfig(batch_sizes=(1,))
+PAIRS = 3  # of sessions that are timed, an odd number
 
 
 def face_off(
@@ -35,8 +38,11 @@ def face_off(
     runtime: str,
     output: npt.NDArray[np.floating],
     champion: Release | None,
+    obstacle: str,
 ) -> tuple[Standing, Standing | None]:
     """Return how both stand: the challenger's `output` on the rows is known, the champion's is made here.
+
+    `obstacle` says why it can't be told which of the rows the champion learned from; it is empty where it can.
 
     A champion that can't answer these rows, or of which it can't be told what rows it learned from, stands without
     an answer, and with the obstacle.
@@ -47,32 +53,67 @@ def face_off(
         target=aim.data.target,
         classes=preparation.target.classes,
         output=output,
-        latency_ms=None,
+        slowdown=None,
         size_bytes=onnx.size_bytes,
     )
     if champion is None or len(rows) == 0:
         return challenger, None
     known = _preparation(store, champion)
-    if known is None or (what := changed_columns(read_columns(store.get(champion.onnx)), aim.data, champion)):
-        what = what if known else damage(store, champion)
+    if known is None:
+        obstacle = damage(store, champion)
+    obstacle = obstacle or changed_columns(read_columns(store.get(champion.onnx)), aim.data, champion)
+    if known is None or obstacle:
         nothing = np.empty((0, 0), dtype=np.float32)
-        return challenger, replace(challenger, name=_name(champion), output=nothing, obstacle=what)
-    ours = RUNTIMES[runtime](store.get(onnx), threads=1)
-    theirs = RUNTIMES[champion.runtime](store.get(champion.onnx), threads=1)
-    timed = _timed(ours, theirs, rows, preparation=preparation, known=known, seed=aim.seed)
-    theirs_ms = timed["champion"].latency_ms[1].value
-    # By the ratio within each round, which what else the machine does can't favour: not by two separate medians.
-    ours_ms = theirs_ms / timed["challenger"].speedup[1].value
+        return challenger, replace(challenger, name=_name(champion), output=nothing, obstacle=obstacle)
+    ours, theirs = (Model(store.get(onnx), runtime), Model(store.get(champion.onnx), champion.runtime))
     reigning = Standing(
         name=_name(champion),
         task=champion.task,
         target=champion.target,
         classes=champion.classes,
-        output=predict(theirs, known, rows),
-        latency_ms=theirs_ms,
+        output=predict(theirs.session(), known, rows),
+        slowdown=None,
         size_bytes=champion.size_bytes,
     )
-    return replace(challenger, latency_ms=ours_ms), reigning
+    return replace(
+        challenger, slowdown=slowdown(ours, theirs, rows, ours_by=preparation, theirs_by=known, seed=aim.seed)
+    ), reigning
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A file and the runtime that answers with it."""
+
+    file: Path
+    runtime: str
+
+    def session(self) -> Session:
+        """Load it anew."""
+        return RUNTIMES[self.runtime](self.file, threads=1)
+
+
+def slowdown(
+    challenger: Model, champion: Model, rows: Rows, *, ours_by: Preparation, theirs_by: Preparation, seed: int
+) -> Interval:
+    """Return the challenger's latency of one row as a ratio of the champion's, timed in turns.
+
+    Where its memory happens to lie makes a session fast or slow for as long as it lives, so several pairs of them are
+    timed: the value is the middle one's, and the interval holds those of all.
+    """
+    feeds = {
+        "challenger": repeated(ours_by, rows, batch_size=1),
+        "champion": repeated(theirs_by, rows, batch_size=1),
+    }
+    found = []
+    for pair in range(PAIRS):
+        sessions = {"challenger": challenger.session(), "champion": champion.session()}
+        sides = {name: _Side(session, feeds[name]) for name, session in sessions.items()}
+        # By the ratio within each round, which what else the machine does can't favour: not by two separate medians.
+        found.append(
+            latency("challenger", sides, feeds={1: {}}, config=ROUNDS, seed=seed + pair)["champion"].speedup[1]
+        )
+    middle = sorted(one.value for one in found)[PAIRS // 2]
+    return Interval(middle, min(one.low for one in found), max(one.high for one in found))
 
 
 def damage(store: Store, champion: Release) -> str:
@@ -100,15 +141,6 @@ def _read(columns: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
 
 def _preparation(store: Store, champion: Release) -> Preparation | None:
     return None if damage(store, champion) else load(store.get(champion.checkpoint)).spec.preparation
-
-
-def _timed(
-    ours: Session, theirs: Session, rows: Rows, *, preparation: Preparation, known: Preparation, seed: int
-) -> dict[str, Timing]:
-    """Time both in turns; each is given its own feeds, so they share no session interface but `run`."""
-    feeds = {"challenger": repeated(preparation, rows, batch_size=1), "champion": repeated(known, rows, batch_size=1)}
-    sides = {"challenger": _Side(ours, feeds["challenger"]), "champion": _Side(theirs, feeds["champion"])}
-    return latency("champion", sides, feeds={1: {}}, config=ROUNDS, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ What is chosen by name: of a `Table(…)` literal that is looked up, and of a un
 classes carry a tag (`x: Literal["y"] = "y"`), only the entries count that the inputs or a string in the reached
 code name. A table that is iterated over or passed on counts whole, and so does one of which nothing is named.
 
-The user's own modules count whole, with all that they import from outside the installed libraries; if they import by
-computed names, every file of their package does.
+The user's own modules count whole, with all that they import from outside the installed libraries, and with the
+versions of those; if they import by computed names, every file of their package does.
 
 What isn't seen, and so isn't written here: `getattr`, `globals` or `import_module` with a computed name, a table's
 key put together from pieces of strings, data files read by code, first-party methods reached only through an object
@@ -27,17 +27,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from components.errors import nearest, refuse
+from components.planning.key import installed_version
 from components.planning.reader import Chain, Content, Import
 from components.planning.syntax import Module, module_at, path_of
 
 OBSERVERS = ("tasks.stage", "tasks.tracking", "components.errors", "components.store", "components.planning")
+INSTALLED = "(installed)"  # beside the name of a library that the user's code imports
 FIRST_PARTY = frozenset({"components", "tasks"})
 
 Digests = dict[str, str]  # by qualified name, `components.training.loop.fit`
 
 
 def code_of(entry: str, *, named: Set[str], also: Iterable[str] = (), types: Iterable[str] = ()) -> Digests:
-    """Return a digest for each definition that `entry` reaches.
+    """Return a digest for each definition that `entry` reaches, and the version of each library of the user's code.
 
     `entry`, `also` and `types` are written `package.module:name`. `also` is the user's own code. `types` are the
     classes of the inputs. `named` holds the strings of the inputs.
@@ -174,6 +176,8 @@ class _Walk:
             self.reach_users(name)
         elif top in self.packages:
             self.follow_module(name, ())
+        elif top not in sys.stdlib_module_names and (version := installed_version(top)):
+            self.digests[f"{top} {INSTALLED}"] = version
 
     def _module(self, name: str) -> Module | None:
         if name not in self.ours:

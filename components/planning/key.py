@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 from components.store.artifact import Artifact
 
@@ -71,6 +72,15 @@ def parts_of(inputs: Mapping[str, object], *, stage: str, code: Mapping[str, str
 @cache
 def _version(library: str) -> str:
     return version(library).partition("+")[0]  # without `+cpu`
+
+
+@cache
+def installed_version(package: str) -> str:
+    """Return the version of the library that a top-level package comes with, empty where there is none."""
+    with suppress(PackageNotFoundError):
+        return _version(package)
+    names = packages_distributions().get(package, ())  # a library may be called otherwise: sklearn is scikit-learn
+    return " ".join(f"{name} {_version(name)}" for name in sorted(set(names)))
 
 
 def _flat(name: str, value: Json) -> Parts:

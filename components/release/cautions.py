@@ -18,18 +18,23 @@ def cautions(
     released: Evaluation,
     uncompressed: float,
     simple: Mapping[str, float],
+    leads: Mapping[str, Interval],
     worst: float,
     selected_on: int,
 ) -> tuple[str, ...]:
     """Return a sentence for each thing that a reader of the released model's figures would want to be told.
 
     All values are of the metric on the same test rows. `worst` is what selection would have allowed there;
-    `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values.
+    `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values,
+    `leads` by how much the released one is better than each.
     """
     value = released.of(metric)
     sentences = [*_lost(metric, value.value, uncompressed, worst=worst, selected_on=selected_on)]
     for name, other in simple.items():
-        sentences += _beside(metric, value, other, words=WORDS.get(name, name), rows=released.rows)
+        told_apart = name in leads and not leads[name].low <= 0 <= leads[name].high
+        sentences += _beside(
+            metric, value.value, other, words=WORDS.get(name, name), told_apart=told_apart, rows=released.rows
+        )
     return (*sentences, *_hardly_found(released.classes))
 
 
@@ -42,17 +47,21 @@ def _lost(metric: Metric, released: float, uncompressed: float, *, worst: float,
         )
 
 
-def _beside(metric: Metric, released: Interval, simple: float, *, words: str, rows: int) -> Iterator[str]:
+def _beside(
+    metric: Metric, released: float, simple: float, *, words: str, told_apart: bool, rows: int
+) -> Iterator[str]:
     """A simple model that does as well, or of which so few rows can't tell that it doesn't."""
-    values = f"{metric} {figure(simple)} against {figure(released.value)}"
-    within = f"{values} ({figure(released.low)} to {figure(released.high)} on {rows:,} rows)"
-    told_apart = not released.low <= simple <= released.high
-    if simple == released.value:
+    values = f"{metric} {figure(simple)}, this one {figure(released)}"
+    if simple == released:
         yield f"{words} does as well: {metric} {figure(simple)}"
-    elif _sign(metric) * simple > _sign(metric) * released.value:
-        yield f"{words} is better: {values}" if told_apart else f"{words} may be better: {within}"
+    elif _sign(metric) * simple > _sign(metric) * released:
+        yield (
+            f"{words} is better: it has {values}"
+            if told_apart
+            else (f"{words} may be better: it has {values}, which {rows:,} rows can't tell apart")
+        )
     elif words == WORDS["constant"] and not told_apart:
-        yield f"it isn't shown to be better than a constant answer: {within}"
+        yield f"{words} may do as well: it has {values}, which {rows:,} rows can't tell apart"
 
 
 def _hardly_found(classes: tuple[ClassFigures, ...]) -> Iterator[str]:

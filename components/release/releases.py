@@ -41,6 +41,7 @@ class Release:
     checkpoint: Artifact  # the PyTorch model that the file was made of, with its preparation
     provenance: str = ""  # digest of the end of its chain: kept here, it shows a chain that was written anew
     answered_by: str = ""  # digest of the code that answers its callers; older releases don't say
+    registry: str | None = None  # where it is: a public address, "" the home's own; older releases don't say
     assignments: Artifact  # which rows it was trained on
     report: Artifact | None = None  # its page; older releases don't say
     task: Task
@@ -101,6 +102,15 @@ class Releases:
             allowed = ", ".join(map(str, sorted(found))) or "none yet"
             raise refuse(f"{self.model} has no version {version}", allowed=allowed, do="see `steelyard list`")
         return found[version]
+
+    def check_registry(self, registry: str) -> None:
+        """Refuse a registry that isn't the one in which the known versions are: their numbers mean others there."""
+        others = [one.registry for one in self.all() if one.registry not in (None, registry)]
+        if others:
+            here, there = (place or "the home's own" for place in (registry, others[0]))
+            what = f"the versions of {self.model} are in another registry of MLflow: {there}, not {here}"
+            do = "set it back, use another home, or call the model by another name"
+            raise refuse(what, where="mlflow_tracking_uri", do=do)
 
     def of(self, onnx: Artifact, *, answered_by: str) -> Release | None:
         """Return the release of that very file, by that very code."""

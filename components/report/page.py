@@ -176,6 +176,7 @@ class Baseline:
 
     name: str
     quality: Interval
+    lead: Interval | None = None  # of the released model over it, above 0: better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

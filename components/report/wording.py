@@ -217,6 +217,6 @@ def against_baselines(decision: Decision, baselines: Sequence[Baseline]) -> str:
             f"The net doesn't beat the best baseline, {shown}. On this data the simpler model is the better choice "
             "unless the net is needed for another reason."
         )
-    if decision.quality.overlaps(best.quality):
-        return f"The net is ahead of the best baseline, {shown}, but their intervals overlap: the lead isn't certain."
-    return f"The net beats the best baseline, {shown}, by more than the intervals leave in doubt."
+    if best.lead is None or best.lead.low <= 0:
+        return f"The net is ahead of the best baseline, {shown}, but so few rows can't tell them apart for certain."
+    return f"The net beats the best baseline, {shown}, by more than the test rows leave in doubt."

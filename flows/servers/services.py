@@ -33,6 +33,7 @@ from flows.servers.processes import (
 )
 from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
 from tasks.tracking import check as check_mlflow
+from tasks.tracking import make_tables
 
 log = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
@@ -192,6 +193,7 @@ def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[
         folder.mkdir(parents=True, exist_ok=True)
     check_prefect(home)
     check_mlflow(home)
+    make_tables(home)
     first = "" if (home.prefect / "prefect.db").exists() else ", the first time: some 15 seconds"
     say(f"starting Prefect on port {prefect_port}{first}")
     say(f"starting MLflow on port {mlflow_port}")

@@ -4,8 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +26,7 @@ from tests.flows.place import Place
 
 pytestmark = pytest.mark.slow
 
+HUSH = "hush-hush-9"
 FLIPPED = """
 import sys
 from pathlib import Path
@@ -83,7 +89,9 @@ def test_the_gate_keeps_which_test_rows_decided(place: Place) -> None:
     (split, *_) = ledger.history("people", "split")
     stored = Artifact(**split.outputs["assignments"])  # type: ignore[arg-type,call-overload,index]
     assert sketch(store.get(stored)) in ledger.decide_by((), challenger="nobody", model="people")
-    assert judged.outputs["judgement"]["looks"] >= 1  # type: ignore[call-overload,index]
+    judgement = cast(dict[str, Any], judged.outputs)["judgement"]
+    assert judgement["looks"] >= 1
+    assert 0 < next(one["value"] for one in judgement["checks"] if one["name"] == "latency") < 100
 
 
 def test_a_stratified_split_leaves_earlier_rows_where_they_were(place: Place, tmp_path: Path) -> None:
@@ -145,9 +153,26 @@ def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promote
     assert champion["version"] == before["version"]
 
 
-def test_a_registry_elsewhere_is_asked_as_the_one_at_home_is(tmp_path: Path) -> None:
-    (tmp_path / "people.csv").write_text(people(), "utf-8")
-    (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")
+def test_a_champion_that_may_have_learned_of_a_group_is_no_opponent(place: Place) -> None:
+    told = place.child("run", "recipe.yaml", "--set", "split.method=hash", "--set", "split.group=income", "--json").json
+    assert not told["decision"]["promoted"]
+    assert "The split is by groups of 'income', the one before it without any" in told["decision"]["reason"]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of the table on a server that wants a password, with a token beside it."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "people.csv").write_text(people(), "utf-8")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://me:{HUSH}@127.0.0.1:{server.server_port}/people.csv?token={HUSH}"
+        server.shutdown()
+
+
+def test_a_registry_elsewhere_is_asked_and_a_secret_of_the_data_is_kept(tmp_path: Path, served: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("people.csv", json.dumps(served)), "utf-8")
     place = Place(folder=tmp_path, home=tmp_path / "home")
     place.home.mkdir()
     (place.home / "config.toml").write_text(f"mlflow_tracking_uri = 'sqlite:///{tmp_path}/registry.db'\n")
@@ -157,6 +182,16 @@ def test_a_registry_elsewhere_is_asked_as_the_one_at_home_is(tmp_path: Path) -> 
     again = place.child("run", "recipe.yaml", "--json").json
     assert all(one["cached"] for one in again["stages"])
     assert (again["version"], again["decision"]) == (first["version"], first["decision"])
+    assert place.child("data", "list").out
+
+    (place.home / "config.toml").unlink()
+    told = place.child("run", "recipe.yaml", code=2)
+    assert told.refused("the versions of people are in another registry", "registry.db, not the home's own")
+    assert place.call("list", "people", "--json").json[0]["champion"]
+
+    holding = [path for path in place.home.rglob("*") if path.is_file() and HUSH.encode() in path.read_bytes()]
+    assert {path.relative_to(place.home).parts[:2] for path in holding} <= {("dvc", "imports")}  # DVC's own note
+    assert all(path.parent.stat().st_mode & 0o077 == 0 for path in holding)
 
 
 def test_who_lost_its_place_can_win_it_again_on_the_same_judgement(place: Place) -> None:

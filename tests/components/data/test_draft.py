@@ -90,12 +90,12 @@ def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_
 
 
 def test_the_share_to_set_aside_holds_what_was_seen_to_be_wrong(tmp_path: Path) -> None:
-    wrong = {"age": [*range(290), *["?"] * 10], "y": ["a", "b"] * 148 + [None] * 4}
+    wrong = {"age": [*range(280), *["?"] * 10, *["old"] * 10], "y": ["a", "b"] * 148 + [None] * 4}
     recipe, text = drafted(table(tmp_path, **wrong), target="y")
     (line,) = (line for line in text.splitlines() if line.startswith("  bad_rows"))
     assert line.endswith("quarantine_share: 0.06: 14 of 300 rows, or fewer, are to be mended")
     config = replace(recipe.data, bad_rows="quarantine", quarantine_share=0.06)
-    assert pack(config, tmp_path / "packed", source=Path(config.source)).rows == 286
+    assert pack(config, tmp_path / "packed", source=Path(config.source)).rows == 290  # 4 rows are wrong twice
 
 
 @pytest.mark.parametrize(
@@ -208,3 +208,44 @@ def test_the_model_is_named_after_its_source_as_a_recipe_allows(tmp_path: Path, 
 def draft_name(stem: str) -> str:
     named = {"größe 2024": "gr--e-2024", "_x_": "x", "2024.v1": "2024-v1", "a" * 150: "a" * 100}
     return named.get(stem, "model")
+
+
+def test_texts_for_no_value_do_not_hide_a_column_of_numbers(tmp_path: Path) -> None:
+    """As R writes them."""
+    columns = {
+        "real": [f"{i / 7:.4f}" if i % 10 else "NA" for i in range(300)],
+        "few": [*map(str, range(297)), *["?"] * 3],
+    }
+    recipe, text = drafted(table(tmp_path, **columns), target="y")
+    assert (recipe.data.columns["real"], recipe.data.columns["few"]) == ("number", "number")
+    assert "real: number  # missing in 30 of 300 rows" in text
+    assert "of 300 rows, or fewer, are to be mended" not in text
+    assert pack(recipe.data, tmp_path / "packed", source=Path(recipe.data.source)).rows == 300
+
+
+@pytest.mark.parametrize(("day", "offered"), [("2024-01-{:02d}", True), ("{:02d}.01.2024", False)])
+def test_a_split_by_time_is_offered_only_where_it_can_read_the_dates(tmp_path: Path, day: str, offered: bool) -> None:
+    days = [day.format(i % 28 + 1) for i in range(300)]
+    recipe, text = drafted(table(tmp_path, day=days), target="y")
+    assert recipe.data.columns["day"] == "ignore"
+    assert ("time_column: day" in text) == offered
+    assert "time_column" not in drafted(table(tmp_path, day=[*days[:-1], None]), target="y")[1]
+
+
+def test_a_regression_is_told_of_no_classes(tmp_path: Path) -> None:
+    recipe, text = drafted(table(tmp_path), target="price: EUR")
+    assert recipe.judged_by == "rmse"
+    assert "class_weights" not in text
+    assert "0%" not in text
+    assert "shown to lose less than 1 % of the champion's rmse" in text
+
+
+def test_the_folders_of_images_are_their_only_target(tmp_path: Path) -> None:
+    for label in ("x", "y"):
+        (tmp_path / label).mkdir()
+        for i in range(6):
+            (tmp_path / label / f"{i}.png").write_bytes(png(rng.integers(0, 256, (8, 8), dtype=np.uint8)))
+    with pytest.raises(Refusal, match="there is no column 'foo'"):
+        draft(tmp_path, target="foo")
+    recipe, _ = drafted(tmp_path, target="label")
+    assert recipe.split.method == "stratified"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.data.config import SplitConfig
-from components.data.unseen import unseen
+from components.data.unseen import other_groups, unseen
 from tests.components.data.test_split import Case
 
 
@@ -35,3 +35,14 @@ def test_without_groups_a_row_is_known_by_its_content(tmp_path: Path, config: Sp
     fate = before.parts() + ["new"] * 80
     tested = [row for row, part in enumerate(now.parts()) if part == "test"]
     assert unseen(now.file, before.file).tolist() == [fate[row] in ("test", "new") for row in tested]
+
+
+def test_a_split_of_other_groups_does_not_tell_which_groups_were_learned(tmp_path: Path) -> None:
+    files = {}
+    for name in ("", "g"):
+        one = case(tmp_path / (name or "none"), [float(i) for i in range(80)], [f"patient {i // 4}" for i in range(80)])
+        one.split(SplitConfig(group=name or None, test=0.4, validation=0.2, seed=2))
+        files[name] = one.file
+    assert other_groups(files["g"], files["g"]) == ""
+    assert other_groups(files[""], files["g"]) == ""
+    assert other_groups(files["g"], files[""]) == "The split is by groups of 'g', the one before it without any"

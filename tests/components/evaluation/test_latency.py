@@ -76,6 +76,15 @@ def test_a_machine_that_turns_slow_halfway_favours_nobody() -> None:
     assert found["same"].speedup[1].high < 1.01
 
 
+def test_a_busy_machine_is_measured_for_longer_until_a_speed_up_is_known_or_time_is_over() -> None:
+    base = {"base": 250, "other": 200}
+    assert timed(Machine(), base)["other"].rounds == {1: 60, 4: 60}
+    some, much = (timed(Machine(noise=noise), base)["other"].rounds for noise in (1.5, 3.0))
+    assert 60 < some[1] < 300
+    assert much == {1: 300, 4: 300}
+    assert timed(Machine(noise=3.0), base, seconds=0.05)["other"].rounds[1] < 60
+
+
 def test_a_processor_that_is_shared_out_as_long_as_a_round_is_favours_nobody() -> None:
     found = timed(Machine(share=0.00399), {"base": 250, "same": 250}, rounds=200)  # a round is 0.004 s of work
     assert found["same"].speedup[1].low <= 1 <= found["same"].speedup[1].high

@@ -15,7 +15,7 @@ from components.errors import Refusal
 from components.evaluation.answers import answers
 from components.evaluation.bootstrap import resample
 from components.evaluation.config import EvaluateConfig
-from components.evaluation.metrics import Evaluation, check_areas, evaluate, figures, wilson
+from components.evaluation.metrics import Evaluation, check_areas, evaluate, figures, lead, wilson
 from components.evaluation.weighted import weighted
 from components.task import METRICS
 
@@ -270,3 +270,38 @@ def test_parts_of_one_class_are_known_before_anything_is_trained():
     check_areas("roc_auc", {})
     with pytest.raises(Refusal, match="roc_auc isn't defined on test"):
         check_areas("roc_auc", classes)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_lead_over_another_output_is_of_pairs(task):
+    """Two outputs of rows that are as hard for both: their own intervals overlap, the one of the difference is sure."""
+    random = np.random.default_rng(0)
+    if task == "classification":
+        target, output = drawn(400, 2, seed=0, strength=0.5)
+        other = output.copy()
+        worse = np.flatnonzero(output.argmax(1) == target)[:20]
+        other[worse] = other[worse][:, ::-1]
+        metric, classes, difference = "accuracy", 2, 0.05
+    else:
+        target = random.normal(size=400)
+        error = random.normal(size=400)
+        output, other, metric, classes, difference = target + error, target + 1.05 * error, "rmse", 0, None
+    said = {"metric": metric, "task": task, "target": target, "classes": classes, "seed": 0}
+    ahead = lead(EvaluateConfig(), output=output, other=other, **said)
+    behind = lead(EvaluateConfig(), output=other, other=output, **said)
+    assert 0 < ahead.low < ahead.value < ahead.high
+    assert behind.value == pytest.approx(-ahead.value)
+    assert behind.high < 0
+    if difference is not None:
+        assert ahead.value == pytest.approx(difference)
+    single = [
+        evaluate(EvaluateConfig(), task=task, target=target, output=one, classes=NAMES[:classes], seed=0)
+        for one in (output, other)
+    ]
+    assert single[0].of(metric).overlaps(single[1].of(metric))
+
+
+def test_a_lead_by_what_is_not_defined_is_none():
+    output = drawn(30, 2, seed=0)[1]
+    said = {"metric": "roc_auc", "task": "classification", "target": np.zeros(30, dtype=int), "classes": 2, "seed": 0}
+    assert lead(EvaluateConfig(), output=output, other=output, **said) is None

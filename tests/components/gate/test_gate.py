@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from components.errors import Refusal
+from components.evaluation.interval import Interval
 from components.gate.checks import holm
 from components.gate.config import GateConfig
 from components.gate.gate import Standing, judge, same_file
@@ -33,7 +34,13 @@ def saying(target, *, wrong=(), classes=3):
 
 def standing(output, *, name="digits 2", classes=NAMES, task="classification", **changes):
     made = Standing(
-        name=name, task=task, target="label", classes=classes, output=output, latency_ms=1.0, size_bytes=1000
+        name=name,
+        task=task,
+        target="label",
+        classes=classes,
+        output=output,
+        slowdown=Interval(1.0, 0.9, 1.1),
+        size_bytes=1000,
     )
     return replace(made, **changes)
 
@@ -176,16 +183,23 @@ def test_the_champions_classes_may_come_in_another_order():
 
 
 def test_latency_and_size_have_limits():
-    slow, big = judged(new={"latency_ms": 1.21}), judged(new={"size_bytes": 1501})
+    slow, big = judged(new={"slowdown": Interval(1.5, 1.21, 1.8)}), judged(new={"size_bytes": 1501})
     assert (slow.decision, big.decision) == ("no", "no")
-    assert "latency is 1.21 times" in slow.reason
-    assert judged(new={"latency_ms": 1.19, "size_bytes": 1500}).decision == "yes"
+    assert "latency is 1.5 times the champion's (1.21 to 1.8); up to 1.2 times (gate.max_slowdown)" in slow.reason
+    assert "gate.max_growth" in big.reason
+    assert judged(new={"slowdown": Interval(1.19, 0.5, 3), "size_bytes": 1500}).decision == "yes"
     free = GateConfig(max_slowdown=None, max_growth=None)
-    assert judged(new={"latency_ms": 9.0, "size_bytes": 10**9}, config=free).decision == "yes"
+    assert judged(new={"slowdown": Interval(9, 8, 10), "size_bytes": 10**9}, config=free).decision == "yes"
+
+
+def test_a_latency_that_is_known_too_roughly_is_no_verdict():
+    made = judged(new={"slowdown": Interval(1.5, 1.19, 1.8)})
+    assert made.decision == "not enough evidence"
+    assert "measured too roughly to tell: `run --force gate` measures again" in made.reason
 
 
 def test_an_unknown_latency_is_no_evidence():
-    made = judged(old={"latency_ms": None})
+    made = judged(new={"slowdown": None})
     assert made.decision == "not enough evidence"
     assert [check.status for check in made.checks if check.name == "latency"] == ["unclear"]
 

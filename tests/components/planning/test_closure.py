@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -399,6 +400,17 @@ def test_the_users_modules_count_whole(
     before = code.digests(also=also)
     file.write_text(file.read_text().replace(old, old + " or 0"))
     assert (code.digests(also=also) != before) is counts
+
+
+def test_the_libraries_that_the_users_code_imports_count_by_their_versions(
+    code: Code, user: str, tmp_path: Path
+) -> None:
+    (tmp_path / user / "net.py").write_text("import json, numpy.linalg\nfrom sklearn import svm\nclass Net: pass")
+    counted = {name: said for name, said in code.digests(also=(f"{user}.net:Net",)).items() if "(installed)" in name}
+    assert counted == {
+        "numpy (installed)": version("numpy"),
+        "sklearn (installed)": f"scikit-learn {version('scikit-learn')}",
+    }
 
 
 def test_a_user_who_imports_by_computed_names_has_the_whole_package_counted(

@@ -263,6 +263,15 @@ def test_what_the_registry_lost_is_forgotten_of_this_model_alone(releases: Relea
     assert len(other.all()) == 1
 
 
+def test_a_registry_that_has_other_versions_is_refused(releases: Releases) -> None:
+    releases.check_registry("http://anywhere")  # older releases don't say where they are
+    releases.add(replace(release(4), registry=""))
+    releases.check_registry("")
+    with pytest.raises(Refusal, match=r"another registry of MLflow: the home's own, not http://there"):
+        releases.check_registry("http://there")
+    Releases(releases.ledger, "other").check_registry("http://there")
+
+
 def test_another_version_of_a_rolled_back_file_is_barred_with_it(releases: Releases) -> None:
     move(releases, "promote", 1)
     move(releases, "promote", 2)

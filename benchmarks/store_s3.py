@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.frame import Figures, spread, write
-from tests.servers.s3 import RCLONE, S3Server, s3_server
+from flows.servers.s3_server import rclone as rclone_path
+from tests.servers.s3 import S3Server, s3_server
 
 BUCKET = "steelyard"
 SMALL_BYTES = 1000
@@ -58,7 +59,7 @@ def rclone(server: S3Server, source: str, target: str) -> float:
         "RCLONE_S3_SECRET_ACCESS_KEY": server.secret_key,
     }
     before = time.monotonic()
-    subprocess.run([RCLONE, "copy", source, target], check=True, env=variables)
+    subprocess.run([rclone_path(), "copy", source, target], check=True, env=variables)
     return time.monotonic() - before
 
 

@@ -77,6 +77,16 @@ class Home:
         """Which servers `up` has started."""
         return self.root / "services.json"
 
+    @property
+    def secrets(self) -> Path:
+        """Ports and secrets of the servers of `up --production`. Where it is, the home uses them."""
+        return self.root / "production.json"
+
+    @property
+    def production(self) -> Path:
+        """What those servers keep."""
+        return self.root / "production"
+
 
 def find_home() -> Home:
     """Return the home that the environment names, or `.steelyard` in the current folder.

@@ -1,7 +1,8 @@
 """What is set for a home: where its bytes, its records and its servers are, where they aren't in the home itself.
 
-`STEELYARD_` variables go before the home's `config.toml`. PREFECT_* and MLFLOW_* variables of the shell count last, and
-only where `inherit` is true: one left over from another project must not send a run, or its secrets, to that project.
+`STEELYARD_` variables go before the home's `config.toml`, and that before what `up --production` made. PREFECT_* and
+MLFLOW_* variables of the shell count last, and only where `inherit` is true: one left over from another project must
+not send a run, or its secrets, to that project.
 """
 
 import os
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from components.database.address import address_of
 from components.errors import Problem, Refusal, nearest, refuse
 from components.home import Home
+from components.production import production_of
 from components.store.address import bucket_and_prefix
 from components.store.s3.access import Access
 
@@ -76,13 +78,22 @@ def settings_of(home: Home) -> Settings:
         Refusal: the file isn't TOML, a name is unknown, or a value isn't what it should be; with every such problem.
     """
     problems: list[Problem] = []
-    found = _checked([*_in_file(home, problems), *_in_variables(problems)], problems)
+    given = [*_in_production(home), *_in_file(home, problems), *_in_variables(problems)]
+    found = _checked(given, problems)
     if "inherit" in found and found["inherit"].value:
         found = _checked(_in_shell(), problems) | found
     if problems:
         raise Refusal(problems)
     values = {name: one.value for name, one in found.items()}
     return Settings(**values, origins={name: one.where for name, one in found.items()})  # type: ignore[arg-type]
+
+
+def logins_of(home: Home) -> dict[str, str]:
+    """Return the variables by which clients log in at the servers of `up --production`, for those that are used."""
+    production, settings = production_of(home), settings_of(home)
+    known = {} if production is None else production.logins()
+    used = [variables for name, variables in known.items() if settings.origin(name) == str(home.secrets)]
+    return {name: value for variables in used for name, value in variables.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,12 @@ class _Given:
     name: str
     value: object
     where: str
+
+
+def _in_production(home: Home) -> list[_Given]:
+    production = production_of(home)
+    told = {} if production is None else production.settings()
+    return [_Given(name, value, str(home.secrets)) for name, value in told.items()]
 
 
 def _in_file(home: Home, problems: list[Problem]) -> list[_Given]:

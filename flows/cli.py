@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from components.errors import Refusal
+from components.errors import Refusal, refuse
 
 MOST_DOUBTS = 10  # columns that `init` names
 
@@ -183,14 +183,35 @@ def why(
 
 @app.command()
 def up(
-    prefect_port: Annotated[int, typer.Option(help="Of the Prefect server.", min=1, max=65535)] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Of the MLflow server.", min=1, max=65535)] = 5000,
+    prefect_port: Annotated[
+        int | None, typer.Option(help="Of the Prefect server; else 4200.", min=1, max=65535)
+    ] = None,
+    mlflow_port: Annotated[int | None, typer.Option(help="Of the MLflow server; else 5000.", min=1, max=65535)] = None,
+    production: Annotated[
+        bool,
+        typer.Option("--production", help="With PostgreSQL, S3, logins and two workers, for this home from now on."),
+    ] = False,
+    postgres_port: Annotated[int | None, typer.Option(help="With --production; else 5432.", min=1, max=65535)] = None,
+    s3_port: Annotated[int | None, typer.Option(help="With --production; else 9000.", min=1, max=65535)] = None,
 ) -> None:
     """Start the Prefect server, the MLflow server and a worker on this machine, and leave them running."""
     from components.home import find_home
+
+    asked = {"postgres": postgres_port, "s3": s3_port, "prefect": prefect_port, "mlflow": mlflow_port}
+    ports = {name: port for name, port in asked.items() if port is not None}
+    if production:
+        from flows.servers.production import up_production
+
+        urls = up_production(find_home(), ports=ports, say=_say).urls
+        typer.echo("\n".join(f"{name:9}{url}" for name, url in urls.items()))
+        return
     from flows.servers.services import up as start
 
-    services = start(find_home(), prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say)
+    if only := sorted(ports.keys() & {"postgres", "s3"}):
+        raise refuse(f"--{only[0]}-port is for --production", do="leave it out, or add --production")
+    services = start(
+        find_home(), prefect_port=ports.get("prefect", 4200), mlflow_port=ports.get("mlflow", 5000), say=_say
+    )
     typer.echo(f"Prefect  {services.prefect.url}\nMLflow   {services.mlflow.url}")
 
 

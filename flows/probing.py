@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -19,11 +20,11 @@ from components.settings import settings_of
 from components.store.address import blobs_at
 from components.store.disk import there
 from components.store.folder import FolderBlobs
-from components.store.s3.access import Access
 from components.store.s3.blobs import S3Blobs
 from components.store.store import Store, digest_of
 from flows.servers.processes import asked
 from flows.servers.reaching import masked
+from flows.state import access_of
 
 SECONDS: Final = 3.0  # for a server's answer
 CLOSE_SECONDS: Final = 5.0  # clocks that differ by more order what happened otherwise than it did
@@ -31,7 +32,7 @@ CLOSE_SECONDS: Final = 5.0  # clocks that differ by more order what happened oth
 
 def try_place(address: str, home: Home) -> str:
     """Put something into a folder or an S3, have it back and remove it."""
-    access = Access(endpoint_url=settings_of(home).s3_endpoint_url, timeout_seconds=10.0, attempts=2)
+    access = replace(access_of(home), timeout_seconds=10.0, attempts=2)
     blobs = blobs_at(address, cache=home.store, access=access)
     if isinstance(blobs, S3Blobs):
         blobs.probe()

@@ -26,6 +26,7 @@ from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.servers.backend import backend
+from flows.servers.environment import enter
 from flows.state import artifacts_of, ledger_of, remote_of, store_of
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
@@ -142,6 +143,8 @@ def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
 
 def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:
     planner = Planner(yard, until=wish.until, order=ORDER)
+    if yard.registry_uri is not None:  # the planner asks it, and it may want a login
+        enter(yard.home)
     try:
         return planner, retrain(recipe, source or cast(Source, UNKNOWN), planner)
     except Reached:

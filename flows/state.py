@@ -2,23 +2,37 @@
 
 from components.home import Home
 from components.planning.ledger import Ledger, ledger_at
-from components.settings import settings_of
+from components.settings import logins_of, settings_of
 from components.store.address import blobs_at
 from components.store.s3.access import Access
 from components.store.store import Store
+from flows.servers.reaching import check_up
 from tasks.stage import Remote
 
 
 def ledger_of(home: Home) -> Ledger:
-    """Return the ledger: records, leases, releases."""
-    return ledger_at(settings_of(home).ledger or home.ledger)
+    """Return the ledger: records, leases, releases. Raises Refusal where it is that of `up --production`, and down."""
+    settings = settings_of(home)
+    if settings.origin("ledger") == str(home.secrets):
+        check_up(home)
+    return ledger_at(settings.ledger or home.ledger)
 
 
 def store_of(home: Home) -> Store:
     """Return the store. What goes to S3 or comes from there is kept in the home too."""
     settings = settings_of(home)
-    access = Access(endpoint_url=settings.s3_endpoint_url)
-    return Store(blobs_at(settings.store or str(home.store), cache=home.store, access=access), home.checkouts)
+    blobs = blobs_at(settings.store or str(home.store), cache=home.store, access=access_of(home))
+    return Store(blobs, home.checkouts)
+
+
+def access_of(home: Home) -> Access:
+    """Return how the S3 that is set is reached."""
+    logins = logins_of(home)
+    return Access(
+        endpoint_url=settings_of(home).s3_endpoint_url,
+        access_key=logins.get("AWS_ACCESS_KEY_ID"),
+        secret_key=logins.get("AWS_SECRET_ACCESS_KEY"),
+    )
 
 
 def remote_of(home: Home) -> Remote:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from components.home import Home
-from components.settings import settings_of
+from components.settings import logins_of, settings_of
 
 FOREIGN: Final = ("PREFECT_", "MLFLOW_")
 QUIET: Final = {
@@ -36,8 +36,10 @@ def environment(
     The addresses given are those of running local servers; an address that is set wins over them.
     """
     given = os.environ if base is None else base
-    settings = settings_of(home)
-    kept = {name: value for name, value in given.items() if settings.inherit or not name.startswith(FOREIGN)}
+    settings, logins = settings_of(home), logins_of(home)
+    other_s3 = ("AWS_",) if "AWS_ACCESS_KEY_ID" in logins else ()  # a profile, or a token
+    foreign = (*other_s3, *(() if settings.inherit else FOREIGN))
+    kept = {name: value for name, value in given.items() if not name.startswith(foreign)}
     direct = [given.get("NO_PROXY") or given.get("no_proxy") or "", "127.0.0.1", "localhost"]
     ours = {
         "NO_PROXY": ",".join(dict.fromkeys(filter(None, ",".join(direct).split(",")))),
@@ -48,7 +50,7 @@ def environment(
         "STEELYARD_HOME": str(home.root),
     }
     told = {name: value for name, value in ours.items() if value is not None}
-    return {**CALM, **(ANY_S3 if settings.s3_endpoint_url else {}), **kept, **QUIET, **told}
+    return {**CALM, **(ANY_S3 if settings.s3_endpoint_url else {}), **kept, **QUIET, **logins, **told}
 
 
 def enter(home: Home, *, prefect_url: str | None = None, mlflow_uri: str | None = None) -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -16,12 +16,26 @@ from urllib.request import ProxyHandler, Request, build_opener
 import psutil
 
 from components.errors import refuse
+from flows.servers.reaching import listens
 
 MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it
 POLITE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
+KEEPER_SECONDS: Final = 60.0  # the same for what has data to bring to disk
 START_SECONDS: Final = 120.0
 HEALTH: Final = {"prefect": "/api/health", "mlflow": "/health"}
-Name = Literal["prefect", "mlflow", "worker"]
+Name = Literal["postgres", "s3", "prefect", "mlflow", "worker", "worker-1", "worker-2"]
+KEEPERS: Final = ("postgres", "s3")  # what the others need until their end
+# PostgreSQL takes SIGTERM for a wish to wait until everybody has left.
+POLITE: Final[Mapping[str, signal.Signals]] = {"postgres": signal.SIGINT}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class User:
+    """Who runs a process, where that isn't who starts it."""
+
+    name: str
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +60,9 @@ class Service:
     @property
     def healthy(self) -> bool:
         """Whether it runs, and answers if it is a server."""
-        return self.alive and (self.name not in HEALTH or answers(self.url + HEALTH[self.name], seconds=5.0))
+        if not self.alive or self.name not in HEALTH:
+            return self.alive and (not self.url or listens(self.url))
+        return answers(self.url + HEALTH[self.name], seconds=5.0)
 
 
 def spawn(
@@ -57,15 +73,31 @@ def spawn(
     leash: int = subprocess.DEVNULL,
     keep: tuple[int, ...] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start `python -P -m COMMAND` in a session of its own, which no Ctrl-C of this terminal reaches."""
+    """Start `python -P -m COMMAND` in a session of its own."""
+    return launch((sys.executable, "-P", "-m", *command), variables, output, leash=leash, keep=keep)
+
+
+def launch(
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    output: IO[bytes],
+    *,
+    leash: int = subprocess.DEVNULL,
+    keep: tuple[int, ...] = (),
+    user: User | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, which no Ctrl-C of this terminal reaches, perhaps as another user."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", *command],
+        command,
         env=dict(variables),
         stdin=leash,
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         pass_fds=keep,
+        user=user.uid if user else None,
+        group=user.gid if user else None,
+        extra_groups=[] if user else None,
     )
 
 
@@ -116,11 +148,17 @@ def holder(port: int) -> str:
 
 
 def stop(services: Iterable[Service]) -> None:
-    """Stop the services with all that they started: politely, then surely. The last started goes first."""
+    """Stop the services with all that they started: politely, then surely. What keeps the others' data goes last."""
     last_first = list(services)[::-1]
-    for wanted in (signal.SIGTERM, signal.SIGKILL):
-        end = time.monotonic() + POLITE_SECONDS
+    _stop_at_once([one for one in last_first if one.name not in KEEPERS], seconds=POLITE_SECONDS)
+    _stop_at_once([one for one in last_first if one.name in KEEPERS], seconds=KEEPER_SECONDS)
+
+
+def _stop_at_once(last_first: list[Service], *, seconds: float) -> None:
+    for polite in (True, False):
+        end = time.monotonic() + seconds
         for service in last_first:
+            wanted = POLITE.get(service.name, signal.SIGTERM) if polite else signal.SIGKILL
             for process in members(service):
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(wanted)

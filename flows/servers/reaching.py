@@ -7,6 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from components.errors import refuse
+from components.home import Home
+from components.production import production_of
 from components.settings import NEEDED_BY, Settings
 
 PATIENCE_SECONDS: Final = 10.0  # for a server that is about to come back
@@ -35,6 +37,24 @@ def reach(settings: Settings, name: str) -> None:
                 do = f"start it, or mend {name} (from {settings.origin(name)}); `steelyard doctor` tries it"
                 raise refuse(what, where=masked(url), do=do) from None
         time.sleep(0.2)
+
+
+def check_up(home: Home) -> None:
+    """Refuse where the servers of `up --production`, which the home uses, are down."""
+    production = production_of(home)
+    if production is not None and not listens(production.urls["postgres"]):
+        what = "this home uses the servers of `up --production`, and they are down"
+        raise refuse(what, where=str(home.root), do="steelyard up --production")
+
+
+def listens(url: str) -> bool:
+    """Whether something takes connections at an address of this machine."""
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=5.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def masked(address: str) -> str:

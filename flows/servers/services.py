@@ -5,59 +5,44 @@ which in the home. `temporary` gives one run a Prefect server that can't outlive
 """
 
 import errno
-import fcntl
-import json
 import logging
 import os
-import secrets
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import IO, Final
-from urllib.request import Request
-
-import psutil
 
 from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
 from components.settings import SHELL, settings_of
 from flows.servers.environment import environment
+from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import (
     HEALTH,
-    MARK,
     POLITE_SECONDS,
     START_SECONDS,
     Name,
     Service,
-    asked,
     await_answer,
     holder,
     spawn,
-    stop,
 )
+from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
 from tasks.tracking import check as check_mlflow
 from tasks.tracking import make_tables
 
 log = logging.getLogger(__name__)
 LOOPBACK: Final = "127.0.0.1"
-POOL: Final = "local"  # the work pool that `up` serves
-TEMPLATE: Final = Path(__file__).with_name("process-pool.json")  # of that pool; infra/ has it too
 # A server that lives as long as one run has nothing to schedule, and nobody's late runs to mark.
 IDLE: Final = {
     f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
     for name in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
 }
-WATCHFUL: Final = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
 MLFLOW: Final = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # nine processes less
-WORKER: Final = (
-    *("prefect", "worker", "start", "--name", "steelyard", "--pool", POOL, "--type", "process"),
-    *("--install-policy", "never"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +66,7 @@ class Services:
 
 def running(home: Home) -> Services | None:
     """Return the services of the home if all of them run and answer, else None."""
-    found = {service.name: service for service in _recorded(home)}
+    found = {service.name: service for service in recorded(home)}
     if set(found) != {"prefect", "mlflow", "worker"} or not all(service.healthy for service in found.values()):
         return None
     return Services(prefect=found["prefect"], mlflow=found["mlflow"], worker=found["worker"])
@@ -99,12 +84,14 @@ def up(
     if elsewhere := [name for name in SHELL if getattr(settings, name) is not None]:
         what = f"servers elsewhere are named ({', '.join(elsewhere)}): local ones would not be used"
         where = ", ".join(dict.fromkeys(map(settings.origin, elsewhere)))
-        raise refuse(what, where=where, do="remove the addresses to use local servers")
-    with _turn(home):
+        own = str(home.secrets) in map(settings.origin, elsewhere)
+        do = "`steelyard up --production` starts them" if own else "remove the addresses to use local servers"
+        raise refuse(what, where=where, do=do)
+    with turn(home):
         if up_already := running(home):
             addresses = f"Prefect at {up_already.prefect.url}, MLflow at {up_already.mlflow.url}"
             raise refuse(f"already up: {addresses}", where=str(home.root), do="use them, or `steelyard down` first")
-        _stop(_recorded(home), home)
+        stop_all(home)
         if prefect_port == mlflow_port:
             what = f"Prefect and MLflow can't both have port {prefect_port}"
             raise refuse(what, do="choose another with --mlflow-port PORT")
@@ -113,14 +100,14 @@ def up(
         try:
             return _started(home, prefect_port=prefect_port, mlflow_port=mlflow_port, say=say)
         except BaseException:  # also Ctrl-C: what was half up goes down again
-            _stop(_recorded(home), home)
+            stop_all(home)
             raise
 
 
 def down(home: Home) -> list[str]:
     """Stop what `up` started, with all of its children, and return what was stopped."""
-    with _turn(home):
-        return _stop(_recorded(home), home)
+    with turn(home):
+        return stop_all(home)
 
 
 class TemporaryServer:
@@ -213,31 +200,31 @@ def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[
     prefect = _start("prefect", home, f"http://{LOOPBACK}:{prefect_port}", prefect_url=None)
     mlflow = _start("mlflow", home, f"http://{LOOPBACK}:{mlflow_port}", prefect_url=None)
     for service in (prefect, mlflow):
-        await_answer(service.name, service.url + HEALTH[service.name], service, _log(home, service.name))
+        await_answer(service.name, service.url + HEALTH[service.name], service, log_of(home, service.name))
         say(f"{service.name} answers at {service.url}")
-    _make_pool(f"{prefect.url}/api")
-    worker = _start("worker", home, "", prefect_url=f"{prefect.url}/api")
-    await_answer("the worker", "", worker, _log(home, "worker"), ask=lambda: _polls(prefect.url))
+    pool = Pool(f"{prefect.url}/api")
+    pool.make()
+    crew = _start("worker", home, "", prefect_url=f"{prefect.url}/api")
+    await_answer("the worker", "", crew, log_of(home, "worker"), ask=lambda: pool.is_polled_by("steelyard", crew))
     say(f"a worker serves the work pool '{POOL}'")
-    return Services(prefect=prefect, mlflow=mlflow, worker=worker)
+    return Services(prefect=prefect, mlflow=mlflow, worker=crew)
 
 
 def _start(name: Name, home: Home, url: str, *, prefect_url: str | None) -> Service:
-    """Start a service that outlives this process, and write it down."""
-    mark = secrets.token_hex(8)
+    """Start a service that outlives this process."""
     port = int(url.rpartition(":")[2]) if url else 0
-    with _log(home, name).open("wb") as output:
-        if name == "prefect":
-            with socket.create_server((LOOPBACK, port)) as listener:
-                process = _serve_prefect(listener, home, output, leashed=False, extra={MARK: mark})
-        else:
-            variables = {**environment(home, prefect_url=prefect_url), MARK: mark, **MLFLOW, **WATCHFUL}
-            command = _mlflow(home, port) if name == "mlflow" else WORKER
-            process = spawn(command, variables, output)
-    created = psutil.Process(process.pid).create_time()
-    service = Service(name=name, pid=process.pid, created=created, mark=mark, url=url)
-    _record([*_recorded(home), service], home)
-    return service
+    if name == "prefect":
+        return begin(name, home, url, lambda output, mark: serve_prefect(port, home, output, extra=mark))
+    mlflow = name == "mlflow"
+    command = _mlflow(home, port) if mlflow else worker("steelyard")
+    variables = {**environment(home, prefect_url=prefect_url), **(MLFLOW if mlflow else worker_variables(home))}
+    return begin(name, home, url, lambda output, mark: spawn(command, {**variables, **mark}, output))
+
+
+def serve_prefect(port: int, home: Home, output: IO[bytes], *, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a Prefect server at a port."""
+    with socket.create_server((LOOPBACK, port)) as listener:
+        return _serve_prefect(listener, home, output, leashed=False, extra=extra)
 
 
 def _mlflow(home: Home, port: int) -> tuple[str, ...]:
@@ -257,75 +244,3 @@ def _serve_prefect(
     host, port = listener.getsockname()[:2]
     own["PREFECT_SERVER_UI_API_URL"] = f"http://{host}:{port}/api"  # where its pages look for it
     return spawn(command, {**own, **extra}, output, leash=leash, keep=(listener.fileno(),))
-
-
-def _make_pool(api_url: str) -> None:
-    """Make the work pool, or bring it up to date."""
-    template = json.loads(TEMPLATE.read_text("utf-8"))
-    wanted = {"name": POOL, "type": "process", "base_job_template": template}
-    for method, address in (("POST", f"{api_url}/work_pools/"), ("PATCH", f"{api_url}/work_pools/{POOL}")):
-        known = wanted if method == "POST" else {"base_job_template": template}
-        headers = {"Content-Type": "application/json"}
-        request = Request(address, data=json.dumps(known).encode(), headers=headers, method=method)  # noqa: S310 - ours
-        if asked(request, seconds=30.0) is not None:
-            return
-    raise refuse(f"the work pool '{POOL}' can't be made", where=api_url)
-
-
-def _polls(prefect_url: str) -> bool:
-    """Whether a worker of the pool has reported to the server."""
-    address = f"{prefect_url}/api/work_pools/{POOL}/workers/filter"
-    request = Request(address, data=b"{}", headers={"Content-Type": "application/json"})  # noqa: S310 - our own address
-    body = asked(request, seconds=5.0)
-    return body is not None and any(worker.get("status") == "ONLINE" for worker in json.loads(body))
-
-
-def _log(home: Home, name: str) -> Path:
-    return home.root / "logs" / f"{name}.log"
-
-
-def _recorded(home: Home) -> list[Service]:
-    try:
-        return [Service(**told) for told in json.loads(home.services.read_text(encoding="utf-8"))]
-    except FileNotFoundError:
-        return []
-    except (ValueError, TypeError) as error:
-        what = f"the list of what is up is damaged: {error}"
-        raise refuse(what, where=str(home.services), do="delete it, and stop the servers by hand") from None
-
-
-def _record(services: list[Service], home: Home) -> None:
-    if not services:
-        home.services.unlink(missing_ok=True)
-        return
-    fresh = home.services.with_suffix(".new")
-    fresh.write_text(json.dumps([asdict(service) for service in services], indent=1) + "\n", encoding="utf-8")
-    fresh.replace(home.services)
-
-
-@contextmanager
-def _turn(home: Home) -> Iterator[None]:
-    """One `up` or `down` at a time in a home."""
-    with _lock_file(home) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            what = "another `up` or `down` is at work here"
-            raise refuse(what, where=str(home.root), do="wait for it to end") from None
-        yield
-
-
-def _lock_file(home: Home) -> IO[str]:
-    try:
-        home.root.mkdir(parents=True, exist_ok=True)
-        return (home.root / "services.lock").open("w")
-    except OSError as error:
-        do = "name another folder with STEELYARD_HOME, or mend its rights"
-        raise refuse(f"can't be written: {error.strerror}", where=str(home.root), do=do) from error
-
-
-def _stop(services: list[Service], home: Home) -> list[str]:
-    """Stop the services and forget them."""
-    stop(services)
-    _record([], home)
-    return [service.name for service in services]

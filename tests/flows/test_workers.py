@@ -17,8 +17,9 @@ import pytest
 
 from components.home import Home
 from flows.servers.environment import environment
+from flows.servers.pool import WATCHFUL, worker
 from flows.servers.processes import asked, spawn
-from flows.servers.services import WATCHFUL, WORKER, Services, down, running, up
+from flows.servers.services import Services, down, running, up
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
 from tests.flows.servers.test_services import free_port
@@ -57,10 +58,9 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def another_worker(home: Home, services: Services) -> "subprocess.Popen[bytes]":
-    command = tuple("second" if word == "steelyard" else word for word in WORKER)
     variables = environment(home, prefect_url=services.prefect_api_url, mlflow_uri=services.mlflow_tracking_uri)
     with (home.root / "logs" / "second.log").open("wb") as output:
-        return spawn(command, {**variables, **WATCHFUL, "OMP_NUM_THREADS": "1"}, output)
+        return spawn(worker("second"), {**variables, **WATCHFUL, "OMP_NUM_THREADS": "1"}, output)
 
 
 def end(process: psutil.Process) -> None:

@@ -1,8 +1,6 @@
 """A PostgreSQL server of the tests' own, on loopback: its cluster in a folder, its process our child."""
 
 import os
-import pwd
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,11 +13,13 @@ from urllib.parse import quote
 
 import psycopg2
 
+from flows.servers.postgres_server import SETTINGS as OWN
+from flows.servers.postgres_server import make_cluster, server_command, server_user
+from flows.servers.processes import launch
+
 USER, PASSWORD = "steelyard", "weigh/ed & found: 100%"
-MISSING = "PostgreSQL's server isn't installed: `apt-get install postgresql`, or put its initdb on PATH"
 SETTINGS: Mapping[str, str] = {
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
+    **OWN,
     "fsync": "off",  # a server that is killed loses nothing by that, only a machine that is
     "shared_buffers": "32MB",
 }
@@ -63,10 +63,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server, and wait until it answers. It doesn't outlive this process."""
-        settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        command = [*LEASH, program("postgres"), "-D", str(self.folder), "-p", str(self.port), *settings]
+        command = (*LEASH, *server_command(self.folder, port=self.port, settings=SETTINGS))
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, **_unprivileged())  # type: ignore[call-overload]
+            self.process = launch(command, os.environ, log, user=server_user())
         until = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, (self.folder / "log").read_text()
@@ -97,45 +96,13 @@ _END_OTHERS = """
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[PostgresServer]:
     """Run a server on a new cluster in an empty folder, which every user must be able to reach."""
-    words = folder / "password"
-    words.write_text(PASSWORD)
-    cluster = folder / "cluster"
-    cluster.mkdir(mode=0o700)
-    for path in (folder, words, cluster):
-        shutil.chown(path, _user())
-    initdb = [program("initdb"), "--no-sync", "--auth=scram-sha-256", f"--username={USER}", f"--pwfile={words}"]
-    command = [*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--pgdata", str(cluster)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, **_unprivileged())  # type: ignore[call-overload]
-    assert told.returncode == 0, told.stderr
+    cluster = make_cluster(folder, user=USER, password=PASSWORD, options=("--no-sync",))
     server = PostgresServer(cluster, _free_port())
     try:
         server.start()
         yield server
     finally:
         server.stop(signal.SIGQUIT)
-
-
-def program(name: str) -> str:
-    """Return the path of one of the server's programs, which Debian keeps away from PATH."""
-    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = str(debian[-1]) if debian else shutil.which(name)
-    assert found, MISSING
-    return found
-
-
-def _user() -> str:
-    """Return who runs the server: not root, which it refuses."""
-    if os.getuid() != 0:
-        return pwd.getpwuid(os.getuid()).pw_name
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
-
-
-def _unprivileged() -> dict[str, object]:
-    if os.getuid() != 0:
-        return {}
-    entry = pwd.getpwnam(_user())
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 def _free_port() -> int:

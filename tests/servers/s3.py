@@ -4,17 +4,15 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from botocore.exceptions import ClientError
+from flows.servers.s3_server import make_bucket, server_command, server_variables
 
 BUCKET = "steelyard"
-RCLONE = Path(sys.executable).parent / "rclone"
 START_SECONDS = 60.0
 LEASH = '"$@" </dev/null & child=$!; cat >/dev/null; kill $child; wait $child'  # ends when this process does
 ADDRESS = re.compile(r"Starting s3 server on \[(http://[0-9.]+:[0-9]+)/?\]")
@@ -45,15 +43,7 @@ class S3Server:
 
     def make_bucket(self, name: str) -> None:
         """Make a bucket, if it isn't there."""
-        from boto3.session import Session
-
-        session = Session(aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key)
-        client = session.client("s3", endpoint_url=self.endpoint_url, region_name="us-east-1")
-        try:
-            client.create_bucket(Bucket=name)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in ("BucketAlreadyExists", "BucketAlreadyOwnedByYou"):
-                raise
+        make_bucket(name, endpoint_url=self.endpoint_url, access_key=self.access_key, secret_key=self.secret_key)
 
 
 @contextmanager
@@ -63,11 +53,9 @@ def s3_server(folder: Path, *options: str) -> Iterator[S3Server]:
     access_key, secret_key = secrets.token_hex(8), secrets.token_hex(16)
     log = folder.parent / f"{folder.name}.log"
     _empty(folder).touch()
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("RCLONE_", "AWS_"))}
-    own["RCLONE_AUTH_KEY"] = f'"{access_key},{secret_key}"'
+    own = server_variables(access_key=access_key, secret_key=secret_key)
     options = options or ("--dir-cache-time", "1ms")
-    serve = [RCLONE, "serve", "s3", "--config", "", "--addr", "127.0.0.1:0", *options, folder]
-    command = ["sh", "-c", LEASH, "leash", *serve]
+    command = ["sh", "-c", LEASH, "leash", *server_command(folder, address="127.0.0.1:0", options=options)]
     with (
         log.open("wb") as told,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=told, stderr=told, env=own) as process,

@@ -1,7 +1,7 @@
-"""How an S3 is reached. The credentials come from boto3's own chain: variables, files, the machine's role."""
+"""How an S3 is reached. Keys that aren't given come from boto3's own chain: variables, files, the machine's role."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +20,8 @@ class Access:
 
     endpoint_url: str | None = None  # None: what boto3's own settings say, or else Amazon's
     region: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
     timeout_seconds: float = 60.0  # without an answer, or without another byte of it
     attempts: int = 6
 
@@ -38,7 +40,7 @@ def connect(access: Access, *, connections: int) -> "S3Client":
     from boto3.session import Session
     from botocore.config import Config
 
-    session = Session()
+    session = Session(aws_access_key_id=access.access_key, aws_secret_access_key=access.secret_key)
     config = Config(
         connect_timeout=min(access.timeout_seconds, 10.0),
         read_timeout=access.timeout_seconds,

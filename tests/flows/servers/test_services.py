@@ -189,6 +189,8 @@ def test_up_and_down_leave_nothing_behind(home: Home, capfd: pytest.CaptureFixtu
         pids = [p.pid for service in (found.prefect, found.mlflow, found.worker) for p in members(service)]
         assert len(pids) >= 3
         found_worker = psutil.Process(found.worker.pid)
+        temporary_folder = Path(found_worker.environ()["TMPDIR"])  # not the one that users share
+        assert temporary_folder.is_relative_to(home.root)
         found_worker.kill()
         assert gone(found.worker.pid)
         assert running(home) is None

@@ -1,0 +1,192 @@
+"""`up --production`: what a company has, on one machine and its loopback.
+
+PostgreSQL and S3 keep everything; Prefect and MLflow on them want a login; two workers serve the pool. Ports and
+secrets lie in one file of the home, by which every command of that home finds and enters these servers.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from components.errors import refuse
+from components.home import Home
+from components.production import BUCKET, HOST, USER, Ports, Production, new_secrets, production_of, write_down
+from components.settings import NAMES, settings_of
+from flows.servers import postgres_server, s3_server
+from flows.servers.environment import environment
+from flows.servers.pool import POOL, Pool, worker, worker_variables
+from flows.servers.processes import HEALTH, Name, Service, await_answer, launch, spawn
+from flows.servers.reaching import listens
+from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
+from flows.servers.services import MLFLOW, check_free, serve_prefect
+
+DATABASES: Final = ("ledger", "prefect", "mlflow", "mlflow_auth")
+WORKERS: Final[tuple[Name, ...]] = ("worker-1", "worker-2")
+MLFLOW_LOGIN: Final = Path(__file__).with_name("mlflow-auth.ini")
+Say = Callable[[str], None]
+
+
+def up_production(home: Home, *, ports: Mapping[str, int], say: Say) -> Production:
+    """Start all servers and workers, and return when they answer. `ports` are those that were asked for.
+
+    The first time it makes their secrets and databases; a first time that fails leaves nothing of them behind.
+
+    Raises:
+        Refusal: something is up or set otherwise, a port is taken, a program is missing, or a server ended at start.
+    """
+    with turn(home):
+        before = production_of(home)
+        _check(home, before)
+        stop_all(home)  # what is left of an `up` that was broken
+        kept = before or Production(ports=Ports(), secrets=new_secrets())
+        production = replace(kept, ports=replace(kept.ports, **ports))
+        _check_ports(production.ports)
+        try:
+            write_down(production, home)
+            _start(production, home, say)
+        except BaseException:  # also Ctrl-C
+            stop_all(home)
+            if before is None:
+                home.secrets.unlink(missing_ok=True)
+                shutil.rmtree(home.production, ignore_errors=True)
+            else:
+                write_down(before, home)
+            raise
+        return production
+
+
+def _check(home: Home, before: Production | None) -> None:
+    """Refuse what can't work, before anything is made."""
+    settings = settings_of(home)
+    others = {
+        name: settings.origin(name) for name in NAMES if settings.origin(name) not in ("default", str(home.secrets))
+    }
+    others.pop("inherit", None)
+    if others:
+        what = f"set otherwise: {', '.join(others)}: the servers of `up --production` would not be used"
+        raise refuse(what, where=", ".join(dict.fromkeys(others.values())), do="remove these settings")
+    if any(service.healthy for service in recorded(home)):
+        raise refuse("already up", where=str(home.root), do="use it, or `steelyard down` first")
+    if before is None and home.production.exists():
+        what = f"what the servers keep is there, and its secrets, {home.secrets.name}, are not"
+        raise refuse(what, where=str(home.production), do="put a backup of the file back, or move the folder away")
+    postgres_server.program("initdb")
+    postgres_server.check_reachable(home.production / "postgres")
+    s3_server.rclone()
+    if find_spec("flask_wtf") is None:
+        raise refuse("MLflow's login needs flask-wtf", do="`pip install flask-wtf` into this environment")
+
+
+def _check_ports(ports: Ports) -> None:
+    taken = asdict(ports)
+    for name, port in taken.items():
+        if twice := [other for other in taken if other != name and taken[other] == port]:
+            raise refuse(
+                f"{name} and {twice[0]} can't both have port {port}", do=f"choose another with --{name}-port PORT"
+            )
+        check_free(port, option=f"--{name}-port")
+
+
+def _start(production: Production, home: Home, say: Say) -> None:
+    for folder in (home.root / "logs", home.prefect, home.production):
+        folder.mkdir(parents=True, exist_ok=True)
+    home.production.chmod(0o711)  # the user who runs PostgreSQL goes through
+    for kept in (_start_postgres, _start_s3):
+        kept(production, home, say)
+    servers = [_begin_prefect(production, home), _begin_mlflow(production, home)]
+    say("starting Prefect and MLflow, some 15 seconds")
+    for server in servers:
+        await_answer(server.name, server.url + HEALTH[server.name], server, log_of(home, server.name))
+        say(f"{server.name} answers at {server.url}")
+    _start_workers(production, home, say)
+
+
+def _start_postgres(production: Production, home: Home, say: Say) -> None:
+    folder = home.production / "postgres"
+    cluster, port, password = folder / postgres_server.CLUSTER, production.ports.postgres, production.secrets.postgres
+    if not cluster.exists():
+        say("making PostgreSQL's cluster")
+        postgres_server.make_cluster(folder, user=USER, password=password)
+    command, user = postgres_server.server_command(cluster, port=port), postgres_server.server_user()
+    service = begin(
+        "postgres",
+        home,
+        production.urls["postgres"],
+        lambda output, mark: launch(command, mark, output, user=user),
+    )
+    login = postgres_server.Login(port=port, user=USER, password=password)
+    await_answer("PostgreSQL", "", service, log_of(home, "postgres"), ask=partial(postgres_server.takes_login, login))
+    postgres_server.make_databases(DATABASES, login)
+    say(f"postgres answers at {service.url}")
+
+
+def _start_s3(production: Production, home: Home, say: Say) -> None:
+    folder, url = home.production / "s3", production.urls["s3"]
+    folder.mkdir(mode=0o700, exist_ok=True)
+    command = s3_server.server_command(folder, address=f"{HOST}:{production.ports.s3}")
+    keys = {"access_key": USER, "secret_key": production.secrets.s3}
+    variables = s3_server.server_variables(**keys)
+    service = begin("s3", home, url, lambda output, mark: launch(command, {**variables, **mark}, output))
+    await_answer("S3", "", service, log_of(home, "s3"), ask=lambda: listens(url))
+    s3_server.make_bucket(BUCKET, endpoint_url=url, **keys)
+    say(f"s3 answers at {url}")
+
+
+def _database_login(production: Production) -> dict[str, str]:
+    """Return the variables of libpq's and asyncpg's: no password is in an address, which a log may repeat."""
+    port, password = str(production.ports.postgres), production.secrets.postgres
+    return {"PGHOST": HOST, "PGPORT": port, "PGUSER": USER, "PGPASSWORD": password}
+
+
+def _begin_prefect(production: Production, home: Home) -> Service:
+    variables = {
+        **_database_login(production),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"postgresql+asyncpg://{USER}@{HOST}:{production.ports.postgres}/prefect",
+        "PREFECT_SERVER_API_AUTH_STRING": production.prefect_login,
+    }
+    port = production.ports.prefect
+    return begin(
+        "prefect",
+        home,
+        production.urls["prefect"],
+        lambda output, mark: serve_prefect(port, home, output, extra={**variables, **mark}),
+    )
+
+
+def _begin_mlflow(production: Production, home: Home) -> Service:
+    command = (
+        *("mlflow", "server", "--host", HOST, "--port", str(production.ports.mlflow), "--workers", "1"),
+        *("--app-name", "basic-auth", "--backend-store-uri", "postgresql+psycopg2:///mlflow"),
+        *("--no-serve-artifacts", "--default-artifact-root", f"s3://{BUCKET}/mlflow"),
+    )
+    variables = {
+        **{name: value for name, value in environment(home).items() if not name.startswith("MLFLOW_TRACKING_")},
+        **MLFLOW,
+        **_database_login(production),
+        "MLFLOW_AUTH_CONFIG_PATH": str(MLFLOW_LOGIN),
+        "MLFLOW_AUTH_ADMIN_USERNAME": USER,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": production.secrets.mlflow,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": production.secrets.mlflow_forms,
+    }
+    return begin(
+        "mlflow", home, production.urls["mlflow"], lambda output, mark: spawn(command, {**variables, **mark}, output)
+    )
+
+
+def _start_workers(production: Production, home: Home, say: Say) -> None:
+    pool = Pool(f"{production.urls['prefect']}/api", production.prefect_login)
+    pool.make()
+    variables = {**environment(home), **worker_variables(home)}
+    crew = [_begin_worker(name, home, variables) for name in WORKERS]
+    for service in crew:
+        polls = partial(pool.is_polled_by, service.name, service)
+        await_answer(service.name, "", service, log_of(home, service.name), ask=polls)
+    say(f"{len(crew)} workers serve the work pool '{POOL}'")
+
+
+def _begin_worker(name: Name, home: Home, variables: Mapping[str, str]) -> Service:
+    return begin(name, home, "", lambda output, mark: spawn(worker(name), {**variables, **mark}, output))

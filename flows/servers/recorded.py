@@ -1,0 +1,84 @@
+"""Which services are up in a home, written down there: `up` starts them one by one, `down` stops them all."""
+
+import fcntl
+import json
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from components.errors import refuse
+from components.home import Home
+from flows.servers.processes import MARK, Name, Service, stop
+
+Launch = Callable[[IO[bytes], Mapping[str, str]], "subprocess.Popen[bytes]"]
+
+
+def begin(name: Name, home: Home, url: str, launch: Launch) -> Service:
+    """Start a service that outlives this process, and write it down. `launch` gets its output and its mark."""
+    mark = secrets.token_hex(8)
+    with log_of(home, name).open("wb") as output:
+        process = launch(output, {MARK: mark})
+    created = psutil.Process(process.pid).create_time()
+    service = Service(name=name, pid=process.pid, created=created, mark=mark, url=url)
+    _record([*recorded(home), service], home)
+    return service
+
+
+def log_of(home: Home, name: str) -> Path:
+    """Return the log of a service."""
+    return home.root / "logs" / f"{name}.log"
+
+
+def recorded(home: Home) -> list[Service]:
+    """Return what is written down, in the order of its start."""
+    try:
+        return [Service(**told) for told in json.loads(home.services.read_text(encoding="utf-8"))]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError) as error:
+        what = f"the list of what is up is damaged: {error}"
+        raise refuse(what, where=str(home.services), do="delete it, and stop the servers by hand") from None
+
+
+def _record(services: list[Service], home: Home) -> None:
+    if not services:
+        home.services.unlink(missing_ok=True)
+        return
+    fresh = home.services.with_suffix(".new")
+    fresh.write_text(json.dumps([asdict(service) for service in services], indent=1) + "\n", encoding="utf-8")
+    fresh.replace(home.services)
+
+
+@contextmanager
+def turn(home: Home) -> Iterator[None]:
+    """One `up` or `down` at a time in a home."""
+    with _lock_file(home) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = "another `up` or `down` is at work here"
+            raise refuse(what, where=str(home.root), do="wait for it to end") from None
+        yield
+
+
+def _lock_file(home: Home) -> IO[str]:
+    try:
+        home.root.mkdir(parents=True, exist_ok=True)
+        return (home.root / "services.lock").open("w")
+    except OSError as error:
+        do = "name another folder with STEELYARD_HOME, or mend its rights"
+        raise refuse(f"can't be written: {error.strerror}", where=str(home.root), do=do) from error
+
+
+def stop_all(home: Home) -> list[str]:
+    """Stop what is written down, forget it, and return the names."""
+    services = recorded(home)
+    stop(services)
+    _record([], home)
+    return [service.name for service in services]

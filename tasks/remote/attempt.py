@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from components.planning.ledger import Ledger
@@ -24,6 +23,7 @@ POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
 END_SECONDS: Final = 10.0  # for a process to end after its result is there
 NOTICE_SECONDS: Final = 10.0  # until it is said that no worker is there
+LINES: Final = 200  # of a log that Prefect gives at once
 LOGGER: Final = "prefect.flow_runs.steelyard"  # of a worker's process: what it says is shown where the run was started
 
 
@@ -45,8 +45,7 @@ class Attempt:
     _since: float = field(default_factory=time.monotonic)  # it has this state
     _noticed: bool = False
     _alive: bool = False  # its lease was seen
-    _heard: "set[UUID]" = field(default_factory=set)
-    _until: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _heard: int = 0  # lines of its log
 
     def wait(self, done: Callable[[], bool]) -> None:
         """Wait until the result is there; whoever stops waiting cancels it.
@@ -110,13 +109,12 @@ class Attempt:
         self._listen()
 
     def _listen(self) -> None:
-        """Show what the process says."""
-        from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId, LogFilterTimestamp
+        """Show what the process has said since the last time. It is one process: its lines come in their order."""
+        from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
-        since = LogFilterTimestamp.model_validate({"after_": self._until - timedelta(seconds=10)})
-        lines = self.client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[self.flow_run]), timestamp=since))
-        for line in lines:
-            if line.id not in self._heard and line.name == LOGGER:
-                self.say(line.message)
-            self._heard.add(line.id)
-            self._until = max(self._until, line.timestamp)
+        asked = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[self.flow_run]))
+        while lines := self.client.read_logs(asked, limit=LINES, offset=self._heard):
+            self._heard += len(lines)
+            for line in lines:
+                if line.name == LOGGER:
+                    self.say(line.message)

@@ -1,6 +1,7 @@
 """A request to a worker says all that it needs: both find the same key, for every stage that can be sent away."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -91,3 +92,12 @@ def test_only_stages_are_run_at_a_request(asked: Asked, name: str) -> None:
     request = replace(request_of(stage, inputs, model="people", run="r", force=False), stage=name)
     with pytest.raises(Refusal, match="is no stage"):
         understood(request)
+
+
+def test_a_worker_does_its_stage_though_mlflow_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from flows.remote import figures_of
+
+    (tmp_path / "config.toml").write_text("mlflow_tracking_uri = 'http://127.0.0.1:9'", "utf-8")
+    with figures_of(Home(tmp_path), "a run", log=logging.getLogger("a worker")) as kept:
+        kept.metrics({"train.loss": 1.0}, step=0)
+    assert "its record has them" in caplog.text

@@ -161,17 +161,8 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(crew: P
     assert onnx(told) == undisturbed
     assert len(of_train(told)) == 3
     assert of_train(told)[1].endswith("asked again")
+    assert "train epoch 600:" in told.err
     assert "train goes on from epoch" in told.err
-
-
-def test_a_worker_that_is_killed_is_replaced_by_another(crew: Place, undisturbed: str) -> None:
-    def kill_worker() -> None:
-        (stage,) = processes(crew)
-        end(next(one for one in stage.parents() if "worker" in one.cmdline()))
-
-    told = run(crew, *LONG, "--force", "train", at=BEGUN, do=kill_worker)
-    assert onnx(told) == undisturbed
-    assert len(of_train(told)) == 3
 
 
 def _is_run(process: psutil.Process) -> bool:
@@ -224,3 +215,15 @@ def test_a_pool_that_can_not_express_what_is_asked_is_an_error(crew: Place) -> N
     told = run(crew, "workers.train.pool=plain", "train.epochs=4")
     assert told.code == 2
     assert "the pool 'plain' can't express cpus: its template has no such variable" in told.err
+
+
+def test_a_worker_that_is_killed_is_replaced_by_another(crew: Place, undisturbed: str) -> None:
+    """The last one here: the worker of `up` may be the one that goes."""
+
+    def kill_worker() -> None:
+        (stage,) = processes(crew)
+        end(next(one for one in stage.parents() if "worker" in one.cmdline()))
+
+    told = run(crew, *LONG, "--force", "train", at=BEGUN, do=kill_worker)
+    assert onnx(told) == undisturbed
+    assert len(of_train(told)) == 3

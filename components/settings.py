@@ -84,8 +84,9 @@ def settings_of(home: Home) -> Settings:
         found = _checked(_in_shell(), problems) | found
     if problems:
         raise Refusal(problems)
-    values = {name: one.value for name, one in found.items()}
-    return Settings(**values, origins={name: one.where for name, one in found.items()})  # type: ignore[arg-type]
+    texts = {name: one.value for name, one in found.items() if isinstance(one.value, str)}
+    inherit = "inherit" in found and bool(found["inherit"].value)
+    return Settings(**texts, inherit=inherit, origins={name: one.where for name, one in found.items()})
 
 
 def logins_of(home: Home) -> dict[str, str]:

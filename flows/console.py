@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from components.figure import figure
-from tasks.stage import Done, Figures
+from tasks.stage import Done
+from tasks.tracker import Figures
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -25,9 +25,10 @@ from flows.console import epoch_line, resumed_line
 from flows.running import Wish, yard_of
 from flows.servers.backend import enter_registry
 from tasks.remote.attempt import LOGGER, lease_of
-from tasks.remote.endings import TooLong, name_of
+from tasks.remote.endings import name_of
 from tasks.remote.request import Request, got, understood
-from tasks.stage import Figures, Silent, Yard, perform
+from tasks.stage import Yard, perform
+from tasks.tracker import Figures, Silent
 
 MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
 GPUS: Final = "STEELYARD_GPUS"
@@ -103,7 +104,8 @@ def _limits(minutes: float | None) -> Iterator[None]:
         _check_gpus(gpus)
 
     def over(_signal: int, _frame: FrameType | None) -> None:
-        raise TooLong(f"it took longer than {minutes:g} minutes")
+        do = "raise time_limit_minutes, or ask for more"
+        raise refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do)
 
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, 60 * (minutes or 0))  # 0 is never

@@ -10,23 +10,25 @@ Memory = Literal["main", "GPU"]
 _WORDS: Final = ("not enough memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc")
 
 
-class OutOfMemory(Exception):  # noqa: N818 - what happened
-    """A worker's process took more memory than it was given."""
+class OutOfMemory(Exception):  # noqa: N818 - what happened, not an error of ours
+    """A worker's process took more memory than it was given, or than its GPU has."""
 
-
-class OutOfGpuMemory(Exception):  # noqa: N818 - what happened
-    """A worker's process took more memory than its GPU has."""
+    def __init__(self, message: str, *, of: Memory) -> None:
+        super().__init__(message)
+        self.of: Memory = of
 
 
 def short_memory(error: BaseException) -> Memory | None:
     """Return which memory was short where that is what the error, or one of its causes, says."""
     for cause in causes(error):
-        if isinstance(cause, OutOfGpuMemory) or type(cause).__name__ == "OutOfMemoryError":  # torch's, if it is loaded
+        if isinstance(cause, OutOfMemory):
+            return cause.of
+        if type(cause).__name__ == "OutOfMemoryError":  # torch's, if it is loaded
             return "GPU"
         lost = getattr(cause, "out_of_memory", False)  # a process of several
         if lost:
             return "GPU" if "cuda" in str(cause).lower() else "main"
-        if isinstance(cause, MemoryError | OutOfMemory):
+        if isinstance(cause, MemoryError):
             return "main"
         if isinstance(cause, RuntimeError) and any(words in str(cause).lower() for words in _WORDS):
             return "main"

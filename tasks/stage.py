@@ -10,12 +10,12 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints
 
 from components.home import Home
 from components.models.config import Custom
@@ -27,6 +27,7 @@ from components.recipe_file import without_secrets
 from components.store.artifact import Artifact
 from components.store.disk import full_disk_refused
 from components.store.store import Stamps, Store
+from tasks.tracker import Silent, Tracker
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -36,42 +37,6 @@ R = TypeVar("R")
 Inputs = dict[str, object]
 POLL_SECONDS = 0.5
 ROOT = Path(__file__).parent.parent
-
-
-class Figures(Protocol):
-    """Where figures are kept. It never raises and never waits for a server."""
-
-    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Record the values at this step."""
-
-
-class Tracker(Figures, Protocol):
-    """Is told how a stage goes, while it goes."""
-
-    def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
-        """Record the epochs that an interrupted training had done; it goes on after so many steps of the next one."""
-
-    def progress(self, step: int, steps: int) -> None:
-        """Note how far a long piece of work has come."""
-
-    def say(self, line: str) -> None:
-        """Show a line to whoever watches."""
-
-
-class Silent:
-    """The tracker of work that nobody watches."""
-
-    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Drop the values."""
-
-    def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
-        """Drop them."""
-
-    def progress(self, step: int, steps: int) -> None:
-        """Drop it."""
-
-    def say(self, line: str) -> None:
-        """Drop it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,8 @@ from components.data.config import PrepareConfig
 from components.store.artifact import Artifact
 from components.training.config import TrainConfig
 from tasks.split import READ, Splits, rows_for
-from tasks.stage import Tracker, Workspace, stage
+from tasks.stage import Workspace, stage
+from tasks.tracker import Tracker
 
 if TYPE_CHECKING:
     from components.models.model import Model, ModelSpec

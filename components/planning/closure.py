@@ -31,7 +31,14 @@ from components.planning.key import installed_version
 from components.planning.reader import Chain, Content, Import
 from components.planning.syntax import Module, module_at, path_of
 
-OBSERVERS = ("tasks.stage", "tasks.tracking", "components.errors", "components.store", "components.planning")
+OBSERVERS = (
+    "tasks.stage",
+    "tasks.tracker",
+    "tasks.tracking",
+    "components.errors",
+    "components.store",
+    "components.planning",
+)
 INSTALLED = "(installed)"  # beside the name of a library that the user's code imports
 FIRST_PARTY = frozenset({"components", "tasks"})
 

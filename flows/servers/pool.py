@@ -1,12 +1,10 @@
 """The work pool that `up` serves, and its workers."""
 
 import json
-from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
-from urllib.request import Request
 
 from components.errors import refuse
 from components.home import Home
@@ -56,9 +54,4 @@ class Pool:
         return any(at.timestamp() >= service.created for at in heard)
 
     def _ask(self, method: str, path: str, content: object) -> bytes | None:
-        headers = {"Content-Type": "application/json"}
-        if self.login:
-            headers["Authorization"] = f"Basic {b64encode(self.login.encode()).decode()}"
-        data = json.dumps(content).encode()
-        request = Request(self.api_url + path, data=data, headers=headers, method=method)  # noqa: S310 - our own address
-        return asked(request, seconds=30.0)
+        return asked(self.api_url + path, seconds=30.0, method=method, content=content, login=self.login)

@@ -1,16 +1,19 @@
 """Processes that serve this machine: started in sessions of their own, asked for an answer, found again, stopped."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Final, Literal
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
@@ -123,11 +126,25 @@ def await_answer(
 
 def answers(url: str, *, seconds: float) -> bool:
     """Whether a GET of a loopback address gives 200 within the time."""
-    return asked(Request(url), seconds=seconds) is not None  # noqa: S310 - our own http:// address
+    return asked(url, seconds=seconds) is not None
 
 
-def asked(request: Request, *, seconds: float) -> bytes | None:
-    """Return the body of a 200, or None. No proxy of the shell's is asked about this machine."""
+def asked(url: str, *, seconds: float, method: str = "GET", content: object = None, login: str = "") -> bytes | None:
+    """Return the body of an answer by HTTP that is well, or None. No proxy of the shell's is asked about this machine.
+
+    `content` is sent as JSON, `login` is NAME:PASSWORD where the server wants one.
+
+    Raises:
+        ValueError: the address is of neither http nor https.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise ValueError("only addresses of http and https are asked")
+    request = Request(url, method=method)  # noqa: S310 - http or https, as seen above
+    if content is not None:
+        request.data = json.dumps(content).encode()
+        request.add_header("Content-Type", "application/json")
+    if login:
+        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
     here = request.host.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
     try:
         with build_opener(ProxyHandler({} if here else None)).open(request, timeout=seconds) as response:

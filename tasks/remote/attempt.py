@@ -51,7 +51,7 @@ class Attempt:
         """Wait until the result is there; whoever stops waiting cancels it.
 
         Raises:
-            Refusal, OutOfMemory, OutOfGpuMemory: the stage ended so.
+            Refusal, OutOfMemory: the stage ended so.
             Lost: the process is gone.
             RuntimeError: the stage failed.
         """

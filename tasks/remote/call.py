@@ -35,7 +35,7 @@ def perform_elsewhere(
     Raises:
         Refusal: the pool isn't there or can't express what is asked, the stage refused its input, it took more memory
             than it was given, also when that was doubled, or more of its processes went away than it has retries.
-        OutOfGpuMemory: it took more than its GPU has.
+        OutOfMemory: it took more than its GPU has.
     """
     from prefect.client.orchestration import get_client
 
@@ -98,6 +98,8 @@ class _Asked:
                     raise refuse(f"{error}, {lost} times", where=self.label, do=do) from error
                 self._tell(f"{error}: asked again")
             except OutOfMemory as error:
+                if error.of == "GPU":
+                    raise
                 if memory is None or memory != worker.memory_gb:
                     do = f"raise workers.{self.label.split()[0]}.memory_gb, or make the stage smaller"
                     raise refuse(str(error), where=self.label, do=do) from error

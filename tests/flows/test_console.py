@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 ON_A_TERMINAL = """
 import time
 from flows.console import Show, waiting
-from tasks.stage import Done, Silent
+from tasks.stage import Done
+from tasks.tracker import Silent
 with waiting("preparing [the] servers"):
     time.sleep(0.4)
 show = Show(Silent())

@@ -17,10 +17,11 @@ import pytest
 
 from components.gate.wear import sketch
 from components.home import Home
-from components.planning.ledger import ledger_at
+from components.planning.ledger import Record, ledger_at
 from components.release.releases import Releases
 from components.store.artifact import Artifact
 from flows.running import yard_of
+from tasks.split import split
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
 
@@ -73,12 +74,16 @@ main()
 """
 
 
+def assignments_of(record: Record) -> Artifact:
+    """The assignments that a record of `split` holds."""
+    return split.outputs(record).assignments
+
+
 def parts_of(place: Place) -> dict[int, str]:
     """The part of each row, by its content, as the latest split assigned it."""
     home = Home(place.home)
     record = ledger_at(home.ledger).history("people", "split", limit=1)[0]
-    stored = Artifact(**record.outputs["assignments"])  # type: ignore[arg-type,call-overload,index]
-    table = pq.read_table(yard_of(home, "people").store.get(stored))
+    table = pq.read_table(yard_of(home, "people").store.get(assignments_of(record)))
     return dict(zip(table["content"].to_pylist(), table["part"].to_pylist(), strict=True))
 
 
@@ -86,9 +91,8 @@ def test_the_gate_keeps_which_test_rows_decided(place: Place) -> None:
     home = Home(place.home)
     ledger, store = ledger_at(home.ledger), yard_of(home, "people").store
     (judged, *_) = ledger.history("people", "gate")
-    (split, *_) = ledger.history("people", "split")
-    stored = Artifact(**split.outputs["assignments"])  # type: ignore[arg-type,call-overload,index]
-    assert sketch(store.get(stored)) in ledger.decide_by((), challenger="nobody", model="people")
+    (shared_out, *_) = ledger.history("people", "split")
+    assert sketch(store.get(assignments_of(shared_out))) in ledger.decide_by((), challenger="nobody", model="people")
     judgement = cast(dict[str, Any], judged.outputs)["judgement"]
     assert judgement["looks"] >= 1
     assert 0 < next(one["value"] for one in judgement["checks"] if one["name"] == "latency") < 100

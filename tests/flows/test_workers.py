@@ -1,6 +1,5 @@
 """Stages on workers: a real Prefect server, a real MLflow server, and two workers of a process pool."""
 
-import json
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from urllib.request import Request
 
 import psutil
 import pytest
@@ -208,10 +206,7 @@ def test_a_pool_that_can_not_express_what_is_asked_is_an_error(crew: Place) -> N
     plain = {"name": "plain", "type": "process"}
     services = running(Home(crew.home))
     assert services is not None
-    headers = {"Content-Type": "application/json"}
-    asked(
-        Request(f"{services.prefect_api_url}/work_pools/", data=json.dumps(plain).encode(), headers=headers), seconds=9
-    )
+    assert asked(f"{services.prefect_api_url}/work_pools/", seconds=9, method="POST", content=plain)
     told = run(crew, "workers.train.pool=plain", "train.epochs=4")
     assert told.code == 2
     assert "the pool 'plain' can't express cpus: its template has no such variable" in told.err

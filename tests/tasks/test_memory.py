@@ -5,7 +5,7 @@ import torch
 
 from components.training.config import DDP, TrainConfig
 from components.training.distributed.lost import ProcessLost
-from tasks.memory import OutOfGpuMemory, OutOfMemory, short_memory, smaller_batches
+from tasks.memory import OutOfMemory, short_memory, smaller_batches
 
 
 def raised(error: Exception, cause: Exception) -> Exception:
@@ -19,12 +19,12 @@ def raised(error: Exception, cause: Exception) -> Exception:
     ("error", "memory"),
     [
         (MemoryError(), "main"),
-        (OutOfMemory("it took too much"), "main"),
+        (OutOfMemory("it took too much", of="main"), "main"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), "main"),
         (RuntimeError("std::bad_alloc"), "main"),
         (raised(ValueError("a stage failed"), MemoryError()), "main"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "GPU"),
-        (OutOfGpuMemory("it took too much"), "GPU"),
+        (OutOfMemory("it took too much", of="GPU"), "GPU"),
         (ProcessLost("process 1 was killed by SIGKILL", rank=0, code=-9, out_of_memory=True), "main"),
         (ProcessLost("process 1: CUDA out of memory", rank=0, code=1, out_of_memory=True), "GPU"),
         (ProcessLost("process 1 ended with exit code 1", rank=0, code=1, out_of_memory=False), None),

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -192,3 +194,19 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     assert answers(folder, ROWS)["prediction"].tolist() == [1.5]
     seen = run.client.get_model_version("private", str(version))
     assert (seen.description, seen.tags, seen.run_id) == ("the first", {"steelyard.gate": "yes"}, run.run_id)
+
+
+def test_processes_that_are_the_first_in_a_home_at_once_make_its_tables_once(tmp_path: Path) -> None:
+    """A killed one has left half of them behind."""
+    home = Home(tmp_path)
+    home.mlflow_db.parent.mkdir(parents=True)
+    home.mlflow_db.with_name("mlflow.new.db").write_bytes(b"half a database")
+    body = "import sys; from pathlib import Path; from components.home import Home; from tasks.tracking import connect;"
+    body += "print(len(connect(Home(Path(sys.argv[1]))).search_experiments()))"
+    first = [
+        subprocess.Popen([sys.executable, "-c", body, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    told = [one.communicate(timeout=200) for one in first]
+    assert [out.strip() for out, _ in told] == [b"1"] * 4, told
+    assert {path.name for path in home.mlflow_db.parent.iterdir()} == {"mlflow.db", "mlflow.lock"}

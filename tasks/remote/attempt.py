@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
+GONE_SECONDS: Final = 10.0  # without the lease: a process gives it back a moment before its end is known
 END_SECONDS: Final = 10.0  # for a process to end after its result is there
 NOTICE_SECONDS: Final = 10.0  # until it is said that no worker is there
 LINES: Final = 200  # of a log that Prefect gives at once
@@ -44,7 +45,7 @@ class Attempt:
     _state: str = ""
     _since: float = field(default_factory=time.monotonic)  # it has this state
     _noticed: bool = False
-    _alive: bool = False  # its lease was seen
+    _alive_at: float | None = None  # its lease was seen the last time
     _heard: int = 0  # lines of its log
 
     def wait(self, done: Callable[[], bool]) -> None:
@@ -76,7 +77,7 @@ class Attempt:
 
     def _ended(self) -> bool:
         """Say whether it has done its work; raise what became of it otherwise."""
-        taken = self.ledger.is_taken(lease_of(self.flow_run))  # first: it is given back after the state is set
+        taken = self.ledger.is_taken(lease_of(self.flow_run))
         state = self.client.read_flow_run(self.flow_run).state
         if state is None:
             return False
@@ -89,9 +90,10 @@ class Attempt:
             self._listen()
             raise error_of(state.name or "", state.message or "")
         if state.is_running() or state.is_pending():
-            if not taken and (self._alive or lasted > BEGIN_SECONDS):
+            self._alive_at = time.monotonic() if taken else self._alive_at
+            silent = lasted if self._alive_at is None else time.monotonic() - self._alive_at
+            if silent > (BEGIN_SECONDS if self._alive_at is None else GONE_SECONDS):
                 raise Lost(f"its process in pool '{self.pool}' is gone")
-            self._alive = self._alive or taken
         elif lasted > NOTICE_SECONDS and not self._noticed:
             self._noticed = True
             there = "all of its workers are busy" if is_polled(self.client, self.pool) else "no worker of it is there"

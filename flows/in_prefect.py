@@ -11,6 +11,9 @@ from components.recipe_file import public
 from flows.layout import REPORT
 from flows.retrain import Outcome, retrain
 from flows.summary import candidate_rows, laid_out
+from tasks.living.pulse import pulse
+from tasks.living.signs import TAG
+from tasks.living.stopping import Stopped, stoppable
 from tasks.runner import PrefectRun, Reached
 from tasks.stage import Yard
 
@@ -20,30 +23,38 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
 
     Raises:
         Refusal, Reached: as the stages do; in Prefect the run then shows as failed, or as completed early.
+        KeyboardInterrupt, SystemExit: it was stopped here, or cancelled in Prefect, which shows it as cancelled.
     """
-    from prefect import flow
+    from prefect import flow, tags
     from prefect.client.schemas.objects import State
     from prefect.runtime import flow_run
-    from prefect.states import Completed, Failed
+    from prefect.states import Cancelled, Completed, Failed
 
     ended: list[tuple[Outcome, str]] = []
-    stopped: list[Refusal | Reached] = []
+    stopped: list[Refusal | Reached | KeyboardInterrupt | SystemExit] = []
 
     def body(model: str, recipe_values: dict[str, object]) -> State[None]:  # noqa: ARG001 - shown in Prefect's pages
         try:
-            outcome = retrain(recipe, source, runner)
+            with stoppable() as stop, pulse(flow_run.id, stop):
+                outcome = retrain(recipe, source, runner)
+                _show(recipe, outcome, runner.yard)
         except Refusal as refusal:
             stopped.append(refusal)
             return Failed(message=str(refusal))
         except Reached as reached:
             stopped.append(reached)
             return Completed(message=f"stopped after {reached}, as asked")
-        _show(recipe, outcome, runner.yard)
+        except BaseException as error:
+            interrupt = interrupt_in(error)
+            if interrupt is None:
+                raise
+            stopped.append(interrupt)
+            return Cancelled(message=_told(interrupt, runner.yard))
         ended.append((outcome, str(flow_run.id)))
         return Completed(message=outcome.promoted.reason)
 
     as_flow = flow(name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
-    with _interrupts():
+    with tags(TAG), _interrupts():
         state = as_flow(body)(recipe.model, asdict(public(recipe)), return_state=True)
         if stopped:
             raise stopped[0]
@@ -58,10 +69,35 @@ def _interrupts() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        for cause in causes(error):
-            if isinstance(cause, KeyboardInterrupt | SystemExit):
-                raise cause from None
-        raise
+        interrupt = interrupt_in(error)
+        if interrupt is None:
+            raise
+        raise interrupt from None
+
+
+def interrupt_in(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
+    """Return the wish to end that an error came from, if one did."""
+    from prefect.exceptions import TerminationSignal
+
+    for cause in causes(error):
+        match cause:
+            case KeyboardInterrupt() | SystemExit():
+                return cause
+            case TerminationSignal():  # Prefect's word for SIGTERM within a flow
+                return SystemExit(128 + cause.signal)
+    return None
+
+
+def _told(interrupt: KeyboardInterrupt | SystemExit, yard: Yard) -> str:
+    """Return why a run ended, for Prefect; what only Prefect knew is said here."""
+    match interrupt:
+        case Stopped():
+            yard.tracker.say(str(interrupt))
+            return str(interrupt)
+        case SystemExit():
+            return "stopped by SIGTERM"
+        case _:
+            return "stopped by Ctrl-C"
 
 
 def _show(recipe: Recipe, outcome: Outcome, yard: Yard) -> None:

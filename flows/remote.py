@@ -15,17 +15,21 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from components.errors import refuse
+from components.every import every
 from components.home import Home, find_home
-from components.planning.held import held
+from components.planning.held import RUN, Taken, living
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
 from flows.running import Wish, yard_of
 from flows.servers.backend import enter_registry
+from tasks.living.pulse import pulse
+from tasks.living.stopping import Stop, Stopped, stoppable
+from tasks.remote.asker import GONE, TURN_SECONDS, Asker
 from tasks.remote.attempt import LOGGER, lease_of
-from tasks.remote.endings import name_of
+from tasks.remote.endings import ABANDONED, name_of
 from tasks.remote.request import Request, got, understood
 from tasks.stage import Yard, perform
 from tasks.tracker import Figures, Silent
@@ -33,6 +37,8 @@ from tasks.tracker import Figures, Silent
 MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
 GPUS: Final = "STEELYARD_GPUS"
 MESSAGE: Final = 2000  # letters of what went wrong, in Prefect
+WORKER_SECONDS: Final = 15.0  # for a worker to end a process of its own that was cancelled; it is surer to be heard
+DEAF_SECONDS: Final = 10.0  # for Python's next line, when this process is to end: nothing of its is lost
 
 
 @flow(name="stage", persist_result=False, validate_parameters=False)
@@ -44,25 +50,33 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
     yard = yard_of(find_home(), "")
     with _alive(yard):
         try:
-            with _limits(minutes):
-                return _done(got(Artifact(**request), yard.store), yard)
+            with (
+                stoppable(deaf_seconds=DEAF_SECONDS) as stop,
+                pulse(flow_run.id, stop, patience=WORKER_SECONDS),
+                _limits(minutes),
+            ):
+                return _done(got(Artifact(**request), yard.store), yard, stop)
         except Exception as error:
             name = name_of(error)
             if name is None:
                 raise
             return Failed(name=name, message=str(error)[:MESSAGE])
+        except Stopped as stopped:
+            return Cancelled(name=ABANDONED if str(stopped) == GONE else "Cancelled", message=str(stopped))
         finally:
             APILogHandler().flush()  # before the run that waits hears of the end
 
 
-def _done(request: Request, yard: Yard) -> State[None]:
+def _done(request: Request, yard: Yard, stop: Stop) -> State[None]:
     said = logging.LoggerAdapter(logging.getLogger(LOGGER), cast(Any, get_run_logger()).extra)
     log = cast(logging.Logger, said)  # it has all that a logger is asked for
-    asked, inputs = understood(request)
-    wish = Wish(force=frozenset([asked.name]) if request.force else frozenset())
-    with figures_of(yard.home, request.run, log=log) as tracking:
-        working = replace(yard_of(yard.home, request.model, wish), run=request.run, tracker=_Told(tracking, log))
-        done = perform(asked, inputs, working, log=cast(logging.Logger, get_run_logger()))
+    asker = Asker(yard.ledger, RUN + request.run, stop)
+    with every(TURN_SECONDS, asker.look, name="the run that waits"):
+        asked, inputs = understood(request)
+        wish = Wish(force=frozenset([asked.name]) if request.force else frozenset())
+        with figures_of(yard.home, request.run, log=log) as tracking:
+            working = replace(yard_of(yard.home, request.model, wish), run=request.run, tracker=_Told(tracking, log))
+            done = perform(asked, inputs, working, log=cast(logging.Logger, get_run_logger()))
     return Completed(name="Cached" if done.cached else "Completed")
 
 
@@ -84,14 +98,11 @@ def figures_of(home: Home, run: str, *, log: logging.Logger) -> Iterator[Figures
 @contextmanager
 def _alive(yard: Yard) -> Iterator[None]:
     """Hold the lease by which the run that waits knows that this process lives."""
-    lease = yard.ledger.acquire(lease_of(flow_run.id), seconds=yard.lease_seconds)
-    if lease is None:
-        raise refuse("this run is worked at by another process already", where=str(flow_run.id))
     try:
-        with held(lease, yard.ledger, seconds=yard.lease_seconds):
+        with living(lease_of(flow_run.id), yard.ledger, seconds=yard.lease_seconds):
             yield
-    finally:
-        yard.ledger.release(lease)
+    except Taken:
+        raise refuse("this run is worked at by another process already", where=str(flow_run.id)) from None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from components.errors import nearest, refuse
 from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import module_of
+from components.planning.held import RUN, living
 from components.planning.key import Json
 from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
@@ -172,7 +173,10 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             _load("prefect", *libraries)
             servers.wait()
         name = time.strftime("%Y-%m-%d %H:%M:%S")
-        with tracked(client, yard.home, model=recipe.model, run_name=name, artifacts=artifacts) as tracking:
+        with (
+            tracked(client, yard.home, model=recipe.model, run_name=name, artifacts=artifacts) as tracking,
+            living(RUN + tracking.run_id, yard.ledger, seconds=yard.lease_seconds),
+        ):
             tracking.params(flat(recipe))
             show = Show(tracking, started)
             working = replace(yard, run=tracking.run_id, tracker=show)

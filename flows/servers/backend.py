@@ -9,6 +9,7 @@ from components.settings import SHELL, settings_of
 from flows.servers.environment import enter
 from flows.servers.reaching import reach
 from flows.servers.services import running, temporary
+from flows.servers.watchman import watch_from_here
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +31,7 @@ def backend(home: Home) -> Iterator[Backend]:
         yield Backend(mlflow_uri=settings.mlflow_tracking_uri or up.mlflow_tracking_uri, wait=lambda: None)
     elif settings.prefect_api_url is not None:
         enter(home)
-        yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=lambda: None)
+        yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=watch_from_here)  # nobody else does it there
     else:
         with temporary(home) as server:
             enter(home, prefect_url=server.api_url)

@@ -23,6 +23,7 @@ from flows.servers.processes import HEALTH, Name, Service, await_answer, launch,
 from flows.servers.reaching import listens
 from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
 from flows.servers.services import MLFLOW, check_free, serve_prefect
+from flows.servers.watchman import watch_set_up
 
 DATABASES: Final = ("ledger", "prefect", "mlflow", "mlflow_auth")
 WORKERS: Final[tuple[Name, ...]] = ("worker-1", "worker-2")
@@ -181,10 +182,11 @@ def _start_workers(production: Production, home: Home, say: Say) -> None:
     pool = Pool(f"{production.urls['prefect']}/api", production.prefect_login)
     pool.make()
     variables = {**environment(home), **worker_variables(home)}
-    crew = [_begin_worker(name, home, variables) for name in WORKERS]
-    for service in crew:
-        polls = partial(pool.is_polled_by, service.name, service)
-        await_answer(service.name, "", service, log_of(home, service.name), ask=polls)
+    with watch_set_up(home):
+        crew = [_begin_worker(name, home, variables) for name in WORKERS]
+        for service in crew:
+            polls = partial(pool.is_polled_by, service.name, service)
+            await_answer(service.name, "", service, log_of(home, service.name), ask=polls)
     say(f"{len(crew)} workers serve the work pool '{POOL}'")
 
 

@@ -32,6 +32,7 @@ from flows.servers.processes import (
     spawn,
 )
 from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
+from flows.servers.watchman import watch_set_up
 from tasks.tracking import check as check_mlflow
 from tasks.tracking import make_tables
 
@@ -204,8 +205,9 @@ def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[
         say(f"{service.name} answers at {service.url}")
     pool = Pool(f"{prefect.url}/api")
     pool.make()
-    crew = _start("worker", home, "", prefect_url=f"{prefect.url}/api")
-    await_answer("the worker", "", crew, log_of(home, "worker"), ask=lambda: pool.is_polled_by("steelyard", crew))
+    with watch_set_up(home, prefect_url=f"{prefect.url}/api"):
+        crew = _start("worker", home, "", prefect_url=f"{prefect.url}/api")
+        await_answer("the worker", "", crew, log_of(home, "worker"), ask=lambda: pool.is_polled_by("steelyard", crew))
     say(f"a worker serves the work pool '{POOL}'")
     return Services(prefect=prefect, mlflow=mlflow, worker=crew)
 

@@ -1,7 +1,7 @@
 """One attempt of a worker at a stage: watched, listened to, and cancelled where nobody waits for it any more.
 
 A worker's process holds a lease for as long as it lives. Where that is gone, so is the process, whatever Prefect
-still believes of it.
+still believes of it. Likewise the run holds one, and a worker's process ends where that is gone.
 """
 
 import time
@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from components.planning.ledger import Ledger
+from tasks.living.signs import SILENT
 from tasks.remote.endings import Lost, error_of
+from tasks.remote.patience import Patience, asked_once
 from tasks.remote.pools import is_polled
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import State
 
 POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
@@ -35,13 +38,13 @@ def lease_of(flow_run: object) -> str:
 
 @dataclass(slots=True)
 class Attempt:
-    """One run in Prefect. `say` shows a line to whoever waits."""
+    """One run in Prefect. `patience` shows a line to whoever waits."""
 
     client: "SyncPrefectClient"
     ledger: Ledger
     flow_run: "UUID"
     pool: str
-    say: Callable[[str], None]
+    patience: Patience
     _state: str = ""
     _since: float = field(default_factory=time.monotonic)  # it has this state
     _noticed: bool = False
@@ -57,12 +60,13 @@ class Attempt:
             RuntimeError: the stage failed.
         """
         try:
-            while not done() and not self._ended():
-                self._listen()
-                time.sleep(POLL_SECONDS)
-            self._see_off()
+            with asked_once():
+                while not done() and not self._ended():
+                    self.patience.ask(self._listen, None)
+                    time.sleep(POLL_SECONDS)
+                self._see_off()
         except BaseException:
-            with suppress(Exception):  # what was raised matters more
+            with suppress(Exception), asked_once():  # what was raised matters more
                 self.cancel()
             raise
 
@@ -78,37 +82,54 @@ class Attempt:
     def _ended(self) -> bool:
         """Say whether it has done its work; raise what became of it otherwise."""
         taken = self.ledger.is_taken(lease_of(self.flow_run))
-        state = self.client.read_flow_run(self.flow_run).state
+        state = self._asked()
         if state is None:
             return False
         if state.name != self._state:
             self._state, self._since = state.name or "", time.monotonic()
-        lasted = time.monotonic() - self._since
         if state.is_completed():
             return True
         if state.is_final():
-            self._listen()
+            if taken and state.message == SILENT:  # Prefect was away for too long to hear of it: it lives
+                return False
+            self.patience.ask(self._listen, None)
             raise error_of(state.name or "", state.message or "")
+        self._look_after(state, taken=taken)
+        return False
+
+    def _asked(self) -> "State | None":
+        """Return its state in Prefect, None where that doesn't answer. What went by meanwhile counts for nobody."""
+        state = self.patience.ask(lambda: self.client.read_flow_run(self.flow_run).state, None)
+        if state is None:
+            self._since = time.monotonic()
+        return state
+
+    def _look_after(self, state: "State", *, taken: bool) -> None:
+        """Raise Lost where its process is gone; say so where there is no worker for it."""
+        now = time.monotonic()
+        lasted = now - self._since
         if state.is_running() or state.is_pending():
-            self._alive_at = time.monotonic() if taken else self._alive_at
-            silent = lasted if self._alive_at is None else time.monotonic() - self._alive_at
+            self._alive_at = now if taken else self._alive_at
+            silent = lasted if self._alive_at is None else now - self._alive_at
             if silent > (BEGIN_SECONDS if self._alive_at is None else GONE_SECONDS):
                 raise Lost(f"its process in pool '{self.pool}' is gone")
-        elif lasted > NOTICE_SECONDS and not self._noticed:
+        elif state.is_cancelling() and not taken and lasted > GONE_SECONDS:  # no worker is left to say that it is done
+            raise error_of("Cancelled", "")
+        elif state.is_scheduled() and lasted > NOTICE_SECONDS and not self._noticed:
             self._noticed = True
-            there = "all of its workers are busy" if is_polled(self.client, self.pool) else "no worker of it is there"
-            self.say(f"{'':10}waiting for pool '{self.pool}': {there}")
-        return False
+            polled = self.patience.ask(lambda: is_polled(self.client, self.pool), False)
+            there = "all of its workers are busy" if polled else "no worker of it is there"
+            self.patience.say(f"{'':10}waiting for pool '{self.pool}': {there}")
 
     def _see_off(self) -> None:
         """Wait for the process to send what it has still to say: the result is there, so not for long."""
         end = time.monotonic() + END_SECONDS
         while time.monotonic() < end:
-            state = self.client.read_flow_run(self.flow_run).state
+            state = self._asked()
             if state is None or state.is_final():
                 break
             time.sleep(POLL_SECONDS / 5)
-        self._listen()
+        self.patience.ask(self._listen, None)
 
     def _listen(self) -> None:
         """Show what the process has said since the last time. It is one process: its lines come in their order."""
@@ -119,4 +140,4 @@ class Attempt:
             self._heard += len(lines)
             for line in lines:
                 if line.name == LOGGER:
-                    self.say(line.message)
+                    self.patience.say(line.message)

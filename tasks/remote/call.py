@@ -4,6 +4,7 @@ Each attempt is a run of its own in Prefect, known by the run, the key and the a
 """
 
 import logging
+import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -12,9 +13,11 @@ from components.planning.key import key_of
 from components.planning.ledger import Record
 from components.store.artifact import Artifact
 from components.workers import Worker
+from tasks.living.signs import TAG
 from tasks.memory import OutOfMemory
-from tasks.remote.attempt import Attempt
+from tasks.remote.attempt import POLL_SECONDS, Attempt
 from tasks.remote.endings import Lost
+from tasks.remote.patience import Patience, asked_once
 from tasks.remote.pools import deployment_of, pool_of
 from tasks.remote.request import put, request_of
 from tasks.stage import Done, Inputs, Stage, Yard, recorded
@@ -44,7 +47,9 @@ def perform_elsewhere(
         yard.ledger.note_use(yard.model, label, key)
         return hit
     request = request_of(stage, inputs, model=yard.model, run=yard.run, force=stage.name in yard.force)
+    patience = Patience(yard.tracker.say)
     with get_client(sync_client=True) as client:
+        _await(client, patience)
         asked = _Asked(
             client=client,
             request=put(request, yard.store, yard.home.work / "requests"),
@@ -53,12 +58,20 @@ def perform_elsewhere(
             yard=yard,
             log=log,
             before=yard.ledger.record(key),
+            patience=patience,
         )
         asked.of(worker)
     found = recorded(stage, label, key, yard)
     if found is None:
         raise RuntimeError(f"{label}: the record that a worker left is gone again")
     return replace(found, cached=False)
+
+
+def _await(client: "SyncPrefectClient", patience: Patience) -> None:
+    """Wait until Prefect answers."""
+    with asked_once():
+        while patience.ask(client.hello, None) is None:
+            time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +85,7 @@ class _Asked:
     yard: Yard
     log: logging.Logger
     before: Record | None  # what was recorded when it was asked for: forced, or no longer whole
+    patience: Patience
 
     def of(self, worker: Worker) -> None:
         """Ask workers of the pool, again where one was lost, and once with more memory where that was short."""
@@ -82,12 +96,12 @@ class _Asked:
                 deployment,
                 parameters={"request": asdict(self.request), "minutes": worker.time_limit_minutes},
                 name=f"{self.yard.model} {self.label}",
-                tags=["steelyard", f"run {self.yard.run}"],
+                tags=[TAG, f"run {self.yard.run}"],
                 idempotency_key=f"{self.yard.run} {self.key} {lost} {memory}",
                 job_variables=replace(worker, memory_gb=memory).asked,
             )
             self._tell(f"asked of pool '{pool.name}'")
-            attempt = Attempt(self.client, self.yard.ledger, flow_run.id, pool.name, self.yard.tracker.say)
+            attempt = Attempt(self.client, self.yard.ledger, flow_run.id, pool.name, self.patience)
             try:
                 attempt.wait(self._done)
                 return

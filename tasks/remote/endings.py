@@ -8,6 +8,7 @@ from tasks.memory import OutOfMemory, short_memory
 REFUSED: Final = "Refused"  # input that a person can mend; the message says what
 MEMORY: Final = "Out of memory"
 GPU_MEMORY: Final = "Out of GPU memory"
+ABANDONED: Final = "Abandoned"  # the run that asked for it seemed to be gone; one that is there asks again
 
 
 class Lost(Exception):  # noqa: N818 - what happened, not an error of ours
@@ -32,7 +33,7 @@ def error_of(name: str, message: str) -> Exception:
             return OutOfMemory(f"out of memory: {message}", of="main")
         case "Out of GPU memory":
             return OutOfMemory(f"out of GPU memory: {message}", of="GPU")
-        case "Crashed":
+        case "Crashed" | "Abandoned":
             return Lost(message or "its process ended before its work did")
         case _:
             return RuntimeError(message or f"it ended as {name}")

@@ -1,0 +1,66 @@
+"""A Prefect server that doesn't answer is waited for: it restarts, while workers go on with their stages."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from components.errors import refuse
+
+T = TypeVar("T")
+PATIENCE_SECONDS: Final = 600.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """Asks Prefect. `say` shows a line to whoever waits."""
+
+    say: Callable[[str], None]
+    seconds: float = PATIENCE_SECONDS
+    _silent_since: float | None = None
+
+    def ask(self, question: Callable[[], T], otherwise: T) -> T:
+        """Return the answer, or `otherwise` where there is none now.
+
+        Raises:
+            Refusal: there was none for too long.
+        """
+        try:
+            answer = question()
+        except Exception as error:
+            if not is_absence(error):
+                raise
+            self._note(error)
+            return otherwise
+        if self._silent_since is not None:
+            self._silent_since = None
+            self.say(f"{'':10}Prefect answers again")
+        return answer
+
+    def _note(self, error: Exception) -> None:
+        now = time.monotonic()
+        if self._silent_since is None:
+            self._silent_since = now
+            self.say(f"{'':10}Prefect doesn't answer ({type(error).__name__}); it is waited for, the work goes on")
+        if now - self._silent_since >= self.seconds:
+            what = f"Prefect hasn't answered for {self.seconds / 60:.0f} minutes"
+            raise refuse(what, do="start its server, then run again: what was done is kept") from error
+
+
+def is_absence(error: Exception) -> bool:
+    """Say whether a server wasn't there, or not well, rather than of another opinion."""
+    from httpx import HTTPStatusError, TransportError
+
+    return isinstance(error, TransportError) or (
+        isinstance(error, HTTPStatusError) and error.response.is_server_error  # behind a proxy, or its database is away
+    )
+
+
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """Have Prefect's client ask once within the block: it would try again for a minute, and keep its caller waiting."""
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        yield

@@ -1,0 +1,50 @@
+"""A worker's process ends when the run that asked for its stage is gone for good, not when that is only late."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from components.planning.held import RUN, living
+from components.planning.ledger import Ledger, ledger_at
+from tasks.remote.asker import GONE, Asker
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return ledger_at(tmp_path / "ledger.db")
+
+
+class Told:
+    why = ""
+
+    def __call__(self, why: str) -> None:
+        self.why = why
+
+
+def test_it_goes_on_while_the_run_lives_and_for_a_while_after(ledger: Ledger) -> None:
+    told = Told()
+    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)  # type: ignore[arg-type]
+    with living(RUN + "r1", ledger, seconds=15.0):
+        asker.look()
+        time.sleep(0.3)
+        asker.look()
+        assert not told.why
+    asker.look()
+    assert not told.why
+    time.sleep(0.3)
+    asker.look()
+    assert told.why == GONE
+
+
+def test_a_run_that_was_away_for_a_moment_is_not_gone(ledger: Ledger) -> None:
+    told = Told()
+    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)  # type: ignore[arg-type]
+    asker.look()
+    time.sleep(0.15)
+    with living(RUN + "r1", ledger, seconds=15.0):
+        asker.look()
+    asker.look()
+    time.sleep(0.1)
+    asker.look()
+    assert not told.why

@@ -1,0 +1,69 @@
+"""A Prefect that doesn't answer is waited for, in words; one of another opinion isn't."""
+
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from components.errors import Refusal
+from tasks.remote.patience import Patience, asked_once
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server that says what it is told to say: of Prefect only the status of its answers is wanted."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path.rpartition("/")[2]))
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def away() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def asked(api: str, status: int) -> int:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    with SyncPrefectClient(f"{api}/api", httpx_settings={"trust_env": False}) as client, asked_once():
+        return client._client.get(f"/{status}").status_code
+
+
+def test_a_server_that_is_away_or_unwell_is_borne_and_that_is_said_once(url: str, away: str) -> None:
+    said: list[str] = []
+    patience = Patience(said.append)
+    for api, status, answer in ((away, 200, 0), (url, 500, 0), (url, 503, 0), (url, 200, 200), (url, 200, 200)):
+        assert patience.ask(lambda api=api, status=status: asked(api, status), 0) == answer
+    assert len(said) == 2
+    assert "Prefect doesn't answer (ConnectError)" in said[0]
+    assert "answers again" in said[1]
+
+
+def test_patience_ends(away: str) -> None:
+    patience = Patience([].append, seconds=0.01)
+    with pytest.raises(Refusal, match=r"hasn't answered for(.|\n)*run again: what was done is kept"):
+        for _ in range(2):
+            patience.ask(lambda: asked(away, 200), 0)
+
+
+def test_what_a_server_denies_is_no_absence(url: str) -> None:
+    from httpx import HTTPStatusError
+
+    with pytest.raises(HTTPStatusError):
+        Patience([].append).ask(lambda: asked(url, 403), 0)

@@ -14,6 +14,7 @@ QUIET: Final = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its lines go to its pages; the console shows ours
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # else each event that a server missed is a screen of text
 }
 # Threads that wait spin for 10,000 turns, not 300,000: on a busy machine they only keep each other from working.
 CALM: Final = {"GOMP_SPINCOUNT": "10000"}

@@ -11,6 +11,7 @@ from typing import Final
 
 SIGNAL: Final = signal.SIGUSR1  # SIGINT is ignored by what a shell's script has started in the background
 DEAF_SECONDS: Final = 40.0  # a library may compute for so long before Python's next line
+LAST_SECONDS: Final = 30.0  # from Stopped to the end of the block
 EXIT_CODE: Final = 130  # as after Ctrl-C
 
 
@@ -34,14 +35,13 @@ class Stop:
             if not self._open or self.why:
                 return
             self.why = why
-            self._last = threading.Timer(self.deaf_seconds, os._exit, [EXIT_CODE])
-            self._last.daemon = True
-            self._last.start()
+            self._end_in(self.deaf_seconds)
             signal.pthread_kill(threading.main_thread().ident or 0, SIGNAL)
 
     def heard(self, _signal: int, _frame: FrameType | None) -> None:
         """Raise, in the main thread."""
         if self._open:
+            self._end_in(LAST_SECONDS)  # a finalizer that it is raised in ignores it
             raise Stopped(self.why)
 
     def close(self) -> None:
@@ -50,6 +50,14 @@ class Stop:
         with self._turn:
             if self._last is not None:
                 self._last.cancel()
+
+    def _end_in(self, seconds: float) -> None:
+        """End the process after that time, however far it is then."""
+        before, self._last = self._last, threading.Timer(seconds, os._exit, [EXIT_CODE])
+        self._last.daemon = True
+        self._last.start()
+        if before is not None:
+            before.cancel()
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class Attempt:
     client: "SyncPrefectClient"
     ledger: Ledger
     flow_run: "UUID"
+    stage: str
     pool: str
     patience: Patience
     _state: str = ""
@@ -93,7 +94,7 @@ class Attempt:
             if taken and state.message == SILENT:  # Prefect was away for too long to hear of it: it lives
                 return False
             self.patience.ask(self._listen, None)
-            raise error_of(state.name or "", state.message or "")
+            raise error_of(state.name or "", state.message or "", stage=self.stage)
         self._look_after(state, taken=taken)
         return False
 
@@ -114,7 +115,7 @@ class Attempt:
             if silent > (BEGIN_SECONDS if self._alive_at is None else GONE_SECONDS):
                 raise Lost(f"its process in pool '{self.pool}' is gone")
         elif state.is_cancelling() and not taken and lasted > GONE_SECONDS:  # no worker is left to say that it is done
-            raise error_of("Cancelled", "")
+            raise error_of("Cancelled", "", stage=self.stage)
         elif state.is_scheduled() and lasted > NOTICE_SECONDS and not self._noticed:
             self._noticed = True
             polled = self.patience.ask(lambda: is_polled(self.client, self.pool), False)

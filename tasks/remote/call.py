@@ -101,7 +101,7 @@ class _Asked:
                 job_variables=replace(worker, memory_gb=memory).asked,
             )
             self._tell(f"asked of pool '{pool.name}'")
-            attempt = Attempt(self.client, self.yard.ledger, flow_run.id, pool.name, self.patience)
+            attempt = Attempt(self.client, self.yard.ledger, flow_run.id, self.label, pool.name, self.patience)
             try:
                 attempt.wait(self._done)
                 return

@@ -22,13 +22,14 @@ def name_of(error: Exception) -> str | None:
     return {"main": MEMORY, "GPU": GPU_MEMORY, None: None}[short_memory(error)]
 
 
-def error_of(name: str, message: str) -> Exception:
+def error_of(name: str, message: str, *, stage: str) -> Exception:
     """Return what the run that waits raises for a state."""
     match name:
         case "Refused":
             return Refusal([Problem(what=message)])
         case "Cancelled" | "Cancelling":
-            return Refusal([Problem(what="the stage was cancelled in Prefect", do="run again: what was done is kept")])
+            do = "run again: what was done is kept"
+            return Refusal([Problem(what="it was cancelled in Prefect", where=stage, do=do)])
         case "Out of memory":
             return OutOfMemory(f"out of memory: {message}", of="main")
         case "Out of GPU memory":

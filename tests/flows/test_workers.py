@@ -8,16 +8,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events.schemas.automations import AutomationCore
+from prefect.states import Cancelling
 
 from components.home import Home
 from flows.servers.environment import environment
 from flows.servers.pool import WATCHFUL, worker
 from flows.servers.processes import asked, spawn
 from flows.servers.services import Services, down, running, up
+from tasks.living.watch import NAME, automation, keep_watch
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
 from tests.flows.servers.test_services import free_port
@@ -169,17 +176,95 @@ def _is_run(process: psutil.Process) -> bool:
     return False
 
 
-def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(crew: Place) -> None:
-    def interrupt() -> None:
-        (runner,) = (one for one in psutil.Process().children() if _is_run(one))
-        runner.send_signal(signal.SIGINT)
+def runner() -> psutil.Process:
+    """The process of the run that a test has started."""
+    (found,) = (one for one in psutil.Process().children() if _is_run(one))
+    return found
 
-    told = run(crew, *LONG, "seed=5", at=BEGUN, do=interrupt)
-    assert told.code == 130, told.err
-    end_by = time.monotonic() + 60
-    while processes(crew) and time.monotonic() < end_by:
+
+def prefect(crew: Place) -> SyncPrefectClient:
+    services = running(Home(crew.home))
+    assert services is not None
+    return SyncPrefectClient(services.prefect_api_url, httpx_settings={"trust_env": False})
+
+
+def runs_of(crew: Place) -> list[FlowRun]:
+    """The runs of recipes, the latest first; a stage on a worker is a run of its own, with the stage in its name."""
+    with prefect(crew) as client:
+        found = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC)
+    return [one for one in found if one.name == "people"]
+
+
+def within(seconds: float, seen: Callable[[], object]) -> bool:
+    end_by = time.monotonic() + seconds
+    while not (found := seen()) and time.monotonic() < end_by:
         time.sleep(0.2)
-    assert not processes(crew)
+    return bool(found)
+
+
+def cancel(crew: Place) -> None:
+    """Cancel the run as Prefect's pages do, and `prefect flow-run cancel`."""
+    with prefect(crew) as client:
+        client.set_flow_run_state(runs_of(crew)[0].id, Cancelling())
+
+
+@pytest.mark.parametrize("by", ["Ctrl-C", "Prefect"])
+def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(crew: Place, by: str) -> None:
+    stop = (lambda: runner().send_signal(signal.SIGINT)) if by == "Ctrl-C" else (lambda: cancel(crew))
+    told = run(crew, *LONG, "seed=5", at=BEGUN, do=stop)
+    assert told.code == 130, told.err
+    assert "Traceback" not in told.err
+    assert ("cancelled in Prefect" in told.err) == (by == "Prefect")
+    assert told.err.splitlines()[-1].startswith("stopped; what was done is kept")
+    state = runs_of(crew)[0].state
+    assert state is not None
+    assert (state.type, state.message) == ("CANCELLED", {"Ctrl-C": "stopped by Ctrl-C"}.get(by, "cancelled in Prefect"))
+    assert within(60, lambda: not processes(crew))
+
+
+def test_one_watch_is_kept_over_silent_runs_brought_up_to_date_and_paused_at_will(crew: Place) -> None:
+    with prefect(crew) as client:
+        (first,) = client.read_automations_by_name(NAME)  # made by `up`
+        client.create_automation(automation())  # by two runs at once
+        client.pause_automation(first.id)
+        ours = {one.id for one in client.read_automations_by_name(NAME)}
+        client.update_automation(first.id, until_silent(77).model_copy(update={"enabled": False}))
+        other = client.create_automation(until_silent(77).model_copy(update={"name": "another team's"}))
+        keep_watch(client)
+        (kept,) = client.read_automations_by_name(NAME)
+        assert kept.id in ours
+        assert kept.trigger == automation().trigger
+        client.resume_automation(kept.id)
+        (theirs,) = client.read_automations_by_name("another team's")
+        assert theirs.trigger == until_silent(77).trigger
+        client.delete_automation(other)
+        before = client.request("GET", "/automations/{id}", path_params={"id": kept.id}).json()
+        keep_watch(client)
+        assert client.request("GET", "/automations/{id}", path_params={"id": kept.id}).json() == before
+
+
+def until_silent(seconds: float) -> AutomationCore:
+    """The watch, with another patience."""
+    made = automation()
+    return made.model_copy(update={"trigger": made.trigger.model_copy(update={"within": timedelta(seconds=seconds)})})
+
+
+def test_a_run_that_died_silently_is_found_and_its_stage_ends(crew: Place) -> None:
+    with prefect(crew) as client:
+        (watch,) = client.read_automations_by_name(NAME)
+        client.update_automation(watch.id, until_silent(25))  # instead of 90: two signs that didn't come
+    try:
+        told = run(crew, *LONG, "train.epochs=90000", "seed=6", at=BEGUN, do=lambda: runner().kill())
+        assert told.code == -signal.SIGKILL
+        died = runs_of(crew)[0]
+        assert died.state is not None
+        assert died.state.is_running()
+        assert within(60, lambda: not processes(crew))  # nobody waits for its result
+        assert within(60, lambda: runs_of(crew)[0].state_type == "CRASHED")
+        assert runs_of(crew)[0].id == died.id
+    finally:
+        with prefect(crew) as client:
+            keep_watch(client)
 
 
 @pytest.mark.parametrize(

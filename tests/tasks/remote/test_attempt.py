@@ -103,7 +103,7 @@ def wait(prefect: Prefect, ledger: Ledger, *, polls: int, alive: bool = True, se
         url = f"http://127.0.0.1:{prefect.server_address[1]}/api"
         settings = {"trust_env": False}
         client = stack.enter_context(SyncPrefectClient(url, httpx_settings=settings))
-        one = Attempt(client, ledger, RUN, "local", Patience(said.append, seconds=seconds))
+        one = Attempt(client, ledger, RUN, "train", "local", Patience(said.append, seconds=seconds))
         one.wait(lambda: next(looks, None) is None)
     return said
 
@@ -150,7 +150,7 @@ def test_a_stage_that_nobody_is_left_to_cancel_is_cancelled(prefect: Prefect, le
     from prefect.states import Cancelling
 
     prefect.states = [Cancelling()]
-    with pytest.raises(Refusal, match="cancelled in Prefect"):
+    with pytest.raises(Refusal, match="train: it was cancelled in Prefect"):
         wait(prefect, ledger, polls=1000, alive=False)
 
 
@@ -172,5 +172,5 @@ def test_who_stops_waiting_cancels_it(prefect: Prefect, ledger: Ledger) -> None:
     prefect.states = [Running()]
     url = f"http://127.0.0.1:{prefect.server_address[1]}/api"
     with SyncPrefectClient(url, httpx_settings={"trust_env": False}) as client, pytest.raises(KeyboardInterrupt):
-        Attempt(client, ledger, RUN, "local", Patience([].append)).wait(interrupted)
+        Attempt(client, ledger, RUN, "train", "local", Patience([].append)).wait(interrupted)
     assert prefect.proposed == ["CANCELLING"]

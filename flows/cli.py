@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
 Exit codes: 0 done; 1 a bug, with its traceback; 2 input that you can mend, with what to do; 3 the gate held or refused
-the release (with `run --strict`) or `verify` found a broken link; 130 Ctrl-C; 143 SIGTERM.
+the release (with `run --strict`) or `verify` found a broken link; 130 Ctrl-C, or cancelled in Prefect; 143 SIGTERM.
 """
 
 import os

@@ -4,7 +4,6 @@ Each attempt is a run of its own in Prefect, known by the run, the key and the a
 """
 
 import logging
-import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -15,9 +14,9 @@ from components.store.artifact import Artifact
 from components.workers import Worker
 from tasks.living.signs import TAG
 from tasks.memory import OutOfMemory
-from tasks.remote.attempt import POLL_SECONDS, Attempt
+from tasks.remote.attempt import Attempt
 from tasks.remote.endings import Lost
-from tasks.remote.patience import Patience, asked_once
+from tasks.remote.patience import Patience
 from tasks.remote.pools import deployment_of, pool_of
 from tasks.remote.request import put, request_of
 from tasks.stage import Done, Inputs, Stage, Yard, recorded
@@ -49,7 +48,7 @@ def perform_elsewhere(
     request = request_of(stage, inputs, model=yard.model, run=yard.run, force=stage.name in yard.force)
     patience = Patience(yard.tracker.say)
     with get_client(sync_client=True) as client:
-        _await(client, patience)
+        patience.wait(client.hello)  # from then on the client itself bears a restart
         asked = _Asked(
             client=client,
             request=put(request, yard.store, yard.home.work / "requests"),
@@ -65,13 +64,6 @@ def perform_elsewhere(
     if found is None:
         raise RuntimeError(f"{label}: the record that a worker left is gone again")
     return replace(found, cached=False)
-
-
-def _await(client: "SyncPrefectClient", patience: Patience) -> None:
-    """Wait until Prefect answers."""
-    with asked_once():
-        while patience.ask(client.hello, None) is None:
-            time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from components.errors import refuse
 
 T = TypeVar("T")
 PATIENCE_SECONDS: Final = 600.0
+TURN_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -37,6 +38,12 @@ class Patience:
             self._silent_since = None
             self.say(f"{'':10}Prefect answers again")
         return answer
+
+    def wait(self, question: Callable[[], object]) -> None:
+        """Wait until there is an answer. Raises Refusal where that takes too long."""
+        with asked_once():
+            while self.ask(question, None) is None:
+                time.sleep(TURN_SECONDS)
 
     def _note(self, error: Exception) -> None:
         now = time.monotonic()

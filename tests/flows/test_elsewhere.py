@@ -16,6 +16,7 @@ from components.planning.ledger import ledger_at
 from components.settings import NAMES, variable
 from flows.servers.processes import asked
 from flows.servers.services import temporary
+from tasks.living.watch import NAME
 from tests.flows.place import Place
 from tests.servers.mlflow import mlflow_server
 from tests.servers.postgres import PASSWORD, PostgresServer
@@ -97,6 +98,11 @@ def test_the_second_machine_went_on_from_the_first(elsewhere: Elsewhere) -> None
     assert done["export uncompressed"]
     assert not done["profile"]
     assert (result["version"], result["decision"]["promoted"]) == (2, True)
+
+
+def test_a_server_elsewhere_is_made_to_watch_over_silent_runs_once(elsewhere: Elsewhere) -> None:
+    found = asked(f"{elsewhere.prefect_api_url}/automations/filter", seconds=30, method="POST", content={})
+    assert [one["name"] for one in json.loads(found or b"")] == [NAME]
 
 
 def test_another_machine_finds_everything_done_and_starts_no_flow(elsewhere: Elsewhere, machine: Place) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from components.home import Home
 from components.production import Production, production_of
-from flows.servers.processes import MARK
+from flows.servers.processes import MARK, asked
 from flows.servers.services import down
+from tasks.living.watch import NAME
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
 from tests.flows.servers.test_production import free_ports
@@ -72,6 +73,13 @@ def answer(url: str) -> int:
         return error.code
 
 
+def asked_of_prefect(production: Production, method: str, path: str) -> bytes:
+    url, login = f"{production.urls['prefect']}/api{path}", production.prefect_login
+    found = asked(url, seconds=30, method=method, content={}, login=login)
+    assert found is not None
+    return found
+
+
 def test_a_run_ends_with_the_same_file_as_at_home(company: Place) -> None:
     told = company.told["run"]
     assert "train: asked of pool 'local'" in told.err
@@ -106,11 +114,15 @@ def test_secrets_are_in_one_file_and_nowhere_else(company: Place, production: Pr
 
 def test_down_leaves_nothing_running_and_up_again_brings_all_of_it_back(company: Place, production: Production) -> None:
     before = processes(company)
+    forgotten = asked_of_prefect(production, "POST", "/automations/filter")
+    for automation in json.loads(forgotten):
+        asked_of_prefect(production, "DELETE", f"/automations/{automation['id']}")
     assert "worker-2" in company.child("down").err
     assert not [one for one in before if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     assert company.call("list").refused("are down", "steelyard up --production")
     company.child(*UP)
     assert production_of(Home(company.home)) == production
+    assert NAME.encode() in asked_of_prefect(production, "POST", "/automations/filter")
     assert company.call(*UP).refused("already up")
     company.child("predict", "people", "people.csv")
     again = company.child("run", "workers.yaml", "--json").json

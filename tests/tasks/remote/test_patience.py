@@ -62,6 +62,13 @@ def test_patience_ends(away: str) -> None:
             patience.ask(lambda: asked(away, 200), 0)
 
 
+def test_it_is_waited_for_before_anything_is_asked_of_it(away: str, url: str) -> None:
+    said: list[str] = []
+    servers = iter([away, url])
+    Patience(said.append).wait(lambda: asked(next(servers), 200))
+    assert len(said) == 2
+
+
 def test_what_a_server_denies_is_no_absence(url: str) -> None:
     from httpx import HTTPStatusError
 

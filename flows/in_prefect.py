@@ -11,6 +11,7 @@ from components.recipe_file import public
 from flows.layout import REPORT
 from flows.retrain import Outcome, retrain
 from flows.summary import candidate_rows, laid_out
+from tasks.remote.rows import TAG
 from tasks.runner import PrefectRun, Reached
 from tasks.stage import Yard
 
@@ -21,7 +22,7 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
     Raises:
         Refusal, Reached: as the stages do; in Prefect the run then shows as failed, or as completed early.
     """
-    from prefect import flow
+    from prefect import flow, tags
     from prefect.client.schemas.objects import State
     from prefect.runtime import flow_run
     from prefect.states import Completed, Failed
@@ -43,7 +44,7 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
         return Completed(message=outcome.promoted.reason)
 
     as_flow = flow(name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
-    with _interrupts():
+    with tags(TAG), _interrupts():
         state = as_flow(body)(recipe.model, asdict(public(recipe)), return_state=True)
         if stopped:
             raise stopped[0]

@@ -19,7 +19,7 @@ from prefect.states import Completed, Failed
 
 from components.errors import refuse
 from components.home import Home, find_home
-from components.planning.held import held
+from components.planning.held import Taken, living
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
 from flows.running import Wish, yard_of
@@ -84,14 +84,11 @@ def figures_of(home: Home, run: str, *, log: logging.Logger) -> Iterator[Figures
 @contextmanager
 def _alive(yard: Yard) -> Iterator[None]:
     """Hold the lease by which the run that waits knows that this process lives."""
-    lease = yard.ledger.acquire(lease_of(flow_run.id), seconds=yard.lease_seconds)
-    if lease is None:
-        raise refuse("this run is worked at by another process already", where=str(flow_run.id))
     try:
-        with held(lease, yard.ledger, seconds=yard.lease_seconds):
+        with living(lease_of(flow_run.id), yard.ledger, seconds=yard.lease_seconds):
             yield
-    finally:
-        yard.ledger.release(lease)
+    except Taken:
+        raise refuse("this run is worked at by another process already", where=str(flow_run.id)) from None
 
 
 @contextmanager

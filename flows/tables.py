@@ -2,17 +2,23 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 from textwrap import shorten
-from typing import NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 from components.figure import figure
 from components.planning.key import Json
+from components.reap.garbage import MEANING, Garbage
 from components.release.provenance import LinkCheck
 from flows.datasets import Listed as DataSet
 from flows.doctor import Finding
 from flows.explaining import Explanation
 from flows.releasing import Decision, Listed, Shown
 from tasks.runner import Planned
+
+if TYPE_CHECKING:
+    from flows.reaping import Reaped
 
 Row = Sequence[str]
 GAP = "  "
@@ -259,6 +265,37 @@ def print_datasets(found: Sequence[DataSet]) -> None:
         for one in found
     ]
     print_table(["sha256", "dvc md5", "rows", "packed", "source", "models", "taken in"], rows, right=[2, 3])
+
+
+def print_reaped(found: "Reaped") -> None:
+    """Show what may go, or went."""
+    rows = [
+        [
+            kind,
+            MEANING[kind],
+            f"{len(some):,}",
+            "-" if any(one.size_bytes is None for one in some) else bytes_of(sum(one.size_bytes or 0 for one in some)),
+            minute(datetime.fromtimestamp(some[0].at).isoformat()),
+            _example(some[0]),
+        ]
+        for kind, some in found.by_kind().items()
+    ]
+    if rows:
+        print_table(["kind", "what", "how many", "bytes", "oldest", "such as"], rows, right=[2, 3])
+        write("")
+    for note in found.notes:
+        write(f"left out   {note}")
+    if not rows:
+        write("nothing to remove: all that is here is in use, or younger than a day")
+    elif found.removed:
+        write(f"freed {bytes_of(found.size_bytes)}")
+    else:
+        write(f"{bytes_of(found.size_bytes)} to free; nothing was removed: `steelyard reap --yes` does that")
+
+
+def _example(one: Garbage) -> str:
+    """Return a name that a person can look up, or what there is to say of it."""
+    return shorten(one.note or Path(one.name).name[:40], width=REASON_LETTERS, placeholder=" ...")
 
 
 def or_dash(value: float | None) -> str:

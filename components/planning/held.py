@@ -4,10 +4,29 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from components.planning.ledger import Lease, Ledger
 
+RUN: Final = "run of "  # begins the name of the lease that the process of a run holds while it lives
 logger = logging.getLogger(__name__)
+
+
+class Taken(Exception):  # noqa: N818 - what happened, not an error of ours
+    """Somebody holds the lease already."""
+
+
+@contextmanager
+def living(name: str, ledger: Ledger, *, seconds: float) -> Iterator[None]:
+    """Hold the lease of that name until the block ends: where it is gone, so is the process. Raises Taken."""
+    lease = ledger.acquire(name, seconds=seconds)
+    if lease is None:
+        raise Taken(name)
+    try:
+        with held(lease, ledger, seconds=seconds):
+            yield
+    finally:
+        ledger.release(lease)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from components.reap.folders import (
     left_folders,
     left_temporary,
     left_work,
+    remove_checkpoint,
     remove_folder,
     remove_work,
 )
@@ -35,7 +36,7 @@ from flows.servers.reaching import reach
 from flows.servers.recorded import recorded
 from flows.servers.services import running
 from flows.state import remote_blobs
-from flows.staying import Releasing, Staying, limits_of, releasing
+from flows.staying import STAGE, Releasing, Staying, limits_of, releasing
 from tasks.stage import Yard
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 LEASE: Final = "reap"
 WORKER: Final = "worker of "
-STAGE: Final = "stage "
 CHUNK: Final = 1000
 
 
@@ -188,10 +188,11 @@ class _Round:
         self._take(found, lambda one: end_open(self.client, one.name))
 
     def _results(self) -> list[Result]:
-        """Forget the results that are old, and return them."""
+        """Forget the results that are old, and return them; and the checkpoints."""
         before = Staying(self.yard.ledger, self.limits, self.releases)
         found = old_results(before.results, before.kept)
         self._take(found, lambda one: forget(self.yard.ledger, one.name, used_before=self.limits.used_before))
+        self._take(before.old_checkpoints, lambda one: remove_checkpoint(one, self.yard.ledger))
         gone = {one.name for one in found}
         return [one for one in before.results if one.key in gone]
 

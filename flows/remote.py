@@ -32,6 +32,7 @@ from tasks.tracker import Figures, Silent
 
 MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
 GPUS: Final = "STEELYARD_GPUS"
+AGAIN_SECONDS: Final = 5.0  # a limit that went unheard, say in a finalizer, is said again
 MESSAGE: Final = 2000  # letters of what went wrong, in Prefect
 
 
@@ -101,16 +102,22 @@ def _limits(minutes: float | None) -> Iterator[None]:
         _check_gpus(gpus)
 
     def over(_signal: int, _frame: FrameType | None) -> None:
-        do = "raise time_limit_minutes, or ask for more"
-        raise refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do)
+        raise _Over
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, 60 * (minutes or 0))  # 0 is never
+    signal.setitimer(signal.ITIMER_REAL, 60 * (minutes or 0), AGAIN_SECONDS)  # 0 is never
     try:
         yield
+    except _Over:
+        do = "raise time_limit_minutes, or ask for more"
+        raise refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+class _Over(BaseException):
+    """The time is up. No `except Exception` on the way may take this for its own: those of logging do."""
 
 
 def _check_gpus(wanted: int) -> None:

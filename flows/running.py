@@ -65,7 +65,7 @@ def recipe_at(path: Path, changes: Sequence[str]) -> Recipe:
 
 def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
     """Return where runs of the model work."""
-    wish = wish or Wish()
+    wish, settings = wish or Wish(), settings_of(home)
     return Yard(
         home=home,
         store=store_of(home),
@@ -74,7 +74,8 @@ def yard_of(home: Home, model: str, wish: Wish | None = None) -> Yard:
         model=model,
         force=wish.force,
         verify=wish.verify,
-        registry_uri=settings_of(home).mlflow_tracking_uri,
+        travels=settings.store is not None,
+        registry_uri=settings.mlflow_tracking_uri,
     )
 
 

@@ -5,12 +5,22 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from components.planning.held import RUN
 from components.planning.history import released
 from components.planning.ledger import Ledger
-from components.reap.garbage import Limits
-from components.reap.marking import Known, Registered, Result, data_of, kept_releases, kept_results, reached
+from components.reap.garbage import Garbage, Limits
+from components.reap.marking import (
+    Known,
+    Registered,
+    Result,
+    data_of,
+    kept_releases,
+    kept_results,
+    left_checkpoints,
+    reached,
+)
 from components.reap.recorded import results_of
 from components.release.releases import Release, Releases
 from components.store.artifact import Artifact
@@ -18,6 +28,7 @@ from components.store.store import Store
 from tasks.stage import Yard
 from tasks.tracking import Client, began
 
+STAGE: Final = "stage "  # begins the name of the lease of a stage that is worked at
 Versions = Mapping[str, Mapping[int, Registered]]
 
 
@@ -95,7 +106,14 @@ class Staying:
     def blobs(self, store: Store, *, everything: bool) -> set[str]:
         """Return the digests of all blobs that kept releases and results reach: those that stay, or `everything`."""
         keys = {one.key for one in self.results} if everything else self.kept
-        return reached(self.results, keys) | _blobs(self.releases.artifacts(), store)
+        going = set() if everything else {one.name for one in self.old_checkpoints}
+        unfinished = [one.folder for key, one in self.ledger.checkpoints().items() if key not in going]
+        return reached(self.results, keys) | _blobs([*self.releases.artifacts(), *unfinished], store)
+
+    @cached_property
+    def old_checkpoints(self) -> list[Garbage]:
+        """The checkpoints that may go."""
+        return list(left_checkpoints(self.ledger.checkpoints(), self.ledger.taken(STAGE), self.limits))
 
 
 def _blobs(artifacts: Iterable[Artifact], store: Store) -> set[str]:

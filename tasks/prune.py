@@ -33,7 +33,7 @@ def prune(
         spec=loaded.spec,
         metric=aim.metric,
         seed=aim.seed,
-        folder=here.folder / "checkpoint",
+        folder=here.checkpoints,
         observer=Watch(here.tracker, name),
     )
     return kept(here, name, pruned.model, loaded.spec, fitted)

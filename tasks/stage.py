@@ -11,7 +11,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from components.planning.closure import code_of
 from components.planning.held import held
 from components.planning.key import Parts, canonical, key_of, parts_of, strings
 from components.planning.ledger import Lease, LeaseLost, Ledger, Record
+from components.planning.mirror import Mirror
 from components.recipe_file import without_secrets
 from components.store.artifact import Artifact
 from components.store.disk import full_disk_refused
@@ -60,6 +61,7 @@ class Yard:
     tracker: Tracker = field(default_factory=Silent)
     force: frozenset[str] = frozenset()  # stages to run though they are recorded
     verify: bool = False  # hash every output of a hit, not only those whose stamp changed
+    travels: bool = False  # the store is elsewhere, and checkpoints go there: another machine may take a stage up
     registry_uri: str | None = None  # of MLflow; None: the database in the home
     lease_seconds: float = 15.0
 
@@ -73,13 +75,19 @@ class Yard:
 class Workspace:
     """What a stage's function is given: a folder of its own, the store, a logger and a tracker.
 
-    The folder survives a killed worker, and the next attempt at the same key finds it as it was. `yard` is for the
+    The folder survives a killed worker, and the next attempt at the same key on this machine finds it as it was; on
+    another machine it finds `checkpoints`, where the store is one that both use. `yard` is for the
     stages that change the world outside the store.
     """
 
     folder: Path
     yard: Yard
     log: logging.Logger
+
+    @property
+    def checkpoints(self) -> Path:
+        """The part of the folder that another machine finds as well. Its files are replaced as wholes."""
+        return self.folder / "checkpoint"
 
     @property
     def tracker(self) -> Tracker:
@@ -276,11 +284,10 @@ def artifacts(value: object) -> Iterator[Artifact]:
 def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: Lease, log: logging.Logger) -> Done[R]:
     key, label = key_of(parts), stage.label(inputs)
     folder = _own_folder(yard.home.work / key, lease)
-    started = time.monotonic()
+    here, started = Workspace(folder=folder, yard=yard, log=log), time.monotonic()
     with held(lease, yard.ledger, seconds=yard.lease_seconds):
         try:
-            with full_disk_refused(folder):
-                here = Workspace(folder=folder, yard=yard, log=log)
+            with full_disk_refused(folder), _travelling(here, key, lease):
                 made = stage.function(here, **inputs)  # type: ignore[call-arg,arg-type]
         except Exception as error:
             if not yard.ledger.holds(lease):  # the folder was taken along by the worker that took over
@@ -301,7 +308,22 @@ def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: 
     outputs = stage.outputs(record)  # as every later run will see them: equal keys downstream, now and then
     yard.ledger.commit(lease, record)
     _clear(folder)
+    if yard.travels:
+        _mirror(here, key).drop()
     return Done(stage.name, label, key, outputs, False, record.seconds)
+
+
+def _travelling(here: Workspace, key: str, lease: Lease) -> AbstractContextManager[None]:
+    """Have the checkpoints that another machine left, and let others have those of this one."""
+    if not here.yard.travels:
+        return nullcontext()
+    mirror = _mirror(here, key)
+    mirror.bring()
+    return mirror.kept(lease)
+
+
+def _mirror(here: Workspace, key: str) -> Mirror:
+    return Mirror(here.checkpoints, key, here.yard.store, here.yard.ledger)
 
 
 def _do_uncached(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Logger) -> Done[R]:

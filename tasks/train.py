@@ -80,7 +80,7 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
     spec = ModelSpec(task=aim.task, network=aim.network, preparation=preparation)
     model = build(spec, seed=aim.seed)
     learned, validation = examples(preparation, rows), examples(preparation, stop_rows)
-    start_linear_(model, config, learned, seed=aim.seed, file=here.folder / "linear.safetensors")
+    start_linear_(model, config, learned, seed=aim.seed, file=here.checkpoints / "linear.safetensors")
     fitted = fit(
         model,
         config,
@@ -89,7 +89,7 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
         spec=spec,
         metric=aim.metric,
         seed=aim.seed,
-        folder=here.folder / "checkpoint",
+        folder=here.checkpoints,
         observer=Watch(here.tracker, "train"),
     )
     return kept(here, "train", model, spec, fitted)

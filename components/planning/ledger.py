@@ -8,19 +8,19 @@ import json
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import itemgetter
 from pathlib import Path
 
 from components.database.database import Connection, Database, Row, Tables, Value, repeated
 from components.database.opening import database_at
 from components.planning.key import Json, Parts
-from components.store.artifact import Stamp
+from components.store.artifact import Artifact, Stamp
 from components.store.store import Stamps
 
 TABLES = Tables(
     name="ledger",
-    version=3,
+    version=4,
     statements="""
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY, stage TEXT, label TEXT, model TEXT, run TEXT, outputs TEXT, stamps TEXT, parts TEXT,
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS moves (
     state TEXT, actor TEXT, reason TEXT, basis TEXT, at DOUBLE PRECISION);
 CREATE TABLE IF NOT EXISTS decisions (
     test_rows TEXT, challenger TEXT, model TEXT, at DOUBLE PRECISION, PRIMARY KEY (test_rows, challenger));
+CREATE TABLE IF NOT EXISTS checkpoints (key TEXT PRIMARY KEY, folder TEXT, at DOUBLE PRECISION);
 CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY, id TEXT);
 """,
 )
@@ -64,6 +65,14 @@ class Lease:
 
     name: str
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a stage that isn't done can go on from, on any machine."""
+
+    folder: Artifact
+    at: float  # seconds since 1970, by the machine that wrote it
 
 
 class LeaseLost(Exception):  # noqa: N818 - what happened, not an error of ours
@@ -149,6 +158,27 @@ class Ledger:
         """Give the lease back. Does nothing where it was lost."""
         self.database.change(_GIVE_BACK, (lease.name, lease.token))
 
+    # Checkpoints of stages that are at work, or were killed
+
+    def keep_checkpoint(self, lease: Lease, key: str, folder: Artifact, *, at: float) -> bool:
+        """Keep what the stage of this key can go on from, in place of what was kept. False: the lease is lost."""
+        values = (key, json.dumps(asdict(folder)), at, lease.name, lease.token)
+        return self.database.change(_KEEP_CHECKPOINT, values) == 1
+
+    def checkpoint(self, key: str) -> Checkpoint | None:
+        """Return what the stage of this key can go on from."""
+        found = self.database.ask("SELECT folder, at FROM checkpoints WHERE key = ?", (key,))
+        return next((Checkpoint(Artifact(**json.loads(folder)), at) for folder, at in found), None)
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """Return all of them, by key."""
+        found = self.database.ask("SELECT key, folder, at FROM checkpoints")
+        return {key: Checkpoint(Artifact(**json.loads(folder)), at) for key, folder, at in found}
+
+    def drop_checkpoint(self, key: str) -> None:
+        """Forget it."""
+        self.database.change("DELETE FROM checkpoints WHERE key = ?", (key,))
+
     # Digests of files, by their stamps
 
     def digest(self, path: str, stamp: Stamp) -> str | None:
@@ -223,6 +253,10 @@ _TAKE = """
     token = excluded.token, expires = excluded.expires WHERE leases.expires <= clock()
 """
 _GIVE_BACK = "DELETE FROM leases WHERE name = ? AND token = ?"
+_KEEP_CHECKPOINT = """
+    INSERT INTO checkpoints SELECT ?, ?, ? FROM leases WHERE name = ? AND token = ?
+    ON CONFLICT (key) DO UPDATE SET folder = excluded.folder, at = excluded.at
+"""
 _REMEMBER = """
     INSERT INTO digests VALUES (?,?,?) ON CONFLICT (path) DO UPDATE SET stamp = excluded.stamp, digest = excluded.digest
 """

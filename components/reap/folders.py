@@ -4,10 +4,11 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR
 
+from components.planning.held import Taken, living
 from components.planning.ledger import Ledger
 from components.reap.garbage import Garbage, Kind, Limits
 
@@ -55,13 +56,26 @@ def remove_folder(one: Garbage) -> bool:
 
 def remove_work(one: Garbage, ledger: Ledger) -> bool:
     """Remove a folder of work, holding the lease of its stage: who begins it meanwhile waits, and begins anew."""
-    lease = ledger.acquire(f"stage {Path(one.name).name}", seconds=LEASE_SECONDS)
-    if lease is None:
-        return False
+    with stopped(Path(one.name).name, ledger) as is_stopped:
+        return is_stopped and remove_folder(one)
+
+
+def remove_checkpoint(one: Garbage, ledger: Ledger) -> bool:
+    """Forget a checkpoint, in the same way. Its bytes are objects, which nothing reaches then."""
+    with stopped(one.name, ledger) as is_stopped:
+        if is_stopped:
+            ledger.drop_checkpoint(one.name)
+        return is_stopped
+
+
+@contextmanager
+def stopped(key: str, ledger: Ledger) -> Iterator[bool]:
+    """Hold the lease of a stage, and say whether that could be had."""
     try:
-        return remove_folder(one)
-    finally:
-        ledger.release(lease)
+        with living(f"stage {key}", ledger, seconds=LEASE_SECONDS):
+            yield True
+    except Taken:
+        yield False
 
 
 def _old(kind: Kind, paths: Iterable[Path], before: float, *, deep: bool = True) -> Iterator[Garbage]:

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+from components.planning.ledger import Checkpoint
 from components.reap.garbage import Garbage, Kind, Limits
 from components.store.artifact import Stored
 
@@ -95,6 +96,15 @@ def old_results(results: Iterable[Result], kept: AbstractSet[str]) -> list[Garba
         for one in results
         if one.key not in kept
     ]
+
+
+def left_checkpoints(
+    checkpoints: Mapping[str, Checkpoint], running: AbstractSet[str], limits: Limits
+) -> Iterable[Garbage]:
+    """Yield the checkpoints, by key, of stages that nobody is at."""
+    for key, one in checkpoints.items():
+        if one.at < limits.made_before and key not in running:
+            yield Garbage("checkpoints", key, 0, one.at)
 
 
 def reached(results: Iterable[Result], kept: AbstractSet[str]) -> set[str]:

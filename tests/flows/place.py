@@ -54,6 +54,18 @@ class Place:
         assert told.returncode == code, told.stderr[-3000:]
         return Told(told.returncode, told.stdout, told.stderr)
 
+    @contextmanager
+    def begun(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Begin the command line in a process of its own; it is killed where it hasn't ended by itself."""
+        command = [sys.executable, "-P", "-m", "flows.cli", *arguments]
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(command, cwd=self.folder, env=self.variables(), stdout=quiet, stderr=quiet)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
     def call(self, *arguments: str) -> Told:
         """Call the command line in this process: quicker, where libraries are loaded already."""
         out, err = io.StringIO(), io.StringIO()

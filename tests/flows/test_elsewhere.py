@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from components.home import Home
+from components.planning.ledger import ledger_at
 from components.settings import NAMES, variable
 from flows.servers.processes import asked
 from flows.servers.services import temporary
@@ -107,6 +109,20 @@ def test_another_machine_finds_everything_done_and_starts_no_flow(elsewhere: Els
     ]
     assert Path(again["report"]).read_bytes() == Path(told["report"]).read_bytes()
     assert elsewhere.flow_runs() == before == 3, "one at home, whose records the server began with, and two"
+
+
+def test_a_training_whose_machine_dies_is_taken_up_by_another(machine: Place, tmp_path: Path) -> None:
+    sent = ledger_at(machine.settings[variable("ledger")]).database
+    long = ("train.epochs=1500", "train.checkpoint_seconds=0.1", "seed=9")
+    train = ("run", "recipe.yaml", "--until", "train", *(word for one in long for word in ("--set", one)))
+    with machine.begun(*train) as run:
+        while not sent.ask("SELECT key FROM checkpoints"):
+            assert run.poll() is None, "it ended before it was killed"
+            time.sleep(0.1)
+        run.kill()
+    other = replace(machine, home=tmp_path / "other").child(*train)
+    assert "train goes on from epoch" in other.err
+    assert not sent.ask("SELECT key FROM checkpoints"), "it is done"
 
 
 def test_data_comes_back_from_the_remote_on_another_machine(machine: Place, tmp_path: Path) -> None:

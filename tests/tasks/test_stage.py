@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from components.errors import Refusal
+from components.home import Home
 from components.models.config import MLP, Custom
+from components.planning import mirror
 from components.planning.key import key_of
 from components.store.folder import FolderBlobs
 from tasks.stage import Done, Stage, Workspace, Yard, artifacts, find, perform
 from tests.components.store.test_blobs import flip
-from tests.tasks.tiny import Knobs, Made, Score, Summed, add, make, yard_at
+from tests.tasks.tiny import Knobs, Made, Score, Summed, add, count, make, yard_at
 
 LOG = logging.getLogger("test")
 ROOT = Path(__file__).parents[2]
@@ -328,3 +330,17 @@ def test_two_equal_runs_at_once_change_the_world_once(home: Path, journal: Path)
         ended = list(pool.map(lambda run: perform(settling, inputs, yard_at(home, run=run), log=log), ("r1", "r2")))
     assert sorted(done.cached for done in ended) == [False, True]
     assert len(journal.read_text().splitlines()) == 1
+
+
+def test_another_machine_finds_the_checkpoints_of_a_stage_where_the_store_is_shared(
+    home: Path, journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "POLL_SECONDS", 0.01)
+    here = replace(yard_at(home), travels=True)
+    elsewhere = replace(here, home=Home(tmp_path / "another"))
+    inputs = count.bind(journal=str(journal))
+    with pytest.raises(RuntimeError, match="killed"):
+        perform(count, inputs, here, log=LOG)
+    done = perform(count, inputs, elsewhere, log=LOG)
+    assert (done.outputs, journal.read_text()) == (Summed(total=2), "0\n1\n")
+    assert here.ledger.database.ask("SELECT key FROM checkpoints") == []

@@ -1,0 +1,179 @@
+"""Checkpoints travel: what one machine sent is what another goes on from, and no more than the last is kept."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from components.planning import mirror as module
+from components.planning.ledger import Lease, Ledger, ledger_at
+from components.planning.mirror import Mirror
+from components.store.folder import FolderBlobs
+from components.store.store import Store
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def ledger(address: Path | str) -> Ledger:
+    return ledger_at(address)
+
+
+@pytest.fixture
+def lease(ledger: Ledger) -> Lease:
+    taken = ledger.acquire("stage k", seconds=60)
+    assert taken is not None
+    return taken
+
+
+@pytest.fixture
+def machine(tmp_path: Path, ledger: Ledger) -> Callable[[str], Mirror]:
+    """Machines by name: a folder each, one store and one ledger for them all."""
+    blobs = FolderBlobs(tmp_path / "store")
+
+    def named(name: str) -> Mirror:
+        return Mirror(tmp_path / name / "checkpoint", "k", Store(blobs, tmp_path / name / "laid out"), ledger)
+
+    return named
+
+
+def write(mirror: Mirror, text: str, name: str = "state") -> None:
+    mirror.folder.mkdir(parents=True, exist_ok=True)
+    new = mirror.folder / f".{name}.new"
+    new.write_text(text)
+    new.replace(mirror.folder / name)
+
+
+def until(there: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+@contextmanager
+def sending(mirror: Mirror, lease: Lease, *texts: str) -> Iterator[None]:
+    """Write one text after the other, each when the one before it was sent."""
+    with mirror.kept(lease):
+        for text in texts:
+            before = mirror.ledger.checkpoint("k")
+            write(mirror, text)
+            until(lambda before=before: mirror.ledger.checkpoint("k") != before)  # type: ignore[misc]
+        yield
+
+
+def objects(mirror: Mirror) -> list[str]:
+    blobs = mirror.store.blobs
+    assert isinstance(blobs, FolderBlobs)
+    return sorted(path.read_text() for path in blobs.root.rglob("objects/*/*"))
+
+
+def test_another_machine_goes_on_from_what_was_sent_last(machine: Callable[[str], Mirror], lease: Lease) -> None:
+    one, two = machine("one"), machine("two")
+    with sending(one, lease, "first", "second"):
+        pass
+    two.bring()
+    assert (two.folder / "state").read_text() == "second"
+    write(two, "third")  # of its own: what was brought can be replaced
+    assert len(objects(one)) == 2, "the last state and its manifest, nothing of the one before"
+
+
+def test_what_stays_the_same_is_kept_where_the_rest_is_replaced(machine: Callable[[str], Mirror], lease: Lease) -> None:
+    one, two = machine("one"), machine("two")
+    write(one, "begun", name="start")
+    with sending(one, lease, "first", "second"):
+        pass
+    two.bring()
+    assert {path.name: path.read_text() for path in two.folder.iterdir()} == {"state": "second", "start": "begun"}
+
+
+def test_folders_and_half_written_files_stay_here(machine: Callable[[str], Mirror], lease: Lease) -> None:
+    one, two = machine("one"), machine("two")
+    (one.folder / "processes").mkdir(parents=True)
+    (one.folder / "processes" / "rows").write_text("many")
+    (one.folder / ".half.new").write_text("ha")
+    with sending(one, lease, "whole"):
+        pass
+    two.bring()
+    assert [path.name for path in two.folder.iterdir()] == ["state"]
+
+
+def test_what_lies_here_and_is_newer_stays(machine: Callable[[str], Mirror], lease: Lease) -> None:
+    one, two = machine("one"), machine("two")
+    with sending(one, lease, "first"):
+        pass
+    time.sleep(0.01)
+    write(two, "later")
+    two.bring()
+    assert (two.folder / "state").read_text() == "later"
+
+
+def test_nothing_sent_is_nothing_brought(machine: Callable[[str], Mirror]) -> None:
+    machine("two").bring()
+    assert not machine("two").folder.exists()
+
+
+def test_who_has_lost_its_lease_sends_nothing(machine: Callable[[str], Mirror], ledger: Ledger, lease: Lease) -> None:
+    one, two = machine("one"), machine("two")
+    with ExitStack() as stack:
+        stack.enter_context(sending(one, lease, "first"))
+        ledger.release(lease)
+        other = ledger.acquire("stage k", seconds=60)
+        assert other is not None
+        stack.enter_context(sending(two, other, "of the other"))
+        write(one, "too late")
+        time.sleep(0.2)
+    three = machine("three")
+    three.bring()
+    assert (three.folder / "state").read_text() == "of the other"
+
+
+def test_a_store_that_is_away_for_a_while_ends_nothing(
+    machine: Callable[[str], Mirror], lease: Lease, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = machine("one"), machine("two")
+    away = [True]
+    real = FolderBlobs.put
+
+    def put(blobs: FolderBlobs, source: Path) -> str:
+        if away:
+            raise OSError("the store is away")
+        return real(blobs, source)
+
+    monkeypatch.setattr(FolderBlobs, "put", put)
+    with one.kept(lease):
+        write(one, "first")
+        until(lambda: "was not sent: the store is away" in caplog.text)
+        away.clear()
+        until(lambda: one.ledger.checkpoint("k"))
+    two.bring()
+    assert (two.folder / "state").read_text() == "first"
+
+
+def test_where_the_bytes_are_gone_the_work_begins_anew(
+    machine: Callable[[str], Mirror], lease: Lease, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = machine("one"), machine("two")
+    with sending(one, lease, "first"):
+        pass
+    kept = one.ledger.checkpoint("k")
+    assert kept is not None
+    one.store.blobs.discard(kept.folder.digest)
+    two.bring()
+    assert not two.folder.exists()
+    assert "begins anew" in caplog.text
+
+
+def test_work_that_is_done_leaves_nothing(machine: Callable[[str], Mirror], lease: Lease) -> None:
+    one = machine("one")
+    with sending(one, lease, "first"):
+        pass
+    one.drop()
+    assert one.ledger.checkpoint("k") is None
+    assert objects(one) == []
+    one.drop()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 20  # bytes read at a time
 CONNECTIONS: Final = 16
+PAGE: Final = 1000  # objects of a listing, the most that S3 gives at once
 NO_LISTING: Final = DENIED | {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,11 @@ class Bucket:
 
     def listed(self, prefix: str) -> Iterator[Listed]:
         """Yield the objects whose keys begin so, page by page."""
-        pages = iter(self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix))
+        pages = iter(
+            self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.name, Prefix=prefix, PaginationConfig={"PageSize": PAGE}
+            )
+        )
         while True:
             with self._refusals(prefix):
                 page = next(pages, None)

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
-from components.errors import refuse
+from components.errors import Refusal, refuse
 from components.home import Home
 from components.planning.held import RUN, Taken, living
 from components.reap.folders import (
@@ -154,11 +154,22 @@ class _Round:
         if settings.prefect_api_url is None and up is None:
             self._note("flow runs: no Prefect server is up; `steelyard up` first, and its rows are looked at too")
             return None
-        reach(settings, "prefect_api_url")
+        try:
+            reach(settings, "prefect_api_url")
+        except Refusal as refusal:
+            self._note(f"flow runs: Prefect {refusal.problems[0].what}")
+            return None
         enter(self.yard.home, prefect_url=None if up is None else up.prefect_api_url)
+        from httpx import HTTPError
         from prefect.client.orchestration import get_client
 
-        return stack.enter_context(get_client(sync_client=True))
+        client = stack.enter_context(get_client(sync_client=True))
+        try:
+            client.count_flow_runs()
+        except HTTPError as error:
+            self._note(f"flow runs: Prefect doesn't answer as it should ({type(error).__name__})")
+            return None
+        return client
 
     def _processes(self, prefect: "SyncPrefectClient | None") -> None:
         from tasks.remote.rows import asked_by
@@ -201,12 +212,13 @@ class _Round:
         store = self.yard.store
         if self._is_ours(store.blobs, "objects", settings_of(self.yard.home).store or str(self.yard.home.store)):
             marked = staying.blobs(store, everything=self.remove)
+            folders = list(left_folders(store.laid_out(), marked, self.limits))  # before objects go
             self._take(
                 unreached(store.blobs.stored(), marked, self.limits),
                 lambda one: store.blobs.remove(_stored(one), before=self.limits.made_before),
                 at_once=store.blobs.at_once,
             )
-            self._take(left_folders(store.laid_out(), marked, self.limits), remove_folder)
+            self._take(folders, remove_folder)
 
     def _folders(self) -> None:
         home, ledger = self.yard.home, self.yard.ledger

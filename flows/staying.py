@@ -69,7 +69,8 @@ def releasing(yard: Yard, client: Client, limits: Limits) -> Releasing:
 def _known(releases: Releases, registry: str) -> Iterable[Known]:
     champion, moves = releases.champion(), releases.moves()
     reigning = {champion.version} if champion else set()
-    reigning |= {move.replaced for move in moves if move.moved and move.version in reigning and move.replaced}
+    rises = [move for move in moves if move.moved and move.action == "promote" and move.version in reigning]
+    reigning |= {move.replaced for move in rises if move.replaced}
     for one in releases.all():
         yield Known(
             model=one.model,

@@ -44,7 +44,7 @@ class Garbage:
 
     kind: Kind
     name: str  # a digest, a key, a path, an id
-    size_bytes: int | None  # None: nobody can say
+    size_bytes: int | None  # None: a row, a process
     at: float  # when it was made or last used, in seconds since 1970
     note: str = ""  # for a person
 

@@ -90,9 +90,9 @@ def kept_results(
 
 
 def old_results(results: Iterable[Result], kept: AbstractSet[str]) -> list[Garbage]:
-    """Return the results that may go. Their bytes count as objects: others may name them too."""
+    """Return the results that may go. Their bytes are objects, which others may name too."""
     return [
-        Garbage("results", one.key, 0, one.used, note=f"{one.model} {one.label}")
+        Garbage("results", one.key, None, one.used, note=f"{one.model} {one.label}")
         for one in results
         if one.key not in kept
     ]
@@ -104,7 +104,7 @@ def left_checkpoints(
     """Yield the checkpoints, by key, of stages that nobody is at."""
     for key, one in checkpoints.items():
         if one.at < limits.made_before and key not in running:
-            yield Garbage("checkpoints", key, 0, one.at)
+            yield Garbage("checkpoints", key, None, one.at)
 
 
 def reached(results: Iterable[Result], kept: AbstractSet[str]) -> set[str]:

@@ -1,5 +1,6 @@
 """Stages on workers: a real Prefect server, a real MLflow server, and two workers of a process pool."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -180,6 +181,54 @@ def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(crew: Place) -> Non
     while processes(crew) and time.monotonic() < end_by:
         time.sleep(0.2)
     assert not processes(crew)
+
+
+REAP = """
+import sys
+from components.reap import processes
+
+processes.START_SECONDS = 0.0
+from flows.cli import main
+sys.argv = ["steelyard", "reap", "--json", *sys.argv[1:]]
+main()
+"""
+
+
+def reaped(place: Place, *options: str) -> dict[str, list[str]]:
+    """Call `reap`, to which no process is too young, and return the names of what it found by kind."""
+    command = [sys.executable, "-P", "-c", REAP, *options]
+    variables = {**place.variables(), "PYTHONPATH": str(Path(__file__).parents[2])}
+    told = subprocess.run(command, env=variables, cwd=place.folder, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    return {one["kind"]: [item["name"] for item in one["items"]] for one in json.loads(told.stdout)["kinds"]}
+
+
+def in_prefect(place: Place, question: str) -> int:
+    with closing(sqlite3.connect(place.home / "prefect" / "prefect.db", timeout=60)) as connection:
+        found = connection.execute(question).fetchone()
+        connection.commit()
+        return int(found[0]) if found else 0
+
+
+def test_the_process_of_a_run_that_was_killed_is_ended_and_old_rows_go(crew: Place) -> None:
+    def killed() -> None:
+        (runner,) = (one for one in psutil.Process().children() if _is_run(one))
+        assert "processes" not in reaped(crew, "--yes")  # somebody waits for it
+        runner.kill()
+
+    run(crew, *LONG, "seed=6", at=BEGUN, do=killed)
+    (stage,) = processes(crew)
+    end_by = time.monotonic() + 60
+    while "processes" not in reaped(crew) and time.monotonic() < end_by:  # until the lease of the run is over
+        time.sleep(1)
+    assert stage.is_running()
+    in_prefect(crew, "UPDATE flow_run SET end_time = '2020-01-01 00:00:00.000000' WHERE end_time IS NOT NULL")
+    rows = in_prefect(crew, "SELECT count(*) FROM flow_run")
+    found = reaped(crew, "--yes")
+    assert found["processes"] == [f"{stage.pid} {stage.create_time()}"]
+    assert not processes(crew)
+    assert len(found["flow runs"]) >= 2
+    assert in_prefect(crew, "SELECT count(*) FROM flow_run") == rows - len(found["flow runs"])
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,8 @@ def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Ya
     (split, *_) = yard.ledger.history("people", "split")
     assert isinstance(split.outputs, dict)
     assert split.outputs["previous"] is not None
+    uses = yard.ledger.database.ask("SELECT at FROM uses WHERE label = 'split'")
+    assert all(at > time.time() - DAY for (at,) in uses)  # what is continued is in use
 
 
 def test_versions_that_cannot_rise_again_go_unless_an_alias_pins_them(place: Place, yard: Yard) -> None:

@@ -28,9 +28,9 @@ types: env
 bench: env
 	@for name in store store_s3 tracking training distributed memory overhead quality tables gate readme; do $(PYTHON) -m benchmarks.$$name || exit 1; done
 
-# End real runs at every stage, by SIGKILL and Ctrl-C, and at 50 random moments; compare their files with a whole run's.
+# End real runs by SIGKILL and Ctrl-C at every stage, at 50 random moments and, on workers, 50 times; compare their files.
 torture: env
-	@$(PYTHON) -m tests.torture
+	@$(PYTHON) -m tests.torture && $(PYTHON) -m tests.torture.workers
 
 # Start the Prefect server, the MLflow server and a worker on this machine, and leave them running.
 up: env

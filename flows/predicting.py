@@ -53,7 +53,7 @@ def predict(
         files = download(model, release.version, into=Path(folder))
         wanted = read_columns(files / "artifacts" / "model.onnx")
         kinds = features(wanted.kinds, target=wanted.target)
-        strange = Strange(known=wanted.known, complete=wanted.complete)
+        strange = Strange(known=wanted.known, complete=wanted.complete, spans=wanted.spans)
         answer = load(files)
         ignored: tuple[str, ...] = ()
         for rows in unlabelled(source, kinds, target=wanted.target, keep=keep):

@@ -65,7 +65,7 @@ class Contents:
             if not findings.count:
                 yield content
         if findings.count:
-            raise findings.refusal(_places, do="mend the data, or choose another column or kind")
+            raise findings.refusal(_places, rows=start, do="mend the data, or choose another column or kind")
 
     def _read(self, table: pa.Table, shown: Sequence[str], start: int, findings: Findings) -> Content:
         row, none = row_hashes(table, shown), np.zeros(len(table), dtype=np.uint16)
@@ -157,8 +157,7 @@ def _seconds(raw: pa.Array) -> npt.NDArray[np.float64]:
 
 def _find(findings: Findings, bad: pa.Array, name: str, start: int, what: str) -> None:
     rows = np.flatnonzero(bad.to_numpy(zero_copy_only=False).astype(np.bool_))
-    found = (Finding(row=start + int(row) + 1, column=name, what=what) for row in rows)
-    findings.add(found, count=len(rows))
+    findings.add(Finding(row=start + int(row) + 1, column=name, what=what) for row in rows)
 
 
 def _places(rows: Sequence[int]) -> list[str]:

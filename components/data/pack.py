@@ -102,7 +102,7 @@ def _pack(config: DataConfig, folder: Path, *, source: Source, name: str, progre
 def _record(tally: _Tally, chunk: Chunk, checked: Checked) -> None:
     torn = [Finding(row=line.row, what=line.what) for line in chunk.torn]
     found = sorted([*checked.findings, *torn], key=lambda finding: finding.row)
-    tally.findings.add(found, count=len(found))
+    tally.findings.add(found)
 
 
 def _good(checked: Checked) -> pa.Table:
@@ -124,11 +124,12 @@ def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int,
         raise refuse("there are no rows", where=name)
     if config.bad_rows == "refuse" and tally.findings.count:
         do = "mend these rows, or set data.bad_rows: quarantine and data.quarantine_share to set bad rows aside"
-        raise tally.findings.refusal(source.places, do=do)
+        mostly = "say what it holds under data.columns: another kind, or ignore; or mend the rows"
+        raise tally.findings.refusal(source.places, rows=tally.rows, do=do, mostly=mostly)
     if config.quarantine_share is not None and set_aside > config.quarantine_share * tally.rows:
         share = f"{set_aside} of {tally.rows} rows are bad ({set_aside / tally.rows:.2%})"
         do = f"{share}, more than data.quarantine_share {config.quarantine_share:.2%}: mend them, or raise it"
-        raise tally.findings.refusal(source.places, do=do)
+        raise tally.findings.refusal(source.places, rows=tally.rows, do=do)
     if set_aside:
         log.warning("%s: set aside %d of %d rows as bad", name, set_aside, tally.rows)
     if config.columns[config.target] != "number":

@@ -12,7 +12,8 @@ class NumberColumn:
     """A number (or a boolean as 0 and 1): missing -> `fill`, then the quantiles if any, then (x - center) / scale.
 
     `quantiles` holds the train rows' values at evenly spaced ranks (strictly rising, piecewise-linear to
-    -1 ... 1), empty where no quantile map is used. With `flag`, a feature says 1 where the value was missing.
+    -1 ... 1), empty where no quantile map is used. With `flag`, a feature says 1 where the value was missing. `span` is
+    the train rows' least and greatest value; None of a boolean, and where no row has one.
     """
 
     name: str
@@ -21,6 +22,7 @@ class NumberColumn:
     scale: float
     flag: bool = False
     quantiles: tuple[float, ...] = ()
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,12 +140,13 @@ def _fit_number(name: str, given: Array, config: PrepareConfig, *, truth: bool) 
     if not len(present):
         return NumberColumn(name=name, fill=0.0, center=0.0, scale=1.0)
     fill, flag = float(np.median(present)), len(present) < len(numbers)
+    span = None if truth else (float(present.min()), float(present.max()))
     if config.numbers == "none":
-        return NumberColumn(name=name, fill=fill, center=0.0, scale=1.0, flag=flag)
+        return NumberColumn(name=name, fill=fill, center=0.0, scale=1.0, flag=flag, span=span)
     quantiles = _quantiles(present) if config.numbers == "quantile" and not truth else ()
     ranks = np.interp(present, quantiles, np.linspace(-1, 1, len(quantiles))) if quantiles else present
     center, scale = _center_and_scale(ranks)
-    return NumberColumn(name=name, fill=fill, center=center, scale=scale, flag=flag, quantiles=quantiles)
+    return NumberColumn(name=name, fill=fill, center=center, scale=scale, flag=flag, quantiles=quantiles, span=span)
 
 
 def _quantiles(present: Floats) -> tuple[float, ...]:

@@ -1,9 +1,11 @@
-"""What of the rows to be answered the model has never seen: categories, and gaps where there were none."""
+"""What of the rows to be answered the model has never seen: categories, gaps where there were none, far numbers."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,22 +18,37 @@ class Strange:
 
     known: Mapping[str, Collection[str]]  # values by category
     complete: Collection[str]  # columns of which no train row missed the value
+    spans: Mapping[str, tuple[float, float]]  # least and greatest value of a number in the train rows
     unknown: dict[str, int] = field(default_factory=dict)  # rows by category
     examples: dict[str, list[str]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)  # rows by column
+    far: dict[str, int] = field(default_factory=dict)  # rows by number
+    first: dict[str, float] = field(default_factory=dict)  # far value by number
 
     def look(self, rows: pa.Table) -> None:
         """Count what is strange in these rows."""
-        for name, values in self.known.items():
-            cells = rows[name].drop_null()
-            odd = cells.filter(pc.invert(pc.is_in(cells, value_set=pa.array(sorted(values), pa.string()))))
-            if len(odd):
-                self.unknown[name] = self.unknown.get(name, 0) + len(odd)
-                found = self.examples.setdefault(name, [])
-                found += [value for value in odd.unique().to_pylist() if value not in found][: EXAMPLES - len(found)]
+        for name in self.known:
+            self._look_for_unknown(name, rows[name].drop_null())
         for name in self.complete:
             if rows[name].null_count:
                 self.missing[name] = self.missing.get(name, 0) + rows[name].null_count
+        for name in self.spans:
+            self._look_for_far(name, rows[name].drop_null().to_numpy())
+
+    def _look_for_unknown(self, name: str, cells: pa.ChunkedArray) -> None:
+        odd = cells.filter(pc.invert(pc.is_in(cells, value_set=pa.array(sorted(self.known[name]), pa.string()))))
+        if len(odd):
+            self.unknown[name] = self.unknown.get(name, 0) + len(odd)
+            found = self.examples.setdefault(name, [])
+            found += [value for value in odd.unique().to_pylist() if value not in found][: EXAMPLES - len(found)]
+
+    def _look_for_far(self, name: str, cells: npt.NDArray[np.float64]) -> None:
+        """Count what is farther outside of the train rows' span than that is wide."""
+        least, greatest = self.spans[name]
+        odd = cells[np.maximum(least - cells, cells - greatest) > greatest - least]
+        if len(odd):
+            self.far[name] = self.far.get(name, 0) + len(odd)
+            self.first.setdefault(name, float(odd[0]))
 
     def told(self) -> list[str]:
         """Return a sentence per column and kind of strangeness."""
@@ -44,7 +61,12 @@ class Strange:
             f"column '{name}': {_rows(count)} no value, which no train row lacked"
             for name, count in self.missing.items()
         )
-        return [*unknown, *missing]
+        far = (
+            f"column '{name}': {_rows(count)} a number far outside of what the model was trained on "
+            f"({self.spans[name][0]:g} to {self.spans[name][1]:g}), such as {self.first[name]:g}: another unit?"
+            for name, count in self.far.items()
+        )
+        return [*unknown, *missing, *far]
 
 
 def _rows(count: int) -> str:

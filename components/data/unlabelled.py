@@ -63,14 +63,15 @@ def _rows(path: Path, columns: Mapping[str, ColumnKind], *, target: str, keep: S
     source = SOURCES[kind_of(path)](path, DataConfig(source=str(path), target=target, columns=kinds))
     _check_columns(source.schema, columns, keep=keep, where=path.name)
     ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
-    findings = Findings()
+    findings, rows = Findings(), 0
     for chunk in source.chunks():  # after a first bad cell only to find the others
+        rows += len(chunk.table)
         table = _converted(chunk, columns, findings)
         if len(table) and not findings.count:
             kept = {name: one_array(chunk.table, name) for name in keep}
             yield Asked(table=table, files=_paths(table, columns), kept=kept, ignored=ignored)
     if findings.count:
-        raise findings.refusal(source.places, do="mend these cells; a missing value may be empty")
+        raise findings.refusal(source.places, rows=rows, do="mend these cells; a missing value may be empty")
 
 
 def _paths(table: pa.Table, columns: Mapping[str, ColumnKind]) -> tuple[str, ...]:
@@ -119,7 +120,7 @@ def _converted(chunk: Chunk, columns: Mapping[str, ColumnKind], findings: Findin
     converted = {name: CONVERSIONS[kind](one_array(chunk.table, name)) for name, kind in columns.items()}
     found = [Finding(row=line.row, what=line.what) for line in chunk.torn]
     found += [finding for name, column in converted.items() for finding in bad_cells(chunk, name, column)]
-    findings.add(sorted(found, key=lambda finding: finding.row), count=len(found))
+    findings.add(sorted(found, key=lambda finding: finding.row))
     return pa.table({name: column.values for name, column in converted.items()})
 
 

@@ -18,6 +18,7 @@ class Columns:
     kinds: Mapping[str, ColumnKind]
     known: Mapping[str, Sequence[str]]  # the values of each category
     complete: Sequence[str]  # columns of which no train row missed the value
+    spans: Mapping[str, tuple[float, float]]  # least and greatest value of each number in the train rows
 
 
 def read_columns(file: Path) -> Columns:
@@ -31,6 +32,7 @@ def read_columns(file: Path) -> Columns:
         kinds=json.loads(facts["steelyard.columns"]),
         known=json.loads(facts.get("steelyard.known", "{}")),  # older releases don't say
         complete=json.loads(facts.get("steelyard.complete", "[]")),
+        spans=json.loads(facts.get("steelyard.spans", "{}")),
     )
 
 
@@ -48,5 +50,6 @@ def metadata(model: str, *, task: Task, columns: Mapping[str, ColumnKind], prepa
         "columns": json.dumps(dict(columns), ensure_ascii=False),
         "known": json.dumps(known, ensure_ascii=False),
         "complete": json.dumps(complete, ensure_ascii=False),
+        "spans": json.dumps({one.name: one.span for one in preparation.numbers if one.span}, ensure_ascii=False),
         "image_channels": str(image.channels if image else 0),
     }

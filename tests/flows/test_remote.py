@@ -11,7 +11,7 @@ from flows.remote import _limits
 
 def test_a_time_limit_is_heard_by_work_that_catches_every_exception() -> None:
     """Such is logging, and a training that says a line an epoch is there for a good part of its time."""
-    with pytest.raises(Refusal, match="it took longer than 0.001 minutes"), _limits(0.001):
+    with pytest.raises(Refusal, match=r"it took longer than 0\.001 minutes"), _limits(0.001):
         end = time.monotonic() + 20
         while time.monotonic() < end:
             with suppress(Exception):

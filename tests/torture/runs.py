@@ -72,7 +72,7 @@ def run(
     """Run the recipe; with `kill_after`, send the signal `delay` seconds after a line that contains that text."""
     child = subprocess.Popen(
         [*COMMAND, str(recipe), "--json"],
-        env=_variables(home),
+        env=variables_of(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,7 +99,7 @@ def interrupt(recipe: Path, home: Path, *, at: str, times: int = 1) -> Ended:
     terminal, end = os.openpty()
     child = subprocess.Popen(
         [*COMMAND, str(recipe), "--json"],
-        env={**_variables(home), "TERM": "xterm", "COLUMNS": "200"},
+        env={**variables_of(home), "TERM": "xterm", "COLUMNS": "200"},
         stdin=end,
         stdout=subprocess.PIPE,
         stderr=end,
@@ -125,7 +125,8 @@ def _pieces(terminal: int) -> Iterator[bytes]:
             yield piece
 
 
-def _variables(home: Path) -> dict[str, str]:
+def variables_of(home: Path) -> dict[str, str]:
+    """Return the environment of a run in that home."""
     return {**os.environ, "STEELYARD_HOME": str(home), "OMP_NUM_THREADS": "1"}
 
 

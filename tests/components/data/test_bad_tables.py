@@ -36,9 +36,18 @@ def test_words_infinity_and_missing_targets_are_named_by_row_line_and_column(tmp
 
 
 def test_ten_problems_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
-    said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 25))
+    said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 25 + GOOD * 10))
     assert said.count("'x' is not a finite number") == 10
     assert "and 15 more" in said
+
+
+def test_a_column_of_another_kind_is_named_once_and_hides_no_other(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 25 + "1,r,maybe,n,q\n" + "y,r,yes,n,q\n"))
+    assert "row 1 (line 2), column 'a': 'x' is not a finite number; so it is in 26 of 27 rows" in said
+    assert "under data.columns: another kind" in said
+    assert said.count("finite number") == 1
+    assert "row 26 (line 27), column 'b': 'maybe'" in said
+    assert "more" not in said
 
 
 def test_nan_in_a_number_target_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from components.data.strange import Strange
 
 
 def test_unknown_categories_are_counted_over_all_pieces_with_three_examples() -> None:
-    strange = Strange(known={"plan": ["basic", "pro"]}, complete=())
+    strange = Strange(known={"plan": ["basic", "pro"]}, complete=(), spans={})
     strange.look(pa.table({"plan": ["pro", "gold", "gold", None]}))
     strange.look(pa.table({"plan": ["silver", "tin", "lead", "gold"]}))
     strange.look(pa.table({"plan": ["pro", None]}))
@@ -16,7 +16,7 @@ def test_unknown_categories_are_counted_over_all_pieces_with_three_examples() ->
 
 
 def test_gaps_count_where_the_train_rows_had_none() -> None:
-    strange = Strange(known={}, complete=["age", "plan"])
+    strange = Strange(known={}, complete=["age", "plan"], spans={})
     strange.look(pa.table({"age": [1.0, None], "plan": ["a", None], "income": [None, None]}))
     strange.look(pa.table({"age": [None, 2.0], "plan": ["a", "b"], "income": [None, None]}))
     assert strange.told() == [
@@ -25,7 +25,17 @@ def test_gaps_count_where_the_train_rows_had_none() -> None:
     ]
 
 
+def test_numbers_that_lie_further_outside_than_all_train_rows_span_are_counted() -> None:
+    strange = Strange(known={}, complete=(), spans={"height": (150.0, 200.0), "age": (18.0, 80.0)})
+    strange.look(pa.table({"height": [99.0, 250.0, 1.7, None], "age": [1.0, 100.0, 142.0, 18.0]}))
+    strange.look(pa.table({"height": [1.8, 251.0, 180.0, 180.0], "age": [80.0, 20.0, 20.0, 20.0]}))
+    assert strange.told() == [
+        "column 'height': 4 rows have a number far outside of what the model was trained on (150 to 200), such as 99: "
+        "another unit?"
+    ]
+
+
 def test_rows_like_those_of_training_are_not_spoken_of() -> None:
-    strange = Strange(known={"plan": ["pro"], "rare": []}, complete=["plan"])
-    strange.look(pa.table({"plan": ["pro"], "rare": pa.array([None], pa.string())}))
+    strange = Strange(known={"plan": ["pro"], "rare": []}, complete=["plan"], spans={"age": (18.0, 80.0)})
+    strange.look(pa.table({"plan": ["pro"], "rare": pa.array([None], pa.string()), "age": [90.0]}))
     assert strange.told() == []

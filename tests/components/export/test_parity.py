@@ -235,6 +235,9 @@ def test_metadata_say_what_the_server_needs() -> None:
     assert found["steelyard.columns"].startswith('{"size": "number"')
     assert json.loads(found["steelyard.known"])["kind"] == ["a", "b", "c"]
     assert json.loads(found["steelyard.complete"]) == ["size", "kind"]
+    rows = table_rows()
+    spans = {name: [np.nanmin(rows[name]), np.nanmax(rows[name])] for name in ("size", "price")}
+    assert json.loads(found["steelyard.spans"]) == spans
     assert metadata_of(onnx.load_from_string(canonical_bytes(raw, metadata=told))) == told
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm, ttest_rel
+from scipy.stats import norm, t, ttest_rel
 
 from components.evaluation.answers import answers
 from components.gate.paired import gain, scale_of
@@ -166,3 +166,48 @@ def test_a_champion_that_explains_nothing_leaves_nothing_to_lose_a_share_of():
         )
         yes += of("r2", new, old, seed=seed).interval.low > -0.05
     assert yes <= 12
+
+
+def losses(differences):
+    """Two models whose log losses differ by so much on each row, the second one's being 1."""
+    target = np.zeros(len(differences), dtype=np.int64)
+    sure = np.exp(-np.stack([1 + differences, np.ones(len(differences))]))
+    return [
+        answers("classification", target=target, output=np.stack([one, 1 - one], axis=1), classes=2) for one in sure
+    ]
+
+
+def reaches(differences):
+    """How many standard errors the limits lie below and above the gain."""
+    seen = of("log_loss", *losses(differences)).interval
+    error = differences.std(ddof=1) / math.sqrt(len(differences))
+    return (seen.value - seen.low) / error, (seen.high - seen.value) / error
+
+
+def test_limits_of_smooth_figures_are_never_nearer_than_students_and_wider_for_few_rows():
+    rows = 60
+    even = np.linspace(-0.5, 0.5, rows)  # short tails: the resamples alone would come closer
+    least = t.ppf(0.95, rows - 1) * (1 + 2 / math.sqrt(rows))
+    assert min(reaches(even)) >= least - 1e-6
+    assert max(reaches(even)) < 1.1 * least
+
+
+def test_the_worst_row_seen_counts_once_more():
+    rows = 200
+    one_bad = np.linspace(-0.05, 0.05, rows)
+    one_bad[-1] = 2.0
+    below, above = reaches(one_bad)
+    assert above < 2  # nothing was seen that speaks for more
+    assert below > 9  # the resamples of these rows alone say 7
+
+
+def test_a_row_that_is_far_misplaced_may_be_all_that_a_row_can_take_from_the_area():
+    """Of 60 in a class it can take a 60th, and z²/2 such rows may lie among those unseen."""
+    target, random = np.arange(120) % 2, np.random.default_rng(0)
+    scores = np.clip(np.where(target, 0.9, 0.1) + random.normal(scale=0.05, size=(2, 120)), 0.001, 0.999)
+    scores[0, 0] = 0.95  # above most of the others
+    made = [
+        answers("classification", target=target, output=np.stack([1 - one, one], axis=1), classes=2) for one in scores
+    ]
+    seen, z = of("roc_auc", *made).interval, norm.ppf(0.95)
+    assert seen.value - seen.low >= (z * z / 2 + z * math.sqrt(z * z / 2)) / 60

@@ -17,6 +17,7 @@ KNOWN = Columns(
     kinds={"size": "number", "old": "boolean", "colour": "category", "note": "ignore", "y": "category"},
     known={},
     complete=(),
+    spans={},
 )
 
 

@@ -1,0 +1,150 @@
+"""Stages on workers: what one adds to a run, and twenty runs at once on four workers.
+
+What a stage adds: whole `steelyard run --until evaluate` commands with a changed seed, servers up, in turn with every
+stage in the run's own process and with `evaluate` on a worker of the pool: the difference is a process that starts,
+imports its libraries, looks the stage up, does it and is heard. Beside it what importing torch takes, in a process of
+its own.
+
+Twenty runs: ten seeds, two models with each, all started at the same moment, `train` and `export` on the pool. Equal
+stages are to be done once.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from benchmarks.frame import Figures, spread, write
+from components.home import Home
+from flows.servers.environment import environment
+from flows.servers.pool import worker, worker_variables
+from flows.servers.processes import asked, spawn
+from flows.servers.services import Services, down, up
+from tests.torture.runs import write_recipe
+
+WORKERS = 4
+PORTS = {"prefect_port": 42017, "mlflow_port": 42018}
+RUN = (sys.executable, "-P", "-m", "flows.cli", "run")
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=20)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        recipe, home = write_recipe(Path(folder)), Home(Path(folder) / "home")
+        with _crew(home) as services:
+            rows = [*_added(recipe, home, rounds=options.rounds), *_crowd(recipe, home, services, runs=options.runs)]
+    write("workers", rows, libraries=("prefect", "mlflow", "torch"))
+
+
+@contextmanager
+def _crew(home: Home) -> Iterator[Services]:
+    """Have the servers up, with four workers, of which each has one stage done at a time."""
+    services = up(home, **PORTS)
+    psutil.Process(services.worker.pid).suspend()  # it takes what comes, however much
+    variables = environment(home, prefect_url=services.prefect_api_url, mlflow_uri=services.mlflow_tracking_uri)
+    with (home.root / "logs" / "crew.log").open("wb") as output:
+        crew = [
+            spawn((*worker(f"crew-{i}"), "--limit", "1"), {**variables, **worker_variables(home)}, output)
+            for i in range(WORKERS)
+        ]
+    try:
+        yield services
+    finally:
+        for one in crew:
+            one.terminate()
+        for one in crew:
+            one.wait()
+        psutil.Process(services.worker.pid).resume()
+        down(home)
+
+
+def _environment(home: Home) -> dict[str, str]:
+    return {**os.environ, "STEELYARD_HOME": str(home.root), "OMP_NUM_THREADS": "1"}
+
+
+def _seconds(command: tuple[str, ...], home: Home) -> float:
+    started = time.monotonic()
+    subprocess.run(command, env=_environment(home), check=True, capture_output=True)
+    return time.monotonic() - started
+
+
+def _added(recipe: Path, home: Home, *, rounds: int) -> Iterator[Figures]:
+    here, there, torch = [], [], []
+    command = (*RUN, str(recipe), "--until", "evaluate")
+    elsewhere = ("--set", "workers.evaluate.pool=local", "--set", "workers.evaluate.cpus=1")
+    for number in range(rounds + 1):
+        seeds = [("--set", f"seed={2 * number + i}") for i in range(2)]
+        one, other = _seconds((*command, *seeds[0]), home), _seconds((*command, *seeds[1], *elsewhere), home)
+        if number:  # the first round makes the servers ready
+            here.append(one)
+            there.append(other)
+            torch.append(_seconds((sys.executable, "-c", "import torch"), home))
+    yield _row("every stage in the run's process", here)
+    yield _row("evaluate on a worker", there)
+    yield _row("import torch", torch)
+    yield _row("a stage on a worker adds", [b - a for a, b in zip(here, there, strict=True)])
+    beside = [b - a - alone for a, b, alone in zip(here, there, torch, strict=True)]
+    yield _row("the same, beside importing torch", beside)
+
+
+def _row(what: str, seconds: list[float]) -> Figures:
+    return {"what": what, **{f"seconds {key}": value for key, value in spread(seconds).items()}, "note": ""}
+
+
+def _crowd(recipe: Path, home: Home, services: Services, *, runs: int) -> Iterator[Figures]:
+    pools = [f"workers.{stage}.{what}" for stage in ("train", "export") for what in ("pool=local", "cpus=1")]
+    started, before = time.monotonic(), len(_done(services))
+    children = [
+        subprocess.Popen(
+            _command(recipe, f"model=crowd-{i}", f"seed={1000 + i // 2}", *pools),
+            env=_environment(home),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(runs)
+    ]
+    said = [child.communicate() for child in children]
+    seconds = time.monotonic() - started
+    wrong = [err[-2000:] for (_, err), child in zip(said, children, strict=True) if child.returncode]
+    if wrong:
+        raise SystemExit(f"{len(wrong)} of {runs} runs didn't end well:\n{wrong[0]}")
+    seeds = len({i // 2 for i in range(runs)})
+    locked = sum("locked" in err for _, err in said)
+    done = _done(services)[before:]
+    trained = [name for name in done if name.endswith(" train")]
+    note = f"{runs} ended, {seeds} seeds, {len(trained)} trainings done, {locked} lock errors"
+    yield {**_row(f"{runs} runs at once on {WORKERS} workers", [seconds]), "note": note}
+    if locked or len(trained) != seeds:
+        raise SystemExit(f"something was lost or done twice: {note}")
+
+
+def _command(recipe: Path, *changes: str) -> list[str]:
+    return [*RUN, str(recipe), "--json", *(word for change in changes for word in ("--set", change))]
+
+
+def _done(services: Services) -> list[str]:
+    """Return the names of the stages that workers did, and didn't find done, in the order of their ends."""
+    content = {
+        "flow_runs": {"tags": {"all_": ["steelyard"]}, "state": {"name": {"any_": ["Completed"]}}},
+        "sort": "END_TIME_DESC",
+        "limit": 200,
+    }
+    found = asked(f"{services.prefect_api_url}/flow_runs/filter", seconds=30, method="POST", content=content)
+    return [one["name"] for one in reversed(json.loads(found or b"[]"))]
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,8 @@ import pytest
 
 from components.home import Home
 from components.planning.held import RUN
-from components.planning.ledger import Ledger, Record, ledger_at
+from components.planning.ledger import Lease, Ledger, Record, ledger_at
+from components.store.folder import sha256
 from flows.running import yard_of
 from tasks.stage import Yard
 from tests.flows.conftest import people
@@ -61,6 +62,17 @@ def leave(yard: Yard, text: str, *, stage: str = "train", recorded: bool = True)
     return kept.digest
 
 
+def checkpoint(yard: Yard, key: str) -> tuple[str, Lease]:
+    """Leave a checkpoint in the store, with its stage at work; return the digest of the file in it, and the lease."""
+    folder = yard.home.root / key
+    folder.mkdir()
+    (folder / "weights").write_text(key)
+    lease = yard.ledger.acquire(f"stage {key}", seconds=600)
+    assert lease is not None
+    assert yard.ledger.keep_checkpoint(lease, key, yard.store.put(folder), at=time.time())
+    return sha256(folder / "weights"), lease
+
+
 def open_run(home: Home, name: str) -> str:
     """Leave a run in MLflow as a killed process does; return its id."""
     from tasks.tracking import LEDGER, connect
@@ -97,6 +109,11 @@ def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Ya
     home = yard.home
     old, unrecorded = leave(yard, "old"), leave(yard, "never recorded", recorded=False)
     killed, at_work = open_run(home, "killed"), open_run(home, "at work")
+    (stopped, ended), (working, stage) = checkpoint(yard, "stopped"), checkpoint(yard, "working")
+    yard.ledger.release(ended)
+    piece = home.dvc_remote / "files" / "md5" / "ab" / ("c" * 30)
+    piece.parent.mkdir(exist_ok=True)
+    piece.write_text("never recorded")
     (home.work / "key" / "token").mkdir(parents=True)
     (home.work / "key" / "token" / "checkpoint").write_bytes(b"x" * 1000)
     age(home, days=40)
@@ -107,9 +124,18 @@ def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Ya
     assert place.call("reap", "--json").json["kinds"] == []  # that run has begun before all of this came
     yard.ledger.release(lease)
 
+    told = place.call("reap", "--json")
+    assert names(told, "checkpoints") == {"stopped"}
+    assert stopped in names(told, "objects")
+    assert working not in names(told, "objects")
+    assert not names(told, "data")
+    assert any("a stage is at work" in note for note in told.json["left_out"])
+    yard.ledger.release(stage)
+
     before = stored(home)
     listed = place.call("reap", "--json")
-    assert {unrecorded} <= names(listed, "objects") <= before - {old, young}
+    assert {unrecorded, working} <= names(listed, "objects") <= before - {old, young}
+    assert names(listed, "data") == {"ab" + "c" * 30}
     assert names(listed, "runs") == {killed, at_work}
     assert names(listed, "work") == {str(home.work / "key")}
     assert "old" not in names(listed, "results")
@@ -124,6 +150,7 @@ def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Ya
     ]
     assert stored(home) == before - names(listed, "objects")
     assert (status(home, killed), list(home.work.iterdir())) == ("KILLED", [])
+    assert (yard.ledger.checkpoints(), piece.exists()) == ({}, False)
     assert {"old"} == {key for (key,) in yard.ledger.database.ask("SELECT key FROM records WHERE stage = 'train'")}
     assert place.call("reap", "--json").json["kinds"] == []
 

@@ -394,7 +394,7 @@ def reap(
 ) -> None:
     """List what nothing live refers to, with its bytes, and remove it with --yes.
 
-    Nothing goes that a release, a run at work or a result of late refers to, and nothing younger than a day.
+    Nothing goes that a release, a run at work or a result of late refers to, and no bytes that are younger than a day.
     """
     from components.home import find_home
     from flows.reaping import reap as reap_home

@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from components.home import Home
-from components.planning.held import RUN
 from components.planning.ledger import ledger_at
 from flows.servers.environment import environment
 from flows.servers.pool import WATCHFUL, worker
@@ -220,9 +219,8 @@ def test_the_process_of_a_run_that_was_killed_is_ended_and_old_rows_go(crew: Pla
 
     run(crew, "train.epochs=90000", "seed=6", at=BEGUN, do=killed)
     (stage,) = processes(crew)
-    ledger, end_by = ledger_at(Home(crew.home).ledger), time.monotonic() + 60
-    while ledger.taken(RUN) and time.monotonic() < end_by:
-        time.sleep(0.2)
+    ledger = ledger_at(Home(crew.home).ledger)
+    ledger.database.change("UPDATE leases SET expires = 0 WHERE name LIKE 'run of %'")  # as in some seconds
     runs = "flow_id = (SELECT id FROM flow WHERE name = 'retrain')"
     in_prefect(crew, f"UPDATE flow_run SET end_time = '2020-01-01 00:00:00.000000' WHERE {runs}")
     rows = in_prefect(crew, "SELECT count(*) FROM flow_run")

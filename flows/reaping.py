@@ -132,10 +132,9 @@ class _Round:
             self._processes(prefect)
             self._runs()
             old = self._results()
-            staying = Staying(self.yard.ledger, self.limits, self.releases)  # of the results that are left
-            self._store(staying)
+            self._store()
             self._folders()
-            self._data(staying, old)
+            self._data(old)
             self._rows(prefect)
 
     def _take(self, found: Iterable[Garbage], away: Callable[[Garbage], bool], *, at_once: int = 1) -> None:
@@ -200,35 +199,45 @@ class _Round:
 
     def _results(self) -> list[Result]:
         """Forget the results that are old, and return them; and the checkpoints."""
-        before = Staying(self.yard.ledger, self.limits, self.releases)
+        before = self._staying()
         found = old_results(before.results, before.kept)
         self._take(found, lambda one: forget(self.yard.ledger, one.name, used_before=self.limits.used_before))
         self._take(before.old_checkpoints, lambda one: remove_checkpoint(one, self.yard.ledger))
         gone = {one.name for one in found}
         return [one for one in before.results if one.key in gone]
 
-    def _store(self, staying: Staying) -> None:
+    def _staying(self) -> Staying:
+        """Return what stays of the results that are there now."""
+        return Staying(self.yard.ledger, self.limits, self.releases)
+
+    def _store(self) -> None:
         """Look at the store, and what this machine keeps of it, if this ledger alone knows what is in use there."""
         store = self.yard.store
         if self._is_ours(store.blobs, "objects", settings_of(self.yard.home).store or str(self.yard.home.store)):
-            marked = staying.blobs(store, everything=self.remove)
+            marked = self._staying().blobs(store, everything=self.remove)
             folders = list(left_folders(store.laid_out(), marked, self.limits))  # before objects go
             self._take(
                 unreached(store.blobs.stored(), marked, self.limits),
                 lambda one: store.blobs.remove(_stored(one), before=self.limits.made_before),
                 at_once=store.blobs.at_once,
             )
-            self._take(folders, remove_folder)
+            self._take(folders, lambda one: remove_folder(one, before=self.limits.made_before))
 
     def _folders(self) -> None:
-        home, ledger = self.yard.home, self.yard.ledger
+        home, ledger, limits = self.yard.home, self.yard.ledger, self.limits
         crews = [one.created for one in recorded(home) if one.name.startswith("worker") and one.alive]
         since = min(crews, default=None)
-        self._take(left_work(home.work, ledger.taken(STAGE), self.limits), lambda one: remove_work(one, ledger))
-        self._take(left_temporary(home.prefect / "workers", self.limits, worker_since=since), remove_folder)
-        self._take(left_downloads(home.dvc_imports, self.limits), remove_folder)
+        self._take(
+            left_work(home.work, ledger.taken(STAGE), limits),
+            lambda one: remove_work(one, ledger, before=limits.made_before),
+        )
+        self._take(
+            left_temporary(home.prefect / "workers", limits, worker_since=since),
+            lambda one: remove_folder(one, before=limits.made_before),
+        )
+        self._take(left_downloads(home.dvc_imports, limits), lambda one: remove_folder(one, before=limits.used_before))
 
-    def _data(self, staying: Staying, old: list[Result]) -> None:
+    def _data(self, old: list[Result]) -> None:
         """Look at the DVC remote. What is there already isn't sent again, so its age says nothing of who needs it."""
         own = settings_of(self.yard.home).dvc_remote is None
         if not self._is_ours(remote_blobs(self.yard.home), "data", self.yard.remote.url):
@@ -236,6 +245,7 @@ class _Round:
         if self.yard.ledger.taken(STAGE):
             self._note("data: a stage is at work, perhaps on data; look again when it is done")
             return
+        staying = self._staying()  # asked after the leases: a stage that has ended has recorded what it did
         kept = [one for one in staying.results if one.key in staying.kept]
         if lost := unknown_data(self.releases.kept, self.releases.registry, kept, staying.kept):
             names = ", ".join(f"{one.model} {one.version}" for one in lost[:5])

@@ -38,15 +38,16 @@ def left_temporary(folder: Path, limits: Limits, *, worker_since: float | None) 
 def left_downloads(folder: Path, limits: Limits) -> Iterator[Garbage]:
     """Yield downloads that no run asked for of late: each of them changes the folder's rights, to what they are."""
     for one in folder.glob("*"):
-        with suppress(FileNotFoundError):
-            status = one.stat()
-            if (at := max(status.st_mtime, status.st_ctime)) < limits.used_before:
-                yield Garbage("downloads", str(one), _size(one), at)
+        if (at := _asked_for(one)) is not None and at < limits.used_before:
+            yield Garbage("downloads", str(one), _size(one), at)
 
 
-def remove_folder(one: Garbage) -> bool:
-    """Remove a folder or a file."""
+def remove_folder(one: Garbage, *, before: float) -> bool:
+    """Remove a folder or a file, unless it has changed meanwhile: False."""
     path = Path(one.name)
+    now = _asked_for(path) if one.kind == "downloads" else _changed(path)
+    if now is not None and now >= before:
+        return False
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -54,10 +55,10 @@ def remove_folder(one: Garbage) -> bool:
     return not path.exists()
 
 
-def remove_work(one: Garbage, ledger: Ledger) -> bool:
+def remove_work(one: Garbage, ledger: Ledger, *, before: float) -> bool:
     """Remove a folder of work, holding the lease of its stage: who begins it meanwhile waits, and begins anew."""
     with stopped(Path(one.name).name, ledger) as is_stopped:
-        return is_stopped and remove_folder(one)
+        return is_stopped and remove_folder(one, before=before)
 
 
 def remove_checkpoint(one: Garbage, ledger: Ledger) -> bool:
@@ -88,6 +89,14 @@ def _old(kind: Kind, paths: Iterable[Path], before: float, *, deep: bool = True)
 def _newest(path: Path) -> float | None:
     times = [at for one in (path, *path.rglob("*")) if (at := _changed(one)) is not None]
     return max(times, default=None)
+
+
+def _asked_for(path: Path) -> float | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return max(status.st_mtime, status.st_ctime)
 
 
 def _changed(path: Path) -> float | None:

@@ -47,9 +47,9 @@ def test_work_that_is_taken_up_meanwhile_stays(tmp_path: Path) -> None:
     (one,) = left_work(tmp_path / "work", set(), LIMITS)
     lease = ledger.acquire("stage key", seconds=5)
     assert lease is not None
-    assert not remove_work(one, ledger)
+    assert not remove_work(one, ledger, before=LIMITS.made_before)
     ledger.release(lease)
-    assert remove_work(one, ledger)
+    assert remove_work(one, ledger, before=LIMITS.made_before)
     assert list((tmp_path / "work").iterdir()) == []
     assert ledger.acquire("stage key", seconds=5)
 
@@ -61,8 +61,12 @@ def test_laid_out_folders_of_what_is_needed_stay_and_links_free_nothing(tmp_path
     (tmp_path / "gone" / "again").hardlink_to(tmp_path / "gone" / "file")  # freed as one, with the other
     aged(tmp_path / "gone", days=2)
     laid_out = [one for one in tmp_path.iterdir() if one.is_dir()]
-    found = {Path(one.name).name: one.size_bytes for one in left_folders(laid_out, {"needed"}, LIMITS)}
-    assert found == {"gone": 10, "linked": 0, "incoming-1": 10}
+    left = {Path(one.name).name: one for one in left_folders(laid_out, {"needed"}, LIMITS)}
+    assert {name: one.size_bytes for name, one in left.items()} == {"gone": 10, "linked": 0, "incoming-1": 10}
+    aged(tmp_path / "gone", days=0)  # it was laid out anew
+    assert not remove_folder(left["gone"], before=LIMITS.made_before)
+    assert remove_folder(left["linked"], before=LIMITS.made_before)
+    assert {one.name for one in tmp_path.iterdir()} == {"needed", "gone", "incoming-1", "incoming-2", "object"}
 
 
 def test_temporary_files_of_a_worker_that_is_up_stay(tmp_path: Path) -> None:
@@ -83,5 +87,6 @@ def test_a_download_is_old_when_no_run_asked_for_it_of_late(tmp_path: Path) -> N
     assert list(left_downloads(tmp_path, LIMITS)) == []  # its rights were set just now, as each run does
     later = Limits(now=LIMITS.now + 31 * DAY, keep_seconds=30 * DAY)
     (one,) = left_downloads(tmp_path, later)
-    assert remove_folder(one)
+    assert not remove_folder(one, before=LIMITS.used_before)  # asked for meanwhile
+    assert remove_folder(one, before=later.used_before)
     assert not list(tmp_path.iterdir())

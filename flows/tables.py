@@ -24,6 +24,7 @@ Row = Sequence[str]
 GAP = "  "
 REASON_LETTERS = 60  # of a reason, in a list
 SHOWN_STAGES = 3  # by name, in a sentence
+DIGEST_LETTERS = 12  # of a digest, in a list
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
     **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed"), "red"),
@@ -276,12 +277,12 @@ def print_reaped(found: "Reaped") -> None:
             f"{len(some):,}",
             "-" if any(one.size_bytes is None for one in some) else bytes_of(sum(one.size_bytes or 0 for one in some)),
             minute(datetime.fromtimestamp(some[0].at).isoformat()),
-            _example(some[0]),
+            _examples(some),
         ]
         for kind, some in found.by_kind().items()
     ]
     if rows:
-        print_table(["kind", "what", "how many", "bytes", "oldest", "such as"], rows, right=[2, 3])
+        print_table(["kind", "what", "how many", "bytes", "oldest", "such as, the oldest first"], rows, right=[2, 3])
         write("")
     for note in found.notes:
         write(f"left out   {note}")
@@ -293,9 +294,11 @@ def print_reaped(found: "Reaped") -> None:
         write(f"{bytes_of(found.size_bytes)} to free; nothing was removed: `steelyard reap --yes` does that")
 
 
-def _example(one: Garbage) -> str:
-    """Return a name that a person can look up, or what there is to say of it."""
-    return shorten(one.note or Path(one.name).name[:40], width=REASON_LETTERS, placeholder=" ...")
+def _examples(some: Sequence[Garbage]) -> str:
+    """Return the first few names that a person can look up, or what there is to say of them."""
+    names = list(dict.fromkeys(one.note or Path(one.name).name[:DIGEST_LETTERS] for one in some))
+    shown = names[:SHOWN_STAGES] + ["..."] * (len(names) > SHOWN_STAGES)
+    return shorten(", ".join(shown), width=REASON_LETTERS, placeholder=" ...")
 
 
 def or_dash(value: float | None) -> str:

@@ -384,6 +384,30 @@ def doctor(as_json: AsJson = False) -> None:
         sys.exit(2)
 
 
+@app.command()
+def reap(
+    keep: Annotated[
+        float, typer.Option(metavar="DAYS", min=1, help="Results that were used within so many days stay.")
+    ] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only listed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what nothing live refers to, with its bytes, and remove it with --yes.
+
+    Nothing goes that a release, a run at work or a result of late refers to, and no bytes that are younger than a day.
+    """
+    from components.home import find_home
+    from flows.reaping import reap as reap_home
+
+    found = reap_home(find_home(), keep_days=keep, remove=yes)
+    if as_json:
+        _print_json(found.told())
+    else:
+        from flows.tables import print_reaped
+
+        print_reaped(found)
+
+
 @data.command("list")
 def list_data(as_json: AsJson = False) -> None:
     """List the data sets that runs have taken in."""

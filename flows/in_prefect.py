@@ -12,8 +12,8 @@ from flows.layout import REPORT
 from flows.retrain import Outcome, retrain
 from flows.summary import candidate_rows, laid_out
 from tasks.living.pulse import pulse
-from tasks.living.signs import TAG
 from tasks.living.stopping import Stopped, stoppable
+from tasks.remote.rows import TAG
 from tasks.runner import PrefectRun, Reached
 from tasks.stage import Yard
 

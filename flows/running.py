@@ -28,7 +28,7 @@ from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
 from flows.servers.backend import backend
 from flows.servers.environment import enter
-from flows.state import artifacts_of, ledger_of, remote_of, store_of
+from flows.state import artifacts_of, ledger_of, remote_of, sign, store_of
 from flows.summary import flat, laid_out, summary
 from tasks.runner import Planned, Planner, PrefectRun, Reached
 from tasks.stage import Done, Yard
@@ -123,7 +123,7 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
     if source is None:
         raise refuse("the data vanished while it was looked at", where=recipe.data.source)
     planner, outcome = _planned(recipe, source, yard, wish)
-    if planner.nothing_to_do:
+    if planner.nothing_to_do and yard.ledger.note_uses(recipe.model, planner.uses):
         if outcome is None:
             raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
@@ -174,8 +174,16 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             _load("prefect", *libraries)
             servers.wait()
         name = time.strftime("%Y-%m-%d %H:%M:%S")
+        sign(yard)
         with (
-            tracked(client, yard.home, model=recipe.model, run_name=name, artifacts=artifacts) as tracking,
+            tracked(
+                client,
+                yard.home,
+                model=recipe.model,
+                run_name=name,
+                artifacts=artifacts,
+                ledger=yard.ledger.identity(),
+            ) as tracking,
             living(RUN + tracking.run_id, yard.ledger, seconds=yard.lease_seconds),
         ):
             tracking.params(flat(recipe))

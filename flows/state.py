@@ -4,10 +4,11 @@ from components.home import Home
 from components.planning.ledger import Ledger, ledger_at
 from components.settings import logins_of, settings_of
 from components.store.address import blobs_at
+from components.store.blobs import Blobs
 from components.store.s3.access import Access
 from components.store.store import Store
 from flows.servers.reaching import check_up
-from tasks.stage import Remote
+from tasks.stage import Remote, Yard
 
 
 def ledger_of(home: Home) -> Ledger:
@@ -23,6 +24,17 @@ def store_of(home: Home) -> Store:
     settings = settings_of(home)
     blobs = blobs_at(settings.store or str(home.store), cache=home.store, access=access_of(home))
     return Store(blobs, home.checkouts)
+
+
+def remote_blobs(home: Home) -> Blobs:
+    """Return the DVC remote as a place for bytes, which is to say: who uses it."""
+    return blobs_at(remote_of(home).url, cache=home.store, access=access_of(home))
+
+
+def sign(yard: Yard) -> None:
+    """Note in the store and in the DVC remote that the yard's ledger has records about them: see `reap`."""
+    for place in (yard.store.blobs, remote_blobs(yard.home)):
+        place.sign(yard.ledger.identity())
 
 
 def access_of(home: Home) -> Access:

@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
 from textwrap import shorten
-from typing import NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 from components.figure import figure
 from components.planning.key import Json
+from components.reap.garbage import MEANING, Garbage
 from components.release.provenance import LinkCheck
 from flows.datasets import Listed as DataSet
 from flows.doctor import Finding
@@ -14,10 +17,14 @@ from flows.explaining import Explanation
 from flows.releasing import Decision, Listed, Shown
 from tasks.runner import Planned
 
+if TYPE_CHECKING:
+    from flows.reaping import Reaped
+
 Row = Sequence[str]
 GAP = "  "
 REASON_LETTERS = 60  # of a reason, in a list
 SHOWN_STAGES = 3  # by name, in a sentence
+DIGEST_LETTERS = 12  # of a digest, in a list
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
     **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed"), "red"),
@@ -259,6 +266,39 @@ def print_datasets(found: Sequence[DataSet]) -> None:
         for one in found
     ]
     print_table(["sha256", "dvc md5", "rows", "packed", "source", "models", "taken in"], rows, right=[2, 3])
+
+
+def print_reaped(found: "Reaped") -> None:
+    """Show what may go, or went."""
+    rows = [
+        [
+            kind,
+            MEANING[kind],
+            f"{len(some):,}",
+            "-" if any(one.size_bytes is None for one in some) else bytes_of(sum(one.size_bytes or 0 for one in some)),
+            minute(datetime.fromtimestamp(some[0].at).isoformat()),
+            _examples(some),
+        ]
+        for kind, some in found.by_kind().items()
+    ]
+    if rows:
+        print_table(["kind", "what", "how many", "bytes", "oldest", "such as, the oldest first"], rows, right=[2, 3])
+        write("")
+    for note in found.notes:
+        write(f"left out   {note}")
+    if not rows:
+        write("nothing to remove: all that is here is in use, or younger than a day")
+    elif found.removed:
+        write(f"freed {bytes_of(found.size_bytes)}")
+    else:
+        write(f"{bytes_of(found.size_bytes)} to free; nothing was removed: `steelyard reap --yes` does that")
+
+
+def _examples(some: Sequence[Garbage]) -> str:
+    """Return the first few names that a person can look up, or what there is to say of them."""
+    names = list(dict.fromkeys(one.note or Path(one.name).name[:DIGEST_LETTERS] for one in some))
+    shown = names[:SHOWN_STAGES] + ["..."] * (len(names) > SHOWN_STAGES)
+    return shorten(", ".join(shown), width=REASON_LETTERS, placeholder=" ...")
 
 
 def or_dash(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from components.errors import refuse
 from components.home import Home
+from components.reap.marking import Registered
 from tasks.stage import Yard
 from tasks.tracking import Client, Tracking, check, connect
 
@@ -157,6 +158,20 @@ def set_alias(client: "Client", model: str, version: int | None) -> None:
 def versions(client: "Client", model: str) -> list[int]:
     """Return the versions that the registry has of the model."""
     return sorted(int(one.version) for one in client.search_model_versions(f"name = '{model}'"))
+
+
+def registered(client: "Client", model: str) -> dict[int, Registered]:
+    """Return the versions that the registry has of the model, with what `reap` asks of them."""
+    if not (found := client.search_registered_models(f"name = '{model}'")):
+        return {}
+    aliases = client.get_registered_model(found[0].name).aliases
+    return {
+        int(one.version): Registered(
+            aliases={alias for alias, version in aliases.items() if int(version) == int(one.version)},
+            data=one.tags.get("steelyard.data_sha256", ""),
+        )
+        for one in client.search_model_versions(f"name = '{model}'")
+    }
 
 
 def signature_of(bundle: Bundle) -> "ModelSignature":

@@ -74,6 +74,11 @@ class Planner:
         return cast(R, UNKNOWN) if has_unknown([args, kwargs]) else question(self.yard, *args, **kwargs)
 
     @property
+    def uses(self) -> list[tuple[str, str]]:
+        """The label and the key of each recorded result that the plan takes."""
+        return [(line.label, line.key) for line in self.plan if line.state == "cached" and line.key != line.stage]
+
+    @property
     def nothing_to_do(self) -> bool:
         """Whether every stage is cached."""
         return all(line.state == "cached" for line in self.plan)

@@ -75,6 +75,8 @@ def continued(yard: Yard, config: SplitConfig, dataset: Dataset) -> Artifact | N
     if config.method != "stratified":
         return None
     for record in yard.ledger.history(yard.model, "split", limit=100):
+        if not yard.ledger.note_use(yard.model, "split", record.key):  # `reap` was faster
+            continue
         past = outputs_as(record, Past)
         return past.previous if past.dataset.folder.digest == dataset.folder.digest else past.assignments
     return None

@@ -202,14 +202,12 @@ def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logg
     label, parts = stage.label(inputs), stage.parts(inputs)
     key = key_of(parts)
     while True:
-        if hit := recorded(stage, label, key, yard):
-            if [record.key for record in yard.ledger.history(yard.model, label, limit=1)] != [key]:
-                yard.ledger.note_use(yard.model, label, key)
+        if hit := taken(stage, label, key, yard):
             return hit
         lease = _lease(f"stage {key}", label, yard, log)
         try:
             # Between the look and the lease the other worker may have ended: look again before working.
-            return recorded(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
+            return taken(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
         except LeaseLost:
             log.warning("%s: took longer than its lease, and another worker took it over", label)
         finally:
@@ -237,6 +235,15 @@ def _lease(name: str, label: str, yard: Yard, log: logging.Logger) -> Lease:
         waiting = True
         time.sleep(min(POLL_SECONDS, yard.lease_seconds / 3))
     return lease
+
+
+def taken(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | None:
+    """Return what is recorded under the key as what is used now.
+
+    Its use is noted before its outputs are looked at: `reap`, which removes what was last used long ago, either sees
+    that, or was faster, and then there is no record.
+    """
+    return recorded(stage, label, key, yard) if yard.ledger.note_use(yard.model, label, key) else None
 
 
 def recorded(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | None:

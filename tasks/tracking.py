@@ -25,10 +25,11 @@ from components.recipe_file import without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 Client: TypeAlias = "MlflowClient"
 log = logging.getLogger(__name__)
+LEDGER = "steelyard.ledger"  # a tag of runs
 PROBES = "steelyard doctor"  # the experiment of runs that only look whether there can be one
 BATCH = 1000  # metrics, the most that MLflow takes at once
 FLUSH_SECONDS = 2.0
@@ -274,13 +275,16 @@ class Tracking:
 
 
 @contextmanager
-def tracked(client: "Client", home: Home, *, model: str, run_name: str, artifacts: str | None) -> Iterator[Tracking]:
+def tracked(
+    client: "Client", home: Home, *, model: str, run_name: str, artifacts: str | None, ledger: str = ""
+) -> Iterator[Tracking]:
     """Open a parent run; it ends as finished, failed, or killed by the user.
 
     `artifacts` is the address below which an experiment that is new keeps its own; None: where the server likes.
+    `ledger` is the identity of the one that knows whether the run lives.
     """
     experiment = _experiment(client, model, artifacts=artifacts)
-    run = client.create_run(experiment, run_name=run_name)
+    run = client.create_run(experiment, run_name=run_name, tags={LEDGER: ledger})
     tracking = Tracking(client, run.info.run_id, experiment, home.runs / run.info.run_id / "unsent-metrics.jsonl")
     tracking.start()
     status: Status = "FAILED"
@@ -303,6 +307,60 @@ def joined(home: Home, run_id: str) -> Iterator[Tracking]:
         yield tracking
     finally:
         tracking.flush()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Open:
+    """A run without an end."""
+
+    run_id: str
+    parent: str  # the run whose lease tells whether it lives: itself, unless it is a child
+    name: str
+    model: str
+    began: float  # seconds since 1970
+
+
+def open_runs(client: "Client", ledger: str) -> list[Open]:
+    """Return the runs without an end that were begun under that ledger, and their children."""
+    found = []
+    experiments = {str(one.experiment_id): one.name for one in client.search_experiments()}
+    for run in _running(client, list(experiments)):
+        parent = run.data.tags.get("mlflow.parentRunId", "")
+        tags = client.get_run(parent).data.tags if parent else run.data.tags
+        if tags.get(LEDGER) == ledger:
+            info = run.info
+            model, began = experiments[str(info.experiment_id)], info.start_time / 1000
+            name = info.run_name or ""
+            found.append(Open(run_id=info.run_id, parent=parent or info.run_id, name=name, model=model, began=began))
+    return found
+
+
+def _running(client: "Client", experiments: list[str]) -> "Iterator[Run]":
+    token = None
+    while experiments:
+        page = client.search_runs(experiments, "attributes.status = 'RUNNING'", page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def began(client: "Client", run_id: str) -> float:
+    """Return when a run began, in seconds since 1970: 0 where MLflow doesn't know it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return float(client.get_run(run_id).info.start_time) / 1000
+    except MlflowException:
+        return 0.0
+
+
+def end_open(client: "Client", run_id: str) -> bool:
+    """Mark a run as killed, unless it has ended meanwhile: False."""
+    if client.get_run(run_id).info.status != "RUNNING":
+        return False
+    client.set_terminated(run_id, "KILLED")
+    return True
 
 
 def existing(run_id: str) -> Tracking:

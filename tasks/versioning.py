@@ -4,15 +4,21 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from components.errors import refuse
 from components.recipe_file import without_secrets
+from components.store.artifact import Stored
 from tasks.stage import Remote
+
+if TYPE_CHECKING:
+    from dvc_data.hashfile.db import HashFileDB
 
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
 
@@ -68,6 +74,62 @@ def restore(dvc_file: Path, *, workspace: Path, remote: Remote) -> Path:
     return workspace / "data"
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The files of the remote, by their MD5: those of data sets, and for each data set one that lists them."""
+
+    odb: "HashFileDB"
+
+    def all(self) -> Iterator[Stored]:
+        """Yield what is there."""
+        for path in self.odb.fs.find(self.odb.path):
+            with suppress(ValueError, FileNotFoundError):  # it isn't DVC's, or has just gone
+                yield self._listed(self.odb.path_to_oid(path), path)
+
+    def look(self, names: Iterable[str]) -> Iterator[Stored]:
+        """Yield those of the pieces that are there."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield self._listed(name, self.odb.oid_to_path(name))
+
+    def of(self, md5: str) -> set[str]:
+        """Return the names of all pieces of a data set; only its own where the remote has lost its list."""
+        from dvc_data.hashfile.hash_info import HashInfo
+        from dvc_data.hashfile.tree import Tree
+        from dvc_objects.errors import ObjectFormatError
+
+        try:
+            tree = Tree.load(self.odb, HashInfo("md5", md5))
+        except (FileNotFoundError, ObjectFormatError):
+            return {md5}
+        return {md5, *(str(piece.value) for _, _, piece in tree)}
+
+    def remove(self, one: Stored, *, before: float) -> bool:
+        """Remove a piece, unless it is younger by now."""
+        for now in self.look([one.name]):
+            if now.at >= before:
+                return False
+            self.odb.delete(one.name)
+        return True
+
+    def _listed(self, name: str, path: str) -> Stored:
+        info = self.odb.fs.info(path)
+        changed = info.get("LastModified") or info.get("mtime") or 0.0
+        return Stored("object", name, info["size"], changed if isinstance(changed, float) else changed.timestamp())
+
+
+@contextmanager
+def pieces(remote: Remote) -> Iterator[Pieces]:
+    """Open the remote, to see what it keeps. Raises Refusal where it is on S3, and can't be reached, or denies it."""
+    from dvc.repo import Repo
+
+    with TemporaryDirectory() as folder, _quiet_dvc(Path(folder)), _s3_refused(remote, "looked at"):
+        with Repo.init(folder, no_scm=True) as repo:
+            _configure(repo, remote)
+        with Repo(folder) as repo:
+            yield Pieces(repo.cloud.get_remote_odb("home"))
+
+
 def repository_of(path: Path) -> Path | None:
     """Return the DVC repository that encloses the path, and so may know it."""
     return next((folder for folder in path.parents if (folder / ".dvc").is_dir()), None)
@@ -119,7 +181,7 @@ def fetch(url: str, *, workspace: Path) -> Path:
 
 
 @contextmanager
-def _s3_refused(remote: Remote) -> Iterator[None]:
+def _s3_refused(remote: Remote, done: str = "pushed") -> Iterator[None]:
     """Refuse what S3 refuses, which DVC hands on as errors of boto3, or of files in their place."""
     if not remote.url.startswith("s3://"):
         yield
@@ -135,7 +197,7 @@ def _s3_refused(remote: Remote) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of this machine's disk
             raise
         do = "`steelyard doctor` tries the remote, and says what to mend"
-        raise refuse(f"the data set can't be pushed: {error}", where=remote.url, do=do) from error
+        raise refuse(f"the data set can't be {done}: {error}", where=remote.url, do=do) from error
 
 
 def _configure(repo: object, remote: Remote) -> None:

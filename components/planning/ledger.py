@@ -6,9 +6,10 @@ host; a worker that lost its lease can't commit. Every write is one short transa
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from components.database.database import Connection, Database, Row, Tables, Value, repeated
@@ -19,7 +20,7 @@ from components.store.store import Stamps
 
 TABLES = Tables(
     name="ledger",
-    version=3,
+    version=4,
     statements="""
 CREATE TABLE IF NOT EXISTS records (
     key TEXT PRIMARY KEY, stage TEXT, label TEXT, model TEXT, run TEXT, outputs TEXT, stamps TEXT, parts TEXT,
@@ -37,6 +38,7 @@ CREATE TABLE IF NOT EXISTS moves (
 CREATE TABLE IF NOT EXISTS decisions (
     test_rows TEXT, challenger TEXT, model TEXT, at DOUBLE PRECISION, PRIMARY KEY (test_rows, challenger));
 CREATE TABLE IF NOT EXISTS checkpoints (key TEXT PRIMARY KEY, folder TEXT, at DOUBLE PRECISION);
+CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY, id TEXT);
 """,
 )
 
@@ -106,9 +108,22 @@ class Ledger:
             connection.execute(_WRITE, _row(record))
             connection.execute(_USE, (record.model, record.label, record.key))
 
-    def note_use(self, model: str, label: str, key: str) -> None:
-        """Note that a stage of the model takes what is recorded under the key, perhaps by another model's run."""
-        self.database.change(_USE, (model, label, key))
+    def note_use(self, model: str, label: str, key: str) -> bool:
+        """Note that a stage of the model takes what is recorded under the key, perhaps by another model's run.
+
+        What was noted stays recorded until `components.reap` finds that use old. False: nothing is recorded.
+        """
+        return self.note_uses(model, [(label, key)])
+
+    @repeated
+    def note_uses(self, model: str, uses: Iterable[tuple[str, str]]) -> bool:
+        """Note several uses, each a label and a key, at once. False: one of them isn't recorded."""
+        with self.transaction() as connection:
+            for label, key in sorted(uses, key=itemgetter(1)):
+                if connection.execute(LOCK_RECORD, (key,)).rowcount == 0:  # first: who deletes it waits, or has done it
+                    return False
+                connection.execute(_USE, (model, label, key))
+        return True
 
     def restamp(self, key: str, stamps: Stamps) -> None:
         """Keep the new stamps of outputs that were found to be what they were, so that they aren't hashed each time."""
@@ -134,6 +149,11 @@ class Ledger:
         """Say whether somebody holds the lease, and its time isn't over."""
         return bool(self.database.ask("SELECT 1 FROM leases WHERE name = ? AND expires > clock()", (name,)))
 
+    def taken(self, beginning: str) -> set[str]:
+        """Return the names of the leases that somebody holds, of those that begin so, without that beginning."""
+        held = self.database.ask("SELECT name FROM leases WHERE expires > clock()")
+        return {name.removeprefix(beginning) for (name,) in held if name.startswith(beginning)}
+
     def release(self, lease: Lease) -> None:
         """Give the lease back. Does nothing where it was lost."""
         self.database.change(_GIVE_BACK, (lease.name, lease.token))
@@ -149,6 +169,11 @@ class Ledger:
         """Return what the stage of this key can go on from."""
         found = self.database.ask("SELECT folder, at FROM checkpoints WHERE key = ?", (key,))
         return next((Checkpoint(Artifact(**json.loads(folder)), at) for folder, at in found), None)
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """Return all of them, by key."""
+        found = self.database.ask("SELECT key, folder, at FROM checkpoints")
+        return {key: Checkpoint(Artifact(**json.loads(folder)), at) for key, folder, at in found}
 
     def drop_checkpoint(self, key: str) -> None:
         """Forget it."""
@@ -176,6 +201,19 @@ class Ledger:
         found = self.database.ask("SELECT flow_run FROM runs WHERE run = ?", (run,))
         return str(found[0][0]) if found else ""
 
+    # Itself
+
+    def identity(self) -> str:
+        """Return what tells this ledger from all others, wherever it is moved to."""
+        if not (found := self.database.ask(_IDENTITY)):
+            self.database.change("INSERT INTO identity VALUES (1, ?) ON CONFLICT DO NOTHING", (uuid.uuid4().hex,))
+            found = self.database.ask(_IDENTITY)
+        return str(found[0][0])
+
+    def now(self) -> float:
+        """Return the database's time, by which leases and uses go."""
+        return float(self.database.ask("SELECT clock()")[0][0])
+
     # Decisions on test rows
 
     @repeated
@@ -198,6 +236,9 @@ _HISTORY = """
     SELECT key, stage, records.label, records.model, run, outputs, stamps, parts, seconds, records.at
     FROM uses JOIN records USING (key) WHERE uses.model = ? AND uses.label = ? ORDER BY uses.at DESC LIMIT ?
 """
+# A statement that changes nothing but takes the row, for the rest of the transaction.
+LOCK_RECORD = "UPDATE records SET at = at WHERE key = ?"
+_IDENTITY = "SELECT id FROM identity WHERE one = 1"
 _WRITE = """
     INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (key) DO UPDATE SET
     stage = excluded.stage, label = excluded.label, model = excluded.model, run = excluded.run,

@@ -19,6 +19,16 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Something that takes room in a store: a blob, a local copy of one that is elsewhere, or half of one."""
+
+    kind: Literal["object", "copy", "upload"]  # upload: begun, and not ended
+    name: str  # the blob's digest; of an upload what the place calls it
+    size_bytes: int
+    at: float  # when it was put or grew the last time, in seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """What a look without reading tells of a stored blob; where it changed, the blob is hashed again."""
 

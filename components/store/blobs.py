@@ -1,9 +1,10 @@
 """What a place for bytes must offer: content-addressed puts, nothing more. A folder and S3 both can."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from components.store.artifact import Stamp
+from components.store.artifact import Stamp, Stored
 
 
 class Blobs(Protocol):
@@ -16,7 +17,8 @@ class Blobs(Protocol):
     def put(self, source: Path) -> str:
         """Copy the file in and return its digest. What was stored under that digest is replaced, and so healed.
 
-        What the place itself vouches for may stay as it is: what it vouches for wrongly needs a `discard` first.
+        What the place itself vouches for may stay as it is for some hours: what it vouches for wrongly needs a
+        `discard` first. Then it is put anew: its time shows that somebody has use for it.
         """
 
     def get(self, digest: str) -> Path:
@@ -35,3 +37,15 @@ class Blobs(Protocol):
 
     def discard(self, digest: str) -> None:
         """Remove the blob, which proved damaged, and every copy of it that `get` may return."""
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield all that takes room, in any order and as it is found: there may be 100,000s."""
+
+    def remove(self, one: Stored, *, before: float) -> bool:
+        """Remove what is still as old as that; False: it was put again meanwhile. `before`: in seconds since 1970."""
+
+    def sign(self, ledger: str) -> None:
+        """Note that the ledger of that id has records about what is here."""
+
+    def signed(self) -> list[str]:
+        """Return the ids of the ledgers that do."""

@@ -4,11 +4,13 @@ import hashlib
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
-from components.store.artifact import Stamp
+from components.store.artifact import Stamp, Stored
 from components.store.disk import full_disk_refused
 
 CHUNK = 1 << 18  # bytes
@@ -99,9 +101,43 @@ class FolderBlobs:
         """Remove the blob's file."""
         self.place(digest).unlink(missing_ok=True)
 
+    def stored(self) -> Iterator[Stored]:
+        """Yield the blobs' files, and those of puts that are under way or were killed."""
+        for file in self.root.glob("objects/??/*"):
+            if IS_DIGEST(digest := file.parent.name + file.name):
+                yield from _listed(file, Stored("object", digest, 0, 0.0))
+        for file in self.root.glob("incoming/*"):
+            yield from _listed(file, Stored("upload", file.name, 0, 0.0))
+
+    def remove(self, one: Stored, *, before: float) -> bool:
+        """Remove the file, looking at its time once more."""
+        file = self.place(one.name) if one.kind == "object" else self.root / "incoming" / Path(one.name).name
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime >= before:
+                return False
+            file.unlink()
+        return True
+
+    def sign(self, ledger: str) -> None:
+        """Make an empty file of that name."""
+        if not (mark := self.root / "ledgers" / ledger).exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def signed(self) -> list[str]:
+        """Return the names of such files."""
+        return sorted(mark.name for mark in (self.root / "ledgers").glob("*"))
+
     def _sweep(self) -> None:
         """Remove what killed processes left half written."""
         for left in (self.root / "incoming").glob("*"):
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
                     left.unlink()
+
+
+def _listed(file: Path, one: Stored) -> Iterator[Stored]:
+    """Yield it with its size and time, unless it has just gone."""
+    with suppress(FileNotFoundError):
+        status = file.stat()
+        yield replace(one, size_bytes=status.st_size, at=status.st_mtime)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ class Store:
     def stamps(self, artifact: Artifact) -> Stamps | None:
         """Return the stamp of every blob of the artifact, or None where one is missing."""
         try:
-            digests = self._digests(artifact)
+            digests = self.digests(artifact)
             stamps = self._each(self.blobs.stamp, digests)
         except (OSError, ValueError):  # a folder's manifest is missing or damaged
             return None
@@ -112,6 +112,10 @@ class Store:
             return None
         return _folder_digest(_Entry(one.path, now.get(one.digest) or "", one.size_bytes) for one in entries)
 
+    def laid_out(self) -> Iterator[Path]:
+        """Yield the folders that were laid out for reading, by their digests, and those that were being so."""
+        yield from self.checkouts.glob("*")
+
     def _each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Do the work for each item, as many at once as the blobs like."""
         if self.blobs.at_once == 1:
@@ -119,7 +123,13 @@ class Store:
         with ThreadPoolExecutor(self.blobs.at_once) as pool:
             return list(pool.map(work, items))
 
-    def _digests(self, artifact: Artifact) -> list[str]:
+    def digests(self, artifact: Artifact) -> list[str]:
+        """Return the digests of the blobs that the artifact is made of.
+
+        Raises:
+            FileNotFoundError: it is a folder whose manifest isn't there.
+            ValueError: that is damaged.
+        """
         inside = _digests(self._manifest(artifact.digest)) if artifact.kind == "folder" else []
         return [artifact.digest, *inside]
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from httpx import Response
     from prefect.client.orchestration import SyncPrefectClient
 
-TAG: Final = "steelyard"  # of all runs that give signs
 ALIVE: Final = "steelyard.run.alive"
 ENDED: Final = "steelyard.run.ended"  # no further sign comes, and none is missing
 LOOKED_FOR: Final = "steelyard.run.looked-for"  # a sign is waited for, from one that may have died long ago

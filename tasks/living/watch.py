@@ -6,7 +6,8 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tasks.living.signs import ALIVE, ENDED, LOOKED_FOR, SILENT, TAG, tell, time_of
+from tasks.living.signs import ALIVE, ENDED, LOOKED_FOR, SILENT, tell, time_of
+from tasks.remote.rows import TAG
 
 if TYPE_CHECKING:
     from uuid import UUID

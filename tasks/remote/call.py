@@ -12,14 +12,14 @@ from components.planning.key import key_of
 from components.planning.ledger import Record
 from components.store.artifact import Artifact
 from components.workers import Worker
-from tasks.living.signs import TAG
 from tasks.memory import OutOfMemory
 from tasks.remote.attempt import Attempt
 from tasks.remote.endings import Lost
 from tasks.remote.patience import Patience
 from tasks.remote.pools import deployment_of, pool_of
 from tasks.remote.request import put, request_of
-from tasks.stage import Done, Inputs, Stage, Yard, recorded
+from tasks.remote.rows import RUN, TAG
+from tasks.stage import Done, Inputs, Stage, Yard, recorded, taken
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -42,8 +42,7 @@ def perform_elsewhere(
     from prefect.client.orchestration import get_client
 
     label, key = stage.label(inputs), key_of(stage.parts(inputs))
-    if hit := recorded(stage, label, key, yard):
-        yard.ledger.note_use(yard.model, label, key)
+    if hit := taken(stage, label, key, yard):
         return hit
     request = request_of(stage, inputs, model=yard.model, run=yard.run, force=stage.name in yard.force)
     patience = Patience(yard.tracker.say)
@@ -88,7 +87,7 @@ class _Asked:
                 deployment,
                 parameters={"request": asdict(self.request), "minutes": worker.time_limit_minutes},
                 name=f"{self.yard.model} {self.label}",
-                tags=[TAG, f"run {self.yard.run}"],
+                tags=[TAG, RUN + self.yard.run],
                 idempotency_key=f"{self.yard.run} {self.key} {lost} {memory}",
                 job_variables=replace(worker, memory_gb=memory).asked,
             )

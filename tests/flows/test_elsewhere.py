@@ -1,10 +1,12 @@
 """Whole runs whose bytes, records and pages are on servers: nothing but caches stays on the machine that runs them."""
 
 import json
+import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +16,8 @@ import pytest
 from components.home import Home
 from components.planning.ledger import ledger_at
 from components.settings import NAMES, variable
+from components.store.folder import object_name
+from flows.running import yard_of
 from flows.servers.processes import asked
 from flows.servers.services import temporary
 from tasks.living.watch import NAME
@@ -200,3 +204,37 @@ def test_releases_are_shown_asked_moved_and_verified_on_another_machine(machine:
     assert machine.call("show", "people", "--json").json["version"]["version"] == 1
     assert machine.call("promote", "people", "2", "--force").code == 0
     assert machine.call("list", "--json").json[0]["champion"]
+
+
+def test_reap_tidies_all_of_these_servers_and_releases_live_on(
+    elsewhere: Elsewhere, machine: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one here: results are gone afterwards."""
+    for name, value in machine.settings.items():
+        monkeypatch.setenv(name, value)
+    yard = yard_of(Home(machine.home), "people")
+    (tmp_path / "left").write_bytes(b"never recorded")
+    left = yard.store.put(tmp_path / "left").digest
+    for table in ("records", "uses", "releases"):
+        yard.ledger.database.change(f"UPDATE {table} SET at = at - ?", (40 * 86_400,))
+    for part in (elsewhere.bucket, machine.home / "store"):
+        for path in part.rglob("*"):
+            os.utime(path, (then := path.stat().st_mtime - 40 * 86_400, then))
+    prefect = elsewhere.one.home.parent / "server" / "prefect" / "prefect.db"
+    with closing(sqlite3.connect(prefect, timeout=60)) as connection:
+        connection.execute("UPDATE flow_run SET end_time = '2020-01-01 00:00:00.000000' WHERE end_time IS NOT NULL")
+        connection.commit()
+    rows = elsewhere.flow_runs()
+    told = machine.child("reap", "--yes", "--json").json
+    found = {one["kind"]: {item["name"] for item in one["items"]} for one in told["kinds"]}
+    assert told["left_out"] == []
+    assert found.keys() == {"results", "objects", "copies", "flow runs"}
+    assert found["copies"] == {left}
+    assert left in found["objects"]
+    assert len(found["flow runs"]) >= 2
+    assert elsewhere.flow_runs() == rows - len(found["flow runs"])
+    assert not (elsewhere.bucket / "store" / object_name(left)).exists()
+    for version in ("1", "2"):
+        checks = machine.call("verify", "people", "--version", version, "--json").json
+        assert {one["status"] for one in checks} == {"verified"}, checks
+    assert machine.child("reap", "--json").json["kinds"] == []

@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-from flows.tables import Candidate, bytes_of, or_dash, plain, print_plan, seconds_of, times
+from components.reap.garbage import Garbage
+from flows.reaping import Reaped
+from flows.tables import Candidate, bytes_of, or_dash, plain, print_plan, print_reaped, seconds_of, times
 from tasks.runner import Planned
 
 SHOW = "from flows.tables import print_table; print_table(['name', 'size'], [['front', '1.0'], ['[b]', '20.0']], right=[1])"
@@ -84,3 +86,24 @@ def test_a_plan_without_a_past_says_that_the_time_is_unknown(capsys: pytest.Capt
     told = capsys.readouterr().out
     assert told.splitlines()[-1].startswith("expected time: unknown, none of them ran here before")
     assert "0.0" not in told
+
+
+def test_what_may_go_is_shown_by_kind_with_the_oldest_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [
+        Garbage("objects", "b" * 64, 2000, 86_400.0 * 365),
+        Garbage("objects", "a" * 64, 1000, 86_400.0),
+        Garbage("runs", "id", None, 86_400.0, note="people noon"),
+    ]
+    print_reaped(Reaped(False, found, ["flow runs: no server is up"]))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["objects", "runs"]
+    assert "  2  3.0 kB  1970-01-02 " in lines[1]
+    assert lines[1].endswith("a" * 12 + ", " + "b" * 12)
+    assert "  1       -  " in lines[2]
+    assert lines[2].endswith("people noon")
+    assert lines[4:] == [
+        "left out   flow runs: no server is up",
+        "3.0 kB to free; nothing was removed: `steelyard reap --yes` does that",
+    ]
+    print_reaped(Reaped(True, found))
+    assert capsys.readouterr().out.splitlines()[-1] == "freed 3.0 kB"

@@ -1,5 +1,6 @@
 """Stages on workers: a real Prefect server, a real MLflow server, and two workers of a process pool."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.states import Cancelling
 
 from components.home import Home
+from components.planning.ledger import ledger_at
 from flows.servers.environment import environment
 from flows.servers.pool import WATCHFUL, worker
 from flows.servers.processes import asked, spawn
@@ -265,6 +267,53 @@ def test_a_run_that_died_silently_is_found_and_its_stage_ends(crew: Place) -> No
     finally:
         with prefect(crew) as client:
             keep_watch(client)
+
+
+REAP = """
+import sys
+from components.reap import processes
+
+processes.START_SECONDS = 0.0
+from flows.cli import main
+sys.argv = ["steelyard", "reap", "--json", *sys.argv[1:]]
+main()
+"""
+
+
+def reaped(place: Place, *options: str) -> dict[str, list[str]]:
+    """Call `reap`, to which no process is too young, and return the names of what it found by kind."""
+    command = [sys.executable, "-P", "-c", REAP, *options]
+    variables = {**place.variables(), "PYTHONPATH": str(Path(__file__).parents[2])}
+    told = subprocess.run(command, env=variables, cwd=place.folder, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    return {one["kind"]: [item["name"] for item in one["items"]] for one in json.loads(told.stdout)["kinds"]}
+
+
+def in_prefect(place: Place, question: str) -> int:
+    with closing(sqlite3.connect(place.home / "prefect" / "prefect.db", timeout=60)) as connection:
+        found = connection.execute(question).fetchone()
+        connection.commit()
+        return int(found[0]) if found else 0
+
+
+def test_the_process_of_a_run_that_was_killed_is_ended_and_old_rows_go(crew: Place) -> None:
+    def killed() -> None:
+        (runner,) = (one for one in psutil.Process().children() if _is_run(one))
+        assert "processes" not in reaped(crew, "--yes")  # somebody waits for it
+        runner.kill()
+
+    run(crew, "train.epochs=90000", "seed=6", at=BEGUN, do=killed)
+    (stage,) = processes(crew)
+    ledger = ledger_at(Home(crew.home).ledger)
+    ledger.database.change("UPDATE leases SET expires = 0 WHERE name LIKE 'run of %'")  # as in some seconds
+    runs = "flow_id = (SELECT id FROM flow WHERE name = 'retrain')"
+    in_prefect(crew, f"UPDATE flow_run SET end_time = '2020-01-01 00:00:00.000000' WHERE {runs}")
+    rows = in_prefect(crew, "SELECT count(*) FROM flow_run")
+    found = reaped(crew, "--yes")
+    assert found["processes"] == [f"{stage.pid} {stage.create_time()}"]
+    assert not processes(crew)
+    assert in_prefect(crew, f"SELECT count(*) FROM flow_run WHERE {runs}") == 0
+    assert in_prefect(crew, "SELECT count(*) FROM flow_run") == rows - len(found["flow runs"])
 
 
 @pytest.mark.parametrize(

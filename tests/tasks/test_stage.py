@@ -16,6 +16,8 @@ from components.home import Home
 from components.models.config import MLP, Custom
 from components.planning import mirror
 from components.planning.key import key_of
+from components.planning.ledger import Ledger, Record
+from components.reap.recorded import forget
 from components.store.folder import FolderBlobs
 from tasks.stage import Done, Stage, Workspace, Yard, artifacts, find, perform
 from tests.components.store.test_blobs import flip
@@ -177,6 +179,29 @@ def test_another_model_that_takes_the_result_has_it_in_its_history(home: Path, j
     other = replace(yard_at(home), model="another")
     assert run(other, journal).cached
     assert [record.stage for record in other.ledger.history("another", "make")] == ["make"]
+
+
+def test_a_hit_says_that_it_uses_the_result_before_it_looks_at_it(
+    home: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reaper that comes in at the worst moment sees the use."""
+    yard = yard_at(home)
+    key = run(yard, journal).key
+    for table in ("records", "uses"):
+        yard.ledger.database.change(f"UPDATE {table} SET at = at - 1000")
+    record, before = Ledger.record, yard.ledger.now() - 500
+
+    def reaped(ledger: Ledger, key: str) -> Record | None:
+        assert not forget(ledger, key, used_before=before)
+        return record(ledger, key)
+
+    monkeypatch.setattr(Ledger, "record", reaped)
+    assert run(yard_at(home), journal).cached
+    monkeypatch.undo()
+    yard.ledger.database.change("UPDATE records SET at = at - 1000")
+    yard.ledger.database.change("UPDATE uses SET at = at - 1000")
+    assert forget(yard.ledger, key, used_before=before)
+    assert not run(yard_at(home), journal).cached
 
 
 def test_artifacts_are_found_wherever_they_are(home: Path, journal: Path) -> None:

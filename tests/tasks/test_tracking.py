@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from components.errors import Refusal
 from components.home import Home
+from components.reap.marking import Registered
 from tasks import registry, tracking
 from tasks.registry import Bundle, alias_in_database, answers, download, register
 from tasks.tracking import PROBES, check, connect, probe, tracked
@@ -210,3 +211,32 @@ def test_processes_that_are_the_first_in_a_home_at_once_make_its_tables_once(tmp
     told = [one.communicate(timeout=200) for one in first]
     assert [out.strip() for out, _ in told] == [b"1"] * 4, told
     assert {path.name for path in home.mlflow_db.parent.iterdir()} == {"mlflow.db", "mlflow.lock"}
+
+
+def test_runs_without_an_end_are_told_by_their_ledger_and_marked_as_killed(home: Home) -> None:
+    client = connect(home)
+    with tracked(client, home, model="open", run_name="r", artifacts=None, ledger="ours") as run:
+        client.create_run(run.experiment_id, tags={"mlflow.parentRunId": run.run_id})
+        client.create_run(run.experiment_id, tags={tracking.LEDGER: "another"})
+        found = tracking.open_runs(client, "ours")
+        assert len(found) == 2
+        assert {one.parent for one in found} == {run.run_id}
+        assert {(one.model, abs(one.began - time.time()) < 60) for one in found} == {("open", True)}
+        assert tracking.began(client, run.run_id) in {one.began for one in found}
+    (child,) = tracking.open_runs(client, "ours")
+    assert tracking.end_open(client, child.run_id)
+    assert client.get_run(child.run_id).info.status == "KILLED"
+    assert not tracking.end_open(client, run.run_id)
+    assert client.get_run(run.run_id).info.status == "FINISHED"
+    assert tracking.began(client, "nobody") == 0.0
+
+
+def test_versions_are_told_with_their_aliases_and_their_data(home: Home) -> None:
+    client = connect(home)
+    client.create_registered_model("aliased")
+    for data in ("d1", "d2"):
+        client.create_model_version("aliased", "file:///nowhere", tags={"steelyard.data_sha256": data})
+    client.set_registered_model_alias("aliased", "shadow", "1")
+    client.delete_model_version("aliased", "2")
+    assert registry.registered(client, "aliased") == {1: Registered(aliases={"shadow"}, data="d1")}
+    assert registry.registered(client, "never registered") == {}

@@ -1,6 +1,7 @@
 """DVC, without git: what was added comes back by its .dvc text alone."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from dvc.repo import Repo
 
 from components.errors import Refusal
 from tasks.stage import Remote
-from tasks.versioning import bring, fetch, restore, snapshot
+from tasks.versioning import bring, fetch, pieces, restore, snapshot
 from tests.servers.s3 import BUCKET, S3Server
 
 
@@ -83,6 +84,31 @@ def test_s3_that_no_credentials_are_for_is_something_to_mend(
         monkeypatch.delenv(name)
     with pytest.raises(Refusal, match="no credentials for S3 were found"):
         snapshot(make(tmp_path / "work"), workspace=tmp_path / "work", remote=remote)
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_the_pieces_of_a_version_are_listed_and_removed(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    there = Remote(url=str(tmp_path / "remote")) if kind == "folder" else request.getfixturevalue("remote")
+    one, two = (
+        snapshot(make(tmp_path / name, text=text), workspace=tmp_path / name, remote=there).md5
+        for name, text in (("one", "a\n1\n"), ("two", "a\n22\n"))
+    )
+    with pieces(there) as found:
+        assert len(found.of(one)) == 2
+        assert found.of("0" * 32 + ".dir") == {"0" * 32 + ".dir"}
+        every = {piece.name: piece for piece in found.all()}
+        assert every.keys() == found.of(one) | found.of(two)
+        assert {piece.name for piece in found.look([*found.of(one), "0" * 32])} == found.of(one)
+        (data,) = found.of(two) - {two}
+        assert every[data].size_bytes == 5
+        assert every[data].at == pytest.approx(time.time(), abs=60)
+        assert not found.remove(every[data], before=time.time() - 60)
+        for name in found.of(two):
+            assert found.remove(every[name], before=time.time() + 60)
+        assert {piece.name for piece in found.all()} == found.of(one)
+    assert restore(tmp_path / "one" / "data.dvc", workspace=tmp_path / "back", remote=there).is_dir()
 
 
 def test_nothing_is_printed_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

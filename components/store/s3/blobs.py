@@ -1,12 +1,13 @@
 """Blobs in a bucket: `PREFIX/objects/ab/cdef…`. Any S3 will do: content-addressed puts, and nothing conditional."""
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from components.errors import refuse
-from components.store.artifact import Stamp
-from components.store.folder import object_name
-from components.store.s3.bucket import Bucket
+from components.store.artifact import Stamp, Stored
+from components.store.folder import IS_DIGEST, object_name
+from components.store.s3.bucket import Bucket, Head, Unfinished
 from components.store.s3.cache import Cache
 from components.store.s3.download import digest_now, download
 from components.store.s3.upload import upload
@@ -55,6 +56,45 @@ class S3Blobs:
         """Remove the object and the cached copy."""
         self.cache.discard(digest)
         self.bucket.delete(self.key(digest))
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield the objects, the uploads that were begun, and what the local cache has."""
+        for one in self.bucket.listed(self._below("objects/")):
+            if IS_DIGEST(digest := "".join(one.key.rsplit("/", 2)[-2:])):
+                yield Stored("object", digest, one.size_bytes, one.at)
+        for begun in self.bucket.unfinished(self._below("objects/")):
+            parts = self._parts(begun).values()
+            at = max([begun.begun.timestamp(), *(part.at for part in parts)])
+            yield Stored("upload", f"{begun.key} {begun.id}", sum(part.size_bytes for part in parts), at)
+        yield from self.cache.stored()
+
+    def remove(self, one: Stored, *, before: float) -> bool:
+        """Remove it. Of an object the time is asked once more, and the cached copy goes along."""
+        if one.kind == "copy" or (one.kind == "upload" and " " not in one.name):
+            return self.cache.remove(one, before=before)
+        if one.kind == "upload":
+            self.bucket.abort(*one.name.split(" ", 1))
+            return True
+        head = self.bucket.head(self.key(one.name))
+        if head is not None and head.at >= before:
+            return False
+        self.discard(one.name)
+        return True
+
+    def sign(self, ledger: str) -> None:
+        """Put an empty object of that name."""
+        if self.bucket.head(key := self._below(f"ledgers/{ledger}")) is None:
+            self.bucket.put(key, b"")
+
+    def signed(self) -> list[str]:
+        """Return the names of such objects."""
+        return [one.key.rsplit("/", 1)[-1] for one in self.bucket.listed(self._below("ledgers/"))]
+
+    def _parts(self, upload: Unfinished) -> dict[int, Head]:
+        try:
+            return self.bucket.parts(upload.key, upload.id)
+        except FileNotFoundError:  # it has just ended
+            return {}
 
     def probe(self) -> None:
         """Write a small object, read it and remove it. Raises Refusal where any of that fails."""

@@ -4,9 +4,9 @@ import base64
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 1 << 20  # bytes read at a time
 CONNECTIONS: Final = 16
+PAGE: Final = 1000  # objects of a listing, the most that S3 gives at once
 NO_LISTING: Final = DENIED | {"NotImplemented", "MethodNotAllowed", "501", "405"}
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,16 @@ class Head:
 
     size_bytes: int
     etag: str
+    at: float = field(default=0.0, compare=False)  # when it was put, in seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object in a listing."""
+
+    key: str
+    size_bytes: int
+    at: float  # when it was put, in seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,22 @@ class Bucket:
                 answer = self._s3.head_object(Bucket=self.name, Key=key)
         except FileNotFoundError:
             return None
-        return Head(answer["ContentLength"], answer["ETag"].strip('"'))
+        return Head(answer["ContentLength"], answer["ETag"].strip('"'), answer["LastModified"].timestamp())
+
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """Yield the objects whose keys begin so, page by page."""
+        pages = iter(
+            self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.name, Prefix=prefix, PaginationConfig={"PageSize": PAGE}
+            )
+        )
+        while True:
+            with self._refusals(prefix):
+                page = next(pages, None)
+            if page is None:
+                return
+            for one in page.get("Contents", []):
+                yield Listed(one["Key"], one["Size"], one["LastModified"].timestamp())
 
     def put(self, key: str, content: bytes) -> None:
         """Store a small object. S3 refuses bytes that arrive other than they were sent."""
@@ -178,7 +204,10 @@ class Bucket:
         pages = self._s3.get_paginator("list_parts").paginate(Bucket=self.name, Key=key, UploadId=upload)
         with self._refusals(key):
             found = [part for page in pages for part in page.get("Parts", [])]
-        return {part["PartNumber"]: Head(part["Size"], part["ETag"].strip('"')) for part in found}
+        return {
+            part["PartNumber"]: Head(part["Size"], part["ETag"].strip('"'), part["LastModified"].timestamp())
+            for part in found
+        }
 
 
 def _md5(content: bytes) -> str:

@@ -4,10 +4,11 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
-from components.store.artifact import Stamp
+from components.store.artifact import Stamp, Stored
 from components.store.folder import FolderBlobs
 
 
@@ -41,6 +42,16 @@ class Cache:
         """Remove the copy."""
         self._seen.pop(digest, None)
         self._folder.discard(digest)
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield the copies, and the halves of some."""
+        for one in self._folder.stored():
+            yield replace(one, kind="copy") if one.kind == "object" else one
+
+    def remove(self, one: Stored, *, before: float) -> bool:
+        """Remove a copy, or the half of one, unless it is younger by now."""
+        self._seen.pop(one.name, None)
+        return self._folder.remove(replace(one, kind="object") if one.kind == "copy" else one, before=before)
 
     def doubt(self, digest: str) -> None:
         """Hash the copy again before it is given away the next time."""

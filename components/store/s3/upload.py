@@ -14,6 +14,9 @@ from components.store.s3.bucket import Bucket, Head
 from components.store.s3.parts import PART, in_order, part_bytes
 
 ABANDONED: Final = timedelta(days=1)
+# An object's time says that somebody has use for it, and an upload may lend it the time at which it was begun: what is
+# older than this isn't relied on but sent anew. Whoever removes old objects leaves those of a day.
+YOUNG: Final = timedelta(hours=12)
 TRIES: Final = 5  # who puts the same at once may go on with our upload, and finish it
 _new_md5 = partial(hashlib.md5, usedforsecurity=False)  # S3's tags: damage is found by them, not fraud
 
@@ -21,8 +24,8 @@ _new_md5 = partial(hashlib.md5, usedforsecurity=False)  # S3's tags: damage is f
 def upload(bucket: Bucket, key: str, source: Path, *, digest: str, below: str) -> None:
     """Store the file, whose SHA-256 is the digest, under the key.
 
-    A large one that the bucket vouches for by its MD5 isn't sent again. Uploads of other keys that begin with `below`,
-    abandoned for a day, are aborted on the way.
+    A large one that the bucket vouches for by its MD5 isn't sent again within hours. Uploads of other keys that begin
+    with `below`, abandoned for a day, are aborted on the way.
 
     Raises:
         Refusal: S3 refuses or can't be reached, or the file isn't what the digest says.
@@ -93,8 +96,8 @@ def _check(source: Path, found: str, digest: str) -> None:
 
 
 def _is_there(head: Head | None, file: BufferedReader) -> bool:
-    """Say whether the object has the file's size, and its MD5 in one of the two ways in which S3 gives it."""
-    if head is None or head.size_bytes != file.seek(0, 2):
+    """Say whether the object is young, and has the file's size and MD5, in one of the two ways in which S3 gives it."""
+    if head is None or head.size_bytes != file.seek(0, 2) or not _is_young(datetime.fromtimestamp(head.at, UTC)):
         return False
     if "-" in head.etag:  # of an object in parts: the MD5 of their MD5s
         ends = [bytes.fromhex(_md5(part)) for part in _parts(file)]
@@ -109,7 +112,12 @@ def _unfinished(bucket: Bucket, key: str, below: str) -> str | None:
     abandoned = [one for one in uploads if datetime.now(UTC) - one.begun > ABANDONED]
     for one in abandoned:
         bucket.abort(one.key, one.id)
-    return next((one.id for one in reversed(uploads) if one.key == key and one not in abandoned), None)
+    mine = [one for one in uploads if one.key == key and one not in abandoned]
+    return next((one.id for one in reversed(mine) if _is_young(one.begun)), None)
+
+
+def _is_young(at: datetime) -> bool:
+    return datetime.now(UTC) - at < YOUNG
 
 
 def _md5(content: bytes) -> str:

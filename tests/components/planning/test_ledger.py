@@ -83,6 +83,28 @@ def test_a_model_that_uses_another_models_record_has_it_in_its_history(ledger: L
     assert [one.key for one in ledger.history("b", "split")] == ["1"]
 
 
+def test_a_use_of_what_is_not_recorded_is_none(ledger: Ledger) -> None:
+    commit(ledger, record("1"))
+    assert ledger.note_use("a", "train", "1")
+    assert not ledger.note_use("a", "train", "2")
+    assert not ledger.note_uses("a", [("train", "1"), ("split", "2")])
+    assert ledger.note_uses("a", [])
+
+
+def test_leases_are_listed_by_how_they_begin(ledger: Ledger) -> None:
+    for name in ("run of a", "run of b", "stage run of c"):
+        ledger.acquire(name, seconds=5)
+    ledger.acquire("run of d", seconds=0.01)
+    time.sleep(0.05)
+    assert ledger.taken("run of ") == {"a", "b"}
+
+
+def test_a_ledger_has_one_identity_whoever_asks_first(address: Path | str) -> None:
+    said = processes("print(ledger.identity())", address, count=4)
+    assert set(said) == {ledger_at(address).identity()}
+    assert len(said[0]) == 32
+
+
 def test_new_stamps_are_kept(ledger: Ledger) -> None:
     commit(ledger, record("k"))
     ledger.restamp("k", {"e" * 64: Stamp(4, "18")})

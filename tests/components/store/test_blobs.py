@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from components.errors import Refusal
 from components.store import folder as folder_module
+from components.store.artifact import Stored
 from components.store.blobs import Blobs
 from components.store.folder import FolderBlobs
 from tests.components.store.conftest import Shelf
@@ -73,6 +74,51 @@ def test_a_digest_that_is_a_path_reaches_nothing(blobs: Blobs, source: Path) -> 
 def test_a_source_that_is_missing_is_no_blob(blobs: Blobs, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         blobs.put(tmp_path / "nothing")
+
+
+def listed(blobs: Blobs, kind: str = "object") -> dict[str, Stored]:
+    return {one.name: one for one in blobs.stored() if one.kind == kind}
+
+
+def made_old(shelf: Shelf, digest: str) -> None:
+    """Let the blob look as if it had been put two days ago."""
+    then = time.time() - 2 * 86_400
+    os.utime(shelf.object(digest), (then, then))
+
+
+def test_what_is_there_is_listed_with_its_size_and_time(shelf: Shelf, source: Path) -> None:
+    assert list(shelf.blobs.stored()) == []
+    old = shelf.blobs.put(source)
+    made_old(shelf, old)
+    source.write_bytes(b"more")
+    new = shelf.blobs.put(source)
+    shelf.blobs.sign("somebody")
+    found = listed(shelf.blobs)
+    assert {name: one.size_bytes for name, one in found.items()} == {old: 10, new: 4}
+    assert found[old].at == pytest.approx(time.time() - 2 * 86_400, abs=60)
+    assert found[new].at == pytest.approx(time.time(), abs=60)
+
+
+def test_only_what_is_still_old_is_removed(shelf: Shelf, source: Path) -> None:
+    digest, day_ago = shelf.blobs.put(source), time.time() - 86_400
+    made_old(shelf, digest)
+    before = listed(shelf.blobs)[digest]
+    assert shelf.blobs.put(source) == digest  # somebody makes it again
+    assert not shelf.blobs.remove(before, before=day_ago)
+    assert shelf.blobs.get(digest).exists()
+    made_old(shelf, digest)
+    assert shelf.blobs.remove(before, before=day_ago)
+    assert listed(shelf.blobs) == {}
+    with pytest.raises(FileNotFoundError):
+        shelf.blobs.get(digest)
+    assert shelf.blobs.remove(before, before=day_ago)  # gone already
+
+
+def test_a_place_knows_which_ledgers_have_records_about_it(blobs: Blobs) -> None:
+    assert blobs.signed() == []
+    for ledger in ("one", "two", "one"):
+        blobs.sign(ledger)
+    assert sorted(blobs.signed()) == ["one", "two"]
 
 
 def flip(path: Path, *, keep_time: bool = False) -> None:
@@ -156,7 +202,10 @@ def test_a_put_that_is_killed_leaves_nothing_visible_and_is_swept_later(
         child.send_signal(signal.SIGKILL)
         child.communicate()
     assert not (store / "objects").exists()
-    assert len(files_under(store / "incoming")) == 1
+    (left,) = files_under(store / "incoming")
+    (begun,) = FolderBlobs(store).stored()
+    assert (begun.kind, begun.name, begun.size_bytes) == ("upload", left.name, left.stat().st_size)
+    assert not FolderBlobs(store).remove(begun, before=begun.at)
     source = tmp_path / "source.bin"
     source.write_bytes(b"later")
     FolderBlobs(store).put(source)

@@ -1,0 +1,306 @@
+"""`reap`: list what nothing live refers to, and remove it where that is asked for. docs/decisions/0014 says why so."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Literal
+
+from components.errors import Refusal, refuse
+from components.home import Home
+from components.planning.held import RUN, Taken, living
+from components.reap.folders import (
+    left_downloads,
+    left_folders,
+    left_temporary,
+    left_work,
+    remove_checkpoint,
+    remove_folder,
+    remove_work,
+)
+from components.reap.garbage import DAY, MEANING, Garbage, Kind, Limits
+from components.reap.marking import Result, old_data, old_results, unknown_data, unreached
+from components.reap.processes import Alive, left_processes
+from components.reap.recorded import forget
+from components.settings import settings_of
+from components.store.artifact import Stored
+from components.store.blobs import Blobs
+from flows.running import yard_of
+from flows.servers.backend import enter_registry
+from flows.servers.environment import enter
+from flows.servers.leftover import end, home_processes
+from flows.servers.reaching import reach
+from flows.servers.recorded import recorded
+from flows.servers.services import running
+from flows.state import remote_blobs
+from flows.staying import STAGE, Releasing, Staying, limits_of, releasing
+from tasks.stage import Yard
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from tasks.tracking import Client
+
+LEASE: Final = "reap"
+WORKER: Final = "worker of "
+CHUNK: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What was found, or removed, and what was left out and why."""
+
+    removed: bool
+    found: list[Garbage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def by_kind(self) -> dict[Kind, list[Garbage]]:
+        """Return it by kind, in the order in which it is removed, the oldest first."""
+        kinds: dict[Kind, list[Garbage]] = defaultdict(list)
+        for one in self.found:
+            kinds[one.kind].append(one)
+        return {kind: sorted(some, key=lambda one: one.at) for kind, some in kinds.items()}
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all of it, of which they are known."""
+        return sum(one.size_bytes or 0 for one in self.found)
+
+    def told(self) -> dict[str, object]:
+        """Return all of it for scripts."""
+        kinds = [
+            {
+                "kind": kind,
+                "meaning": MEANING[kind],
+                "count": len(some),
+                "size_bytes": sum(one.size_bytes or 0 for one in some),
+                "items": [{**asdict(one), "at": _time(one.at)} for one in some],
+            }
+            for kind, some in self.by_kind().items()
+        ]
+        return {"removed": self.removed, "size_bytes": self.size_bytes, "kinds": kinds, "left_out": self.notes}
+
+
+def reap(home: Home, *, keep_days: float, remove: bool) -> Reaped:
+    """Find what may go; with `remove`, remove it: what refers to others first, then the bytes.
+
+    Raises:
+        Refusal: another `reap` is at work, or a server that has to be asked what is in use can't be.
+    """
+    yard = yard_of(home, "")
+    if not yard.ledger.database.exists():
+        return Reaped(remove)
+    with _alone(yard) if remove else nullcontext():
+        enter_registry(home)
+        from tasks.tracking import client_here
+
+        client = client_here()
+        limits = limits_of(yard, client, keep_seconds=keep_days * DAY)
+        round_ = _Round(yard, client, limits, releasing(yard, client, limits), remove, Reaped(remove))
+        round_.go()
+        return round_.reaped
+
+
+@contextmanager
+def _alone(yard: Yard) -> Iterator[None]:
+    try:
+        with living(LEASE, yard.ledger, seconds=yard.lease_seconds):
+            yield
+    except Taken:
+        what = "another `reap` is at work here"
+        raise refuse(what, where=yard.ledger.database.name, do="wait for it to end") from None
+
+
+@dataclass(slots=True)
+class _Round:
+    """One look at everything, in the order in which things may be removed."""
+
+    yard: Yard
+    client: "Client"
+    limits: Limits
+    releases: Releasing
+    remove: bool
+    reaped: Reaped
+
+    def go(self) -> None:
+        """Look at each kind, and remove what was found, if that is asked for."""
+        with ExitStack() as stack:
+            prefect = self._prefect(stack)
+            self._processes(prefect)
+            self._runs()
+            old = self._results()
+            self._store()
+            self._folders()
+            self._data(old)
+            self._rows(prefect)
+
+    def _take(self, found: Iterable[Garbage], away: Callable[[Garbage], bool], *, at_once: int = 1) -> None:
+        """Note what was found; what is to be removed counts where it was."""
+        with ThreadPoolExecutor(at_once) as pool:
+            for some in _chunks(found):
+                gone = pool.map(away, some) if self.remove else [True] * len(some)
+                self.reaped.found.extend(one for one, went in zip(some, gone, strict=True) if went)
+
+    def _note(self, text: str) -> None:
+        self.reaped.notes.append(text)
+
+    def _prefect(self, stack: ExitStack) -> "SyncPrefectClient | None":
+        """Return a client of the Prefect that is set or up; it isn't started only to be tidied."""
+        settings, up = settings_of(self.yard.home), running(self.yard.home)
+        if settings.prefect_api_url is None and up is None:
+            self._note("flow runs: no Prefect server is up; `steelyard up` first, and its rows are looked at too")
+            return None
+        try:
+            reach(settings, "prefect_api_url")
+        except Refusal as refusal:
+            self._note(f"flow runs: Prefect {refusal.problems[0].what}")
+            return None
+        enter(self.yard.home, prefect_url=None if up is None else up.prefect_api_url)
+        from httpx import HTTPError
+        from prefect.client.orchestration import get_client
+
+        client = stack.enter_context(get_client(sync_client=True))
+        try:
+            client.count_flow_runs()
+        except HTTPError as error:
+            self._note(f"flow runs: Prefect doesn't answer as it should ({type(error).__name__})")
+            return None
+        return client
+
+    def _processes(self, prefect: "SyncPrefectClient | None") -> None:
+        from tasks.remote.rows import asked_by
+
+        found, ledger = list(home_processes(self.yard.home)), self.yard.ledger
+        stages = [one.flow_run for one in found if one.flow_run]
+        alive = Alive(
+            run_of={} if prefect is None else {one: run for one in stages if (run := asked_by(prefect, one))},
+            flow_runs=ledger.taken(WORKER),
+            runs=ledger.taken(RUN),  # after the question who is asked for: nobody asks before they live
+            services={one.mark for one in recorded(self.yard.home)},
+        )
+        self._take(left_processes(found, alive, now=self.limits.now), lambda one: end(one.name))
+
+    def _runs(self) -> None:
+        """End what MLflow believes to run. Only runs that were begun under this ledger can be told from others'."""
+        from tasks.tracking import end_open, open_runs
+
+        ledger = self.yard.ledger
+        there = open_runs(self.client, ledger.identity())
+        living_runs = ledger.taken(RUN)
+        found = [
+            Garbage("runs", one.run_id, None, one.began, note=f"{one.model} {one.name}")
+            for one in there
+            if one.parent not in living_runs and one.began < self.limits.made_before
+        ]
+        self._take(found, lambda one: end_open(self.client, one.name))
+
+    def _results(self) -> list[Result]:
+        """Forget the results that are old, and return them; and the checkpoints."""
+        before = self._staying()
+        found = old_results(before.results, before.kept)
+        self._take(found, lambda one: forget(self.yard.ledger, one.name, used_before=self.limits.used_before))
+        self._take(before.old_checkpoints, lambda one: remove_checkpoint(one, self.yard.ledger))
+        gone = {one.name for one in found}
+        return [one for one in before.results if one.key in gone]
+
+    def _staying(self) -> Staying:
+        """Return what stays of the results that are there now."""
+        return Staying(self.yard.ledger, self.limits, self.releases)
+
+    def _store(self) -> None:
+        """Look at the store, and what this machine keeps of it, if this ledger alone knows what is in use there."""
+        store = self.yard.store
+        if self._is_ours(store.blobs, "objects", settings_of(self.yard.home).store or str(self.yard.home.store)):
+            marked = self._staying().blobs(store, everything=self.remove)
+            folders = list(left_folders(store.laid_out(), marked, self.limits))  # before objects go
+            self._take(
+                unreached(store.blobs.stored(), marked, self.limits),
+                lambda one: store.blobs.remove(_stored(one), before=self.limits.made_before),
+                at_once=store.blobs.at_once,
+            )
+            self._take(folders, lambda one: remove_folder(one, before=self.limits.made_before))
+
+    def _folders(self) -> None:
+        home, ledger, limits = self.yard.home, self.yard.ledger, self.limits
+        crews = [one.created for one in recorded(home) if one.name.startswith("worker") and one.alive]
+        since = min(crews, default=None)
+        self._take(
+            left_work(home.work, ledger.taken(STAGE), limits),
+            lambda one: remove_work(one, ledger, before=limits.made_before),
+        )
+        self._take(
+            left_temporary(home.prefect / "workers", limits, worker_since=since),
+            lambda one: remove_folder(one, before=limits.made_before),
+        )
+        self._take(left_downloads(home.dvc_imports, limits), lambda one: remove_folder(one, before=limits.used_before))
+
+    def _data(self, old: list[Result]) -> None:
+        """Look at the DVC remote. What is there already isn't sent again, so its age says nothing of who needs it."""
+        own = settings_of(self.yard.home).dvc_remote is None
+        if not self._is_ours(remote_blobs(self.yard.home), "data", self.yard.remote.url):
+            return
+        if self.yard.ledger.taken(STAGE):
+            self._note("data: a stage is at work, perhaps on data; look again when it is done")
+            return
+        staying = self._staying()  # asked after the leases: a stage that has ended has recorded what it did
+        kept = [one for one in staying.results if one.key in staying.kept]
+        if lost := unknown_data(self.releases.kept, self.releases.registry, kept, staying.kept):
+            names = ", ".join(f"{one.model} {one.version}" for one in lost[:5])
+            self._note(f"data: it isn't known any more which data set is that of {names}, so all of them stay")
+            return
+        from tasks.versioning import pieces
+
+        with pieces(self.yard.remote) as there:
+            needed = {name for one in kept if one.dvc_md5 for name in there.of(one.dvc_md5)}
+            going = {name for one in old if one.dvc_md5 for name in there.of(one.dvc_md5)} - needed
+            self._take(
+                old_data(
+                    there.all() if own else there.look(going),
+                    kept=needed,
+                    going=None if own else going,
+                    limits=self.limits,
+                ),
+                lambda one: there.remove(_stored(one), before=self.limits.made_before),
+            )
+
+    def _rows(self, prefect: "SyncPrefectClient | None") -> None:
+        if prefect is None:
+            return
+        from tasks.remote.rows import old_rows, remove_row
+
+        def remove(one: Garbage) -> bool:
+            remove_row(prefect, one.name)
+            return True
+
+        shared = settings_of(self.yard.home).prefect_api_url is not None
+        rows = list(old_rows(prefect, before=self.limits.used_before, tagged=shared))
+        self._take((Garbage("flow runs", one.id, None, one.ended, note=one.name) for one in rows), remove)
+
+    def _is_ours(self, place: Blobs, what: str, address: str) -> bool:
+        """Say whether this ledger, and no other, has records about a place."""
+        signed, own = set(place.signed()), self.yard.ledger.identity()
+        if others := sorted(signed - {own}):
+            ends = f"remove ledgers/{others[0]} there if that one is gone for good"
+            self._note(f"{what}: another ledger has records about {address}, and may need it; {ends}")
+        elif not signed:
+            self._note(f"{what}: no run has noted yet that this ledger has records about {address}; the next one does")
+        return signed == {own}
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds")
+
+
+def _stored(one: Garbage) -> Stored:
+    """Return what the place listed."""
+    kinds: dict[str, Literal["object", "copy", "upload"]] = {"copies": "copy", "uploads": "upload"}
+    return Stored(kinds.get(one.kind, "object"), one.name, one.size_bytes or 0, one.at)
+
+
+def _chunks(found: Iterable[Garbage]) -> Iterator[list[Garbage]]:
+    rest = iter(found)
+    while some := list(islice(rest, CHUNK)):
+        yield some

@@ -1,0 +1,62 @@
+"""Prefect's rows about runs of ours: which ended long ago, and which run asked for one."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from tasks.remote.pools import FLOW
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+TAG: Final = "steelyard"  # of every flow run of ours
+RUN: Final = "run "  # begins the tag that names the run which asked for a stage
+PAGE: Final = 200  # the most that Prefect gives at once
+FLOWS: Final = ("retrain", FLOW)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A flow run that has ended."""
+
+    id: str
+    name: str
+    ended: float  # in seconds since 1970
+
+
+def old_rows(client: "SyncPrefectClient", *, before: float, tagged: bool) -> Iterator[Row]:
+    """Yield the flow runs of ours that ended before that. `tagged`: only those with our tag, as on a shared server."""
+    from prefect.client.schemas import filters as by
+
+    flows = by.FlowFilter(name=by.FlowFilterName(any_=list(FLOWS)))
+    limit = datetime.fromtimestamp(before, UTC)
+    ended = by.FlowRunFilterEndTime.model_validate({"before_": limit, "is_null_": False})
+    tags = by.FlowRunFilterTags(all_=[TAG]) if tagged else None
+    wanted, start = by.FlowRunFilter(end_time=ended, tags=tags), 0
+    while page := client.read_flow_runs(flow_filter=flows, flow_run_filter=wanted, limit=PAGE, offset=start):
+        start += len(page)
+        for one in page:
+            if one.end_time is not None:
+                yield Row(id=str(one.id), name=one.name, ended=one.end_time.timestamp())
+
+
+def remove_row(client: "SyncPrefectClient", flow_run: str) -> None:
+    """Remove a flow run with its tasks; the server then removes its log. One that isn't there is fine."""
+    from prefect.exceptions import ObjectNotFound
+
+    with suppress(ObjectNotFound):
+        client.delete_flow_run(UUID(flow_run))
+
+
+def asked_by(client: "SyncPrefectClient", flow_run: str) -> str:
+    """Return the run that asked for the stage of a flow run; an empty string where Prefect doesn't know."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        found: Any = client.read_flow_run(UUID(flow_run))
+    except (ObjectNotFound, ValueError):
+        return ""
+    return next((tag.removeprefix(RUN) for tag in found.tags if tag.startswith(RUN)), "")

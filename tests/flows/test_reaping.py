@@ -1,0 +1,240 @@
+"""`reap` in a home with two promoted versions: what it removes, and that all that may be asked for is still there."""
+
+import json
+import os
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from components.home import Home
+from components.planning.held import RUN
+from components.planning.ledger import Lease, Ledger, Record, ledger_at
+from components.store.folder import sha256
+from flows.running import yard_of
+from tasks.stage import Yard
+from tests.flows.conftest import people
+from tests.flows.place import Place, Told
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+DAY = 86_400
+TABLES = ("records", "uses", "runs", "releases", "moves", "decisions", "checkpoints")
+
+
+def age(home: Home, *, days: float, but: str = "") -> None:
+    """Let everything in the home look as old as that; without a table, if need be."""
+    back = days * DAY
+    database = ledger_at(home.ledger).database
+    for table in {*TABLES} - {but}:
+        database.change(f"UPDATE {table} SET at = at - ?", (back,))
+    rows = [] if but == "releases" else database.ask("SELECT model, version, content FROM releases")
+    for model, version, content in rows:
+        told = json.loads(content)
+        told["at"] -= back
+        set_content = "UPDATE releases SET content = ? WHERE model = ? AND version = ?"
+        database.change(set_content, (json.dumps(told), model, version))
+    with closing(sqlite3.connect(home.mlflow_db)) as connection:
+        connection.execute("UPDATE runs SET start_time = start_time - ?", (int(back * 1000),))
+        connection.commit()
+    files = {path.lstat().st_ino: path for part in ("store", "work", "dvc") for path in (home.root / part).rglob("*")}
+    for path in sorted(files.values(), reverse=True):
+        status = path.lstat()
+        os.utime(path, (status.st_atime - back, status.st_mtime - back))
+
+
+def leave(yard: Yard, text: str, *, stage: str = "train", recorded: bool = True) -> str:
+    """Leave an object, and a result that names it; return its digest."""
+    source = yard.home.root / "left"
+    source.write_text(text)
+    kept = yard.store.put(source)
+    if recorded:
+        lease = yard.ledger.acquire(text, seconds=5)
+        assert lease is not None
+        stamps = yard.store.stamps(kept)
+        assert stamps is not None
+        record = Record(
+            key=text, stage=stage, label=stage, model="people", run="gone", outputs={}, stamps=stamps, parts={},
+            seconds=1.0, at=time.time(),
+        )  # fmt: skip
+        yard.ledger.commit(lease, record)
+    return kept.digest
+
+
+def checkpoint(yard: Yard, key: str) -> tuple[str, Lease]:
+    """Leave a checkpoint in the store, with its stage at work; return the digest of the file in it, and the lease."""
+    folder = yard.home.root / key
+    folder.mkdir()
+    (folder / "weights").write_text(key)
+    lease = yard.ledger.acquire(f"stage {key}", seconds=600)
+    assert lease is not None
+    assert yard.ledger.keep_checkpoint(lease, key, yard.store.put(folder), at=time.time())
+    return sha256(folder / "weights"), lease
+
+
+def open_run(home: Home, name: str) -> str:
+    """Leave a run in MLflow as a killed process does; return its id."""
+    from tasks.tracking import LEDGER, connect
+
+    client = connect(home)
+    experiment = client.get_experiment_by_name("people")
+    assert experiment is not None
+    tags = {LEDGER: ledger_at(home.ledger).identity()}
+    return str(client.create_run(experiment.experiment_id, run_name=name, tags=tags).info.run_id)
+
+
+def status(home: Home, run: str) -> str:
+    with closing(sqlite3.connect(home.mlflow_db)) as connection:
+        return str(connection.execute("SELECT status FROM runs WHERE run_uuid = ?", (run,)).fetchone()[0])
+
+
+def names(told: Told, kind: str) -> set[str]:
+    assert told.code == 0, told.err
+    return {item["name"] for one in told.json["kinds"] if one["kind"] == kind for item in one["items"]}
+
+
+def stored(home: Home) -> set[str]:
+    return {one.name for one in yard_of(home, "").store.blobs.stored() if one.kind == "object"}
+
+
+@pytest.fixture
+def yard(place: Place, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    monkeypatch.setenv("STEELYARD_HOME", str(place.home))
+    return yard_of(Home(place.home), "people")
+
+
+def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Yard) -> None:
+    """The last steps are a rollback, and a run on more data that goes on from the splits before."""
+    home = yard.home
+    old, unrecorded = leave(yard, "old"), leave(yard, "never recorded", recorded=False)
+    killed, at_work = open_run(home, "killed"), open_run(home, "at work")
+    (stopped, ended), (working, stage) = checkpoint(yard, "stopped"), checkpoint(yard, "working")
+    yard.ledger.release(ended)
+    piece = home.dvc_remote / "files" / "md5" / "ab" / ("c" * 30)
+    piece.parent.mkdir(exist_ok=True)
+    piece.write_text("never recorded")
+    (home.work / "key" / "token").mkdir(parents=True)
+    (home.work / "key" / "token" / "checkpoint").write_bytes(b"x" * 1000)
+    age(home, days=40)
+    young = leave(yard, "young", recorded=False)
+    assert yard.ledger.note_use("people", "train", "old")
+    lease = yard.ledger.acquire(RUN + at_work, seconds=600)
+    assert lease is not None
+    assert place.call("reap", "--json").json["kinds"] == []  # that run has begun before all of this came
+    yard.ledger.release(lease)
+
+    told = place.call("reap", "--json")
+    assert names(told, "checkpoints") == {"stopped"}
+    assert stopped in names(told, "objects")
+    assert working not in names(told, "objects")
+    assert not names(told, "data")
+    assert any("a stage is at work" in note for note in told.json["left_out"])
+    yard.ledger.release(stage)
+
+    before = stored(home)
+    listed = place.call("reap", "--json")
+    assert {unrecorded, working} <= names(listed, "objects") <= before - {old, young}
+    assert names(listed, "data") == {"ab" + "c" * 30}
+    assert names(listed, "runs") == {killed, at_work}
+    assert names(listed, "work") == {str(home.work / "key")}
+    assert "old" not in names(listed, "results")
+    assert len(names(listed, "results")) > 10
+    assert (stored(home), status(home, killed)) == (before, "RUNNING")  # it was only listed
+    shown = place.call("reap").out
+    assert "to free; nothing was removed: `steelyard reap --yes` does that" in shown
+
+    removed = place.call("reap", "--yes", "--json")
+    assert [removed.json[key] for key in ("kinds", "size_bytes")] == [
+        listed.json[key] for key in ("kinds", "size_bytes")
+    ]
+    assert stored(home) == before - names(listed, "objects")
+    assert (status(home, killed), list(home.work.iterdir())) == ("KILLED", [])
+    assert (yard.ledger.checkpoints(), piece.exists()) == ({}, False)
+    assert {"old"} == {key for (key,) in yard.ledger.database.ask("SELECT key FROM records WHERE stage = 'train'")}
+    assert place.call("reap", "--json").json["kinds"] == []
+
+    for version in ("1", "2"):
+        checks = place.call("verify", "people", "--version", version, "--json").json
+        assert {one["status"] for one in checks} == {"verified"}
+    (data,) = place.call("data", "list", "--json").json
+    assert place.call("data", "restore", data["sha256"], "--output", str(home.root / "back")).code == 0
+    assert place.call("rollback", "people").code == 0
+    assert place.call("predict", "people", "people.csv", "--output", str(home.root / "answers.csv")).code == 0
+
+    (home.root / "people.csv").write_text(people(220), "utf-8")
+    more = ("--set", f"data.source={home.root / 'people.csv'}", "--set", "train.optimizer.lr=0.04")
+    result = place.child("run", "recipe.yaml", *more, "--json").json
+    assert (result["version"], result["decision"]["promoted"]) == (3, True)
+    assert "people 1" in result["decision"]["reason"]  # it was compared with the champion
+    (split, *_) = yard.ledger.history("people", "split")
+    assert isinstance(split.outputs, dict)
+    assert split.outputs["previous"] is not None
+    uses = yard.ledger.database.ask("SELECT at FROM uses WHERE label = 'split'")
+    assert all(at > time.time() - DAY for (at,) in uses)  # what is continued is in use
+
+
+def test_versions_that_cannot_rise_again_go_unless_an_alias_pins_them(place: Place, yard: Yard) -> None:
+    from tasks.tracking import connect
+
+    assert place.call("rollback", "people").code == 0  # version 2 is barred
+    leave(yard, "later split", stage="split")  # which the next one continues
+    age(yard.home, days=40)
+    client = connect(yard.home)
+    client.set_registered_model_alias("people", "pinned", "2")
+    (two,) = (one for one in place.call("list", "--json").json if one["version"] == 2)
+    assert two["state"] == "rolled back"
+    onnx = place.told["second"].json["onnx"]["sha256"]
+    assert onnx not in names(place.call("reap", "--json"), "objects")
+    assert "later split" not in names(place.call("reap", "--json"), "results")
+    client.delete_registered_model_alias("people", "pinned")
+    assert onnx in names(place.call("reap", "--json"), "objects")
+
+
+def test_an_unchanged_run_uses_its_results(place: Place, yard: Yard) -> None:
+    age(yard.home, days=40, but="releases")  # which are inputs of the gate
+    again = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json")
+    assert all(one["cached"] for one in again.json["stages"])
+    used = {key for (key,) in yard.ledger.database.ask("SELECT key FROM uses WHERE at > ?", (time.time() - DAY,))}
+    assert len(used) > 8
+    assert not used & names(place.call("reap", "--json"), "results")
+
+
+def test_a_place_that_another_ledger_knows_is_left_alone(place: Place, yard: Yard) -> None:
+    left = leave(yard, "left", recorded=False)
+    age(yard.home, days=40)
+    yard.store.blobs.sign("another")
+    told = place.call("reap", "--yes", "--json")
+    assert not names(told, "objects")
+    assert any("another ledger has records about" in note for note in told.json["left_out"])
+    assert left in stored(yard.home)
+
+
+def test_one_reap_at_a_time(place: Place, yard: Yard) -> None:
+    lease = yard.ledger.acquire("reap", seconds=600)
+    assert lease is not None
+    assert place.call("reap", "--yes").refused("another `reap` is at work")
+    assert place.call("reap").code == 0
+
+
+def test_where_nothing_was_done_there_is_nothing(place: Place, tmp_path: Path) -> None:
+    empty = Place(folder=place.folder, home=tmp_path / "empty")
+    assert "nothing to remove" in empty.call("reap").out
+    assert not empty.home.exists()
+    assert empty.call("reap", "--keep", "0.5").code == 2
+
+
+def test_runs_hold_a_lease_while_they_live(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import running
+
+    seen: list[set[str]] = []
+    ledger: Ledger = ledger_at(Home(place.home).ledger)
+
+    def stopped(*_: object) -> None:
+        seen.append(ledger.taken(RUN))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "in_prefect", stopped)
+    assert place.call("run", "recipe.yaml", "--set", "seed=77").code == 130
+    assert [len(one) for one in seen] == [1]
+    assert ledger.taken(RUN) == set()

@@ -17,6 +17,8 @@ QUIET: Final = {
 }
 # Threads that wait spin for 10,000 turns, not 300,000: on a busy machine they only keep each other from working.
 CALM: Final = {"GOMP_SPINCOUNT": "10000"}
+# MLflow's client tries for 4 minutes by default, the last pause 2 of them: waiting is done where it is known what for.
+BRIEF: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 # Any S3: newer checksums are only sent and looked for where a call can't do without, by MLflow's client and DVC too.
 ANY_S3: Final = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
@@ -50,7 +52,7 @@ def environment(
         "STEELYARD_HOME": str(home.root),
     }
     told = {name: value for name, value in ours.items() if value is not None}
-    return {**CALM, **(ANY_S3 if settings.s3_endpoint_url else {}), **kept, **QUIET, **logins, **told}
+    return {**CALM, **BRIEF, **(ANY_S3 if settings.s3_endpoint_url else {}), **kept, **QUIET, **logins, **told}
 
 
 def enter(home: Home, *, prefect_url: str | None = None, mlflow_uri: str | None = None) -> None:

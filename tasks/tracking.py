@@ -22,6 +22,7 @@ from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
 from components.recipe_file import without_secrets
+from tasks.runner import Reached
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -291,6 +292,9 @@ def tracked(
     try:
         yield tracking
         status = "FINISHED"
+    except Reached:
+        status = "FINISHED"
+        raise
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise

@@ -18,6 +18,7 @@ from components.home import Home
 from components.reap.marking import Registered
 from tasks import registry, tracking
 from tasks.registry import Bundle, alias_in_database, answers, download, register
+from tasks.runner import Reached
 from tasks.tracking import PROBES, check, connect, probe, tracked
 
 ROWS = [{"age": 1.0}]
@@ -60,7 +61,7 @@ def test_every_figure_of_a_run_arrives(home: Home) -> None:
 
 def test_the_end_of_a_run_says_how_it_ended(home: Home) -> None:
     client = connect(home)
-    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
+    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (Reached, "FINISHED")):
         with (
             pytest.raises(error),
             tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run,

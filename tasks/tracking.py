@@ -20,6 +20,7 @@ from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
 from tasks.away import denials_refused
+from tasks.runner import Reached
 from tasks.sending import BATCH, Point, Sender, unsent
 
 if TYPE_CHECKING:
@@ -292,6 +293,9 @@ def tracked(
     try:
         yield tracking
         status = "FINISHED"
+    except Reached:
+        status = "FINISHED"
+        raise
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise

@@ -22,6 +22,7 @@ from components.reap.marking import Registered
 from tasks import away, registry, sending, tracking
 from tasks.away import patient
 from tasks.registry import Bundle, alias_in_database, answers, download, register
+from tasks.runner import Reached
 from tasks.tracking import PROBES, check, connect, probe, tracked
 
 ROWS = [{"age": 1.0}]
@@ -64,7 +65,7 @@ def test_every_figure_of_a_run_arrives(home: Home) -> None:
 
 def test_the_end_of_a_run_says_how_it_ended(home: Home) -> None:
     client = connect(home)
-    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
+    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (Reached, "FINISHED")):
         with (
             pytest.raises(error),
             tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run,

@@ -64,6 +64,17 @@ NEEDED_BY: Final = {
     "prefect_api_url": "runs",
     "inherit": "those who set Prefect and MLflow up by their own variables",
 }
+# In which processes. Servers need none of these: what they are told, infra/compose.yaml has.
+NEEDED_AT: Final[dict[str, tuple[str, ...]]] = {
+    "store": ("client", "worker"),
+    "ledger": ("client", "worker"),
+    "dvc_remote": ("client",),
+    "s3_endpoint_url": ("client", "worker"),
+    "mlflow_tracking_uri": ("client", "worker"),
+    "mlflow_artifacts": ("client",),
+    "prefect_api_url": ("client",),  # a worker has it as PREFECT_API_URL
+    "inherit": ("client", "worker"),
+}
 
 
 def variable(name: str) -> str:

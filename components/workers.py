@@ -1,6 +1,9 @@
 """Which stages run on a worker of a pool instead of in the run's own process, and what they may take there."""
 
 from dataclasses import dataclass, fields
+from typing import Final
+
+ASKED: Final = ("cpus", "gpus", "memory_gb")  # what a pool's template has to have a word for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +28,7 @@ class Worker:
     @property
     def asked(self) -> dict[str, str]:
         """What is asked of the pool, by the names that its template has for it."""
-        wanted = {"cpus": self.cpus, "gpus": self.gpus, "memory_gb": self.memory_gb}
+        wanted = {name: getattr(self, name) for name in ASKED}
         return {name: f"{value:g}" for name, value in wanted.items() if value is not None}
 
 

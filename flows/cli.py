@@ -367,13 +367,16 @@ def verify(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check this machine and the state: versions, servers, databases, store, disk."""
+    """Check this machine, its workers and the state: versions, servers, databases, store, disk."""
     from dataclasses import asdict
 
     from components.home import find_home
     from flows.doctor import examine
+    from flows.second_opinion import second_opinions
 
-    found = examine(find_home())
+    home = find_home()
+    found = examine(home)
+    found += second_opinions(home, found)
     if as_json:
         _print_json([asdict(one) for one in found])
     else:

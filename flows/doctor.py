@@ -1,32 +1,59 @@
-"""`doctor`: is this machine fit, is the state sound, can all that is set be used from here? It shows no secret."""
+"""`doctor`: is this machine fit, is the state sound, can all that is set be used from here? It shows no secret.
 
+A worker's process looks at the same: `flows/second_opinion.py` asks for it.
+"""
+
+import hashlib
 import os
 import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from components.errors import Refusal
 from components.home import Home
 from components.planning.ledger import Ledger
-from components.planning.machine import device_kind, this_machine
-from components.settings import NAMES, NEEDED_BY, Settings, settings_of
+from components.planning.machine import device_kind, gpus, this_machine
+from components.settings import NAMES, NEEDED_AT, NEEDED_BY, Settings, logins_of, settings_of
 from components.store.disk import there
-from flows.probing import try_lease, try_place, try_record, try_server
-from flows.servers.environment import FOREIGN
+from flows.masking import masking
+from flows.probing import try_lease, try_place, try_prefect, try_record, try_server
+from flows.servers.environment import FOREIGN, environment
 from flows.servers.processes import HEALTH
 from flows.servers.reaching import masked
 from flows.servers.services import check_prefect, running
 from flows.state import ledger_of
 
+PACKAGES: Final = ("components", "tasks", "flows")
 LIBRARIES: Final = ("torch", "onnx", "onnxruntime", "numpy", "pyarrow", "scikit-learn", "prefect", "mlflow", "dvc")
+KEYED: Final = frozenset({"code", *LIBRARIES[:6]})  # where these differ, so do the keys of stages
 LITTLE_DISK_BYTES: Final = 2 << 30  # below that, a warning
 NO_DISK_BYTES: Final = 200 << 20
 State = Literal["ok", "note", "bad"]
+Process = Literal["client", "worker"]
+# By what clients log in at the server of a setting, and which processes need it.
+LOGINS: Final = {
+    "s3_endpoint_url": (
+        ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"),
+        "client and worker, and for MLflow's server where it sends artifacts itself",
+    ),
+    "mlflow_tracking_uri": (
+        ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"),
+        "client and worker, and for MLflow's server, which knows it",
+    ),
+    "prefect_api_url": (
+        ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"),
+        "client and worker, and for Prefect's server as PREFECT_SERVER_API_AUTH_STRING",
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,25 +63,25 @@ class Finding:
     name: str
     state: State
     detail: str
+    fact: str = ""  # what of it has to be the same in every process of a run; "" is nothing
+    pool: str = ""  # whose worker has looked; "" is this process
 
 
-def examine(home: Home) -> list[Finding]:
-    """Look at everything that a run needs."""
+def examine(home: Home, process: Process = "client") -> list[Finding]:
+    """Look, from this process, at everything that a run needs, or a worker's process for a stage."""
+    hidden = masking(home)
+    return [replace(one, detail=hidden(one.detail), fact=hidden(one.fact)) for one in _all(home, process)]
+
+
+def _all(home: Home, process: Process) -> list[Finding]:
     found = [finding for look in (_versions, _machine, _home, _disk) for finding in _looked(look, home)]
     try:
         settings = settings_of(home)
     except Refusal as refusal:  # until they are mended, nothing can be said of what they lead to
         return [*found, *(_bad("settings", Refusal([one])) for one in refusal.problems)]
-    found += [_setting(settings, name) for name in NAMES]
-    looks = (
-        _store,
-        _ledger,
-        _shared,
-        _dvc_remote,
-        _prefect,
-        _foreign,
-        _mlflow,
-    )  # the last one enters MLflow's environment
+    found += [*(_setting(settings, name) for name in NAMES if process in NEEDED_AT[name]), *_logins(home)]
+    of_client = (_shared, _dvc_remote, _prefect, _foreign, _artifacts) if process == "client" else ()
+    looks = (_store, _ledger, *of_client, _mlflow)  # the last one enters MLflow's environment
     return [*found, *(finding for look in looks for finding in _looked(look, home))]
 
 
@@ -85,19 +112,52 @@ def _setting(settings: Settings, name: str) -> Finding:
     """Show what is set, by whom, and no secret."""
     value = getattr(settings, name)
     shown = str(value).lower() if isinstance(value, bool) else "the home's own" if value is None else masked(value)
-    return Finding(name=f"setting {name}", state="ok", detail=f"{shown} (from {settings.origin(name)})")
+    needed = f"for {' and '.join(NEEDED_AT[name])}: {NEEDED_BY[name]}"
+    detail = f"{shown} (from {settings.origin(name)}), {needed}"
+    return Finding(name=f"setting {name}", state="ok", detail=detail, fact=shown)
+
+
+def _logins(home: Home) -> Iterator[Finding]:
+    """Say by what the clients of servers elsewhere log in, and not how."""
+    settings, production, given = settings_of(home), logins_of(home), environment(home)
+    for setting, (names, needed) in LOGINS.items():
+        if getattr(settings, setting) is None:
+            continue
+        found = [name for name in names if name in given]
+        if "@" in urlsplit(getattr(settings, setting)).netloc:
+            found = ["the address"]
+        origin = home.secrets if found and found[0] in production else "the shell's variables"
+        shown = f"{', '.join(found)}: *** (from {origin})" if found else f"none of {', '.join(names)} is given"
+        yield Finding(
+            name=f"login {setting}", state="ok", detail=f"{shown}, for {needed}", fact="given" if found else "none"
+        )
 
 
 def _versions(_home: Home) -> Iterator[Finding]:
     fits = sys.version_info[:2] == (3, 11)
-    yield Finding(name="steelyard", state="ok", detail=version("steelyard"))
-    told = f"{platform.python_version()} at {sys.executable}"
-    yield Finding(name="python", state="ok" if fits else "bad", detail=told if fits else f"{told}: 3.11 is needed")
+    yield Finding(name="steelyard", state="ok", detail=version("steelyard"), fact=version("steelyard"))
+    yield Finding(name="code", state="ok", detail=_code(), fact=_code())
+    number = platform.python_version()
+    told = f"{number} at {sys.executable}"
+    detail = told if fits else f"{told}: 3.11 is needed"
+    yield Finding(name="python", state="ok" if fits else "bad", detail=detail, fact=number)
     for name in LIBRARIES:
-        try:
-            yield Finding(name=name, state="ok", detail=version(name))
+        try:  # a build for another processor or GPU, `2.13.0+cpu`, is the same version
+            yield Finding(name=name, state="ok", detail=version(name), fact=version(name).partition("+")[0])
         except PackageNotFoundError:
             yield Finding(name=name, state="bad", detail="not installed: `make env` installs everything")
+
+
+@cache
+def _code() -> str:
+    """Return a digest of the code that this process runs."""
+    digest = hashlib.sha256()
+    for name in PACKAGES:
+        spec = find_spec(name)
+        folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(f"{name}/{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _machine(_home: Home) -> Iterator[Finding]:
@@ -107,6 +167,7 @@ def _machine(_home: Home) -> Iterator[Finding]:
     if "avx512f" in machine.instructions and "avx512_vnni" not in machine.instructions:
         yield Finding(name="int8", state="note", detail="no VNNI: keep reduce_range on, or sums of products saturate")
     yield Finding(name="device", state="ok", detail=f"training with `device: auto` uses {device_kind('auto')}")
+    yield Finding(name="gpus", state="ok", detail=str(gpus()), fact=str(gpus()))
 
 
 def _home(home: Home) -> Iterator[Finding]:
@@ -156,12 +217,15 @@ def _dvc_remote(home: Home) -> Iterator[Finding]:
         yield _tried("dvc remote", home, lambda: try_place(address, home), setting="dvc_remote")
 
 
+def _artifacts(home: Home) -> Iterator[Finding]:
+    address = settings_of(home).mlflow_artifacts
+    if address is not None:
+        yield _tried("mlflow artifacts", home, lambda: try_place(address, home), setting="mlflow_artifacts")
+
+
 def _mlflow(home: Home) -> Iterator[Finding]:
     settings, up = settings_of(home), running(home)
     uri = settings.mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
-    if settings.mlflow_artifacts is not None:
-        address = settings.mlflow_artifacts
-        yield _tried("mlflow artifacts", home, lambda: try_place(address, home), setting="mlflow_artifacts")
     if settings.mlflow_tracking_uri is None:
         from tasks.tracking import check
 
@@ -187,7 +251,7 @@ def _prefect(home: Home) -> Iterator[Finding]:
         detail = "none is up: each run starts its own, and stops it; `steelyard up` keeps one"
         yield Finding(name="prefect server", state="ok", detail=detail)
     else:
-        yield _tried("prefect server", home, lambda: try_server(url, health="/health"), setting="prefect_api_url")
+        yield _tried("prefect server", home, lambda: try_prefect(url, home), setting="prefect_api_url")
 
 
 def _foreign(home: Home) -> Iterator[Finding]:

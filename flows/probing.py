@@ -7,6 +7,8 @@ import os
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,10 +19,12 @@ from components.home import Home
 from components.planning.ledger import Ledger
 from components.settings import settings_of
 from components.store.address import blobs_at
+from components.store.blobs import Blobs
 from components.store.disk import there
 from components.store.folder import FolderBlobs
 from components.store.s3.blobs import S3Blobs
 from components.store.store import Store, digest_of
+from flows.servers.login import check_login
 from flows.servers.processes import asked
 from flows.servers.reaching import masked
 from flows.state import access_of
@@ -31,13 +35,36 @@ CLOSE_SECONDS: Final = 5.0  # clocks that differ by more order what happened oth
 
 def try_place(address: str, home: Home) -> str:
     """Put something into a folder or an S3, have it back and remove it."""
-    access = replace(access_of(home), timeout_seconds=10.0, attempts=2)
-    blobs = blobs_at(address, cache=home.store, access=access)
+    blobs = _blobs(address, home)
     if isinstance(blobs, S3Blobs):
         blobs.probe()
         return f"{address}: an object was written, read and removed"
     _try_folder(Path(address))
     return f"{address}: a file went in and came out the same"
+
+
+def _blobs(address: str, home: Home) -> Blobs:
+    access = replace(access_of(home), timeout_seconds=10.0, attempts=2)
+    return blobs_at(address, cache=home.store, access=access)
+
+
+@contextmanager
+def left_in_store(home: Home) -> Iterator[str]:
+    """Put something into the store for the time of the block, and return its digest."""
+    blobs = _blobs(settings_of(home).store or str(home.store), home)
+    with tempfile.TemporaryDirectory() as place:
+        probe = Path(place) / "probe"
+        probe.write_bytes(os.urandom(64))
+        digest = blobs.put(probe)
+    try:
+        yield digest
+    finally:
+        blobs.discard(digest)
+
+
+def lies_in_store(home: Home, digest: str) -> bool:
+    """Say whether the store has what another process has left there."""
+    return _blobs(settings_of(home).store or str(home.store), home).stamp(digest) is not None
 
 
 def _try_folder(folder: Path) -> None:
@@ -82,3 +109,10 @@ def try_server(url: str, *, health: str) -> str:
     if asked(address, seconds=SECONDS) is None:
         raise refuse("does not answer", where=masked(url), do="start it, or mend its address")
     return f"{masked(url)} answers"
+
+
+def try_prefect(url: str, home: Home) -> str:
+    """Ask Prefect's server whether it is well, and for something that wants a login."""
+    answers = try_server(url, health="/health")
+    check_login(home, patience=0.0)
+    return answers

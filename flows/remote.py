@@ -1,12 +1,13 @@
-"""The flow that a worker runs: one stage, asked for by a run in another process."""
+"""The flows that a worker runs: one stage, asked for by a run in another process, and what `doctor` asks."""
 
+import json
 import logging
 import os
 import resource
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -24,7 +25,7 @@ from components.planning.held import RUN, Taken, living
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
 from flows.running import Wish, yard_of
-from flows.servers.backend import enter_registry
+from flows.servers.backend import enter_record
 from tasks.living.pulse import pulse
 from tasks.living.stopping import Stop, Stopped, stoppable
 from tasks.remote.asker import GONE, TURN_SECONDS, Asker
@@ -68,6 +69,15 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
             APILogHandler().flush()  # before the run that waits hears of the end
 
 
+@flow(name="doctor", persist_result=False, validate_parameters=False)
+def doctor(blob: str, lease: str) -> State[None]:
+    """Look at what a stage needs from here, and tell it in the message of the end."""
+    from flows.second_opinion import opinion
+
+    found = opinion(find_home(), blob=blob, lease=lease)
+    return Completed(name="Examined", message=json.dumps([asdict(one) for one in found]))
+
+
 def _done(request: Request, yard: Yard, stop: Stop) -> State[None]:
     said = logging.LoggerAdapter(logging.getLogger(LOGGER), cast(Any, get_run_logger()).extra)
     log = cast(logging.Logger, said)  # it has all that a logger is asked for
@@ -83,11 +93,11 @@ def _done(request: Request, yard: Yard, stop: Stop) -> State[None]:
 
 @contextmanager
 def figures_of(home: Home, run: str, *, log: logging.Logger) -> Iterator[Figures]:
-    """Open a run in MLflow. Where that can't be reached, the stage is done all the same, and its record has them."""
+    """Open a run in MLflow, whose server may be away. Where there is none, only the record of the stage has them."""
     from tasks.tracking import joined
 
     try:
-        enter_registry(home)
+        enter_record(home)
         opened: AbstractContextManager[Figures] = joined(home, run)
     except Exception as error:
         log.warning("MLflow gets no figures of this stage, its record has them: %s", error)

@@ -242,8 +242,18 @@ def print_checks(checks: Sequence[LinkCheck]) -> None:
 
 
 def print_examination(found: Sequence[Finding]) -> None:
-    """Show what the doctor found."""
-    print_table(["what", "state", "found"], [[one.name, one.state, one.detail] for one in found])
+    """Show what the doctor found: here, and then what workers of each pool found otherwise, or tried."""
+    here = [one for one in found if not one.pool]
+    print_table(["what", "state", "found"], [[one.name, one.state, one.detail] for one in here])
+    facts = {one.name: one.fact for one in here}
+    for pool in dict.fromkeys(one.pool for one in found if one.pool):
+        theirs = [one for one in found if one.pool == pool]
+        same = [one.name for one in theirs if one.state == "ok" and one.fact and one.fact == facts.get(one.name)]
+        shown = [[one.name, one.state, one.detail] for one in theirs if one.name not in same]
+        write("")
+        print_table([f"pool {pool}", "state", "found"], shown)
+        if same:
+            write(f"as here: {', '.join(same)}")
     bad = sum(one.state == "bad" for one in found)
     write("", f"{bad} to mend" if bad else "all is well")
 

@@ -126,9 +126,10 @@ def move_champion(
             with tempfile.TemporaryDirectory() as folder:
                 check_answers(target, "champion", into=Path(folder))
         except BaseException as error:
+            # The alias first: where the registry can't be reached the move stays pending, and the next one undoes it.
+            _set_alias(releases, client, releases.champion())
             # Only wrong bytes or answers say something of the version; a full disk or Ctrl-C doesn't.
             _end(releases, client, seq, "undone" if isinstance(error, Refusal) else "abandoned")
-            _set_alias(releases, client, releases.champion())
             if isinstance(error, Refusal):
                 raise refuse(
                     f"version {version} of {releases.model} failed its smoke test: {error.problems[0].what}",

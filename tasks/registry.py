@@ -31,7 +31,13 @@ class Bundle:
 
 
 def register(tracking: Tracking, bundle: Bundle, *, model: str, description: str, tags: Mapping[str, str]) -> int:
-    """Log the bundle as a pyfunc model from code, register it, and return its version."""
+    """Log the bundle as a pyfunc model from code, register it, and return its version.
+
+    A version that the run has made already is taken: an attempt was broken off behind it.
+    """
+    before = tracking.client.search_model_versions(f"name = '{model}' and run_id = '{tracking.run_id}'")
+    if before:
+        return int(before[0].version)
     import mlflow
     import pandas as pd
     from mlflow.models import Model
@@ -143,7 +149,9 @@ def alias(client: "Client", model: str) -> int | None:
 
     try:
         return int(client.get_model_version_by_alias(model, CHAMPION).version)
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no model, no alias
+            raise
         return None
 
 

@@ -11,6 +11,7 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 from components.errors import Refusal
 from components.planning.unknown import UNKNOWN, has_unknown
 from components.workers import Worker, Workers
+from tasks.away import patient
 from tasks.memory import short_memory, smaller_batches
 from tasks.remote.call import perform_elsewhere
 from tasks.stage import Done, Inputs, Stage, Yard, find, perform
@@ -140,6 +141,8 @@ def _performed(
     """Have the stage done, here or on a worker; once more with smaller batches where a GPU was too small for it."""
 
     def done(given: Inputs) -> Done[R]:
+        if stage.settled is not None:  # it changes the registry
+            return patient(lambda: perform(stage, given, yard, log=log), say=yard.tracker.say)
         if worker is None:
             return perform(stage, given, yard, log=log)
         return perform_elsewhere(stage, given, yard, worker=worker, log=log)

@@ -1,44 +1,47 @@
-"""The record of runs, in MLflow.
+"""The record of runs, in MLflow. Training never waits for it and never dies of it: `tasks/sending.py` has the figures.
 
-Training never waits for MLflow and never dies of it: figures go through a queue to a thread that sends them in
-batches, and what could not be sent lies in a file beside the run.
+What needs an answer (a version, the champion's alias) waits for a server that went away: `tasks/away.py`.
 """
 
 import fcntl
 import json
 import logging
 import os
-import queue
 import sqlite3
-import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
-from components.recipe_file import without_secrets
+from tasks.away import denials_refused
+from tasks.runner import Reached
+from tasks.sending import BATCH, Point, Sender, unsent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
 Client: TypeAlias = "MlflowClient"
 log = logging.getLogger(__name__)
 LEDGER = "steelyard.ledger"  # a tag of runs
 PROBES = "steelyard doctor"  # the experiment of runs that only look whether there can be one
-BATCH = 1000  # metrics, the most that MLflow takes at once
-FLUSH_SECONDS = 2.0
 LAST_FLUSH_SECONDS = 20.0
+END = "unsent-end.json"  # how a run ended, where the server wasn't told
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
-def connect(home: Home, *, uri: str | None = None) -> "Client":
-    """Return a client: of the server at `uri`, or of the SQLite database in the home, made ready if it is new."""
+def connect(home: Home, *, uri: str | None = None, ask: bool = True) -> "Client":
+    """Return a client: of the server at `uri`, or of the SQLite database in the home, made ready if it is new.
+
+    Raises:
+        Refusal: it denies us, or doesn't answer; without `ask` that is left open.
+    """
     _quiet()
     own = uri is None
     if uri is None:
@@ -49,7 +52,9 @@ def connect(home: Home, *, uri: str | None = None) -> "Client":
 
     mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient()
-    with _outdated_refused(home) if own else _denials_refused():
+    if not ask:
+        return client
+    with _outdated_refused(home) if own else denials_refused():
         client.search_experiments(max_results=1)
     return client
 
@@ -119,24 +124,12 @@ def check(home: Home) -> None:
 def probe(home: Home, *, uri: str | None) -> None:
     """Create a run, read it and delete it. Raises Refusal where that fails."""
     client = connect(home, uri=uri)
-    with _denials_refused():
+    with denials_refused():
         found = client.get_experiment_by_name(PROBES)
         experiment = client.create_experiment(PROBES) if found is None else str(found.experiment_id)
         run = client.create_run(experiment).info.run_id
         client.get_run(run)
         client.delete_run(run)
-
-
-@contextmanager
-def _denials_refused() -> Iterator[None]:
-    """Turn what a server elsewhere answers instead of doing as it is asked into a Refusal."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        do = "check its address, the login (with `inherit`: MLFLOW_TRACKING_USERNAME and _PASSWORD) and its rights"
-        raise refuse(without_secrets(f"MLflow denies it: {error.message}"), do=do) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,30 +144,27 @@ class Input:
 
 @dataclass(slots=True)
 class Tracking:
-    """One parent run of MLflow, and the queue of its live figures."""
+    """One parent run of MLflow, and what sends its live figures."""
 
     client: "Client"
     run_id: str
     experiment_id: str
-    spill: Path
-    _queue: "queue.SimpleQueue[Metric | None]" = field(default_factory=queue.SimpleQueue)
-    _thread: threading.Thread | None = None
+    sender: Sender | None = None  # None: of a run that is only added to
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
         """Queue the values. Returns at once, whatever the server does."""
-        from mlflow.entities import Metric
-
         now = int(time.time() * 1000)
-        for name, value in values.items():
-            self._queue.put(Metric(_allowed(name), float(value), now, step))
+        if self.sender is not None:
+            self.sender.put((_allowed(name), float(value), now, step) for name, value in values.items())
 
     def params(self, values: Mapping[str, str]) -> None:
         """Record parameters, cut to the length that MLflow takes."""
         from mlflow.entities import Param
 
         params = [Param(_allowed(name), value[:6000]) for name, value in values.items()]
-        for start in range(0, len(params), 100):
-            self.client.log_batch(self.run_id, params=params[start : start + 100])
+        with denials_refused():
+            for start in range(0, len(params), 100):
+                self.client.log_batch(self.run_id, params=params[start : start + 100])
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Record tags."""
@@ -202,76 +192,88 @@ class Tracking:
         self.client.log_artifact(self.run_id, str(path), folder)
 
     def child(self, name: str, *, params: Mapping[str, str], metrics: Mapping[str, float]) -> None:
-        """Record a finished child run."""
+        """Record a finished child run, unless it is there from an attempt that was broken off later."""
         from mlflow.entities import Metric, Param, RunTag
 
-        tags = {"mlflow.parentRunId": self.run_id, "mlflow.runName": name}
-        run = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        told, run = self._child_of(name)
+        if told:
+            return
         now = int(time.time() * 1000)
         self.client.log_batch(
-            run.info.run_id,
+            run,
             metrics=[Metric(_allowed(key), value, now, 0) for key, value in metrics.items()],
             params=[Param(_allowed(key), value[:6000]) for key, value in params.items()],
             tags=[RunTag("steelyard.candidate", name)],
         )
-        self.client.set_terminated(run.info.run_id)
+        self.client.set_terminated(run)
 
-    def start(self) -> None:
-        """Start sending."""
-        self._thread = threading.Thread(target=self._send, daemon=True, name="mlflow metrics")
-        self._thread.start()
+    def _child_of(self, name: str) -> tuple[bool, str]:
+        """Return whether a child of that name is finished, and its id; it is made where there is none."""
+        children = self.client.search_runs([self.experiment_id], f"tags.`mlflow.parentRunId` = '{self.run_id}'")
+        if found := [one for one in children if one.info.run_name == name]:
+            return found[0].info.status == "FINISHED", str(found[0].info.run_id)
+        tags = {"mlflow.parentRunId": self.run_id, "mlflow.runName": name}
+        made = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        return False, str(made.info.run_id)
 
     def flush(self) -> None:
         """Send what is queued, for a limited time."""
-        self._queue.put(None)
-        if self._thread is not None:
-            self._thread.join(LAST_FLUSH_SECONDS)
+        if self.sender is not None:
+            self.sender.finish(LAST_FLUSH_SECONDS)
 
     def end(self, status: Status) -> None:
-        """Send what is queued, and end the run."""
+        """Send what is queued, and end the run. Where MLflow doesn't take that, a later run of the home says it."""
         self.flush()
         try:
             self.client.set_terminated(self.run_id, status)
         except Exception as error:
             log.warning("MLflow didn't take the end of the run: %s", error)
+            if self.sender is not None:
+                _write_end(self.sender.file.with_name(END), status)
 
-    def _send(self) -> None:
-        waiting: list[Metric] = []
-        ended = False
-        while not ended or waiting:
-            ended = self._collect(waiting) or ended
-            try:
-                for start in range(0, len(waiting), BATCH):
-                    self.client.log_batch(self.run_id, metrics=waiting[start : start + BATCH])
-            except Exception as error:
-                log.warning("MLflow doesn't take figures (%s): they are kept and sent again", error)
-                self._spill(waiting)
-                if ended:
-                    return
-                time.sleep(FLUSH_SECONDS)
-                continue
-            waiting.clear()
 
-    def _collect(self, waiting: "list[Metric]") -> bool:
-        """Move queued figures to the list, for as long as a flush lasts. True: the end was reached."""
-        until = time.monotonic() + FLUSH_SECONDS
-        while (left := until - time.monotonic()) > 0 and len(waiting) < BATCH:
-            try:
-                metric = self._queue.get(timeout=left)
-            except queue.Empty:
-                break
-            if metric is None:
-                return True
-            waiting.append(metric)
-        return False
+def _write_end(file: Path, status: Status) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps([status, int(time.time() * 1000)]), "utf-8")
+    except OSError as error:  # a full disk: the run's own writes say so
+        log.warning("nor can it be written beside the run: %s", error)
 
-    def _spill(self, waiting: "list[Metric]") -> None:
-        lines = [json.dumps([m.key, m.value, m.timestamp, m.step]) for m in waiting]
+
+def _sender(client: "Client", home: Home, run_id: str, *, file: str) -> Sender:
+    """Return what sends the figures of a run, and then what earlier processes of the home have left."""
+    place = home.runs / run_id / file
+    made = Sender(
+        send=lambda points: _log(client, run_id, points),
+        file=place,
+        then=lambda: _send_left(client, home, but=place),
+    )
+    made.start()
+    return made
+
+
+def _log(client: "Client", run_id: str, points: Sequence[Point]) -> None:
+    from mlflow.entities import Metric
+
+    for start in range(0, len(points), BATCH):
+        client.log_batch(run_id, metrics=[Metric(*point) for point in points[start : start + BATCH]])
+
+
+def _send_left(client: "Client", home: Home, *, but: Path) -> None:
+    """Send what processes left that ended while the server was away. What isn't taken, as of another server, stays."""
+    for one in unsent(home.runs, but=but):
         try:
-            self.spill.parent.mkdir(parents=True, exist_ok=True)
-            self.spill.write_text("\n".join(lines) + "\n", "utf-8")
-        except OSError as error:  # a full disk: the run's own writes say so
-            log.warning("figures can't be written beside the run either: %s", error)
+            _log(client, one.run, one.points)
+            one.file.unlink(missing_ok=True)
+        except Exception as error:
+            log.info("MLflow doesn't take the figures in %s: %s", one.file, error)
+    for file in home.runs.glob(f"*/{END}"):
+        try:
+            status, at = json.loads(file.read_text("utf-8"))
+            client.set_terminated(file.parent.name, status, end_time=at)
+            file.unlink(missing_ok=True)
+        except Exception as error:
+            log.info("MLflow doesn't take the end in %s: %s", file, error)
 
 
 @contextmanager
@@ -283,14 +285,17 @@ def tracked(
     `artifacts` is the address below which an experiment that is new keeps its own; None: where the server likes.
     `ledger` is the identity of the one that knows whether the run lives.
     """
-    experiment = _experiment(client, model, artifacts=artifacts)
-    run = client.create_run(experiment, run_name=run_name, tags={LEDGER: ledger})
-    tracking = Tracking(client, run.info.run_id, experiment, home.runs / run.info.run_id / "unsent-metrics.jsonl")
-    tracking.start()
+    with denials_refused():
+        experiment = _experiment(client, model, artifacts=artifacts)
+        run_id = str(client.create_run(experiment, run_name=run_name, tags={LEDGER: ledger}).info.run_id)
+    tracking = Tracking(client, run_id, experiment, _sender(client, home, run_id, file="unsent.jsonl"))
     status: Status = "FAILED"
     try:
         yield tracking
         status = "FINISHED"
+    except Reached:
+        status = "FINISHED"
+        raise
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
@@ -300,9 +305,9 @@ def tracked(
 
 @contextmanager
 def joined(home: Home, run_id: str) -> Iterator[Tracking]:
-    """Open a run that another process began and will end, to add figures to it."""
-    tracking = Tracking(client_here(), run_id, "", home.runs / run_id / f"unsent-metrics-{os.getpid()}.jsonl")
-    tracking.start()
+    """Open a run that another process began and will end, to add figures to it. The server may be away meanwhile."""
+    client = client_here()
+    tracking = Tracking(client, run_id, "", _sender(client, home, run_id, file=f"unsent-{uuid.uuid4().hex}.jsonl"))
     try:
         yield tracking
     finally:
@@ -367,7 +372,7 @@ def existing(run_id: str) -> Tracking:
     """Return a run that is there already, to add to it."""
     client = client_here()
     run = client.get_run(run_id)
-    return Tracking(client, run_id, run.info.experiment_id, Path())
+    return Tracking(client, run_id, run.info.experiment_id)
 
 
 def _experiment(client: "Client", model: str, *, artifacts: str | None) -> str:

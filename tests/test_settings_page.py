@@ -3,22 +3,24 @@
 import re
 from pathlib import Path
 
-from components.settings import NAMES, NEEDED_BY, variable
+from components.settings import NAMES, NEEDED_AT, NEEDED_BY, variable
 
 ROOT = Path(__file__).parent.parent
-COLUMNS = ["setting", "variable", "meaning", "default", "who needs it", "secret"]
+COLUMNS = ["setting", "variable", "meaning", "default", "who needs it", "in which process", "secret"]
 
 
 def rows() -> list[list[str]]:
-    lines = [line for line in (ROOT / "docs" / "settings.md").read_text("utf-8").splitlines() if line.startswith("|")]
+    """The table of settings, the first one of the page."""
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    lines = text[text.index("| setting |") :].partition("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def test_the_table_has_every_setting_its_variable_and_who_needs_it() -> None:
     head, _, *body = rows()
     assert head == COLUMNS
-    assert [(name, shown, needs) for name, shown, _, _, needs, _ in body] == [
-        (f"`{name}`", f"`{variable(name)}`", NEEDED_BY[name]) for name in NAMES
+    assert [(name, shown, needs, at) for name, shown, _, _, needs, at, _ in body] == [
+        (f"`{name}`", f"`{variable(name)}`", NEEDED_BY[name], ", ".join(NEEDED_AT[name])) for name in NAMES
     ]
 
 

@@ -43,10 +43,20 @@ def device_kind(wanted: str) -> str:
     """Return the kind of device that `wanted` means here: `auto` is cuda, else mps, else cpu."""
     if wanted != "auto":
         return wanted
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles")
-    if not version("torch").endswith("+cpu") and not hidden and any(Path("/dev").glob("nvidia[0-9]*")):
+    if not version("torch").endswith("+cpu") and gpus():
         return "cuda"
     return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
+
+
+def gpus(devices: Path = Path("/dev")) -> int:
+    """Return how many GPUs of NVIDIA's this process may use, by the system's devices and CUDA_VISIBLE_DEVICES."""
+    there = len(list(devices.glob("nvidia[0-9]*")))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return there
+    named = [one.strip() for one in visible.split(",")]
+    first_bad = next((at for at, one in enumerate(named) if one in ("", "-1", "NoDevFiles")), len(named))
+    return min(there, first_bad)  # CUDA reads the list up to what is none
 
 
 def _quota(groups: Path = Path("/sys/fs/cgroup")) -> int:

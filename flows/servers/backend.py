@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from components.home import Home
 from components.settings import SHELL, settings_of
 from flows.servers.environment import enter
+from flows.servers.login import check_login
 from flows.servers.reaching import reach
 from flows.servers.services import running, temporary
 from flows.servers.watchman import watch_from_here
@@ -26,6 +27,7 @@ def backend(home: Home) -> Iterator[Backend]:
     settings, up = settings_of(home), running(home)
     for name in SHELL:
         reach(settings, name)
+    check_login(home)
     if up is not None:
         enter(home, prefect_url=up.prefect_api_url, mlflow_uri=up.mlflow_tracking_uri)
         yield Backend(mlflow_uri=settings.mlflow_tracking_uri or up.mlflow_tracking_uri, wait=lambda: None)
@@ -44,11 +46,24 @@ def starts_a_server(home: Home) -> bool:
 
 
 def enter_registry(home: Home) -> None:
-    """Make this process talk to the registry of models alone: of the server configured or up, or of the home."""
+    """Make this process talk to the registry of models alone: of the server configured or up, or of the home.
+
+    Raises:
+        Refusal: it denies us, or doesn't answer.
+    """
+    reach(settings_of(home), "mlflow_tracking_uri")
+    _enter_mlflow(home, ask=True)
+
+
+def enter_record(home: Home) -> None:
+    """Make this process talk to the same server, which may be away for now."""
+    _enter_mlflow(home, ask=False)
+
+
+def _enter_mlflow(home: Home, *, ask: bool) -> None:
     settings, up = settings_of(home), running(home)
-    reach(settings, "mlflow_tracking_uri")
     uri = settings.mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
     enter(home, mlflow_uri=uri)
     from tasks.tracking import connect
 
-    connect(home, uri=uri)
+    connect(home, uri=uri, ask=ask)

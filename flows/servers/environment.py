@@ -18,8 +18,9 @@ QUIET: Final = {
 }
 # Threads that wait spin for 10,000 turns, not 300,000: on a busy machine they only keep each other from working.
 CALM: Final = {"GOMP_SPINCOUNT": "10000"}
-# A Prefect server that restarts is waited for: 2, 4, ... 128 seconds; by itself its client gives up after 62.
-PATIENT: Final = {"PREFECT_CLIENT_MAX_RETRIES": "7"}
+# MLflow's client tries for 4 minutes by default, the last pause 2 of them: waiting is done where it is known what for.
+# A Prefect server that restarts is waited for by its client: 2, 4, ... 128 seconds; else it gives up after 62.
+RETRIES: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "PREFECT_CLIENT_MAX_RETRIES": "7"}
 # Any S3: newer checksums are only sent and looked for where a call can't do without, by MLflow's client and DVC too.
 ANY_S3: Final = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
@@ -53,7 +54,16 @@ def environment(
         "STEELYARD_HOME": str(home.root),
     }
     told = {name: value for name, value in ours.items() if value is not None}
-    return {**CALM, **PATIENT, **(ANY_S3 if settings.s3_endpoint_url else {}), **kept, **QUIET, **logins, **told}
+    return {
+        **CALM,
+        **PATIENT,
+        **BRIEF,
+        **(ANY_S3 if settings.s3_endpoint_url else {}),
+        **kept,
+        **QUIET,
+        **logins,
+        **told,
+    }
 
 
 def enter(home: Home, *, prefect_url: str | None = None, mlflow_uri: str | None = None) -> None:

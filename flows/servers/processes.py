@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Final, Literal
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -130,27 +131,48 @@ def answers(url: str, *, seconds: float) -> bool:
 
 
 def asked(url: str, *, seconds: float, method: str = "GET", content: object = None, login: str = "") -> bytes | None:
-    """Return the body of an answer by HTTP that is well, or None. No proxy of the shell's is asked about this machine.
+    """Return the body of an answer by HTTP that is well, or None. `login`: NAME:PASSWORD, where one is wanted."""
+    headers = {"Authorization": basic(login)} if login else {}
+    answer = answer_of(url, seconds=seconds, method=method, content=content, headers=headers)
+    return answer.body if answer.status and answer.status < 300 else None
 
-    `content` is sent as JSON, `login` is NAME:PASSWORD where the server wants one.
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back by HTTP. The status is 0 where nothing did."""
+
+    status: int
+    body: bytes = b""
+
+
+def answer_of(
+    url: str, *, seconds: float, method: str = "GET", content: object = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Return what a server answers. No proxy of the shell's is asked about this machine. `content` is sent as JSON.
 
     Raises:
         ValueError: the address is of neither http nor https.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError("only addresses of http and https are asked")
-    request = Request(url, method=method)  # noqa: S310 - http or https, as seen above
+    request = Request(url, method=method, headers=dict(headers or {}))  # noqa: S310 - http or https, as seen above
     if content is not None:
         request.data = json.dumps(content).encode()
         request.add_header("Content-Type", "application/json")
-    if login:
-        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
     here = request.host.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
     try:
         with build_opener(ProxyHandler({} if here else None)).open(request, timeout=seconds) as response:
-            return bytes(response.read())
+            return Answer(response.status, bytes(response.read()))
+    except HTTPError as error:
+        with error:
+            return Answer(error.code)
     except (OSError, HTTPException):
-        return None
+        return Answer(0)
+
+
+def basic(login: str) -> str:
+    """Return the header by which NAME:PASSWORD logs in."""
+    return f"Basic {b64encode(login.encode()).decode()}"
 
 
 def holder(port: int) -> str:

@@ -98,7 +98,7 @@ def _start(production: Production, home: Home, say: Say) -> None:
     home.production.chmod(0o711)  # the user who runs PostgreSQL goes through
     for kept in (_start_postgres, _start_s3):
         kept(production, home, say)
-    servers = [_begin_prefect(production, home), _begin_mlflow(production, home)]
+    servers = [_begin_prefect(production, home), begin_mlflow(production, home)]
     say("starting Prefect and MLflow, some 15 seconds")
     for server in servers:
         await_answer(server.name, server.url + HEALTH[server.name], server, log_of(home, server.name))
@@ -158,7 +158,8 @@ def _begin_prefect(production: Production, home: Home) -> Service:
     )
 
 
-def _begin_mlflow(production: Production, home: Home) -> Service:
+def begin_mlflow(production: Production, home: Home) -> Service:
+    """Start MLflow's server."""
     command = (
         *("mlflow", "server", "--host", HOST, "--port", str(production.ports.mlflow), "--workers", "1"),
         *("--app-name", "basic-auth", "--backend-store-uri", "postgresql+psycopg2:///mlflow"),

@@ -68,17 +68,8 @@ class Attempt:
                 self._see_off()
         except BaseException:
             with suppress(Exception), asked_once():  # what was raised matters more
-                self.cancel()
+                cancel(self.client, self.flow_run)
             raise
-
-    def cancel(self) -> None:
-        """Have its process ended by the worker; where it hasn't begun, it never will."""
-        from prefect.states import Cancelled, Cancelling
-
-        state = self.client.read_flow_run(self.flow_run).state
-        if state is None or not state.is_final():
-            begun = state is not None and (state.is_running() or state.is_pending())
-            self.client.set_flow_run_state(self.flow_run, Cancelling() if begun else Cancelled(), force=True)
 
     def _ended(self) -> bool:
         """Say whether it has done its work; raise what became of it otherwise."""
@@ -142,3 +133,13 @@ class Attempt:
             for line in lines:
                 if line.name == LOGGER:
                     self.patience.say(line.message)
+
+
+def cancel(client: "SyncPrefectClient", flow_run: "UUID") -> None:
+    """Have the process of a run ended by its worker; where it hasn't begun, it never will."""
+    from prefect.states import Cancelled, Cancelling
+
+    state = client.read_flow_run(flow_run).state
+    if state is None or not state.is_final():
+        begun = state is not None and (state.is_running() or state.is_pending())
+        client.set_flow_run_state(flow_run, Cancelling() if begun else Cancelled(), force=True)

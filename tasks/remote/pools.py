@@ -1,9 +1,9 @@
-"""Work pools: whether they can express what a recipe asks of them, and the flow that their workers run."""
+"""Work pools: whether they can express what a recipe asks of them, and the flows that their workers run."""
 
 from typing import TYPE_CHECKING, Final
 
 from components.errors import Problem, Refusal, nearest, refuse
-from components.workers import Worker
+from components.workers import ASKED, Worker
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import WorkPool
 
-FLOW: Final = "stage"
-ENTRYPOINT: Final = f"flows.remote.{FLOW}"
+STAGE: Final = "stage"
+DOCTOR: Final = "doctor"  # what `steelyard doctor` asks of them
 
 
 def pool_of(client: "SyncPrefectClient", worker: Worker) -> "WorkPool":
@@ -45,12 +45,27 @@ def pool_of(client: "SyncPrefectClient", worker: Worker) -> "WorkPool":
     return pool
 
 
-def deployment_of(client: "SyncPrefectClient", pool: "WorkPool") -> "UUID":
-    """Return the deployment of the flow that workers of the pool run, made where it isn't there."""
-    flow = client.create_flow_from_name(FLOW)
+def deployment_of(client: "SyncPrefectClient", pool: "WorkPool", *, flow: str = STAGE) -> "UUID":
+    """Return the deployment of a flow that workers of the pool run, made where it isn't there."""
     return client.create_deployment(
-        flow, name=pool.name, work_pool_name=pool.name, entrypoint=ENTRYPOINT, enforce_parameter_schema=False
+        client.create_flow_from_name(flow),
+        name=pool.name,
+        work_pool_name=pool.name,
+        entrypoint=f"flows.remote.{flow}",
+        enforce_parameter_schema=False,
     )
+
+
+def knows_stages(client: "SyncPrefectClient", pool: "WorkPool") -> bool:
+    """Say whether the pool is one for stages: its template can express what they ask, or one was sent there before."""
+    from prefect.exceptions import ObjectNotFound
+
+    if set(ASKED) & set(pool.base_job_template.get("variables", {}).get("properties", {})):
+        return True
+    try:
+        return bool(client.read_deployment_by_name(f"{STAGE}/{pool.name}"))
+    except ObjectNotFound:
+        return False
 
 
 def is_polled(client: "SyncPrefectClient", pool: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from tasks.remote.pools import FLOW
+from tasks.remote.pools import DOCTOR, STAGE
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 TAG: Final = "steelyard"  # of every flow run of ours
 RUN: Final = "run "  # begins the tag that names the run which asked for a stage
 PAGE: Final = 200  # the most that Prefect gives at once
-FLOWS: Final = ("retrain", FLOW)
+FLOWS: Final = ("retrain", STAGE, DOCTOR)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 from flows.cli import main
@@ -53,6 +54,26 @@ class Place:
         )
         assert told.returncode == code, told.stderr[-3000:]
         return Told(told.returncode, told.stdout, told.stderr)
+
+    def watched(self, *arguments: str, at: Mapping[str, Callable[[], object]]) -> Told:
+        """Call it in a process of its own, and do something the first time that it says these words."""
+        command, left, said = [sys.executable, "-P", "-m", "flows.cli", *arguments], dict(at), []
+        with subprocess.Popen(
+            command, cwd=self.folder, env=self.variables(), stdout=PIPE, stderr=PIPE, text=True
+        ) as child:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            try:
+                for line in child.stderr:
+                    said.append(line)
+                    for words in [words for words in left if words in line]:
+                        left.pop(words)()
+                out = child.stdout.read()
+            except BaseException:
+                child.kill()
+                raise
+        assert not left, "".join(said)
+        return Told(child.returncode, out, "".join(said))
 
     @contextmanager
     def begun(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:

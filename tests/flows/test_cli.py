@@ -31,6 +31,7 @@ COMMANDS = [
     "predict",
     "report",
     "verify",
+    "reap",
     "doctor",
     "data",
     "schema",

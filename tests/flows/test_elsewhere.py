@@ -148,7 +148,7 @@ def test_the_doctor_tries_all_that_is_set_and_shows_no_secret(machine: Place) ->
     assert told.code == 0, [one for one in told.json if one["state"] == "bad"]
     assert {"store", "ledger", "dvc remote", "mlflow artifacts", "mlflow server", "mlflow run"} <= set(found)
     assert found["setting ledger"]["detail"].startswith("postgresql://***@127.0.0.1:")
-    assert all(found[f"setting {name}"]["detail"].endswith(f"(from {variable(name)})") for name in SETTINGS)
+    assert all(f"(from {variable(name)})" in found[f"setting {name}"]["detail"] for name in SETTINGS)
     assert quote(PASSWORD, safe="") not in told.out + told.err
 
 

@@ -11,7 +11,7 @@ from components.home import Home
 from components.planning.ledger import ledger_at
 from components.release.releases import Release, Releases
 from tasks import promote, registry
-from tasks.tracking import connect
+from tasks.tracking import Client, connect
 from tests.flows.place import Place
 
 pytestmark = pytest.mark.slow
@@ -44,6 +44,31 @@ def test_a_move_whose_mover_died_is_undone_by_the_next_one(place: Place) -> None
     releases.begin("rollback", 1, expected=2, actor="dead", reason="", basis="")
     told = place.call("rollback", "people")
     assert told.code == 0, told.err
+    assert [move.state for move in releases.moves()] == ["done", "done", "abandoned", "done"]
+    assert alias_of(place) == 1
+
+
+def test_a_move_whose_registry_goes_away_behind_the_alias_is_undone_by_the_next_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases, set_alias = releases_of(place), registry.set_alias
+    connect(Home(place.home))
+
+    def gone(*_: object, **__: object) -> None:
+        raise ConnectionError("gone")
+
+    with monkeypatch.context() as outage:
+
+        def last(client: Client, model: str, version: int | None) -> None:
+            outage.setattr(registry, "set_alias", gone)
+            set_alias(client, model, version)
+
+        outage.setattr(registry, "set_alias", last)
+        outage.setattr(promote, "check_answers", gone)
+        with pytest.raises(ConnectionError):
+            promote.move_champion(releases, 1, "rollback", expected=2, actor="cut off", reason="")
+    assert (alias_of(place), len(releases.unfinished())) == (1, 1)
+    assert place.call("rollback", "people").code == 0
     assert [move.state for move in releases.moves()] == ["done", "done", "abandoned", "done"]
     assert alias_of(place) == 1
 

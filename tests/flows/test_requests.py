@@ -17,8 +17,10 @@ from components.recipe_file import read
 from components.workers import Workers
 from flows.retrain import retrain
 from flows.running import find_source, yard_of
+from tasks import tracking
 from tasks.prune import prune
 from tasks.remote.request import got, put, request_of, understood
+from tasks.sending import unsent
 from tasks.stage import Inputs, Stage, Yard, find
 from tests.flows.place import Place
 
@@ -94,10 +96,29 @@ def test_only_stages_are_run_at_a_request(asked: Asked, name: str) -> None:
         understood(request)
 
 
-def test_a_worker_does_its_stage_though_mlflow_is_gone(tmp_path: Path) -> None:
+def test_a_worker_does_its_stage_though_mlflow_is_gone_and_keeps_its_figures_to_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flows.remote import figures_of
 
+    monkeypatch.setattr(tracking, "LAST_FLUSH_SECONDS", 0.1)
+    home = Home(tmp_path)
     (tmp_path / "config.toml").write_text("mlflow_tracking_uri = 'http://127.0.0.1:9'", "utf-8")
+    with figures_of(home, "a run", log=logging.getLogger()) as kept:
+        kept.metrics({"train.loss": 1.0}, step=3)
+    (left,) = unsent(home.runs, but=tmp_path)
+    assert (left.run, [(name, value, step) for name, value, _, step in left.points]) == (
+        "a run",
+        [("train.loss", 1.0, 3)],
+    )
+
+
+def test_a_worker_does_its_stage_though_there_is_no_mlflow_to_keep_figures(tmp_path: Path) -> None:
+    from flows.remote import figures_of
+
+    home = Home(tmp_path)
+    home.mlflow_db.parent.mkdir(parents=True)
+    home.mlflow_db.write_bytes(b"no database at all" * 1000)
     heard: list[logging.LogRecord] = []
     log = logging.Logger("a worker")
     log.addFilter(lambda record: not heard.append(record))

@@ -6,18 +6,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException, RestException
 from onnx import TensorProto, helper
 
 from components.errors import Refusal
 from components.home import Home
 from components.reap.marking import Registered
-from tasks import registry, tracking
+from tasks import away, registry, sending, tracking
+from tasks.away import patient
 from tasks.registry import Bundle, alias_in_database, answers, download, register
+from tasks.runner import Reached
 from tasks.tracking import PROBES, check, connect, probe, tracked
 
 ROWS = [{"age": 1.0}]
@@ -60,7 +65,7 @@ def test_every_figure_of_a_run_arrives(home: Home) -> None:
 
 def test_the_end_of_a_run_says_how_it_ended(home: Home) -> None:
     client = connect(home)
-    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
+    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (Reached, "FINISHED")):
         with (
             pytest.raises(error),
             tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run,
@@ -69,47 +74,90 @@ def test_the_end_of_a_run_says_how_it_ended(home: Home) -> None:
         assert client.get_run(run.run_id).info.status == status
 
 
-def test_a_server_that_fails_costs_no_time_and_no_figure(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.05)
-    client = connect(home)
-    log_batch, failures = client.log_batch, [OSError("away")] * 3
-
-    def failing(*args: object, **kwargs: object) -> None:
-        if failures:
-            raise failures.pop()
-        log_batch(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(client, "log_batch", failing)
-    started = time.monotonic()
-    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
-        for step in range(100):
-            run.metrics({"loss": 1.0}, step=step)
-        assert time.monotonic() - started < 5
-        time.sleep(0.5)
-    assert len(client.get_metric_history(run.run_id, "loss")) == 100
+def silent(*_: object, **__: object) -> None:
+    """What MLflow's client raises where nobody answers."""
+    raise MlflowException("API request to http://there/api failed with exception HTTPConnectionPool: refused")
 
 
-def test_figures_that_could_not_be_sent_lie_beside_the_run(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = connect(home)
-    monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
-    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
-        run.metrics({"loss": 0.5}, step=7)
-    (line,) = run.spill.read_text().splitlines()
-    name, value, _, step = json.loads(line)
-    assert (name, value, step) == ("loss", 0.5, 7)
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_figures_that_can_go_nowhere_end_no_run_and_leave_a_word(
-    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def recorded(client: MlflowClient, run_id: str, name: str) -> list[int]:
+    return sorted(metric.step for metric in client.get_metric_history(run_id, name))
+
+
+def test_what_a_server_that_stayed_away_did_not_take_is_sent_by_the_next_run(
+    home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sending, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(tracking, "LAST_FLUSH_SECONDS", 0.2)
     client = connect(home)
-    monkeypatch.setattr(client, "log_batch", lambda *_, **__: (_ for _ in ()).throw(OSError("away")))
-    with tracked(client, home, model="m", run_name="r", artifacts=home.mlflow_artifacts.as_uri()) as run:
-        run.spill = home.mlflow_db / "no folder"
+    with (
+        monkeypatch.context() as outage,
+        pytest.raises(ValueError, match="a bug"),
+        tracked(client, home, model="m", run_name="r", artifacts=None) as run,
+    ):
         run.metrics({"loss": 0.5}, step=7)
-    assert client.get_run(run.run_id).info.status == "FINISHED"
-    assert "can't be written beside the run" in caplog.text
+        until(lambda: recorded(client, run.run_id, "loss") == [7])
+        outage.setattr(client, "log_batch", silent)
+        outage.setattr(client, "set_terminated", silent)
+        run.metrics({"loss": 0.25}, step=8)
+        raise ValueError("a bug")
+    left = home.runs / run.run_id
+    assert {path.name for path in left.iterdir()} == {"unsent.jsonl", "unsent-end.json"}
+    for _ in range(2):
+        with tracked(client, home, model="m", run_name="next", artifacts=None) as later:
+            later.metrics({"loss": 1.0}, step=0)
+    assert recorded(client, run.run_id, "loss") == [7, 8]
+    assert client.get_run(run.run_id).info.status == "FAILED"
+    assert not list(left.iterdir())
+
+
+def test_a_run_that_a_worker_joins_may_be_on_a_server_that_is_away(home: Home) -> None:
+    client = connect(home, uri="http://127.0.0.1:9", ask=False)
+    assert client.tracking_uri == "http://127.0.0.1:9"
+    connect(home)
+
+
+def test_a_registry_that_is_away_is_waited_for_and_one_that_denies_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(away, "AGAIN_SECONDS", 0.0)
+    said: list[str] = []
+    failures = [3]
+
+    def work() -> str:
+        failures[0] -= 1
+        return "done" if failures[0] < 0 else silent()  # type: ignore[func-returns-value]
+
+    assert patient(work, say=said.append) == "done"
+    assert len(said) == 1
+    for error in (RestException({"error_code": "PERMISSION_DENIED", "message": "no"}), ValueError("a bug")):
+        with pytest.raises(type(error)):
+            patient(lambda error=error: (_ for _ in ()).throw(error), say=said.append)  # type: ignore[misc]
+    assert away.AWAY_SECONDS > 600
+    monkeypatch.setattr(away, "AWAY_SECONDS", 0.0)
+    with pytest.raises(Refusal, match="has not answered"):
+        patient(silent, say=said.append)
+
+
+def test_a_child_run_is_told_once_however_often_it_is_begun(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect(home)
+    with tracked(client, home, model="m", run_name="r", artifacts=None) as run:
+        with monkeypatch.context() as outage:
+            outage.setattr(client, "log_batch", silent)
+            with pytest.raises(MlflowException):
+                run.child("int8 + pruned, the 'small' one", params={}, metrics={"size_bytes": 3})
+        for _ in range(2):
+            run.child("int8 + pruned, the 'small' one", params={"verdict": "front"}, metrics={"size_bytes": 3})
+    (child,) = client.search_runs([run.experiment_id], f"tags.`mlflow.parentRunId` = '{run.run_id}'")
+    assert (child.info.status, child.data.metrics, child.data.params) == (
+        "FINISHED",
+        {"size_bytes": 3},
+        {"verdict": "front"},
+    )
 
 
 def test_a_damaged_database_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -194,6 +242,7 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     assert [str(path) for path in (home.root, tmp_path, Path(tracking.__file__).parents[1]) if str(path) in text] == []
     assert answers(folder, ROWS)["prediction"].tolist() == [1.5]
     seen = run.client.get_model_version("private", str(version))
+    assert register(run, bundle, model="private", description="again", tags={}) == version, "the run has made it"
     assert (seen.description, seen.tags, seen.run_id) == ("the first", {"steelyard.gate": "yes"}, run.run_id)
 
 

@@ -1,0 +1,80 @@
+"""MLflow's server that denies us, or is away: what that is to a person, and how a run waits for it.
+
+Its errors are known by where their classes come from: nothing of MLflow is loaded to look.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from components.errors import Problem, Refusal, refuse
+from components.recipe_file import without_secrets
+
+T = TypeVar("T")
+AWAY_SECONDS = 1800.0  # that a server may be away while a run waits for it
+AGAIN_SECONDS = 2.0
+
+
+class Away(Refusal):
+    """MLflow's server doesn't answer, and may come back."""
+
+
+def is_away(error: Exception) -> bool:
+    """Say whether MLflow's client has told that its server didn't answer, rather than what it answered."""
+    said = str(error) if _is_of_mlflow(error) else ""
+    silent = "API request to" in said and ("failed with exception" in said or "failed with timeout" in said)
+    return isinstance(error, Away) or (silent and "too many 500 error responses" not in said)
+
+
+def _is_of_mlflow(error: Exception) -> bool:
+    return type(error).__module__.startswith("mlflow.")
+
+
+@contextmanager
+def denials_refused() -> Iterator[None]:
+    """Turn what a server elsewhere answers instead of doing as it is asked, or its silence, into a Refusal."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            do = "look whether it runs at its address, and run again: what was done is kept"
+            raise Away([Problem(what="MLflow's server doesn't answer", where=_where(), do=do)]) from None
+        if not _is_of_mlflow(error):
+            raise
+        what = "MLflow denies the login (401)" if "error code 401" in str(error) else f"MLflow denies it: {error}"
+        allowed = (
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD of the shell, with `inherit`, or in production.json"
+        )
+        do = "check the login, its rights, and mlflow_tracking_uri; `steelyard doctor` tries them"
+        raise refuse(without_secrets(what), where=_where(), allowed=allowed, do=do) from None
+
+
+def _where() -> str:
+    """Return the address that this process's client has, without a login."""
+    return without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "MLflow"))
+
+
+def patient(work: Callable[[], T], *, say: Callable[[str], None]) -> T:
+    """Do what needs MLflow's answers; where its server went away, once more when it is back.
+
+    The work must bear to be begun again after it was broken off anywhere.
+
+    Raises:
+        Refusal: the server stayed away.
+    """
+    end, told = time.monotonic() + AWAY_SECONDS, False
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if not is_away(error):
+                raise
+            if time.monotonic() > end:
+                what = f"MLflow's server has not answered for {AWAY_SECONDS / 60:.0f} minutes"
+                raise refuse(what, do="start it, and run again: what was done is kept") from None
+            if not told:
+                say(f"{'':10}waiting for MLflow: its server doesn't answer")
+            told = True
+        time.sleep(AGAIN_SECONDS)

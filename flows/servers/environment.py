@@ -54,16 +54,7 @@ def environment(
         "STEELYARD_HOME": str(home.root),
     }
     told = {name: value for name, value in ours.items() if value is not None}
-    return {
-        **CALM,
-        **PATIENT,
-        **BRIEF,
-        **(ANY_S3 if settings.s3_endpoint_url else {}),
-        **kept,
-        **QUIET,
-        **logins,
-        **told,
-    }
+    return {**CALM, **RETRIES, **(ANY_S3 if settings.s3_endpoint_url else {}), **kept, **QUIET, **logins, **told}
 
 
 def enter(home: Home, *, prefect_url: str | None = None, mlflow_uri: str | None = None) -> None:

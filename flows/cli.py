@@ -371,8 +371,8 @@ def doctor(as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from components.home import find_home
-    from flows.doctor import examine
-    from flows.second_opinion import second_opinions
+    from flows.doctor.examine import examine
+    from flows.doctor.workers import second_opinions
 
     home = find_home()
     found = examine(home)
@@ -400,7 +400,7 @@ def reap(
     Nothing goes that a release, a run at work or a result of late refers to, and no bytes that are younger than a day.
     """
     from components.home import find_home
-    from flows.reaping import reap as reap_home
+    from flows.reap.reap import reap as reap_home
 
     found = reap_home(find_home(), keep_days=keep, remove=yes)
     if as_json:

@@ -72,7 +72,7 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
 @flow(name="doctor", persist_result=False, validate_parameters=False)
 def doctor(blob: str, lease: str) -> State[None]:
     """Look at what a stage needs from here, and tell it in the message of the end."""
-    from flows.second_opinion import opinion
+    from flows.doctor.workers import opinion
 
     found = opinion(find_home(), blob=blob, lease=lease)
     return Completed(name="Examined", message=json.dumps([asdict(one) for one in found]))

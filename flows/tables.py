@@ -12,13 +12,13 @@ from components.planning.key import Json
 from components.reap.garbage import MEANING, Garbage
 from components.release.provenance import LinkCheck
 from flows.datasets import Listed as DataSet
-from flows.doctor import Finding
+from flows.doctor.examine import Finding
 from flows.explaining import Explanation
 from flows.releasing import Decision, Listed, Shown
 from tasks.runner import Planned
 
 if TYPE_CHECKING:
-    from flows.reaping import Reaped
+    from flows.reap.reap import Reaped
 
 Row = Sequence[str]
 GAP = "  "

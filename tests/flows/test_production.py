@@ -132,7 +132,7 @@ def test_secrets_are_in_one_file_and_nowhere_else(company: Place, production: Pr
 def doctor(place: Place, *options: str, seconds: float) -> Told:
     """Call it in a process of its own; it gives workers so many seconds to answer."""
     code = (
-        f"import flows.second_opinion as asking; asking.ANSWER_SECONDS = {seconds}; from flows.cli import main; main()"
+        f"import flows.doctor.workers as asking; asking.ANSWER_SECONDS = {seconds}; from flows.cli import main; main()"
     )
     told = subprocess.run(
         [sys.executable, "-P", "-c", code, "doctor", *options],

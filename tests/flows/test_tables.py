@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from components.reap.garbage import Garbage
-from flows.reaping import Reaped
+from flows.reap.reap import Reaped
 from flows.tables import Candidate, bytes_of, or_dash, plain, print_plan, print_reaped, seconds_of, times
 from tasks.runner import Planned
 

@@ -16,9 +16,9 @@ from components.errors import Refusal
 from components.home import Home
 from components.settings import settings_of
 from flows.console import waiting
-from flows.doctor import KEYED, Finding, State, examine
-from flows.masking import masking
-from flows.probing import CLOSE_SECONDS, left_in_store, lies_in_store
+from flows.doctor.examine import KEYED, Finding, State, examine
+from flows.doctor.masking import masking
+from flows.doctor.probes import CLOSE_SECONDS, left_in_store, lies_in_store
 from flows.servers.environment import enter, environment
 from flows.servers.login import ask_prefect
 from flows.servers.services import running

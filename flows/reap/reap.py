@@ -28,6 +28,7 @@ from components.reap.recorded import forget
 from components.settings import settings_of
 from components.store.artifact import Stored
 from components.store.blobs import Blobs
+from flows.reap.staying import STAGE, Releasing, Staying, limits_of, releasing
 from flows.running import yard_of
 from flows.servers.backend import enter_registry
 from flows.servers.environment import enter
@@ -36,7 +37,6 @@ from flows.servers.reaching import reach
 from flows.servers.recorded import recorded
 from flows.servers.services import running
 from flows.state import remote_blobs
-from flows.staying import STAGE, Releasing, Staying, limits_of, releasing
 from tasks.stage import Yard
 
 if TYPE_CHECKING:

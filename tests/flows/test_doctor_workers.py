@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from components.home import Home
-from flows.doctor import Finding, State, examine
-from flows.masking import masking
-from flows.probing import left_in_store
-from flows.second_opinion import beside, opinion
+from flows.doctor.examine import Finding, State, examine
+from flows.doctor.masking import masking
+from flows.doctor.probes import left_in_store
+from flows.doctor.workers import beside, opinion
 from flows.state import ledger_of
 from flows.tables import print_examination
 
@@ -113,7 +113,7 @@ def test_secrets_are_taken_out_by_their_value_whoever_wrote_them(
     hidden = masking(Home(tmp_path))
     for secret in ("of-mlflow", "me:of-prefect", "of-prefect", "of-the-s3", "of%2Fledger", "of/ledger"):
         assert hidden(f"403: {secret} is wrong") == "403: *** is wrong"
-    monkeypatch.setattr("flows.doctor.platform.python_version", lambda: "3.11 of-the-s3")
+    monkeypatch.setattr("flows.doctor.examine.platform.python_version", lambda: "3.11 of-the-s3")
     assert "of-the-s3" not in str(examine(Home(tmp_path)))
 
 

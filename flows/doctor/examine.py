@@ -1,6 +1,6 @@
 """`doctor`: is this machine fit, is the state sound, can all that is set be used from here? It shows no secret.
 
-A worker's process looks at the same: `flows/second_opinion.py` asks for it.
+A worker's process looks at the same: `flows/doctor/workers.py` asks for it.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ from components.planning.ledger import Ledger
 from components.planning.machine import device_kind, gpus, this_machine
 from components.settings import NAMES, NEEDED_AT, NEEDED_BY, Settings, logins_of, settings_of
 from components.store.disk import there
-from flows.masking import masking
-from flows.probing import try_lease, try_place, try_prefect, try_record, try_server
+from flows.doctor.masking import masking
+from flows.doctor.probes import try_lease, try_place, try_prefect, try_record, try_server
 from flows.servers.environment import FOREIGN, environment
 from flows.servers.processes import HEALTH
 from flows.servers.reaching import masked

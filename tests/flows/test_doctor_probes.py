@@ -9,8 +9,8 @@ import pytest
 from components.errors import Refusal
 from components.home import Home
 from components.planning.ledger import ledger_at
-from flows import probing
-from flows.probing import try_lease, try_place, try_server
+from flows.doctor import probes
+from flows.doctor.probes import try_lease, try_place, try_server
 from tests.servers.s3 import BUCKET, S3Server
 
 
@@ -30,7 +30,7 @@ def test_a_folder_is_written_read_and_left_as_it_was(tmp_path: Path, monkeypatch
     folder = tmp_path / "to" / "be made"
     assert try_place(str(folder), Home(tmp_path / "home")) == f"{folder}: a file went in and came out the same"
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(probing, "digest_of", str)
+    monkeypatch.setattr(probes, "digest_of", str)
     with pytest.raises(Refusal, match="came out DIFFERENT"):
         try_place(str(folder), Home(tmp_path / "home"))
 
@@ -41,7 +41,7 @@ def test_a_lease_is_given_back_and_clocks_that_differ_are_told(
     ledger = ledger_at(address)
     assert "given back, the clocks differ by 0." in try_lease(ledger)
     assert ledger.database.ask("SELECT count(*) FROM leases") == [(0,)]
-    monkeypatch.setattr(probing, "time", SimpleNamespace(time=lambda: time.time() + 100))
+    monkeypatch.setattr(probes, "time", SimpleNamespace(time=lambda: time.time() + 100))
     with pytest.raises(Refusal, match="its clock and this machine's differ by 100 s"):
         try_lease(ledger)
 

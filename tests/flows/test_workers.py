@@ -30,6 +30,7 @@ from tasks.living.watch import NAME, automation, keep_watch
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
 from tests.flows.servers.test_services import free_port
+from tests.torture.crew import restart_prefect
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workers")]
 
@@ -302,7 +303,7 @@ def test_the_process_of_a_run_that_was_killed_is_ended_and_old_rows_go(crew: Pla
         assert "processes" not in reaped(crew, "--yes")  # somebody waits for it
         runner.kill()
 
-    run(crew, "train.epochs=90000", "seed=6", at=BEGUN, do=killed)
+    run(crew, "train.epochs=90000", "seed=16", at=BEGUN, do=killed)
     (stage,) = processes(crew)
     ledger = ledger_at(Home(crew.home).ledger)
     ledger.database.change("UPDATE leases SET expires = 0 WHERE name LIKE 'run of %'")  # as in some seconds
@@ -345,6 +346,21 @@ def test_a_pool_that_can_not_express_what_is_asked_is_an_error(crew: Place) -> N
     told = run(crew, "workers.train.pool=plain", "train.epochs=4")
     assert told.code == 2
     assert "the pool 'plain' can't express cpus: its template has no such variable" in told.err
+
+
+def test_a_run_that_is_killed_is_gone_on_with_by_the_next(crew: Place, undisturbed: str) -> None:
+    ledger_at(Home(crew.home).ledger).database.change("DELETE FROM records WHERE stage = 'train'")
+    assert run(crew, *LONG, at=BEGUN, do=lambda: runner().kill()).code == -signal.SIGKILL
+    assert onnx(run(crew, *LONG)) == undisturbed
+
+
+def test_a_prefect_server_that_is_killed_and_comes_back_is_waited_for(crew: Place, undisturbed: str) -> None:
+    def restart() -> None:
+        restart_prefect(Home(crew.home), pause=2)
+
+    told = run(crew, *LONG, "--force", "train", at=BEGUN, do=restart)
+    assert onnx(told) == undisturbed
+    assert of_train(told) == ["train: asked of pool 'local'"], "the stage went on meanwhile"
 
 
 def test_a_worker_that_is_killed_is_replaced_by_another(crew: Place, undisturbed: str) -> None:

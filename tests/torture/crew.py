@@ -89,7 +89,7 @@ class Crew:
             case "flow":
                 run.process.kill()
             case "server":
-                self._restart(pause=draw.uniform(0, 5))
+                restart_prefect(self.home, pause=draw.uniform(0, 5))
 
     def _replace(self, one: "subprocess.Popen[bytes]") -> None:
         """Kill a worker with all that it has begun, as a machine would that loses its power; another one begins."""
@@ -101,16 +101,15 @@ class Crew:
         self.workers.remove(one)
         self.hire()
 
-    def _restart(self, *, pause: float) -> None:
-        """Kill the Prefect server, and start it at the same port after a while, as who watches over it would."""
-        (server,) = (service for service in recorded(self.home) if service.name == "prefect")
-        psutil.Process(server.pid).kill()
-        time.sleep(pause)
-        port = int(server.url.rpartition(":")[2])
-        begun = begin(
-            "prefect", self.home, server.url, lambda output, mark: serve_prefect(port, self.home, output, extra=mark)
-        )
-        await_answer("prefect", server.url + HEALTH["prefect"], begun, log_of(self.home, "prefect"))
+
+def restart_prefect(home: Home, *, pause: float) -> None:
+    """Kill the Prefect server of `up`, and start it at the same port after a while, as who watches over it would."""
+    (server,) = (service for service in recorded(home) if service.name == "prefect")
+    psutil.Process(server.pid).kill()
+    time.sleep(pause)
+    port = int(server.url.rpartition(":")[2])
+    begun = begin("prefect", home, server.url, lambda output, mark: serve_prefect(port, home, output, extra=mark))
+    await_answer("prefect", server.url + HEALTH["prefect"], begun, log_of(home, "prefect"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from flows.retrain import Outcome, retrain
 from flows.summary import candidate_rows, laid_out
 from tasks.living.pulse import pulse
 from tasks.living.stopping import Stopped, stoppable
-from tasks.remote.rows import TAG
+from tasks.remote.rows import LEDGER, TAG
 from tasks.runner import PrefectRun, Reached
 from tasks.stage import Yard
 
@@ -54,7 +54,7 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
         return Completed(message=outcome.promoted.reason)
 
     as_flow = flow(name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
-    with tags(TAG), _interrupts():
+    with tags(TAG, LEDGER + runner.yard.ledger.identity()), _interrupts():
         state = as_flow(body)(recipe.model, asdict(public(recipe)), return_state=True)
         if stopped:
             raise stopped[0]

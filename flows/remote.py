@@ -22,6 +22,7 @@ from components.errors import refuse
 from components.every import every
 from components.home import Home, find_home
 from components.planning.held import RUN, Taken, living
+from components.recipe_file import without_secrets
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
 from flows.running import Wish, yard_of
@@ -49,24 +50,25 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
 
     `request` is an Artifact as a dictionary, `minutes` the time that the stage may take.
     """
-    yard = yard_of(find_home(), "")
-    with _alive(yard):
-        try:
-            with (
-                stoppable(deaf_seconds=DEAF_SECONDS) as stop,
-                pulse(flow_run.id, stop, patience=WORKER_SECONDS),
-                _limits(minutes),
-            ):
+    try:
+        yard = yard_of(find_home(), "")
+        with (
+            _alive(yard),
+            stoppable(deaf_seconds=DEAF_SECONDS) as stop,
+            pulse(flow_run.id, stop, patience=WORKER_SECONDS),
+            _limits(minutes),
+        ):
+            try:
                 return _done(got(Artifact(**request), yard.store), yard, stop)
-        except Exception as error:
-            name = name_of(error)
-            if name is None:
-                raise
-            return Failed(name=name, message=str(error)[:MESSAGE])
-        except Stopped as stopped:
-            return Cancelled(name=ABANDONED if str(stopped) == GONE else "Cancelled", message=str(stopped))
-        finally:
-            APILogHandler().flush()  # before the run that waits hears of the end
+            finally:
+                APILogHandler().flush()  # before the run that waits hears of the end
+    except Exception as error:
+        name = name_of(error)
+        if name is None:
+            raise
+        return Failed(name=name, message=str(error)[:MESSAGE])
+    except Stopped as stopped:
+        return Cancelled(name=ABANDONED if str(stopped) == GONE else "Cancelled", message=str(stopped))
 
 
 @flow(name="doctor", persist_result=False, validate_parameters=False)
@@ -100,7 +102,7 @@ def figures_of(home: Home, run: str, *, log: logging.Logger) -> Iterator[Figures
         enter_record(home)
         opened: AbstractContextManager[Figures] = joined(home, run)
     except Exception as error:
-        log.warning("MLflow gets no figures of this stage, its record has them: %s", error)
+        log.warning("MLflow gets no figures of this stage, its record has them: %s", without_secrets(str(error)))
         opened = nullcontext(Silent())
     with opened as figures:
         yield figures
@@ -133,6 +135,7 @@ def _limits(minutes: float | None) -> Iterator[None]:
     try:
         yield
     except _Over:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         do = "raise time_limit_minutes, or ask for more"
         raise refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do) from None
     finally:

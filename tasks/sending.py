@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from components.recipe_file import without_secrets
+
 log = logging.getLogger(__name__)
 Point: TypeAlias = tuple[str, float, int, int]  # name, value, milliseconds since 1970, step
 BATCH = 1000  # points, the most that MLflow takes at once
@@ -68,7 +70,8 @@ class Sender:
                 self._send_all()
             except Exception as error:
                 if not self._away:
-                    log.warning("MLflow doesn't take figures (%s): they are kept and sent again", error)
+                    said = without_secrets(str(error))  # it names the address
+                    log.warning("MLflow doesn't take figures (%s): they are kept and sent again", said)
                 self._away = True
                 with self._on_file:
                     if not self._given_up.is_set():

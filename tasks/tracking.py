@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
+from components.recipe_file import without_secrets
 from tasks.away import denials_refused
 from tasks.runner import Reached
 from tasks.sending import BATCH, Point, Sender, unsent
@@ -227,7 +228,7 @@ class Tracking:
         try:
             self.client.set_terminated(self.run_id, status)
         except Exception as error:
-            log.warning("MLflow didn't take the end of the run: %s", error)
+            log.warning("MLflow didn't take the end of the run: %s", without_secrets(str(error)))
             if self.sender is not None:
                 _write_end(self.sender.file.with_name(END), status)
 

@@ -13,7 +13,7 @@ class NumberColumn:
 
     `quantiles` holds the train rows' values at evenly spaced ranks (strictly rising, piecewise-linear to
     -1 ... 1), empty where no quantile map is used. With `flag`, a feature says 1 where the value was missing. `span` is
-    the train rows' least and greatest value; None of a boolean, and where no row has one.
+    about the train rows' least and greatest value, rounded outwards; None of a boolean, and where all are equal.
     """
 
     name: str

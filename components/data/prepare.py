@@ -3,6 +3,7 @@
 N rows, F number columns, C category columns or channels, H x W pixels.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
@@ -140,13 +141,23 @@ def _fit_number(name: str, given: Array, config: PrepareConfig, *, truth: bool) 
     if not len(present):
         return NumberColumn(name=name, fill=0.0, center=0.0, scale=1.0)
     fill, flag = float(np.median(present)), len(present) < len(numbers)
-    span = None if truth else (float(present.min()), float(present.max()))
+    span = None if truth else _span(float(present.min()), float(present.max()))
     if config.numbers == "none":
         return NumberColumn(name=name, fill=fill, center=0.0, scale=1.0, flag=flag, span=span)
     quantiles = _quantiles(present) if config.numbers == "quantile" and not truth else ()
     ranks = np.interp(present, quantiles, np.linspace(-1, 1, len(quantiles))) if quantiles else present
     center, scale = _center_and_scale(ranks)
     return NumberColumn(name=name, fill=fill, center=center, scale=scale, flag=flag, quantiles=quantiles, span=span)
+
+
+def _span(least: float, greatest: float) -> tuple[float, float] | None:
+    """Return both, rounded outwards by a tenth of what lies between, at most: a released file holds no row's value."""
+    width = greatest - least
+    if not 1e-300 < width < 1e300:
+        return None
+    digits = 1 - math.floor(math.log10(width))
+    step = 10.0**-digits
+    return round(math.floor(least / step) * step, digits), round(math.ceil(greatest / step) * step, digits)
 
 
 def _quantiles(present: Floats) -> tuple[float, ...]:

@@ -38,11 +38,12 @@ class Mirror:
         kept = self.ledger.checkpoint(self.key)
         if kept is None or kept.at <= _newest(self.folder):
             return
+        brought = self.folder.with_name(f"{self.folder.name}-brought")
         try:
-            found = self.store.get(kept.folder)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for path in found.iterdir():
-                shutil.copyfile(path, self.folder / path.name)
+            shutil.rmtree(brought, ignore_errors=True)
+            shutil.copytree(self.store.get(kept.folder), brought, copy_function=shutil.copyfile)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            brought.rename(self.folder)  # all of it or none: half of it would look newer than what is in the store
         except Exception as error:
             logger.warning("the checkpoint in the store can't be had, the work begins anew: %s", error)
 
@@ -94,7 +95,9 @@ class Mirror:
         return True
 
     def _discard(self, old: Artifact, *, but: Stamps) -> None:
-        for digest in (self.store.stamps(old) or {}).keys() - but.keys():
+        others = [one.folder for key, one in self.ledger.checkpoints().items() if key != self.key]
+        shared = {digest for one in others for digest in self.store.stamps(one) or ()}  # how a network began, say
+        for digest in (self.store.stamps(old) or {}).keys() - but.keys() - shared:
             self.store.blobs.discard(digest)
 
 

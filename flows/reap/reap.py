@@ -276,7 +276,8 @@ class _Round:
             return True
 
         shared = settings_of(self.yard.home).prefect_api_url is not None
-        rows = list(old_rows(prefect, before=self.limits.used_before, tagged=shared))
+        ledger = self.yard.ledger.identity() if shared else None
+        rows = list(old_rows(prefect, before=self.limits.used_before, ledger=ledger))
         self._take((Garbage("flow runs", one.id, None, one.ended, note=one.name) for one in rows), remove)
 
     def _is_ours(self, place: Blobs, what: str, address: str) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
 GONE_SECONDS: Final = 10.0  # without the lease: a process gives it back a moment before its end is known
+SLOW_SECONDS: Final = 3.0  # for an answer of the ledger: it was away
 END_SECONDS: Final = 10.0  # for a process to end after its result is there
 NOTICE_SECONDS: Final = 10.0  # until it is said that no worker is there
 LINES: Final = 200  # of a log that Prefect gives at once
@@ -73,7 +74,7 @@ class Attempt:
 
     def _ended(self) -> bool:
         """Say whether it has done its work; raise what became of it otherwise."""
-        taken = self.ledger.is_taken(lease_of(self.flow_run))
+        taken = self._holds_its_lease()
         state = self._asked()
         if state is None:
             return False
@@ -93,8 +94,21 @@ class Attempt:
         """Return its state in Prefect, None where that doesn't answer. What went by meanwhile counts for nobody."""
         state = self.patience.ask(lambda: self.client.read_flow_run(self.flow_run).state, None)
         if state is None:
-            self._since = time.monotonic()
+            self._begin_again()
         return state
+
+    def _holds_its_lease(self) -> bool:
+        """Say whether it does. Where the ledger was away, nobody could renew a lease: it is given the time to."""
+        asked = time.monotonic()
+        taken = self.ledger.is_taken(lease_of(self.flow_run))
+        if time.monotonic() - asked > SLOW_SECONDS:
+            self._begin_again()
+        return taken
+
+    def _begin_again(self) -> None:
+        """Count from now on for how long nothing is heard of it."""
+        self._since = time.monotonic()
+        self._alive_at = None if self._alive_at is None else self._since
 
     def _look_after(self, state: "State", *, taken: bool) -> None:
         """Raise Lost where its process is gone; say so where there is no worker for it."""

@@ -18,7 +18,7 @@ from tasks.remote.endings import Lost
 from tasks.remote.patience import Patience
 from tasks.remote.pools import deployment_of, pool_of
 from tasks.remote.request import put, request_of
-from tasks.remote.rows import RUN, TAG
+from tasks.remote.rows import LEDGER, RUN, TAG
 from tasks.stage import Done, Inputs, Stage, Yard, recorded, taken
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def perform_elsewhere(
             yard=yard,
             log=log,
             before=yard.ledger.record(key),
+            forced=request.force,
             patience=patience,
         )
         asked.of(worker)
@@ -76,6 +77,7 @@ class _Asked:
     yard: Yard
     log: logging.Logger
     before: Record | None  # what was recorded when it was asked for: forced, or no longer whole
+    forced: bool
     patience: Patience
 
     def of(self, worker: Worker) -> None:
@@ -87,7 +89,7 @@ class _Asked:
                 deployment,
                 parameters={"request": asdict(self.request), "minutes": worker.time_limit_minutes},
                 name=f"{self.yard.model} {self.label}",
-                tags=[TAG, RUN + self.yard.run],
+                tags=[TAG, LEDGER + self.yard.ledger.identity(), RUN + self.yard.run],
                 idempotency_key=f"{self.yard.run} {self.key} {lost} {memory}",
                 job_variables=replace(worker, memory_gb=memory).asked,
             )
@@ -113,7 +115,9 @@ class _Asked:
 
     def _done(self) -> bool:
         record = self.yard.ledger.record(self.key)
-        return record is not None and (self.before is None or record.at != self.before.at)
+        if record is None or (self.forced and record.run != self.yard.run):  # another run may be forced as well
+            return False
+        return self.before is None or record.at != self.before.at
 
     def _tell(self, what: str) -> None:
         self.log.info("%s: %s", self.label, what)

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_type_hints
 
-from components.errors import Problem, Refusal
+from components.aim import Aim
+from components.data.config import DataConfig
+from components.errors import Problem, Refusal, refuse
 from components.planning.key import Json, Parts, key_of
+from components.recipe_file import public_source
 from components.store.artifact import Artifact
 from components.store.store import Store
 from tasks.stage import Inputs, Stage
@@ -38,9 +42,10 @@ def request_of(stage: Stage[Any, Any], inputs: Inputs, *, model: str, run: str, 
     from pydantic import TypeAdapter
 
     kinds = get_type_hints(stage.function)
+    given = {name: _public(value) for name, value in inputs.items()}
     return Request(
         stage=f"{stage.function.__module__}:{stage.name}",
-        inputs={name: TypeAdapter(kinds[name]).dump_python(value, mode="json") for name, value in inputs.items()},
+        inputs={name: TypeAdapter(kinds[name]).dump_python(value, mode="json") for name, value in given.items()},
         parts=stage.parts(inputs),
         model=model,
         run=run,
@@ -51,17 +56,31 @@ def request_of(stage: Stage[Any, Any], inputs: Inputs, *, model: str, run: str, 
 def put(request: Request, store: Store, folder: Path) -> Artifact:
     """Put the request into the store; `folder` is for a file on the way there."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"request-{request.key}.json"
-    file.write_text(json.dumps(asdict(request)), "utf-8")
-    try:
+    with TemporaryDirectory(dir=folder) as own:  # another run may ask for the same
+        file = Path(own) / "request.json"
+        file.write_text(json.dumps(asdict(request)), "utf-8")
         return store.put(file)
-    finally:
-        file.unlink()
 
 
 def got(artifact: Artifact, store: Store) -> Request:
-    """Have a request from the store."""
-    return Request(**json.loads(store.get(artifact).read_text("utf-8")))
+    """Have a request from the store. Raises Refusal where it isn't there."""
+    try:
+        content = store.get(artifact).read_text("utf-8")
+    except FileNotFoundError:
+        what, do = "the request isn't in the store that it uses", "`steelyard doctor` compares its settings with yours"
+        raise refuse(what, where="worker", do=do) from None
+    return Request(**json.loads(content))
+
+
+def _public(value: object) -> object:
+    """Return an input without what only `ingest` needs of it: where the data lies, perhaps with a password."""
+    match value:
+        case DataConfig():
+            return replace(value, source=public_source(value.source))
+        case Aim():
+            return replace(value, data=replace(value.data, source=public_source(value.data.source)))
+        case _:
+            return value
 
 
 def understood(request: Request) -> tuple[Stage[Any, Any], Inputs]:

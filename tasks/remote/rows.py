@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 TAG: Final = "steelyard"  # of every flow run of ours
+LEDGER: Final = "ledger "  # begins the tag that names the ledger of a run: others may use the server as well
 RUN: Final = "run "  # begins the tag that names the run which asked for a stage
 PAGE: Final = 200  # the most that Prefect gives at once
 FLOWS: Final = ("retrain", STAGE, DOCTOR)
@@ -27,14 +28,14 @@ class Row:
     ended: float  # in seconds since 1970
 
 
-def old_rows(client: "SyncPrefectClient", *, before: float, tagged: bool) -> Iterator[Row]:
-    """Yield the flow runs of ours that ended before that. `tagged`: only those with our tag, as on a shared server."""
+def old_rows(client: "SyncPrefectClient", *, before: float, ledger: str | None) -> Iterator[Row]:
+    """Yield the flow runs of ours that ended before that. `ledger`: only those of that one."""
     from prefect.client.schemas import filters as by
 
     flows = by.FlowFilter(name=by.FlowFilterName(any_=list(FLOWS)))
     limit = datetime.fromtimestamp(before, UTC)
     ended = by.FlowRunFilterEndTime.model_validate({"before_": limit, "is_null_": False})
-    tags = by.FlowRunFilterTags(all_=[TAG]) if tagged else None
+    tags = by.FlowRunFilterTags(all_=[TAG, LEDGER + ledger]) if ledger else None
     wanted, start = by.FlowRunFilter(end_time=ended, tags=tags), 0
     while page := client.read_flow_runs(flow_filter=flows, flow_run_filter=wanted, limit=PAGE, offset=start):
         start += len(page)

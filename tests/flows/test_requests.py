@@ -3,13 +3,16 @@
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from components.aim import Aim
 from components.compression.config import PruneChannels
+from components.data.config import DataConfig
 from components.errors import Refusal
 from components.home import Home
 from components.planning.key import key_of
@@ -19,7 +22,7 @@ from flows.retrain import retrain
 from flows.running import find_source, yard_of
 from tasks import tracking
 from tasks.prune import prune
-from tasks.remote.request import got, put, request_of, understood
+from tasks.remote.request import _public, got, put, request_of, understood
 from tasks.sending import unsent
 from tasks.stage import Inputs, Stage, Yard, find
 from tests.flows.place import Place
@@ -72,9 +75,42 @@ def test_every_stage_that_can_be_sent_away_is_understood_as_it_was_meant(
         request = request_of(stage, inputs, model="people", run="r", force=False)
         again = got(put(request, yard.store, tmp_path), yard.store)
         assert again == request
-        assert understood(again) == (stage, inputs)
+        assert understood(again) == (stage, {name: _public(value) for name, value in inputs.items()})
         assert again.key == key_of(stage.parts(inputs))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_request_names_no_place_of_the_data_and_no_password(asked: Asked) -> None:
+    inputs = next(inputs for stage, inputs in asked if stage.name == "split")
+    data = replace(cast(DataConfig, inputs["data"]), source="https://bob:hunter22@example.org/a.csv?sig=hush")
+    aim = replace(cast(Aim, next(inputs["aim"] for _, inputs in asked if "aim" in inputs)), data=data)
+    for stage, given in asked:
+        if stage.name in ("split", "train"):
+            secret = {**given, **({"data": data} if "data" in given else {"aim": aim})}
+            request = request_of(stage, secret, model="people", run="r", force=False)
+            assert request.key == key_of(stage.parts(given))
+            assert "hunter22" not in json.dumps(request.inputs)
+            assert "hush" not in json.dumps(request.inputs)
+
+
+def test_runs_that_ask_for_the_same_at_once_each_have_a_request_of_their_own(
+    asked: Asked, yard: Yard, tmp_path: Path
+) -> None:
+    stage, inputs = next((stage, inputs) for stage, inputs in asked if stage.name == "train")
+
+    def ask(run: str) -> set[str]:
+        request = request_of(stage, inputs, model="people", run=run, force=False)
+        return {got(put(request, yard.store, tmp_path), yard.store).run for _ in range(40)}
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(ask, ("one", "other"))) == [{"one"}, {"other"}]
+
+
+def test_a_worker_with_another_store_is_refused(asked: Asked, yard: Yard, tmp_path: Path) -> None:
+    stage, inputs = asked[2]
+    artifact = put(request_of(stage, inputs, model="people", run="r", force=False), yard.store, tmp_path)
+    with pytest.raises(Refusal, match="isn't in the store that it uses"):
+        got(artifact, yard_of(Home(tmp_path / "another"), "people").store)
 
 
 def test_a_worker_with_other_code_or_libraries_refuses_and_says_which(asked: Asked) -> None:

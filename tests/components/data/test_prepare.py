@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from components.data.config import ColumnKind, PrepareConfig
 from components.data.load import load
 from components.data.preparation import Preparation
-from components.data.prepare import encode, encode_target, fit
+from components.data.prepare import _fit_number, encode, encode_target, fit
 from components.data.rows import Rows
 from components.errors import Refusal
 from tests.components.data.tables import config, csv, packed
@@ -139,3 +140,24 @@ def test_rows_load_in_the_order_of_the_index_and_without_ignored_columns(tmp_pat
     assert load(tmp_path / "packed", np.array([3]), {"a": "category"})["a"].tolist() == ["3"]
     with pytest.raises(Refusal, match="row 100 was asked for, the data set has 100"):
         load(tmp_path / "packed", np.array([100]), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("values", "span"),
+    [
+        ([8.428, 30.0, 58.097], (8.0, 59.0)),
+        ([-0.123, 0.456], (-0.13, 0.46)),
+        ([1234.0, 98765.0], (1000.0, 99000.0)),
+        ([7.0, 7.0], None),
+        ([0.0, 5e-324], None),
+        ([-1.7e308, 1.7e308], None),
+        ([math.nan], None),
+    ],
+)
+def test_the_span_of_a_number_is_rounded_outwards_and_names_no_row(
+    values: list[float], span: tuple[float, float] | None
+) -> None:
+    made = _fit_number("x", np.array(values), PrepareConfig(), truth=False).span
+    assert made == (None if span is None else pytest.approx(span))
+    assert made is None or not {*values} & {*made}
+    assert _fit_number("x", np.array(values), PrepareConfig(), truth=True).span is None

@@ -142,7 +142,10 @@ def test_a_ledger_goes_on_after_a_restart(postgres: PostgresServer, ledger: Ledg
 
 
 def test_a_server_that_is_away_is_waited_for(postgres: PostgresServer, ledger: Ledger) -> None:
-    ledger.record("k")
+    lease = ledger.acquire("k", seconds=60)
+    assert lease is not None
+    ledger.commit(lease, record("k"))
+    ledger.database.change("DELETE FROM uses")
     postgres.stop()
     waiting = threading.Thread(target=ledger.note_use, args=("m", "s", "k"))
     waiting.start()

@@ -1,8 +1,10 @@
 """Checkpoints travel: what one machine sent is what another goes on from, and no more than the last is kept."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,47 @@ def test_where_the_bytes_are_gone_the_work_begins_anew(
     two.bring()
     assert not two.folder.exists()
     assert "begins anew" in caplog.text
+
+
+def test_a_checkpoint_that_was_half_brought_is_brought_again(
+    machine: Callable[[str], Mirror], lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = machine("one"), machine("two")
+    write(one, "begun", name="start")
+    with sending(one, lease, "first"):
+        pass
+    real, copies = shutil.copyfile, []
+
+    def killed(source: str, target: str, **options: bool) -> str:
+        copies.append(target)
+        if len(copies) == 2:
+            raise KeyboardInterrupt
+        return str(real(source, target, **options))
+
+    monkeypatch.setattr(shutil, "copyfile", killed)
+    with pytest.raises(KeyboardInterrupt):
+        two.bring()
+    assert not two.folder.exists()
+    two.bring()
+    assert {path.name: path.read_text() for path in two.folder.iterdir()} == {"state": "first", "start": "begun"}
+
+
+def test_what_another_stage_can_go_on_from_stays(
+    machine: Callable[[str], Mirror], ledger: Ledger, lease: Lease
+) -> None:
+    one = machine("one")
+    other, another = replace(machine("another"), key="other"), replace(machine("third"), key="other")
+    own = ledger.acquire("stage other", seconds=60)
+    assert own is not None
+    for mirror in (one, other):
+        write(mirror, "how both begin", name="start")
+    with one.kept(lease), other.kept(own):
+        write(one, "mine")
+        write(other, "its own")
+        until(lambda: len(ledger.checkpoints()) == 2)
+    one.drop()
+    another.bring()
+    assert (another.folder / "start").read_text() == "how both begin"
 
 
 def test_work_that_is_done_leaves_nothing(machine: Callable[[str], Mirror], lease: Lease) -> None:

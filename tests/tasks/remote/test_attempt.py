@@ -5,6 +5,7 @@ tests/flows/test_workers.py.
 """
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -128,6 +129,25 @@ def test_prefect_may_come_back(prefect: Prefect, ledger: Ledger) -> None:
 def test_a_prefect_that_stays_away_ends_the_wait(prefect: Prefect, ledger: Ledger) -> None:
     with pytest.raises(Refusal, match="Prefect hasn't answered"):
         wait(prefect, ledger, polls=1000, seconds=0.1)
+
+
+def test_a_process_that_could_not_renew_its_lease_since_the_ledger_was_away_is_not_lost(
+    prefect: Prefect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.states import Completed, Running
+
+    looks = iter([(0.0, True), (0.5, False), *[(0.0, False)] * 3])
+
+    def is_taken(_ledger: Ledger, _name: str) -> bool:
+        seconds, taken = next(looks, (0.0, True))
+        time.sleep(seconds)  # it waits for its server
+        return taken
+
+    monkeypatch.setattr(Ledger, "is_taken", is_taken)
+    monkeypatch.setattr(attempt, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(attempt, "GONE_SECONDS", 0.4)
+    prefect.states = [*[Running()] * 8, Completed()]
+    assert wait(prefect, ledger, polls=1000, alive=False) == []
 
 
 def test_a_process_that_lives_is_not_lost_because_prefect_did_not_hear_of_it(prefect: Prefect, ledger: Ledger) -> None:

@@ -20,7 +20,7 @@ class Problem:
         return "\n".join([first, *filter(None, rest)])
 
 
-class Refusal(Exception):  # noqa: N818 - it is not an error of the program
+class Refusal(Exception):
     """Input was refused, with every problem found. The command line prints it and exits with 2."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

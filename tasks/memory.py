@@ -10,7 +10,7 @@ Memory = Literal["main", "GPU"]
 _WORDS: Final = ("not enough memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc")
 
 
-class OutOfMemory(Exception):  # noqa: N818 - what happened, not an error of ours
+class OutOfMemory(Exception):
     """A worker's process took more memory than it was given, or than its GPU has."""
 
     def __init__(self, message: str, *, of: Memory) -> None:

@@ -30,7 +30,7 @@ class Run(Protocol):
         """Return the answer of a quick question to the ledger."""
 
 
-class Reached(Exception):  # noqa: N818 - the end that was asked for
+class Reached(Exception):
     """The stage named by `--until` is done."""
 
 

@@ -17,7 +17,7 @@ _GREY: Final = frozenset({"1", "L", "LA", "La"})
 _DEEP: Final = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
-class Unreadable(ValueError):  # noqa: N818 - it becomes a problem of one row, not a failure
+class Unreadable(ValueError):
     """The bytes are no image, or a damaged one; the message says which."""
 
 

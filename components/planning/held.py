@@ -1,18 +1,18 @@
 """A lease that lasts as long as the work: renewed in the background."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from components.every import every
 from components.planning.ledger import Lease, Ledger
 
 RUN: Final = "run of "  # begins the name of the lease that the process of a run holds while it lives
 logger = logging.getLogger(__name__)
 
 
-class Taken(Exception):  # noqa: N818 - what happened, not an error of ours
+class Taken(Exception):
     """Somebody holds the lease already."""
 
 
@@ -31,21 +31,13 @@ def living(name: str, ledger: Ledger, *, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def held(lease: Lease, ledger: Ledger, *, seconds: float) -> Iterator[None]:
-    """Renew a lease of so many seconds until the block ends, or until it is lost."""
-    ended = threading.Event()
+    """Renew a lease of so many seconds until the block ends. One that is lost stays so."""
 
     def renew() -> None:
-        while not ended.wait(seconds / 3):
-            try:
-                if not ledger.renew(lease, seconds=seconds):
-                    return
-            except Exception as error:  # the ledger is busy: the next turn may do, and what is written last decides
-                logger.warning("the lease of %s wasn't renewed: %s", lease.name, error)
+        try:
+            ledger.renew(lease, seconds=seconds)
+        except Exception as error:  # the ledger is busy: the next turn may do, and what is written last decides
+            logger.warning("the lease of %s wasn't renewed: %s", lease.name, error)
 
-    thread = threading.Thread(target=renew, daemon=True, name=f"lease {lease.name}")
-    thread.start()
-    try:
+    with every(seconds / 3, renew, name=f"lease {lease.name}", first=seconds / 3):
         yield
-    finally:
-        ended.set()
-        thread.join()

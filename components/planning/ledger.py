@@ -75,7 +75,7 @@ class Checkpoint:
     at: float  # seconds since 1970, by the machine that wrote it
 
 
-class LeaseLost(Exception):  # noqa: N818 - what happened, not an error of ours
+class LeaseLost(Exception):
     """Another worker has taken the work over; this one's result is thrown away."""
 
 

@@ -7,7 +7,6 @@ hidden files in it stay here.
 import logging
 import os
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from components.every import every
 from components.planning.ledger import Lease, Ledger
 from components.store.artifact import Artifact
 from components.store.store import Stamps, Store
@@ -50,15 +50,9 @@ class Mirror:
     @contextmanager
     def kept(self, lease: Lease) -> Iterator[None]:
         """Send what changes until the block ends, as long as the lease is held. Work doesn't fail for it."""
-        ended, there = threading.Event(), _newest(self.folder)
-        work = (lease, there, ended)
-        thread = threading.Thread(target=self._send_all, args=work, daemon=True, name=f"mirror {self.key}")
-        thread.start()
-        try:
+        sending = _Sending(self, lease, sent=_newest(self.folder))
+        with every(POLL_SECONDS, sending.turn, name=f"mirror {self.key}", first=POLL_SECONDS):
             yield
-        finally:
-            ended.set()
-            thread.join()
 
     def drop(self) -> None:
         """Forget what was sent: the work is done. What can't be removed now is left to `steelyard reap`."""
@@ -70,20 +64,7 @@ class Mirror:
         except Exception as error:
             logger.warning("the checkpoint in the store was not removed: %s", error)
 
-    def _send_all(self, lease: Lease, sent: float, ended: threading.Event) -> None:
-        pause = POLL_SECONDS
-        while not ended.wait(pause):
-            began = time.monotonic()
-            try:
-                newest = _newest(self.folder)
-                if newest != sent and not self._send(lease, at=newest):
-                    return
-                sent = newest
-            except Exception as error:  # the store is away: the next turn may do
-                logger.warning("the checkpoint was not sent: %s", error)
-            pause = max(POLL_SECONDS, (time.monotonic() - began) / SHARE)
-
-    def _send(self, lease: Lease, *, at: float) -> bool:
+    def send(self, lease: Lease, *, at: float) -> bool:
         """Put the folder into the store and name it in the ledger. False: the lease is lost."""
         before = self.ledger.checkpoint(self.key)
         with _snapshot(self.folder) as whole:
@@ -99,6 +80,29 @@ class Mirror:
         shared = {digest for one in others for digest in self.store.stamps(one) or ()}  # how a network began, say
         for digest in (self.store.stamps(old) or {}).keys() - but.keys() - shared:
             self.store.blobs.discard(digest)
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What changed in the folder since the last turn, on its way."""
+
+    mirror: Mirror
+    lease: Lease
+    sent: float  # the time of the newest file that the store has
+    rests_until: float = 0.0
+    lost: bool = False  # the lease
+
+    def turn(self) -> None:
+        """Send it, unless it is too soon."""
+        began, newest = time.monotonic(), _newest(self.mirror.folder)
+        if newest == self.sent or self.lost or began < self.rests_until:
+            return
+        try:
+            self.lost = not self.mirror.send(self.lease, at=newest)
+            self.sent = newest
+        except Exception as error:  # the store is away: the next turn may do
+            logger.warning("the checkpoint was not sent: %s", error)
+        self.rests_until = time.monotonic() + (time.monotonic() - began) / SHARE
 
 
 def _newest(folder: Path) -> float:

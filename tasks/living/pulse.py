@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
+from uuid import UUID
 
 from components.every import every
 from tasks.living.signs import ALIVE, ENDED, SILENT, tell, time_of
@@ -33,7 +34,7 @@ class Pulse:
     """What is done at each turn."""
 
     client: "SyncPrefectClient"
-    flow_run: object
+    flow_run: UUID
     stop: Stop
     patience: float  # seconds for somebody else to end this process when it was cancelled
     _signed: float = field(default=float("-inf"))  # when the last sign was given
@@ -52,7 +53,7 @@ class Pulse:
                 if now - self._told >= self.patience:
                     self.stop(CANCELLED)
             case "not so":  # the server was away for longer than it waits
-                self.client.set_flow_run_state(self.flow_run, Running())  # type: ignore[arg-type]
+                self.client.set_flow_run_state(self.flow_run, Running())
             case "go on":
                 self._told = None
         if now - self._signed >= SIGN_SECONDS:
@@ -71,7 +72,7 @@ def pulse(flow_run: object, stop: Stop, *, patience: float = 0.0) -> Iterator[No
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     with get_client(sync_client=True, httpx_settings={"timeout": ANSWER_SECONDS}) as client:
-        beside = Pulse(client, flow_run, stop, patience)
+        beside = Pulse(client, UUID(str(flow_run)), stop, patience)
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # each turn is a new attempt
             own = contextvars.copy_context()
         try:

@@ -1,11 +1,11 @@
 """The run that asked for a stage, as the worker's process sees it: nobody waits for a result when it is gone."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from components.planning.ledger import Ledger
-from tasks.living.stopping import Stop
 
 TURN_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 25.0  # without its lease: a ledger that restarts must be no reason
@@ -18,7 +18,7 @@ class Asker:
 
     ledger: Ledger
     lease: str
-    stop: Stop
+    stop: Callable[[str], None]  # ends this process, and says why
     gone_seconds: float = GONE_SECONDS
     _missed: float | None = None  # since when
 

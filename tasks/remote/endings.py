@@ -11,7 +11,7 @@ GPU_MEMORY: Final = "Out of GPU memory"
 ABANDONED: Final = "Abandoned"  # the run that asked for it seemed to be gone; one that is there asks again
 
 
-class Lost(Exception):  # noqa: N818 - what happened, not an error of ours
+class Lost(Exception):
     """A worker's process is gone, and another may do its work."""
 
 

@@ -10,7 +10,7 @@ from components.training.distributed.work import LOGS, Lost
 LINES: Final = 12  # of its output, in the message
 
 
-class ProcessLost(Exception):  # noqa: N818 - what happened; nobody gave anything wrong
+class ProcessLost(Exception):
     """A process of several ended before its work did. `out_of_memory` says that a smaller one might not have."""
 
     def __init__(self, message: str, *, rank: int | None, code: int, out_of_memory: bool) -> None:

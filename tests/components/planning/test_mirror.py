@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from components.planning import mirror as module
-from components.planning.ledger import Lease, Ledger, ledger_at
+from components.planning.ledger import Checkpoint, Lease, Ledger, ledger_at
 from components.planning.mirror import Mirror
 from components.store.folder import FolderBlobs
 from components.store.store import Store
@@ -58,6 +59,10 @@ def until(there: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def differs(mirror: Mirror, before: Checkpoint | None) -> bool:
+    return mirror.ledger.checkpoint("k") != before
+
+
 @contextmanager
 def sending(mirror: Mirror, lease: Lease, *texts: str) -> Iterator[None]:
     """Write one text after the other, each when the one before it was sent."""
@@ -65,7 +70,7 @@ def sending(mirror: Mirror, lease: Lease, *texts: str) -> Iterator[None]:
         for text in texts:
             before = mirror.ledger.checkpoint("k")
             write(mirror, text)
-            until(lambda before=before: mirror.ledger.checkpoint("k") != before)  # type: ignore[misc]
+            until(partial(differs, mirror, before))
         yield
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from components.database.database import Connection
+from components.planning.key import Json
 from components.planning.ledger import Ledger, Record, ledger_at
 from components.reap import recorded
 from components.reap.recorded import forget, results_of
@@ -19,7 +21,7 @@ def ledger(address: Path | str) -> Ledger:
     return ledger_at(address)
 
 
-def record(ledger: Ledger, key: str, *, stage: str = "train", outputs: object = None, ago: float = 0.0) -> None:
+def record(ledger: Ledger, key: str, *, stage: str = "train", outputs: Json = None, ago: float = 0.0) -> None:
     """Record something, as if that had been so many seconds ago."""
     lease = ledger.acquire(key, seconds=5)
     assert lease is not None
@@ -29,7 +31,7 @@ def record(ledger: Ledger, key: str, *, stage: str = "train", outputs: object = 
         label=stage,
         model="m",
         run="r",
-        outputs=outputs,  # type: ignore[arg-type]
+        outputs=outputs,
         stamps={"d" * 64: Stamp(3, "17"), "e" * 64: Stamp(4, "17")},
         parts={},
         seconds=1.0,
@@ -84,8 +86,8 @@ def test_a_use_that_meets_the_forgetting_waits_for_it_and_finds_nothing(address:
     assert said == [False]
 
 
-def ledger_time(connection: object) -> float:
-    return float(connection.execute("SELECT clock()").fetchone()[0]) - AGO / 2  # type: ignore[attr-defined]
+def ledger_time(connection: Connection) -> float:
+    return float(connection.execute("SELECT clock()").fetchone()[0]) - AGO / 2
 
 
 def test_a_forgetting_that_meets_a_use_waits_for_it_and_leaves_the_result(address: Path | str) -> None:

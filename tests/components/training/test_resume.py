@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Network, TrainConfig]] = {
 }
 
 
-class Killed(Exception):  # noqa: N818
+class Killed(Exception):
     """The end of a process, as far as a test can play it."""
 
 

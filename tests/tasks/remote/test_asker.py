@@ -24,7 +24,7 @@ class Told:
 
 def test_it_goes_on_while_the_run_lives_and_for_a_while_after(ledger: Ledger) -> None:
     told = Told()
-    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)  # type: ignore[arg-type]
+    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)
     with living(RUN + "r1", ledger, seconds=15.0):
         asker.look()
         time.sleep(0.3)
@@ -39,7 +39,7 @@ def test_it_goes_on_while_the_run_lives_and_for_a_while_after(ledger: Ledger) ->
 
 def test_a_run_that_was_away_for_a_moment_is_not_gone(ledger: Ledger) -> None:
     told = Told()
-    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)  # type: ignore[arg-type]
+    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)
     asker.look()
     time.sleep(0.15)
     with living(RUN + "r1", ledger, seconds=15.0):

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from operator import itemgetter
 from pathlib import Path
+from typing import Final
 
 from components.database.database import Connection, Database, Row, Tables, Value, repeated
 from components.database.opening import database_at
@@ -41,6 +42,9 @@ CREATE TABLE IF NOT EXISTS checkpoints (key TEXT PRIMARY KEY, folder TEXT, at DO
 CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY, id TEXT);
 """,
 )
+
+
+LATE_SECONDS: Final = 300.0  # for a database to restart, and for those who live to renew their leases
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,8 +154,11 @@ class Ledger:
         return bool(self.database.ask("SELECT 1 FROM leases WHERE name = ? AND expires > clock()", (name,)))
 
     def taken(self, beginning: str) -> set[str]:
-        """Return the names of the leases that somebody holds, of those that begin so, without that beginning."""
-        held = self.database.ask("SELECT name FROM leases WHERE expires > clock()")
+        """Return the names of the leases that somebody may hold, of those that begin so, without that beginning.
+
+        One that ran out of late counts: while the database was away nobody could renew any. One given back is no row.
+        """
+        held = self.database.ask("SELECT name FROM leases WHERE expires > clock() - ?", (LATE_SECONDS,))
         return {name.removeprefix(beginning) for (name,) in held if name.startswith(beginning)}
 
     def release(self, lease: Lease) -> None:

@@ -163,7 +163,11 @@ class Bucket:
         return answer["ETag"].strip('"')
 
     def finish(self, key: str, upload: str, etags: Sequence[str]) -> None:
-        """Make the object of its parts, all at once."""
+        """Make the object of its parts, all at once.
+
+        Raises:
+            FileNotFoundError: the upload, or one of its parts, isn't there any more: somebody else ended it.
+        """
         with self._refusals(key):
             self._s3.complete_multipart_upload(
                 Bucket=self.name,

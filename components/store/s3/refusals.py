@@ -9,7 +9,7 @@ from components.errors import Refusal, refuse
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
-ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload"})
+ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "InvalidPart"})  # the last: a part of an upload
 DENIED: Final = frozenset({"403", "AccessDenied", "AllAccessDisabled"})
 _GO_ON: Final = "the next run goes on from here"
 _CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), or the machine's role"

@@ -14,7 +14,7 @@ from components.errors import Refusal
 from components.store.s3 import upload as upload_module
 from components.store.s3.access import Access
 from components.store.s3.blobs import S3Blobs
-from components.store.s3.bucket import Bucket
+from components.store.s3.bucket import Bucket, Head
 from components.store.s3.parts import PART
 from components.store.s3.upload import upload
 from components.store.store import Store
@@ -141,6 +141,18 @@ def test_an_upload_that_another_process_ends_meanwhile_begins_anew(
 
     faults.fault = abort_once
     assert shaky.put(large) == remote.digest_now(sha256(large))
+
+
+def test_an_upload_whose_parts_another_process_takes_while_it_finishes_begins_anew(
+    remote: S3Blobs, large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen in CI: who finishes first takes the parts, and the other one's finishing is an InvalidPart."""
+    key, content = remote.key(sha256(large)), large.read_bytes()
+    parts = [content[at : at + PART] for at in range(0, len(content), PART)]
+    taken = {n: Head(len(part), hashlib.md5(part).hexdigest()) for n, part in enumerate(parts, start=1)}
+    remote.bucket.begin(key)
+    monkeypatch.setattr(Bucket, "parts", lambda *_: taken)  # they were there a moment ago
+    assert remote.put(large) == remote.digest_now(sha256(large))
 
 
 def test_uploads_that_were_abandoned_for_a_day_are_aborted(

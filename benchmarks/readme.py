@@ -5,14 +5,18 @@ from typing import Any
 
 from benchmarks.frame import RESULTS
 
-SHOWN = ("quality", "tables", "training", "overhead", "tracking", "store", "memory", "gate", "torture")
+SHOWN = (
+    *("quality", "tables", "training", "overhead", "tracking", "store", "store_s3", "workers", "memory", "gate"),
+    *("torture", "torture_workers"),
+)
 HEAD = "| what | Steelyard | beside it |"
 Row = dict[str, Any]
 
 
 def lines() -> list[str]:
     """Return the table's lines, and the line that says where it was measured."""
-    rows = [*_quality(), _tables(), *_training(), *_run(), _tracking(), _store(), _memory(), _gate(), _torture()]
+    run = [*_run(), *_workers(), _tracking(), _store(), *_store_s3(), _memory()]
+    rows = [*_quality(), _tables(), *_training(), *run, _gate(), _torture(), _torture_workers()]
     return [HEAD, "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "", _machine()]
 
 
@@ -93,6 +97,38 @@ def _store() -> tuple[str, str, str]:
     )
 
 
+def _store_s3() -> list[tuple[str, str, str]]:
+    large, small = "1000000000 bytes", "10000 files of 1000 bytes"
+    names = {
+        f"{large} up": "1 GB to S3",
+        f"{large} down": "1 GB from S3",
+        f"{small} up": "10,000 small files to S3",
+        f"{small} down": "10,000 small files from S3",
+    }
+    return [_store_s3_of(_row("store_s3", what=what), words) for what, words in names.items()]
+
+
+def _store_s3_of(row: Row, words: str) -> tuple[str, str, str]:
+    rclone, share = row["rclone seconds"], row["share of rclone's speed"]
+    return words, _seconds(row), f"`rclone copy` {rclone:.2f} s: {share:.2f}x its speed"
+
+
+def _workers() -> list[tuple[str, str, str]]:
+    adds, torch, here = (
+        _row("workers", what=what)
+        for what in ("a stage on a worker adds", "import torch", "every stage in the run's process")
+    )
+    (crowd,) = (row for row in _rows("workers") if "at once" in row["what"])
+    return [
+        (
+            "a stage on a worker adds",
+            _seconds(adds),
+            f"to {here['seconds median']:.1f} s; importing torch alone {torch['seconds median']:.1f} s",
+        ),
+        (crowd["what"], f"{crowd['seconds median']:.0f} s", crowd["note"]),
+    ]
+
+
 def _memory() -> tuple[str, str, str]:
     rows = _rows("memory")
     what = f"peak memory, CSV of {rows[0]['csv_bytes'] / 1e9:.1f} GB ({rows[0]['rows'] / 1e6:.1f} million rows)"
@@ -118,6 +154,13 @@ def _torture() -> tuple[str, str, str]:
     same = sum(row["same files"] for row in kills)
     how = f"{sum(row['how'] == 'SIGKILL' for row in kills)} by SIGKILL, the others by Ctrl-C at each stage"
     return "ended in the middle, started again: the same files", f"{same} of {len(kills)} runs", how
+
+
+def _torture_workers() -> tuple[str, str, str]:
+    rows = _rows("torture_workers")
+    victims = ", ".join(dict.fromkeys(row["killed"] for row in rows))
+    same = sum(row["same files"] for row in rows)
+    return "on servers, one process killed: the same files", f"{same} of {len(rows)} runs", f"killed: {victims}"
 
 
 def _tables() -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ stage in the run's own process and with `evaluate` on a worker of the pool: the 
 imports its libraries, looks the stage up, does it and is heard. Beside it what importing torch takes, in a process of
 its own.
 
-Twenty runs: ten seeds, two models with each, all started at the same moment, `train` and `export` on the pool. Equal
+Twenty runs: ten seeds, two models with each, all started at the same moment, `train` and `evaluate` on the pool. Equal
 stages are to be done once.
 """
 
@@ -32,6 +32,7 @@ from tests.torture.runs import write_recipe
 
 WORKERS = 4
 PORTS = {"prefect_port": 42017, "mlflow_port": 42018}
+ON_WORKERS = ("train", "evaluate")
 RUN = (sys.executable, "-P", "-m", "flows.cli", "run")
 
 
@@ -87,6 +88,7 @@ def _added(recipe: Path, home: Home, *, rounds: int) -> Iterator[Figures]:
     for number in range(rounds + 1):
         seeds = [("--set", f"seed={2 * number + i}") for i in range(2)]
         one, other = _seconds((*command, *seeds[0]), home), _seconds((*command, *seeds[1], *elsewhere), home)
+        print(f"round {number}: {one:.1f} s here, {other:.1f} s with a worker", flush=True)
         if number:  # the first round makes the servers ready
             here.append(one)
             there.append(other)
@@ -104,7 +106,7 @@ def _row(what: str, seconds: list[float]) -> Figures:
 
 
 def _crowd(recipe: Path, home: Home, services: Services, *, runs: int) -> Iterator[Figures]:
-    pools = [f"workers.{stage}.{what}" for stage in ("train", "export") for what in ("pool=local", "cpus=1")]
+    pools = [f"workers.{stage}.{what}" for stage in ON_WORKERS for what in ("pool=local", "cpus=1")]
     started, before = time.monotonic(), len(_done(services))
     children = [
         subprocess.Popen(
@@ -124,10 +126,11 @@ def _crowd(recipe: Path, home: Home, services: Services, *, runs: int) -> Iterat
     seeds = len({i // 2 for i in range(runs)})
     locked = sum("locked" in err for _, err in said)
     done = _done(services)[before:]
-    trained = [name for name in done if name.endswith(" train")]
-    note = f"{runs} ended, {seeds} seeds, {len(trained)} trainings done, {locked} lock errors"
+    times = {stage: sum(name.endswith(f" {stage}") for name in done) for stage in ON_WORKERS}
+    stages = " and ".join(f"{count} of {stage}" for stage, count in times.items())
+    note = f"{runs} ended, {seeds} seeds, {stages} done, {locked} lock errors"
     yield {**_row(f"{runs} runs at once on {WORKERS} workers", [seconds]), "note": note}
-    if locked or len(trained) != seeds:
+    if locked or set(times.values()) != {seeds}:
         raise SystemExit(f"something was lost or done twice: {note}")
 
 

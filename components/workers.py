@@ -48,6 +48,12 @@ class Workers:
     export: Worker | None = None
     evaluate_test: Worker | None = None
 
+    @property
+    def named(self) -> dict[str, Worker]:
+        """The worker of each stage that has one."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {stage: worker for stage, worker in given.items() if worker is not None}
+
     def of(self, stage: str) -> Worker | None:
         """Return the worker of a stage, None where it runs in the run's own process."""
-        return getattr(self, stage) if stage in {field.name for field in fields(self)} else None
+        return self.named.get(stage)

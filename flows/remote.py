@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from types import FrameType
 from typing import Any, Final, cast
@@ -20,9 +20,8 @@ from prefect.states import Cancelled, Completed, Failed
 
 from components.errors import refuse
 from components.every import every
-from components.home import Home, find_home
+from components.home import find_home
 from components.planning.held import RUN, Taken, living
-from components.recipe_file import without_secrets
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
 from flows.running import Wish, yard_of
@@ -31,10 +30,11 @@ from tasks.living.pulse import pulse
 from tasks.living.stopping import Stop, Stopped, stoppable
 from tasks.remote.asker import GONE, TURN_SECONDS, Asker
 from tasks.remote.attempt import LOGGER, lease_of
-from tasks.remote.endings import ABANDONED, name_of
+from tasks.remote.endings import ABANDONED, name_of, over
 from tasks.remote.request import Request, got, understood
 from tasks.stage import Yard, perform
-from tasks.tracker import Figures, Silent
+from tasks.tracker import Figures
+from tasks.tracking import joined
 
 MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
 GPUS: Final = "STEELYARD_GPUS"
@@ -87,25 +87,10 @@ def _done(request: Request, yard: Yard, stop: Stop) -> State[None]:
     with every(TURN_SECONDS, asker.look, name="the run that waits"):
         asked, inputs = understood(request)
         wish = Wish(force=frozenset([asked.name]) if request.force else frozenset())
-        with figures_of(yard.home, request.run, log=log) as tracking:
+        with joined(yard.home, request.run, uri=enter_record(yard.home)) as tracking:
             working = replace(yard_of(yard.home, request.model, wish), run=request.run, tracker=_Told(tracking, log))
             done = perform(asked, inputs, working, log=cast(logging.Logger, get_run_logger()))
     return Completed(name="Cached" if done.cached else "Completed")
-
-
-@contextmanager
-def figures_of(home: Home, run: str, *, log: logging.Logger) -> Iterator[Figures]:
-    """Open a run in MLflow, whose server may be away. Where there is none, only the record of the stage has them."""
-    from tasks.tracking import joined
-
-    try:
-        enter_record(home)
-        opened: AbstractContextManager[Figures] = joined(home, run)
-    except Exception as error:
-        log.warning("MLflow gets no figures of this stage, its record has them: %s", without_secrets(str(error)))
-        opened = nullcontext(Silent())
-    with opened as figures:
-        yield figures
 
 
 @contextmanager
@@ -127,17 +112,16 @@ def _limits(minutes: float | None) -> Iterator[None]:
     if gpus:
         _check_gpus(gpus)
 
-    def over(_signal: int, _frame: FrameType | None) -> None:
+    def rung(_signal: int, _frame: FrameType | None) -> None:
         raise _Over
 
-    before = signal.signal(signal.SIGALRM, over)
+    before = signal.signal(signal.SIGALRM, rung)
     signal.setitimer(signal.ITIMER_REAL, 60 * (minutes or 0), AGAIN_SECONDS)  # 0 is never
     try:
         yield
     except _Over:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        do = "raise time_limit_minutes, or ask for more"
-        raise refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do) from None
+        raise over(minutes or 0) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -16,6 +16,7 @@ from components.models.config import Custom
 from components.planning.closure import module_of
 from components.planning.held import RUN, living
 from components.planning.key import Json
+from components.planning.machine import gpus
 from components.planning.source import Source, look_at
 from components.planning.unknown import UNKNOWN
 from components.recipe import Recipe
@@ -23,10 +24,11 @@ from components.recipe_file import read
 from components.release.releases import Releases
 from components.settings import settings_of
 from components.store.disk import check_space, full_disk_refused
+from components.workers import Workers
 from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
 from flows.retrain import STAGES, Outcome, retrain
-from flows.servers.backend import backend
+from flows.servers.backend import backend, starts_a_server
 from flows.servers.environment import enter
 from flows.state import artifacts_of, ledger_of, remote_of, sign, store_of
 from flows.summary import flat, laid_out, summary
@@ -107,6 +109,8 @@ def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:
     planner, _ = _planned(recipe, source, yard, wish)
     if source is not None:
         _look_ahead(recipe, source, planner)
+    if not planner.nothing_to_do:
+        _workers(recipe.workers, home)
     return planner.plan
 
 
@@ -128,9 +132,26 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
             raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
     _look_ahead(recipe, source, planner)
+    workers = _workers(recipe.workers, home)
     check_space(home.root)
     with full_disk_refused(home.root):
-        return _run(recipe, source, yard, wish, libraries=planner.libraries)
+        return _run(recipe, source, yard, wish, workers=workers, libraries=planner.libraries)
+
+
+def _workers(wanted: Workers, home: Home) -> Workers:
+    """Return who does which stage: nobody but this process where the run has no servers but its own.
+
+    Raises:
+        Refusal: a stage wants GPUs that this process doesn't have either.
+    """
+    if not starts_a_server(home):
+        return wanted
+    for name, worker in wanted.named.items():
+        if (worker.gpus or 0) > gpus():
+            what = f"{worker.gpus} GPUs are asked for, {gpus()} are here, and no servers with workers are up"
+            do = f"name servers (docs/settings.md), `steelyard up`, or --set workers.{name}.gpus=null"
+            raise refuse(what, where=f"workers.{name}", do=do)
+    return Workers()
 
 
 def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
@@ -162,7 +183,9 @@ def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -
     )
 
 
-def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: frozenset[str]) -> dict[str, Json]:
+def _run(
+    recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, workers: Workers, libraries: frozenset[str]
+) -> dict[str, Json]:
     """Run what is left to do. The Prefect server starts while MLflow is made ready and libraries load."""
     started = time.monotonic()
     artifacts = artifacts_of(yard.home)  # before the environment is another: with `inherit` it would be read
@@ -188,8 +211,10 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
         ):
             tracking.params(flat(recipe))
             show = Show(tracking, started)
+            if sent := recipe.workers.named.keys() - workers.named.keys():
+                show.say(f"{'':10}in this process, as no servers with workers are up: {', '.join(sorted(sent))}")
             working = replace(yard, run=tracking.run_id, tracker=show)
-            runner = PrefectRun(working, until=wish.until, order=ORDER, workers=recipe.workers, watcher=show)
+            runner = PrefectRun(working, until=wish.until, order=ORDER, workers=workers, watcher=show)
             try:
                 outcome, flow_run_id = in_prefect(recipe, source, runner)
             finally:

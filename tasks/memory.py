@@ -7,7 +7,14 @@ from components.training.config import TrainConfig
 from tasks.stage import Inputs
 
 Memory = Literal["main", "GPU"]
-_WORDS: Final = ("not enough memory", "can't allocate memory", "cannot allocate memory", "bad alloc", "bad_alloc")
+_WORDS: Final = (
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "bad alloc",
+    "bad_alloc",
+    "can't start new thread",
+)
 
 
 class OutOfMemory(Exception):

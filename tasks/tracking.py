@@ -10,9 +10,10 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -150,13 +151,12 @@ class Tracking:
     client: "Client"
     run_id: str
     experiment_id: str
-    sender: Sender | None = None  # None: of a run that is only added to
+    live: "Live | None" = None  # None: of a run that is only added to
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
         """Queue the values. Returns at once, whatever the server does."""
-        now = int(time.time() * 1000)
-        if self.sender is not None:
-            self.sender.put((_allowed(name), float(value), now, step) for name, value in values.items())
+        if self.live is not None:
+            self.live.metrics(values, step=step)
 
     def params(self, values: Mapping[str, str]) -> None:
         """Record parameters, cut to the length that MLflow takes."""
@@ -219,8 +219,8 @@ class Tracking:
 
     def flush(self) -> None:
         """Send what is queued, for a limited time."""
-        if self.sender is not None:
-            self.sender.finish(LAST_FLUSH_SECONDS)
+        if self.live is not None:
+            self.live.sender.finish(LAST_FLUSH_SECONDS)
 
     def end(self, status: Status) -> None:
         """Send what is queued, and end the run. Where MLflow doesn't take that, a later run of the home says it."""
@@ -229,8 +229,8 @@ class Tracking:
             self.client.set_terminated(self.run_id, status)
         except Exception as error:
             log.warning("MLflow didn't take the end of the run: %s", without_secrets(str(error)))
-            if self.sender is not None:
-                _write_end(self.sender.file.with_name(END), status)
+            if self.live is not None:
+                _write_end(self.live.sender.file.with_name(END), status)
 
 
 def _write_end(file: Path, status: Status) -> None:
@@ -241,16 +241,28 @@ def _write_end(file: Path, status: Status) -> None:
         log.warning("nor can it be written beside the run: %s", error)
 
 
-def _sender(client: "Client", home: Home, run_id: str, *, file: str) -> Sender:
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The figures of a run, on their way to MLflow."""
+
+    sender: Sender
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Queue the values. Returns at once, whatever the server does."""
+        now = int(time.time() * 1000)
+        self.sender.put((_allowed(name), float(value), now, step) for name, value in values.items())
+
+
+def _live(client: "Callable[[], Client]", home: Home, run_id: str, *, file: str) -> Live:
     """Return what sends the figures of a run, and then what earlier processes of the home have left."""
     place = home.runs / run_id / file
-    made = Sender(
-        send=lambda points: _log(client, run_id, points),
+    sender = Sender(
+        send=lambda points: _log(client(), run_id, points),
         file=place,
-        then=lambda: _send_left(client, home, but=place),
+        then=lambda: _send_left(client(), home, but=place),
     )
-    made.start()
-    return made
+    sender.start()
+    return Live(sender)
 
 
 def _log(client: "Client", run_id: str, points: Sequence[Point]) -> None:
@@ -289,7 +301,7 @@ def tracked(
     with denials_refused():
         experiment = _experiment(client, model, artifacts=artifacts)
         run_id = str(client.create_run(experiment, run_name=run_name, tags={LEDGER: ledger}).info.run_id)
-    tracking = Tracking(client, run_id, experiment, _sender(client, home, run_id, file="unsent.jsonl"))
+    tracking = Tracking(client, run_id, experiment, _live(lambda: client, home, run_id, file="unsent.jsonl"))
     status: Status = "FAILED"
     try:
         yield tracking
@@ -305,14 +317,17 @@ def tracked(
 
 
 @contextmanager
-def joined(home: Home, run_id: str) -> Iterator[Tracking]:
-    """Open a run that another process began and will end, to add figures to it. The server may be away meanwhile."""
-    client = client_here()
-    tracking = Tracking(client, run_id, "", _sender(client, home, run_id, file=f"unsent-{uuid.uuid4().hex}.jsonl"))
+def joined(home: Home, run_id: str, *, uri: str | None) -> Iterator[Live]:
+    """Open a run that another process began and will end, to add figures to it. The server may be away meanwhile.
+
+    MLflow takes seconds to load: that is done by the thread that sends, once there are figures.
+    """
+    client = cache(partial(connect, home, uri=uri, ask=False))
+    live = _live(client, home, run_id, file=f"unsent-{uuid.uuid4().hex}.jsonl")
     try:
-        yield tracking
+        yield live
     finally:
-        tracking.flush()
+        live.sender.finish(LAST_FLUSH_SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

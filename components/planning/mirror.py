@@ -20,6 +20,7 @@ from components.store.artifact import Artifact
 from components.store.store import Stamps, Store
 
 POLL_SECONDS: Final = 1.0
+SENT: Final = ".sent"  # a file: the digest of what was in the store when the folder was as new as that
 SHARE: Final = 0.1  # of the time may go to sending: a large checkpoint is sent less often
 logger = logging.getLogger(__name__)
 
@@ -34,14 +35,18 @@ class Mirror:
     ledger: Ledger
 
     def bring(self) -> None:
-        """Have what was sent last here, unless what lies here is newer. Where it is gone, the work begins anew."""
+        """Have what was sent last here, if another machine sent it. Where it is gone, the work begins anew.
+
+        No clock decides: who holds the lease works alone, so that who sent last was the last to work.
+        """
         kept = self.ledger.checkpoint(self.key)
-        if kept is None or kept.at <= _newest(self.folder):
+        if kept is None or kept.folder.digest == self._sent():
             return
         brought = self.folder.with_name(f"{self.folder.name}-brought")
         try:
             shutil.rmtree(brought, ignore_errors=True)
             shutil.copytree(self.store.get(kept.folder), brought, copy_function=shutil.copyfile)
+            (brought / SENT).write_text(kept.folder.digest)
             shutil.rmtree(self.folder, ignore_errors=True)
             brought.rename(self.folder)  # all of it or none: half of it would look newer than what is in the store
         except Exception as error:
@@ -71,9 +76,16 @@ class Mirror:
             now = self.store.put(whole)
         if not self.ledger.keep_checkpoint(lease, self.key, now, at=at):
             return False
+        (self.folder / SENT).write_text(now.digest)
         if before is not None:
             self._discard(before.folder, but=self.store.stamps(now) or {})
         return True
+
+    def _sent(self) -> str:
+        try:
+            return (self.folder / SENT).read_text()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
 
     def _discard(self, old: Artifact, *, but: Stamps) -> None:
         others = [one.folder for key, one in self.ledger.checkpoints().items() if key != self.key]

@@ -52,18 +52,15 @@ def enter_registry(home: Home) -> None:
         Refusal: it denies us, or doesn't answer.
     """
     reach(settings_of(home), "mlflow_tracking_uri")
-    _enter_mlflow(home, ask=True)
+    uri = enter_record(home)
+    from tasks.tracking import connect
+
+    connect(home, uri=uri)
 
 
-def enter_record(home: Home) -> None:
-    """Make this process talk to the same server, which may be away for now."""
-    _enter_mlflow(home, ask=False)
-
-
-def _enter_mlflow(home: Home, *, ask: bool) -> None:
+def enter_record(home: Home) -> str | None:
+    """Make this process one that may talk to that server, and return its address, None where it is the home's file."""
     settings, up = settings_of(home), running(home)
     uri = settings.mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
     enter(home, mlflow_uri=uri)
-    from tasks.tracking import connect
-
-    connect(home, uri=uri, ask=ask)
+    return uri

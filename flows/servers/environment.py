@@ -57,6 +57,12 @@ def environment(
     return {**CALM, **RETRIES, **(ANY_S3 if settings.s3_endpoint_url else {}), **kept, **QUIET, **logins, **told}
 
 
+def server_environment(home: Home, *, needs: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the environment of a server, a client of nobody's: it has no logins but those it `needs`, by prefix."""
+    logins = logins_of(home)
+    return {name: value for name, value in environment(home).items() if name not in logins or name.startswith(needs)}
+
+
 def enter(home: Home, *, prefect_url: str | None = None, mlflow_uri: str | None = None) -> None:
     """Make that environment this process's own. Prefect reads it at import: call this before."""
     wanted = environment(home, prefect_url=prefect_url, mlflow_uri=mlflow_uri)

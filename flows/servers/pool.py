@@ -1,6 +1,7 @@
 """The work pool that `up` serves, and its workers."""
 
 import json
+import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from flows.servers.processes import Service, asked
 
 POOL: Final = "local"
 TEMPLATE: Final = Path(__file__).with_name("process-pool.json")  # of that pool; infra/ has it too
+PYTHON: Final = "STEELYARD_PYTHON"  # which Python the pool's command is for; else that on PATH
 WATCHFUL: Final = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
 
 
@@ -28,7 +30,7 @@ def worker_variables(home: Home) -> dict[str, str]:
     """
     folder = home.prefect / "workers"
     folder.mkdir(parents=True, exist_ok=True)
-    return {**WATCHFUL, "TMPDIR": str(folder)}
+    return {**WATCHFUL, "TMPDIR": str(folder), PYTHON: sys.executable}
 
 
 @dataclass(frozen=True, slots=True)

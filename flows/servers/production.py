@@ -5,7 +5,7 @@ secrets lie in one file of the home, by which every command of that home finds a
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.util import find_spec
@@ -17,11 +17,11 @@ from components.home import Home
 from components.production import BUCKET, HOST, USER, Ports, Production, new_secrets, production_of, write_down
 from components.settings import NAMES, settings_of
 from flows.servers import postgres_server, s3_server
-from flows.servers.environment import environment
+from flows.servers.environment import environment, server_environment
 from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import HEALTH, Name, Service, await_answer, launch, spawn
 from flows.servers.reaching import listens
-from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
+from flows.servers.recorded import begin, log_of, stop_all, turn, well
 from flows.servers.services import MLFLOW, check_free, serve_prefect
 from flows.servers.watchman import watch_set_up
 
@@ -32,25 +32,26 @@ Say = Callable[[str], None]
 
 
 def up_production(home: Home, *, ports: Mapping[str, int], say: Say) -> Production:
-    """Start all servers and workers, and return when they answer. `ports` are those that were asked for.
+    """Start all servers and workers, or those that have ended, and return when they answer.
 
-    The first time it makes their secrets and databases; a first time that fails leaves nothing of them behind.
+    `ports` are those that were asked for. The first time it makes secrets and databases; a first time that fails leaves
+    nothing of them behind.
 
     Raises:
-        Refusal: something is up or set otherwise, a port is taken, a program is missing, or a server ended at start.
+        Refusal: all is up, or set otherwise, a port is taken, a program is missing, or a server ended at its start.
     """
     with turn(home):
-        before = production_of(home)
-        _check(home, before)
-        stop_all(home)  # what is left of an `up` that was broken
+        before, up = production_of(home), well(home)
         kept = before or Production(ports=Ports(), secrets=new_secrets())
         production = replace(kept, ports=replace(kept.ports, **ports))
-        _check_ports(production.ports)
+        _check(home, before, up)
+        stop_all(home, but=up)  # what is left of those that ended
+        _check_ports(production, up)
         try:
             write_down(production, home)
-            _start(production, home, say)
+            _start(production, home, say, up={service.name for service in up})
         except BaseException:  # also Ctrl-C
-            stop_all(home)
+            stop_all(home, but=up)
             if before is None:
                 home.secrets.unlink(missing_ok=True)
                 shutil.rmtree(home.production, ignore_errors=True)
@@ -60,7 +61,7 @@ def up_production(home: Home, *, ports: Mapping[str, int], say: Say) -> Producti
         return production
 
 
-def _check(home: Home, before: Production | None) -> None:
+def _check(home: Home, before: Production | None, up: Sequence[Service]) -> None:
     """Refuse what can't work, before anything is made."""
     settings = settings_of(home)
     others = {
@@ -70,7 +71,7 @@ def _check(home: Home, before: Production | None) -> None:
     if others:
         what = f"set otherwise: {', '.join(others)}: the servers of `up --production` would not be used"
         raise refuse(what, where=", ".join(dict.fromkeys(others.values())), do="remove these settings")
-    if any(service.healthy for service in recorded(home)):
+    if up and (before is None or {service.name for service in up} >= {*asdict(before.ports), *WORKERS}):
         raise refuse("already up", where=str(home.root), do="use it, or `steelyard down` first")
     if before is None and home.production.exists():
         what = f"what the servers keep is there, and its secrets, {home.secrets.name}, are not"
@@ -82,28 +83,35 @@ def _check(home: Home, before: Production | None) -> None:
         raise refuse("MLflow's login needs flask-wtf", do="`pip install flask-wtf` into this environment")
 
 
-def _check_ports(ports: Ports) -> None:
-    taken = asdict(ports)
+def _check_ports(production: Production, up: Sequence[Service]) -> None:
+    taken, at = asdict(production.ports), {service.name: service.url for service in up}
     for name, port in taken.items():
         if twice := [other for other in taken if other != name and taken[other] == port]:
             raise refuse(
                 f"{name} and {twice[0]} can't both have port {port}", do=f"choose another with --{name}-port PORT"
             )
-        check_free(port, option=f"--{name}-port")
+        if name not in at:
+            check_free(port, option=f"--{name}-port")
+        elif at[name] != production.urls[name]:
+            raise refuse(
+                f"{name} is up at {at[name]} already", do=f"leave out --{name}-port, or `steelyard down` first"
+            )
 
 
-def _start(production: Production, home: Home, say: Say) -> None:
+def _start(production: Production, home: Home, say: Say, *, up: Collection[Name]) -> None:
     for folder in (home.root / "logs", home.prefect, home.production):
         folder.mkdir(parents=True, exist_ok=True)
     home.production.chmod(0o711)  # the user who runs PostgreSQL goes through
-    for kept in (_start_postgres, _start_s3):
-        kept(production, home, say)
-    servers = [_begin_prefect(production, home), begin_mlflow(production, home)]
-    say("starting Prefect and MLflow, some 15 seconds")
+    for name, start in _KEEPERS.items():
+        if name not in up:
+            start(production, home, say)
+    servers = [serve(production, home) for name, serve in _PAGES.items() if name not in up]
+    if servers:
+        say(f"starting {' and '.join(server.name for server in servers)}, some 15 seconds")
     for server in servers:
         await_answer(server.name, server.url + HEALTH[server.name], server, log_of(home, server.name))
         say(f"{server.name} answers at {server.url}")
-    _start_workers(production, home, say)
+    _start_workers(production, home, say, [name for name in WORKERS if name not in up])
 
 
 def _start_postgres(production: Production, home: Home, say: Say) -> None:
@@ -158,15 +166,15 @@ def _begin_prefect(production: Production, home: Home) -> Service:
     )
 
 
-def begin_mlflow(production: Production, home: Home) -> Service:
-    """Start MLflow's server."""
+def _begin_mlflow(production: Production, home: Home) -> Service:
     command = (
         *("mlflow", "server", "--host", HOST, "--port", str(production.ports.mlflow), "--workers", "1"),
         *("--app-name", "basic-auth", "--backend-store-uri", "postgresql+psycopg2:///mlflow"),
         *("--no-serve-artifacts", "--default-artifact-root", f"s3://{BUCKET}/mlflow"),
     )
+    of_server = server_environment(home, needs=("AWS_",))
     variables = {
-        **{name: value for name, value in environment(home).items() if not name.startswith("MLFLOW_TRACKING_")},
+        **{name: value for name, value in of_server.items() if name != "MLFLOW_TRACKING_URI"},
         **MLFLOW,
         **_database_login(production),
         "MLFLOW_AUTH_CONFIG_PATH": str(MLFLOW_LOGIN),
@@ -179,16 +187,26 @@ def begin_mlflow(production: Production, home: Home) -> Service:
     )
 
 
-def _start_workers(production: Production, home: Home, say: Say) -> None:
+_KEEPERS: Final[Mapping[Name, Callable[[Production, Home, Say], None]]] = {
+    "postgres": _start_postgres,
+    "s3": _start_s3,
+}
+_PAGES: Final[Mapping[Name, Callable[[Production, Home], Service]]] = {
+    "prefect": _begin_prefect,
+    "mlflow": _begin_mlflow,
+}
+
+
+def _start_workers(production: Production, home: Home, say: Say, names: Sequence[Name]) -> None:
     pool = Pool(f"{production.urls['prefect']}/api", production.prefect_login)
     pool.make()
     variables = {**environment(home), **worker_variables(home)}
     with watch_set_up(home):
-        crew = [_begin_worker(name, home, variables) for name in WORKERS]
+        crew = [_begin_worker(name, home, variables) for name in names]
         for service in crew:
             polls = partial(pool.is_polled_by, service.name, service)
             await_answer(service.name, "", service, log_of(home, service.name), ask=polls)
-    say(f"{len(crew)} workers serve the work pool '{POOL}'")
+    say(f"{len(WORKERS)} workers serve the work pool '{POOL}'")
 
 
 def _begin_worker(name: Name, home: Home, variables: Mapping[str, str]) -> Service:

@@ -4,7 +4,7 @@ import fcntl
 import json
 import secrets
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -76,9 +76,14 @@ def _lock_file(home: Home) -> IO[str]:
         raise refuse(f"can't be written: {error.strerror}", where=str(home.root), do=do) from error
 
 
-def stop_all(home: Home) -> list[str]:
-    """Stop what is written down, forget it, and return the names."""
-    services = recorded(home)
+def well(home: Home) -> list[Service]:
+    """Return what is written down, and runs and answers."""
+    return [service for service in recorded(home) if service.healthy]
+
+
+def stop_all(home: Home, *, but: Sequence[Service] = ()) -> list[str]:
+    """Stop what is written down, forget it, and return the names; all `but` some."""
+    services = [service for service in recorded(home) if service not in but]
     stop(services)
-    _record([], home)
+    _record(list(but), home)
     return [service.name for service in services]

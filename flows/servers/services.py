@@ -19,7 +19,7 @@ from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
 from components.settings import SHELL, settings_of
-from flows.servers.environment import environment
+from flows.servers.environment import environment, server_environment
 from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import (
     HEALTH,
@@ -242,7 +242,7 @@ def _serve_prefect(
 ) -> subprocess.Popen[bytes]:
     command = ("flows.servers.prefect_server", str(listener.fileno()), *(("--leashed",) if leashed else ()))
     leash = subprocess.PIPE if leashed else subprocess.DEVNULL
-    own = {name: value for name, value in environment(home).items() if name != "PREFECT_API_URL"}
+    own = {name: value for name, value in server_environment(home).items() if name != "PREFECT_API_URL"}
     host, port = listener.getsockname()[:2]
     own["PREFECT_SERVER_UI_API_URL"] = f"http://{host}:{port}/api"  # where its pages look for it
     return spawn(command, {**own, **extra}, output, leash=leash, keep=(listener.fileno(),))

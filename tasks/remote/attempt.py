@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from components.planning.ledger import Ledger
 from tasks.living.signs import SILENT
-from tasks.remote.endings import Lost, error_of
+from tasks.remote.endings import Lost, error_of, over
 from tasks.remote.patience import Patience, asked_once
-from tasks.remote.pools import is_polled
+from tasks.remote.pools import why_waiting
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,6 +26,7 @@ POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
 GONE_SECONDS: Final = 10.0  # without the lease: a process gives it back a moment before its end is known
 SLOW_SECONDS: Final = 3.0  # for an answer of the ledger: it was away
+DEAF_SECONDS: Final = 30.0  # beyond the time limit, of which a process hears only between lines of Python
 END_SECONDS: Final = 10.0  # for a process to end after its result is there
 NOTICE_SECONDS: Final = 10.0  # until it is said that no worker is there
 LINES: Final = 200  # of a log that Prefect gives at once
@@ -47,6 +48,7 @@ class Attempt:
     stage: str
     pool: str
     patience: Patience
+    minutes: float | None = None  # that it may take
     _state: str = ""
     _since: float = field(default_factory=time.monotonic)  # it has this state
     _noticed: bool = False
@@ -57,7 +59,7 @@ class Attempt:
         """Wait until the result is there; whoever stops waiting cancels it.
 
         Raises:
-            Refusal, OutOfMemory: the stage ended so.
+            Refusal, OutOfMemory: the stage ended so, or it takes too long and its process doesn't end it.
             Lost: the process is gone.
             RuntimeError: the stage failed.
         """
@@ -111,9 +113,11 @@ class Attempt:
         self._alive_at = None if self._alive_at is None else self._since
 
     def _look_after(self, state: "State", *, taken: bool) -> None:
-        """Raise Lost where its process is gone; say so where there is no worker for it."""
+        """Raise where its process is gone, or deaf to its time limit; say so where there is no worker for it."""
         now = time.monotonic()
         lasted = now - self._since
+        if state.is_running() and self.minutes is not None and lasted > 60 * self.minutes + DEAF_SECONDS:
+            raise over(self.minutes)
         if state.is_running() or state.is_pending():
             self._alive_at = now if taken else self._alive_at
             silent = lasted if self._alive_at is None else now - self._alive_at
@@ -123,9 +127,8 @@ class Attempt:
             raise error_of("Cancelled", "", stage=self.stage)
         elif state.is_scheduled() and lasted > NOTICE_SECONDS and not self._noticed:
             self._noticed = True
-            polled = self.patience.ask(lambda: is_polled(self.client, self.pool), False)
-            there = "all of its workers are busy" if polled else "no worker of it is there"
-            self.patience.say(f"{'':10}waiting for pool '{self.pool}': {there}")
+            why = self.patience.ask(lambda: why_waiting(self.client, self.pool), "no worker of it is there")
+            self.patience.say(f"{'':10}waiting for pool '{self.pool}': {why}")
 
     def _see_off(self) -> None:
         """Wait for the process to send what it has still to say: the result is there, so not for long."""

@@ -94,7 +94,15 @@ class _Asked:
                 job_variables=replace(worker, memory_gb=memory).asked,
             )
             self._tell(f"asked of pool '{pool.name}'")
-            attempt = Attempt(self.client, self.yard.ledger, flow_run.id, self.label, pool.name, self.patience)
+            attempt = Attempt(
+                self.client,
+                self.yard.ledger,
+                flow_run.id,
+                self.label,
+                pool.name,
+                self.patience,
+                worker.time_limit_minutes,
+            )
             try:
                 attempt.wait(self._done)
                 return
@@ -103,7 +111,11 @@ class _Asked:
                 if lost > worker.retries:
                     do = "look at the worker's log, then run again: what was done is kept"
                     raise refuse(f"{error}, {lost} times", where=self.label, do=do) from error
-                self._tell(f"{error}: asked again")
+                if error.perhaps_memory and memory is not None and memory == worker.memory_gb:
+                    memory *= MORE_MEMORY
+                    self._tell(f"{error}, perhaps short of memory: asked again, with {memory:g} GB")
+                else:
+                    self._tell(f"{error}: asked again")
             except OutOfMemory as error:
                 if error.of == "GPU":
                     raise

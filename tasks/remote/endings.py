@@ -1,18 +1,35 @@
 """How a stage on a worker ends: the worker's process names it in its state in Prefect, the run that waits reads it."""
 
+import re
+from signal import SIGABRT, SIGBUS, SIGKILL, SIGSEGV
 from typing import Final
 
-from components.errors import Problem, Refusal
+from components.errors import Problem, Refusal, refuse
 from tasks.memory import OutOfMemory, short_memory
 
 REFUSED: Final = "Refused"  # input that a person can mend; the message says what
 MEMORY: Final = "Out of memory"
 GPU_MEMORY: Final = "Out of GPU memory"
+# How a process ends that the system kills, or whose stack or native code gets no memory; in containers 128 and more.
+_KILLED: Final = {code for sig in (SIGKILL, SIGSEGV, SIGABRT, SIGBUS) for code in (-sig, 128 + sig)}
+_CODE: Final = re.compile(r"status code:? (-?\d+)")
 ABANDONED: Final = "Abandoned"  # the run that asked for it seemed to be gone; one that is there asks again
+
+
+def over(minutes: float) -> Refusal:
+    """Return what becomes of a stage that takes longer than it may."""
+    do = "raise time_limit_minutes, or ask for more"
+    return refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do)
 
 
 class Lost(Exception):
     """A worker's process is gone, and another may do its work."""
+
+    @property
+    def perhaps_memory(self) -> bool:
+        """Whether it ended as processes do whose memory is short: Prefect's workers tell its code, or its signal."""
+        found = _CODE.search(str(self))
+        return found is not None and int(found[1]) in _KILLED
 
 
 def name_of(error: Exception) -> str | None:
@@ -35,6 +52,6 @@ def error_of(name: str, message: str, *, stage: str) -> Exception:
         case "Out of GPU memory":
             return OutOfMemory(f"out of GPU memory: {message}", of="GPU")
         case "Crashed" | "Abandoned":
-            return Lost(message or "its process ended before its work did")
+            return Lost(message.rstrip(".") or "its process ended before its work did")
         case _:
             return RuntimeError(message or f"it ended as {name}")

@@ -68,6 +68,13 @@ def knows_stages(client: "SyncPrefectClient", pool: "WorkPool") -> bool:
         return False
 
 
+def why_waiting(client: "SyncPrefectClient", pool: str) -> str:
+    """Say why nobody of the pool takes a run up."""
+    if client.read_work_pool(pool).is_paused:
+        return "it is paused"
+    return "all of its workers are busy" if is_polled(client, pool) else "no worker of it is there"
+
+
 def is_polled(client: "SyncPrefectClient", pool: str) -> bool:
     """Say whether a worker of the pool has reported of late."""
     return any(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.place import Place
+from tests.servers.tables import with_tables
 
 RECIPE = """\
 model: people
@@ -46,7 +47,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Place:
     folder = tmp_path_factory.mktemp("first")
     (folder / "people.csv").write_text(people(), "utf-8")
     (folder / "recipe.yaml").write_text(RECIPE, "utf-8")
-    place = Place(folder=folder, home=folder / "home")
+    place = Place(folder=folder, home=with_tables(folder / "home"))
     place.told["first"] = place.child("run", "recipe.yaml", "--json")
     return place
 

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -306,7 +307,7 @@ def test_init_names_the_columns_that_a_person_should_look_at(tmp_path: Path) -> 
     ],
 )
 def test_a_metric_that_a_part_of_the_rows_does_not_define_is_refused(
-    tmp_path: Path, metric: str, last: int, words: tuple[str, ...]
+    place: Place, tmp_path: Path, metric: str, last: int, words: tuple[str, ...]
 ) -> None:
     """Rows up to the last one have two values of the target; validation begins at 60, test at 80."""
     lines = [f"{day},{day * 7 % 13},{day % 2 if day < last else 1}" for day in range(100)]
@@ -320,9 +321,10 @@ def test_a_metric_that_a_part_of_the_rows_does_not_define_is_refused(
         "evaluate: {resamples: 100, baselines: false}\nprofile: {rounds: 10}\n",
         "utf-8",
     )
-    told = Place(folder=tmp_path, home=tmp_path / "home").child("run", "days.yaml", code=2).err
-    assert "Traceback" not in told
-    assert all(word in told for word in ("refused: ", *words)), told
+    told = replace(place, folder=tmp_path).call("run", "days.yaml")
+    assert told.code == 2, told.err
+    assert "Traceback" not in told.err
+    assert all(word in told.err for word in ("refused: ", *words)), told.err
 
 
 def test_a_recipe_with_three_mistakes_names_all_three(first: Place, tmp_path: Path) -> None:
@@ -363,6 +365,12 @@ def test_a_wrong_column_is_refused_before_any_server_starts(first: Place, tmp_pa
     assert told.refused("the column 'income' is missing", "did you mean 'incomes'?")
     assert not (place.home / "prefect").exists()
     assert not (place.home / "mlflow").exists()
+
+
+def test_gpus_that_are_neither_here_nor_on_a_worker_are_refused(first: Place) -> None:
+    wish = ("recipe.yaml", "--set", "workers.train.pool=big", "--set", "workers.train.gpus=99")
+    for command in ("run", "plan"):
+        assert first.call(command, *wish).refused("workers.train: 99 GPUs are asked for", "no servers with workers")
 
 
 def test_a_network_in_a_package_beside_the_recipe_is_found_from_any_folder(tmp_path: Path) -> None:

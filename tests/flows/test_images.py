@@ -10,6 +10,7 @@ import pytest
 
 from components.data.images import png
 from tests.flows.place import Place
+from tests.servers.tables import with_tables
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 QUICK = {
@@ -39,7 +40,7 @@ def draw(folder: Path, *, count: int) -> None:
 
 def test_images_of_mixed_sizes_go_from_init_to_answers(tmp_path: Path) -> None:
     draw(tmp_path / "bars", count=60)
-    place = Place(folder=tmp_path, home=tmp_path / "home")
+    place = Place(folder=tmp_path, home=with_tables(tmp_path / "home"))
     assert place.call("init", "bars", "--output", "bars.yaml").code == 0
     changes = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
     result = place.child("run", "bars.yaml", *changes, "--json").json

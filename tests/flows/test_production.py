@@ -21,14 +21,15 @@ from components.home import Home
 from components.production import Production, production_of, write_down
 from flows.servers.environment import environment
 from flows.servers.pool import TEMPLATE
-from flows.servers.processes import HEALTH, MARK, asked, await_answer, members
-from flows.servers.production import begin_mlflow
-from flows.servers.recorded import log_of, recorded
+from flows.servers.processes import MARK, asked, members
+from flows.servers.production import up_production
+from flows.servers.recorded import recorded
 from flows.servers.services import down
 from tasks.living.watch import NAME
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
 from tests.flows.servers.test_production import free_ports
+from tests.servers.tables import with_tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("production")]
 WORKERS = "workers: {train: {pool: local}, export: {pool: local}}\n"
@@ -94,7 +95,7 @@ def asked_of_prefect(production: Production, method: str, path: str) -> bytes:
 def test_a_run_ends_with_the_same_file_as_at_home(company: Place) -> None:
     told = company.told["run"]
     assert "train: asked of pool 'local'" in told.err
-    alone = replace(company, home=company.folder / "alone").child("run", "recipe.yaml", "--json")
+    alone = replace(company, home=with_tables(company.folder / "alone")).child("run", "recipe.yaml", "--json")
     assert told.json["onnx"]["sha256"] == alone.json["onnx"]["sha256"]
     assert told.json["decision"]["promoted"]
 
@@ -127,6 +128,24 @@ def test_secrets_are_in_one_file_and_nowhere_else(company: Place, production: Pr
         assert found in worker
     assert "it has what was put into the store by `doctor`" in worker
     assert "it knows the lease that `doctor` holds" in worker
+
+
+def test_no_process_is_told_a_secret_that_it_has_no_use_for(company: Place, production: Production) -> None:
+    """By the table of docs/production.md."""
+    clients = {"s3", "prefect", "mlflow"}  # PostgreSQL's they read in the file
+    may = {
+        "postgres": set[str](),
+        "s3": {"s3"},
+        "prefect": {"postgres", "prefect"},
+        "mlflow": {"postgres", "s3", "mlflow", "mlflow_forms"},
+        "worker-1": clients,
+        "worker-2": clients,
+    }
+    told: dict[str, set[str]] = {}
+    for service in recorded(Home(company.home)):
+        environments = " ".join(str(one.environ()) for one in members(service))
+        told[service.name] = {name for name, secret in asdict(production.secrets).items() if secret in environments}
+    assert told == may
 
 
 def doctor(place: Place, *options: str, seconds: float) -> Told:
@@ -198,8 +217,9 @@ def test_a_run_whose_mlflow_goes_away_in_the_middle_loses_and_doubles_nothing(
             process.kill()
 
     def back() -> None:
-        begun = begin_mlflow(production, home)
-        await_answer("mlflow", begun.url + HEALTH["mlflow"], begun, log_of(home, "mlflow"))
+        before = {one.pid for one in recorded(home)}
+        up_production(home, ports={}, say=lambda _: None)
+        assert {one.name for one in recorded(home) if one.pid not in before} == {"mlflow"}, "all else stays as it is"
 
     changes = [word for one in ("model=outage", "seed=7", f"train.epochs={epochs}") for word in ("--set", one)]
     told = company.watched(

@@ -1,7 +1,8 @@
 """A request to a worker says all that it needs: both find the same key, for every stage that can be sent away."""
 
 import json
-import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
@@ -132,15 +133,16 @@ def test_only_stages_are_run_at_a_request(asked: Asked, name: str) -> None:
         understood(request)
 
 
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", None])
 def test_a_worker_does_its_stage_though_mlflow_is_gone_and_keeps_its_figures_to_be_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str | None
 ) -> None:
-    from flows.remote import figures_of
-
+    """Its server, or the file in the home: that is damaged."""
     monkeypatch.setattr(tracking, "LAST_FLUSH_SECONDS", 0.1)
     home = Home(tmp_path)
-    (tmp_path / "config.toml").write_text("mlflow_tracking_uri = 'http://127.0.0.1:9'", "utf-8")
-    with figures_of(home, "a run", log=logging.getLogger()) as kept:
+    home.mlflow_db.parent.mkdir(parents=True)
+    home.mlflow_db.write_bytes(b"no database at all" * 1000)
+    with tracking.joined(home, "a run", uri=uri) as kept:
         kept.metrics({"train.loss": 1.0}, step=3)
     (left,) = unsent(home.runs, but=tmp_path)
     assert (left.run, [(name, value, step) for name, value, _, step in left.points]) == (
@@ -149,15 +151,18 @@ def test_a_worker_does_its_stage_though_mlflow_is_gone_and_keeps_its_figures_to_
     )
 
 
-def test_a_worker_does_its_stage_though_there_is_no_mlflow_to_keep_figures(tmp_path: Path) -> None:
-    from flows.remote import figures_of
+LOADS = """
+import sys
+from pathlib import Path
+from components.home import Home
+from tasks.tracking import joined
 
-    home = Home(tmp_path)
-    home.mlflow_db.parent.mkdir(parents=True)
-    home.mlflow_db.write_bytes(b"no database at all" * 1000)
-    heard: list[logging.LogRecord] = []
-    log = logging.Logger("a worker")
-    log.addFilter(lambda record: not heard.append(record))
-    with figures_of(Home(tmp_path), "a run", log=log) as kept:
-        kept.metrics({"train.loss": 1.0}, step=0)
-    assert ["its record has them" in record.getMessage() for record in heard] == [True]
+with joined(Home(Path(sys.argv[1])), "a run", uri=None) as kept:
+    assert "mlflow" not in sys.modules
+assert "mlflow" not in sys.modules
+"""
+
+
+def test_a_stage_without_figures_loads_no_mlflow(tmp_path: Path) -> None:
+    """It takes seconds, of every stage on a worker."""
+    subprocess.run([sys.executable, "-P", "-c", LOADS, str(tmp_path)], check=True)

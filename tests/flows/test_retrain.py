@@ -7,10 +7,12 @@ import pytest
 
 from components.home import Home
 from components.planning.machine import usable_cores
+from components.recipe_file import read
 from components.training.config import DDP, TrainConfig
 from components.workers import Worker
 from flows.retrain import _settled
 from flows.servers.environment import environment
+from flows.servers.pool import POOL
 
 
 def test_the_threads_that_decide_a_result_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,3 +58,8 @@ def test_the_reports_template_is_part_of_its_key(tmp_path: Path, monkeypatch: py
     assert report.parts({}) == before
     (tmp_path / report.files[0]).write_text("another")
     assert report.parts({}) != before
+
+
+def test_the_recipe_of_make_run_trains_on_the_pool_that_up_makes() -> None:
+    recipe = read(Path(__file__).parents[2] / "recipes" / "digits.yaml")
+    assert recipe.workers.named == {"train": Worker(pool=POOL)}

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.schemas.automations import AutomationCore
@@ -27,9 +28,11 @@ from flows.servers.pool import WATCHFUL, worker
 from flows.servers.processes import asked, spawn
 from flows.servers.services import Services, down, running, up
 from tasks.living.watch import NAME, automation, keep_watch
+from tasks.remote.pools import why_waiting
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
 from tests.flows.servers.test_services import free_port
+from tests.servers.tables import with_tables
 from tests.torture.crew import restart_prefect
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workers")]
@@ -54,7 +57,8 @@ def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (folder / "recipe.yaml").write_text(RECIPE, "utf-8")
     (folder / "workers.yaml").write_text(RECIPE + WORKERS, "utf-8")
     (folder / "trainer.yaml").write_text(RECIPE + TRAINER, "utf-8")
-    home = Home(folder / "home")
+    home = Home(with_tables(folder / "home"))
+    with_tables(folder / "alone")
     services = up(home, prefect_port=free_port(), mlflow_port=free_port())
     second = another_worker(home, services)
     try:
@@ -153,7 +157,8 @@ def undisturbed(crew: Place) -> str:
 
 def test_stages_on_workers_end_with_the_file_of_a_run_at_home(crew: Place) -> None:
     told = run(crew, "train.threads=1", recipe="workers.yaml")
-    alone = run(replace(crew, home=crew.folder / "alone"), "train.threads=1", recipe="recipe.yaml")
+    alone = run(replace(crew, home=crew.folder / "alone"), "train.threads=1", recipe="workers.yaml")
+    assert "in this process, as no servers with workers are up: evaluate, export, train" in alone.err
     assert onnx(told) == onnx(alone)
     assert of_train(told) == ["train: asked of pool 'local'"]
     assert "train epoch 3:" in told.err  # what a worker says is shown where the run was started
@@ -165,10 +170,10 @@ def test_stages_on_workers_end_with_the_file_of_a_run_at_home(crew: Place) -> No
 
 
 def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(crew: Place, undisturbed: str) -> None:
-    told = run(crew, *LONG, at=BEGUN, do=lambda: kill(crew))
+    told = run(crew, *LONG, "workers.train.memory_gb=8", at=BEGUN, do=lambda: kill(crew))
     assert onnx(told) == undisturbed
     assert len(of_train(told)) == 3
-    assert of_train(told)[1].endswith("asked again")
+    assert of_train(told)[1].endswith("asked again, with 16 GB")  # SIGKILL is how a system ends who takes too much
     assert "train epoch 600:" in told.err
     assert "train goes on from epoch" in told.err
 
@@ -346,6 +351,18 @@ def test_a_pool_that_can_not_express_what_is_asked_is_an_error(crew: Place) -> N
     told = run(crew, "workers.train.pool=plain", "train.epochs=4")
     assert told.code == 2
     assert "the pool 'plain' can't express cpus: its template has no such variable" in told.err
+
+
+def test_why_nobody_takes_a_stage_up_is_told(crew: Place) -> None:
+    with prefect(crew) as client:
+        for name in ("idle", "paused"):
+            client.create_work_pool(WorkPoolCreate(name=name, type="process", is_paused=name == "paused"))
+        told = {name: why_waiting(client, name) for name in ("idle", "paused", "local")}
+    assert told == {
+        "idle": "no worker of it is there",
+        "paused": "it is paused",
+        "local": "all of its workers are busy",
+    }
 
 
 def test_a_run_that_is_killed_is_gone_on_with_by_the_next(crew: Place, undisturbed: str) -> None:

@@ -22,6 +22,7 @@ def raised(error: Exception, cause: Exception) -> Exception:
         (OutOfMemory("it took too much", of="main"), "main"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), "main"),
         (RuntimeError("std::bad_alloc"), "main"),
+        (RuntimeError("can't start new thread"), "main"),
         (raised(ValueError("a stage failed"), MemoryError()), "main"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "GPU"),
         (OutOfMemory("it took too much", of="GPU"), "GPU"),

@@ -1,10 +1,10 @@
-"""Runs whose stages are on workers, in which one of the processes is killed: which, and when, is drawn."""
+"""Runs on the servers of `up --production`, in which one of the processes is killed: which, and when, is drawn."""
 
 import json
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,17 +13,20 @@ from typing import Final, Literal, TypeVar
 import psutil
 
 from components.home import Home
-from components.planning.ledger import ledger_at
+from components.production import Production, write_down
 from flows.servers.environment import environment
 from flows.servers.pool import worker, worker_variables
-from flows.servers.processes import HEALTH, await_answer, spawn
+from flows.servers.processes import HEALTH, await_answer, members, spawn
+from flows.servers.production import WORKERS as WORKER_NAMES
+from flows.servers.production import up_production
 from flows.servers.recorded import begin, log_of, recorded
-from flows.servers.services import Services, down, serve_prefect, up
+from flows.servers.services import down, serve_prefect
+from flows.state import ledger_of
 from tests.torture.runs import COMMAND, Ended, variables_of
 
 T = TypeVar("T")
-Victim = Literal["stage", "worker", "flow", "server"]
-VICTIMS: Final[tuple[Victim, ...]] = ("stage", "worker", "flow", "server")
+Victim = Literal["stage", "worker", "flow", "prefect", "mlflow", "postgres", "s3"]
+VICTIMS: Final[tuple[Victim, ...]] = ("stage", "worker", "flow", "prefect", "mlflow", "postgres", "s3")
 WORKERS = """
 workers:
   train: {pool: local, cpus: 1, retries: 3}
@@ -36,26 +39,27 @@ SECONDS: Final = 600.0  # for a run to end
 
 @dataclass(slots=True)
 class Crew:
-    """A home whose servers are up, with two workers, and a recipe that uses them."""
+    """A home whose servers are up, a recipe that uses them, and two workers, each with a home of its own."""
 
     home: Home
     recipe: Path
-    services: Services
+    production: Production
     workers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    hired: int = 0
 
     def hire(self) -> None:
-        """Start a worker."""
-        variables = environment(
-            self.home, prefect_url=self.services.prefect_api_url, mlflow_uri=self.services.mlflow_tracking_uri
-        )
-        with (self.home.root / "logs" / "crew.log").open("ab") as output:
-            command = worker(f"crew-{len(self.workers)}")
-            told = {**variables, **worker_variables(self.home), "OMP_NUM_THREADS": "1"}
-            self.workers.append(spawn(command, told, output))
+        """Start a worker on a machine that has nothing yet but the addresses and the logins."""
+        self.hired += 1
+        machine = Home(self.home.root.with_name(f"machine-{self.hired}"))
+        (machine.root / "logs").mkdir(parents=True)
+        write_down(self.production, machine)
+        told = {**environment(machine), **worker_variables(machine), "OMP_NUM_THREADS": "1"}
+        with log_of(machine, "worker").open("wb") as output:
+            self.workers.append(spawn(worker(machine.root.name), told, output))
 
     def run(self, victim: Victim | None = None, *, draw: random.Random, within: float = 0.0) -> Ended:
         """Do everything anew; kill the victim within so many seconds after the first stage was asked for."""
-        ledger_at(self.home.ledger).database.change("DELETE FROM records")
+        ledger_of(self.home).database.change("DELETE FROM records")
         with self._begun() as run:
             if victim is not None:
                 run.says(ASKED)
@@ -82,14 +86,21 @@ class Crew:
     def _kill(self, victim: Victim, run: "_Run", draw: random.Random) -> None:
         match victim:
             case "stage":
-                if found := run.until(lambda: stages_of(self.home)):
+                if found := run.until(self._stages):
                     draw.choice(found).kill()
             case "worker":
                 self._replace(draw.choice(self.workers))
             case "flow":
                 run.process.kill()
-            case "server":
-                restart_prefect(self.home, pause=draw.uniform(0, 5))
+            case server:
+                kill_server(server, self.home)
+                time.sleep(draw.uniform(0, 5))
+                up_production(self.home, ports={}, say=str)
+
+    def _stages(self) -> list[psutil.Process]:
+        """Return the processes in which the workers have a stage done."""
+        begun = [one for hired in self.workers for one in psutil.Process(hired.pid).children(recursive=True)]
+        return [one for one in begun if _does_a_stage(one)]
 
     def _replace(self, one: "subprocess.Popen[bytes]") -> None:
         """Kill a worker with all that it has begun, as a machine would that loses its power; another one begins."""
@@ -102,11 +113,24 @@ class Crew:
         self.hire()
 
 
+def _does_a_stage(process: psutil.Process) -> bool:
+    try:
+        return "PREFECT__FLOW_RUN_ID" in process.environ()
+    except psutil.Error:  # it has ended meanwhile
+        return False
+
+
+def kill_server(name: str, home: Home) -> None:
+    """Kill a server of `up` with all that it has started."""
+    for process in [process for service in recorded(home) if service.name == name for process in members(service)]:
+        process.kill()
+
+
 def restart_prefect(home: Home, *, pause: float) -> None:
-    """Kill the Prefect server of `up`, and start it at the same port after a while, as who watches over it would."""
-    (server,) = (service for service in recorded(home) if service.name == "prefect")
-    psutil.Process(server.pid).kill()
+    """Kill the Prefect server of plain `up`, and start it at the same port after a while, as a watchman would."""
+    kill_server("prefect", home)
     time.sleep(pause)
+    (server,) = (service for service in recorded(home) if service.name == "prefect")
     port = int(server.url.rpartition(":")[2])
     begun = begin("prefect", home, server.url, lambda output, mark: serve_prefect(port, home, output, extra=mark))
     await_answer("prefect", server.url + HEALTH["prefect"], begun, log_of(home, "prefect"))
@@ -134,24 +158,15 @@ class _Run:
         return Ended(code=code, said=self.said.read_text("utf-8"), result=result)
 
 
-def stages_of(home: Home) -> list[psutil.Process]:
-    """Return the processes in which workers of the home have a stage done."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            environ = process.environ()
-            if environ.get("STEELYARD_HOME") == str(home.root) and "PREFECT__FLOW_RUN_ID" in environ:
-                found.append(process)
-    return found
-
-
 @contextmanager
-def crew(recipe: Path, home: Home, *, prefect_port: int, mlflow_port: int) -> Iterator[Crew]:
-    """Have the servers up, and two workers, which may be killed; that of `up` sleeps."""
+def crew(recipe: Path, home: Home, *, ports: Mapping[str, int]) -> Iterator[Crew]:
+    """Have the servers of `up --production`, and two workers, which may be killed; its own workers sleep."""
     with_workers = recipe.with_name("with-workers.yaml")
     with_workers.write_text(recipe.read_text("utf-8") + WORKERS, "utf-8")
-    made = Crew(home, with_workers, up(home, prefect_port=prefect_port, mlflow_port=mlflow_port))
-    psutil.Process(made.services.worker.pid).suspend()
+    made = Crew(home, with_workers, up_production(home, ports=ports, say=str))
+    asleep = [process for service in recorded(home) if service.name in WORKER_NAMES for process in members(service)]
+    for process in asleep:
+        process.suspend()
     try:
         for _ in range(2):
             made.hire()
@@ -159,7 +174,8 @@ def crew(recipe: Path, home: Home, *, prefect_port: int, mlflow_port: int) -> It
     finally:
         for one in made.workers:
             one.terminate()
-        psutil.Process(made.services.worker.pid).resume()
+        for process in asleep:
+            process.resume()
         down(home)
         for one in made.workers:
             one.wait()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.tables import with_tables
 from tests.torture.runs import Ended, interrupt, left_running, mlflow_status, run, write_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("torture")]
@@ -18,24 +19,27 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recipe(tmp_path_factory.mktemp("recipe"))
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return with_tables(tmp_path / "home")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    ended = run(recipe, tmp_path_factory.mktemp("undisturbed"))
+    ended = run(recipe, with_tables(tmp_path_factory.mktemp("undisturbed") / "home"))
     assert ended.code == 0, ended.said
     return ended
 
 
-def test_a_run_killed_at_four_moments_ends_with_the_same_files(
-    recipe: Path, undisturbed: Ended, tmp_path: Path
-) -> None:
+def test_a_run_killed_at_four_moments_ends_with_the_same_files(recipe: Path, undisturbed: Ended, home: Path) -> None:
     moments = random.Random(11)
     said = []
     for moment in MOMENTS:
-        killed = run(recipe, tmp_path, kill_after=moment, delay=moments.uniform(0, 0.1))
+        killed = run(recipe, home, kill_after=moment, delay=moments.uniform(0, 0.1))
         assert killed.code == -signal.SIGKILL, killed.said
         said.append(killed.said)
     assert "train epoch 3:" not in said[1], "training started from the beginning, not from its checkpoint"
-    ended = run(recipe, tmp_path)
+    ended = run(recipe, home)
     assert ended.code == 0, ended.said
     assert ended.digests == undisturbed.digests
     assert ended.result is not None
@@ -45,23 +49,23 @@ def test_a_run_killed_at_four_moments_ends_with_the_same_files(
 
 
 def test_ctrl_c_at_any_stage_stops_all_of_it_and_the_next_run_ends_with_the_same_files(
-    recipe: Path, undisturbed: Ended, tmp_path: Path
+    recipe: Path, undisturbed: Ended, home: Path
 ) -> None:
     for stage, times in (("ingest", 1), ("quantize", 2), ("register", 1)):
-        stopped = interrupt(recipe, tmp_path, at=f" {stage}", times=times)
+        stopped = interrupt(recipe, home, at=f" {stage}", times=times)
         assert stopped.code == 130, stopped.said
         assert "Traceback" not in stopped.said
         assert "the next run goes on from there" in stopped.said
-        assert left_running(tmp_path) == []
-        assert mlflow_status(tmp_path) == "KILLED"
-    ended = run(recipe, tmp_path)
+        assert left_running(home) == []
+        assert mlflow_status(home) == "KILLED"
+    ended = run(recipe, home)
     assert ended.code == 0, ended.said
     assert ended.digests == undisturbed.digests
 
 
-def test_a_run_ended_by_sigterm_leaves_nothing_running(recipe: Path, tmp_path: Path) -> None:
-    stopped = run(recipe, tmp_path, kill_after="train epoch 3", sig=signal.SIGTERM)
+def test_a_run_ended_by_sigterm_leaves_nothing_running(recipe: Path, home: Path) -> None:
+    stopped = run(recipe, home, kill_after="train epoch 3", sig=signal.SIGTERM)
     assert stopped.code == 143, stopped.said
     assert "Traceback" not in stopped.said
-    assert left_running(tmp_path) == []
-    assert mlflow_status(tmp_path) == "KILLED"
+    assert left_running(home) == []
+    assert mlflow_status(home) == "KILLED"

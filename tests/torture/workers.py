@@ -1,8 +1,9 @@
-"""`make torture`, second part: kill what a run with stages on workers needs, and compare its files with a whole run's.
+"""`make torture`, second part: kill what a run on servers needs, and compare its files with those of a whole run at home.
 
-SIGKILL of a stage's process, of a worker with all that it has begun, of the run, of the Prefect server, which starts
-again a few seconds later: each in turn, at a random moment. Only a run that was killed itself is followed by another.
-Prints a row for each, writes the JSON.
+On `up --production`, with workers that have nothing of the run's but servers to share. SIGKILL of a stage's process, of a
+worker with all that it has begun, of the run, of Prefect's, MLflow's, PostgreSQL's and the S3 server, which start again
+a few seconds later: each in turn, at a random moment. Only a run that was killed itself is followed by another. Prints a
+row for each, writes the JSON.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from components.home import Home
 from tests.torture.crew import VICTIMS, crew
 from tests.torture.runs import run, write_recipe
 
+PORTS = {"postgres": 42015, "s3": 42016, "prefect": 42017, "mlflow": 42018}
+
 
 def main() -> None:
     """Torture, print, write; fail if a run ended badly or with other files."""
@@ -28,15 +31,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         recipe = write_recipe(Path(folder))
         whole = run(recipe, Path(folder) / "alone")
-        with crew(recipe, Home(Path(folder) / "crew"), prefect_port=42017, mlflow_port=42018) as hired:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user where root starts it
+        with crew(recipe, Home(Path(folder) / "crew"), ports=PORTS) as hired:
             started = time.monotonic()
             hired.run(draw=draw)
             seconds = time.monotonic() - started
             for number in range(given.kills):
                 victim = VICTIMS[number % len(VICTIMS)]
+                begun = time.monotonic()
                 ended = hired.run(victim, draw=draw, within=0.6 * seconds)
                 same = ended.code == 0 and ended.digests == whole.digests
-                rows.append({"killed": victim, "code": ended.code, "same files": same})
+                took = round(time.monotonic() - begun, 1)
+                rows.append({"killed": victim, "code": ended.code, "same files": same, "seconds": took})
                 print(rows[-1] if same else ended.said, flush=True)
     write("torture_workers", rows, libraries=("torch", "prefect", "mlflow"))
     if not all(row["same files"] for row in rows):

@@ -4,6 +4,7 @@ The same as `torchrun --standalone --nproc-per-node PROCESSES …`, but for what
 folder. Each process is leashed to the same parent, since torchrun starts it in a session of its own.
 """
 
+import resource
 import sys
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,20 @@ RANK: Final = ("-P", "-m", "components.leashed", "components.training.distribute
 def main() -> None:
     """Start the processes and wait for their end."""
     folder, processes = Path(sys.argv[1]), int(sys.argv[2])
+    share_memory(processes)
     try:
         run(parse_args([*options(processes, logs=folder / LOGS), sys.executable, *RANK, str(folder)]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         losses = [Lost(rank=rank, code=failure.exitcode) for rank, failure in error.failures.items()]
         write_lost(losses, folder, by="torchrun")
         sys.exit(1)
+
+
+def share_memory(processes: int) -> None:
+    """Let each process have its share of what this one may take, where that is limited."""
+    most, beyond = resource.getrlimit(resource.RLIMIT_DATA)
+    if most != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_DATA, (most // processes, beyond))
 
 
 def options(processes: int, *, logs: Path) -> list[str]:

@@ -92,7 +92,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(attempt, name, seconds)
 
 
-def wait(prefect: Prefect, ledger: Ledger, *, polls: int, alive: bool = True, seconds: float = 600.0) -> list[str]:
+def wait(
+    prefect: Prefect,
+    ledger: Ledger,
+    *,
+    polls: int,
+    alive: bool = True,
+    seconds: float = 600.0,
+    minutes: float | None = None,
+) -> list[str]:
     """Wait for a result that is there after so many looks; return what was said meanwhile."""
     from prefect.client.orchestration import SyncPrefectClient
 
@@ -104,7 +112,7 @@ def wait(prefect: Prefect, ledger: Ledger, *, polls: int, alive: bool = True, se
         url = f"http://127.0.0.1:{prefect.server_address[1]}/api"
         settings = {"trust_env": False}
         client = stack.enter_context(SyncPrefectClient(url, httpx_settings=settings))
-        one = Attempt(client, ledger, RUN, "train", "local", Patience(said.append, seconds=seconds))
+        one = Attempt(client, ledger, RUN, "train", "local", Patience(said.append, seconds=seconds), minutes)
         one.wait(lambda: next(looks, None) is None)
     return said
 
@@ -180,6 +188,18 @@ def test_a_stage_that_thought_itself_abandoned_is_asked_for_again(prefect: Prefe
     prefect.states = [Cancelled(name="Abandoned", message="the run that asked for it is gone")]
     with pytest.raises(Lost, match="is gone"):
         wait(prefect, ledger, polls=1000)
+
+
+def test_a_process_that_is_deaf_to_its_time_limit_is_ended_by_who_waits(
+    prefect: Prefect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.states import Running
+
+    monkeypatch.setattr(attempt, "DEAF_SECONDS", 0.1)
+    prefect.states = [Running()]
+    with pytest.raises(Refusal, match=r"took longer than 0\.001 minutes"):
+        wait(prefect, ledger, polls=1000, minutes=0.001)
+    assert prefect.proposed == ["CANCELLING"]
 
 
 def test_who_stops_waiting_cancels_it(prefect: Prefect, ledger: Ledger) -> None:

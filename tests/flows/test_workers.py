@@ -169,6 +169,14 @@ def test_stages_on_workers_end_with_the_file_of_a_run_at_home(crew: Place) -> No
     assert all(stage["cached"] for stage in again.json["stages"])
 
 
+def test_a_training_by_several_processes_on_a_worker_ends_with_the_file_of_one_at_home(crew: Place) -> None:
+    two = ("train.distributed.name=ddp", "train.distributed.processes=2", "train.threads=1", "seed=21")
+    told = run(crew, *two)
+    assert of_train(told) == ["train: asked of pool 'local'"]
+    assert "train epoch 3:" in told.err
+    assert onnx(told) == onnx(run(replace(crew, home=crew.folder / "alone"), *two))
+
+
 def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(crew: Place, undisturbed: str) -> None:
     told = run(crew, *LONG, "workers.train.memory_gb=8", at=BEGUN, do=lambda: kill(crew))
     assert onnx(told) == undisturbed

@@ -22,8 +22,10 @@ from components.store.address import bucket_and_prefix
 from components.store.s3.access import Access
 
 PREFIX: Final = "STEELYARD_"
-# The home itself, the mark of what `up` started, and what a work pool tells a stage that it may take.
-OTHERS: Final = frozenset({"STEELYARD_HOME", "STEELYARD_SERVICE", "STEELYARD_GPUS", "STEELYARD_MEMORY_GB"})
+# The home itself, the mark of what `up` started, what runs a worker's stages, and what a pool says that they may take.
+OTHERS: Final = frozenset(
+    {"STEELYARD_HOME", "STEELYARD_SERVICE", "STEELYARD_PYTHON", "STEELYARD_GPUS", "STEELYARD_MEMORY_GB"}
+)
 SHELL: Final = {"prefect_api_url": "PREFECT_API_URL", "mlflow_tracking_uri": "MLFLOW_TRACKING_URI"}
 # What Kubernetes tells each pod of a Service that is called `steelyard-...`.
 _LINK: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")

@@ -5,18 +5,15 @@ from typing import Any
 
 from benchmarks.frame import RESULTS
 
-SHOWN = (
-    *("quality", "tables", "training", "overhead", "tracking", "store", "store_s3", "workers", "memory", "gate"),
-    *("torture", "torture_workers"),
-)
+SHOWN = ("quality", "tables", "training", "overhead", "tracking", "store", "store_s3", "memory", "gate", "torture")
 HEAD = "| what | Steelyard | beside it |"
 Row = dict[str, Any]
 
 
 def lines() -> list[str]:
     """Return the table's lines, and the line that says where it was measured."""
-    run = [*_run(), *_workers(), _tracking(), _store(), *_store_s3(), _memory()]
-    rows = [*_quality(), _tables(), *_training(), *run, _gate(), _torture(), _torture_workers()]
+    run = [*_run(), _tracking(), _store(), *_store_s3(), _memory()]
+    rows = [*_quality(), _tables(), *_training(), *run, _gate(), _torture()]
     return [HEAD, "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "", _machine()]
 
 
@@ -113,22 +110,6 @@ def _store_s3_of(row: Row, words: str) -> tuple[str, str, str]:
     return words, _seconds(row), f"`rclone copy` {rclone:.2f} s: {share:.2f}x its speed"
 
 
-def _workers() -> list[tuple[str, str, str]]:
-    adds, torch, here = (
-        _row("workers", what=what)
-        for what in ("a stage on a worker adds", "import torch", "every stage in the run's process")
-    )
-    (crowd,) = (row for row in _rows("workers") if "at once" in row["what"])
-    return [
-        (
-            "a stage on a worker adds",
-            _seconds(adds),
-            f"to {here['seconds median']:.1f} s; importing torch alone {torch['seconds median']:.1f} s",
-        ),
-        (crowd["what"], f"{crowd['seconds median']:.0f} s", crowd["note"]),
-    ]
-
-
 def _memory() -> tuple[str, str, str]:
     rows = _rows("memory")
     what = f"peak memory, CSV of {rows[0]['csv_bytes'] / 1e9:.1f} GB ({rows[0]['rows'] / 1e6:.1f} million rows)"
@@ -154,13 +135,6 @@ def _torture() -> tuple[str, str, str]:
     same = sum(row["same files"] for row in kills)
     how = f"{sum(row['how'] == 'SIGKILL' for row in kills)} by SIGKILL, the others by Ctrl-C at each stage"
     return "ended in the middle, started again: the same files", f"{same} of {len(kills)} runs", how
-
-
-def _torture_workers() -> tuple[str, str, str]:
-    rows = _rows("torture_workers")
-    victims = ", ".join(dict.fromkeys(row["killed"] for row in rows))
-    same = sum(row["same files"] for row in rows)
-    return "on servers, one process killed: the same files", f"{same} of {len(rows)} runs", f"killed: {victims}"
 
 
 def _tables() -> tuple[str, str, str]:

@@ -110,7 +110,7 @@ def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:
     if source is not None:
         _look_ahead(recipe, source, planner)
     if not planner.nothing_to_do:
-        _workers(recipe.workers, home)
+        _check_gpus(recipe.workers, planner, home)
     return planner.plan
 
 
@@ -132,26 +132,20 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
             raise Reached(wish.until)
         return _unchanged(recipe, planner, outcome, yard)
     _look_ahead(recipe, source, planner)
-    workers = _workers(recipe.workers, home)
+    _check_gpus(recipe.workers, planner, home)
     check_space(home.root)
     with full_disk_refused(home.root):
-        return _run(recipe, source, yard, wish, workers=workers, libraries=planner.libraries)
+        return _run(recipe, source, yard, wish, libraries=planner.libraries)
 
 
-def _workers(wanted: Workers, home: Home) -> Workers:
-    """Return who does which stage: nobody but this process where the run has no servers but its own.
-
-    Raises:
-        Refusal: a stage wants GPUs that this process doesn't have either.
-    """
-    if not starts_a_server(home):
-        return wanted
-    for name, worker in wanted.named.items():
-        if (worker.gpus or 0) > gpus():
+def _check_gpus(workers: Workers, planner: Planner, home: Home) -> None:
+    """Refuse stages that want GPUs, where the run has nobody but this process to do them, and it has fewer."""
+    ahead = {line.stage for line in planner.plan if line.state != "cached"} if starts_a_server(home) else set()
+    for name, worker in workers.named.items():
+        if name in ahead and (worker.gpus or 0) > gpus():
             what = f"{worker.gpus} GPUs are asked for, {gpus()} are here, and no servers with workers are up"
             do = f"name servers (docs/settings.md), `steelyard up`, or --set workers.{name}.gpus=null"
             raise refuse(what, where=f"workers.{name}", do=do)
-    return Workers()
 
 
 def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
@@ -183,9 +177,7 @@ def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -
     )
 
 
-def _run(
-    recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, workers: Workers, libraries: frozenset[str]
-) -> dict[str, Json]:
+def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: frozenset[str]) -> dict[str, Json]:
     """Run what is left to do. The Prefect server starts while MLflow is made ready and libraries load."""
     started = time.monotonic()
     artifacts = artifacts_of(yard.home)  # before the environment is another: with `inherit` it would be read
@@ -211,8 +203,9 @@ def _run(
         ):
             tracking.params(flat(recipe))
             show = Show(tracking, started)
-            if sent := recipe.workers.named.keys() - workers.named.keys():
-                show.say(f"{'':10}in this process, as no servers with workers are up: {', '.join(sorted(sent))}")
+            workers = recipe.workers if servers.shared else Workers()
+            if alone := recipe.workers.named.keys() - workers.named.keys():
+                show.say(f"{'':10}in this process, as no servers with workers are up: {', '.join(sorted(alone))}")
             working = replace(yard, run=tracking.run_id, tracker=show)
             runner = PrefectRun(working, until=wish.until, order=ORDER, workers=workers, watcher=show)
             try:

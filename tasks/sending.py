@@ -66,6 +66,9 @@ class Sender:
         while not self._given_up.is_set():
             self._collect()
             had = bool(self._waiting)
+            if had and not self._swept:  # the first attempt loads MLflow, and may take as long as a short stage
+                with self._on_file:
+                    self._write(self._waiting)
             try:
                 self._send_all()
             except Exception as error:

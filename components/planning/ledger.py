@@ -167,9 +167,9 @@ class Ledger:
 
     # Checkpoints of stages that are at work, or were killed
 
-    def keep_checkpoint(self, lease: Lease, key: str, folder: Artifact, *, at: float) -> bool:
+    def keep_checkpoint(self, lease: Lease, key: str, folder: Artifact) -> bool:
         """Keep what the stage of this key can go on from, in place of what was kept. False: the lease is lost."""
-        values = (key, json.dumps(asdict(folder)), at, lease.name, lease.token)
+        values = (key, json.dumps(asdict(folder)), lease.name, lease.token)
         return self.database.change(_KEEP_CHECKPOINT, values) == 1
 
     def checkpoint(self, key: str) -> Checkpoint | None:
@@ -261,7 +261,7 @@ _TAKE = """
 """
 _GIVE_BACK = "DELETE FROM leases WHERE name = ? AND token = ?"
 _KEEP_CHECKPOINT = """
-    INSERT INTO checkpoints SELECT ?, ?, ? FROM leases WHERE name = ? AND token = ?
+    INSERT INTO checkpoints SELECT ?, ?, clock() FROM leases WHERE name = ? AND token = ?
     ON CONFLICT (key) DO UPDATE SET folder = excluded.folder, at = excluded.at
 """
 _REMEMBER = """

@@ -35,7 +35,7 @@ class Mirror:
     ledger: Ledger
 
     def bring(self) -> None:
-        """Have what was sent last here, if another machine sent it. Where it is gone, the work begins anew.
+        """Have what was sent last here, if another machine sent it. Where it is gone, what lies here has to do.
 
         No clock decides: who holds the lease works alone, so that who sent last was the last to work.
         """
@@ -50,7 +50,8 @@ class Mirror:
             shutil.rmtree(self.folder, ignore_errors=True)
             brought.rename(self.folder)  # all of it or none: half of it would look newer than what is in the store
         except Exception as error:
-            logger.warning("the checkpoint in the store can't be had, the work begins anew: %s", error)
+            what = "goes on from an older one" if _files(self.folder) else "begins anew"
+            logger.warning("the checkpoint in the store can't be had, the work %s: %s", what, error)
 
     @contextmanager
     def kept(self, lease: Lease) -> Iterator[None]:
@@ -69,12 +70,12 @@ class Mirror:
         except Exception as error:
             logger.warning("the checkpoint in the store was not removed: %s", error)
 
-    def send(self, lease: Lease, *, at: float) -> bool:
+    def send(self, lease: Lease) -> bool:
         """Put the folder into the store and name it in the ledger. False: the lease is lost."""
         before = self.ledger.checkpoint(self.key)
         with _snapshot(self.folder) as whole:
             now = self.store.put(whole)
-        if not self.ledger.keep_checkpoint(lease, self.key, now, at=at):
+        if not self.ledger.keep_checkpoint(lease, self.key, now):
             return False
         (self.folder / SENT).write_text(now.digest)
         if before is not None:
@@ -110,7 +111,7 @@ class _Sending:
         if newest == self.sent or self.lost or began < self.rests_until:
             return
         try:
-            self.lost = not self.mirror.send(self.lease, at=newest)
+            self.lost = not self.mirror.send(self.lease)
             self.sent = newest
         except Exception as error:  # the store is away: the next turn may do
             logger.warning("the checkpoint was not sent: %s", error)

@@ -9,7 +9,7 @@ from components.settings import SHELL, settings_of
 from flows.servers.environment import enter
 from flows.servers.login import check_login
 from flows.servers.reaching import reach
-from flows.servers.services import running, temporary
+from flows.servers.services import running, serving, temporary
 from flows.servers.watchman import watch_from_here
 
 
@@ -19,30 +19,33 @@ class Backend:
 
     mlflow_uri: str | None  # None: the database in the home
     wait: Callable[[], None]
+    shared: bool  # others may be on this Prefect server: workers
 
 
 @contextmanager
 def backend(home: Home) -> Iterator[Backend]:
     """Make this process talk to the right servers. A server that has to be started is on its way when this returns."""
-    settings, up = settings_of(home), running(home)
+    settings = settings_of(home)
     for name in SHELL:
         reach(settings, name)
     check_login(home)
-    if up is not None:
-        enter(home, prefect_url=up.prefect_api_url, mlflow_uri=up.mlflow_tracking_uri)
-        yield Backend(mlflow_uri=settings.mlflow_tracking_uri or up.mlflow_tracking_uri, wait=lambda: None)
-    elif settings.prefect_api_url is not None:
+    if settings.prefect_api_url is not None:
         enter(home)
-        yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=watch_from_here)  # nobody else does it there
+        wait = watch_from_here  # nobody else does it there
+        yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=wait, shared=True)
+    elif up := serving(home):
+        enter(home, prefect_url=up.prefect_api_url, mlflow_uri=up.mlflow_tracking_uri)
+        uri = settings.mlflow_tracking_uri or up.mlflow_tracking_uri
+        yield Backend(mlflow_uri=uri, wait=lambda: None, shared=True)
     else:
         with temporary(home) as server:
             enter(home, prefect_url=server.api_url)
-            yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=server.ready)
+            yield Backend(mlflow_uri=settings.mlflow_tracking_uri, wait=server.ready, shared=False)
 
 
 def starts_a_server(home: Home) -> bool:
     """Say whether a run would have to start a Prefect server of its own."""
-    return settings_of(home).prefect_api_url is None and running(home) is None
+    return settings_of(home).prefect_api_url is None and serving(home) is None
 
 
 def enter_registry(home: Home) -> None:

@@ -23,6 +23,7 @@ from components.errors import refuse
 from flows.servers.reaching import listens
 
 MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it
+STAGE: Final = "PREFECT__FLOW_RUN_ID"  # in the environment of what a worker begins
 POLITE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
 KEEPER_SECONDS: Final = 60.0  # the same for what has data to bring to disk
 START_SECONDS: Final = 120.0
@@ -186,33 +187,38 @@ def holder(port: int) -> str:
     return ""
 
 
-def stop(services: Iterable[Service]) -> None:
-    """Stop the services with all that they started: politely, then surely. What keeps the others' data goes last."""
+def stop(services: Iterable[Service], *, stages: bool = True) -> None:
+    """Stop the services with all that they started: politely, then surely. What keeps the others' data goes last.
+
+    `stages` says whether the stages that workers have begun are stopped too.
+    """
     last_first = list(services)[::-1]
-    _stop_at_once([one for one in last_first if one.name not in KEEPERS], seconds=POLITE_SECONDS)
-    _stop_at_once([one for one in last_first if one.name in KEEPERS], seconds=KEEPER_SECONDS)
+    pages, keepers = ([one for one in last_first if (one.name in KEEPERS) == keeps] for keeps in (False, True))
+    _stop_at_once(pages, seconds=POLITE_SECONDS, stages=stages)
+    _stop_at_once(keepers, seconds=KEEPER_SECONDS, stages=stages)
 
 
-def _stop_at_once(last_first: list[Service], *, seconds: float) -> None:
+def _stop_at_once(last_first: list[Service], *, seconds: float, stages: bool) -> None:
     for polite in (True, False):
         end = time.monotonic() + seconds
         for service in last_first:
             wanted = POLITE.get(service.name, signal.SIGTERM) if polite else signal.SIGKILL
-            for process in members(service):
+            for process in members(service, stages=stages):
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(wanted)
-        while any(members(service) for service in last_first) and time.monotonic() < end:
+        while any(members(service, stages=stages) for service in last_first) and time.monotonic() < end:
             time.sleep(0.1)
 
 
-def members(service: Service) -> list[psutil.Process]:
-    """Return the processes of a service: those that carry its mark in their environment."""
-    return [process for process in psutil.process_iter() if _marked(process, service.mark)]
+def members(service: Service, *, stages: bool = True) -> list[psutil.Process]:
+    """Return the processes of a service: those that carry its mark in their environment, stages of workers or not."""
+    return [process for process in psutil.process_iter() if _marked(process, service.mark, stages=stages)]
 
 
-def _marked(process: psutil.Process, mark: str) -> bool:
+def _marked(process: psutil.Process, mark: str, *, stages: bool) -> bool:
     try:
-        marked = process.environ().get(MARK) == mark
+        variables = process.environ()
+        marked = variables.get(MARK) == mark and (stages or STAGE not in variables)
         return marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

@@ -21,7 +21,7 @@ from flows.servers.environment import environment, server_environment
 from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import HEALTH, Name, Service, await_answer, launch, spawn
 from flows.servers.reaching import listens
-from flows.servers.recorded import begin, log_of, stop_all, turn, well
+from flows.servers.recorded import alive, begin, log_of, stop_all, turn
 from flows.servers.services import MLFLOW, check_free, serve_prefect
 from flows.servers.watchman import watch_set_up
 
@@ -41,12 +41,17 @@ def up_production(home: Home, *, ports: Mapping[str, int], say: Say) -> Producti
         Refusal: all is up, or set otherwise, a port is taken, a program is missing, or a server ended at its start.
     """
     with turn(home):
-        before, up = production_of(home), well(home)
+        before, up = production_of(home), alive(home)
         kept = before or Production(ports=Ports(), secrets=new_secrets())
         production = replace(kept, ports=replace(kept.ports, **ports))
         _check(home, before, up)
+        if up and production != before:
+            what = (
+                f"{', '.join(service.name for service in up)} are up, and know each other by the ports that they have"
+            )
+            raise refuse(what, where=str(home.root), do="leave the ports out, or `steelyard down` first")
         stop_all(home, but=up)  # what is left of those that ended
-        _check_ports(production, up)
+        _check_ports(production.ports, {service.name for service in up})
         try:
             write_down(production, home)
             _start(production, home, say, up={service.name for service in up})
@@ -83,19 +88,15 @@ def _check(home: Home, before: Production | None, up: Sequence[Service]) -> None
         raise refuse("MLflow's login needs flask-wtf", do="`pip install flask-wtf` into this environment")
 
 
-def _check_ports(production: Production, up: Sequence[Service]) -> None:
-    taken, at = asdict(production.ports), {service.name: service.url for service in up}
+def _check_ports(ports: Ports, up: Collection[str]) -> None:
+    taken = asdict(ports)
     for name, port in taken.items():
         if twice := [other for other in taken if other != name and taken[other] == port]:
             raise refuse(
                 f"{name} and {twice[0]} can't both have port {port}", do=f"choose another with --{name}-port PORT"
             )
-        if name not in at:
+        if name not in up:
             check_free(port, option=f"--{name}-port")
-        elif at[name] != production.urls[name]:
-            raise refuse(
-                f"{name} is up at {at[name]} already", do=f"leave out --{name}-port, or `steelyard down` first"
-            )
 
 
 def _start(production: Production, home: Home, say: Say, *, up: Collection[Name]) -> None:
@@ -108,7 +109,8 @@ def _start(production: Production, home: Home, say: Say, *, up: Collection[Name]
     servers = [serve(production, home) for name, serve in _PAGES.items() if name not in up]
     if servers:
         say(f"starting {' and '.join(server.name for server in servers)}, some 15 seconds")
-    for server in servers:
+    kept = [service for service in alive(home) if service.name in HEALTH and service not in servers]
+    for server in (*kept, *servers):
         await_answer(server.name, server.url + HEALTH[server.name], server, log_of(home, server.name))
         say(f"{server.name} answers at {server.url}")
     _start_workers(production, home, say, [name for name in WORKERS if name not in up])

@@ -76,14 +76,17 @@ def _lock_file(home: Home) -> IO[str]:
         raise refuse(f"can't be written: {error.strerror}", where=str(home.root), do=do) from error
 
 
-def well(home: Home) -> list[Service]:
-    """Return what is written down, and runs and answers."""
-    return [service for service in recorded(home) if service.healthy]
+def alive(home: Home) -> list[Service]:
+    """Return what is written down, and runs, however slowly it answers."""
+    return [service for service in recorded(home) if service.alive]
 
 
 def stop_all(home: Home, *, but: Sequence[Service] = ()) -> list[str]:
-    """Stop what is written down, forget it, and return the names; all `but` some."""
+    """Stop what is written down, forget it, and return the names.
+
+    All `but` some: then a stage that a worker has left, which lives on, is let alone too.
+    """
     services = [service for service in recorded(home) if service not in but]
-    stop(services)
+    stop(services, stages=not but)
     _record(list(but), home)
     return [service.name for service in services]

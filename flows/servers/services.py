@@ -73,6 +73,23 @@ def running(home: Home) -> Services | None:
     return Services(prefect=found["prefect"], mlflow=found["mlflow"], worker=found["worker"])
 
 
+def serving(home: Home) -> Services | None:
+    """Return the services that `up` started, None where none of them lives. Those that are slow to answer count.
+
+    Raises:
+        Refusal: some of them have ended: what is left isn't enough, and nothing else begins beside it.
+    """
+    found = {service.name: service for service in recorded(home) if service.alive}
+    if not found:
+        return None
+    if ended := [name for name in ("prefect", "mlflow", "worker") if name not in found]:
+        what = f"of what `steelyard up` started here, {' and '.join(ended)} ended"
+        raise refuse(
+            what, where=str(home.root), do="`steelyard up` starts all of it again; `steelyard down` ends the rest"
+        )
+    return Services(prefect=found["prefect"], mlflow=found["mlflow"], worker=found["worker"])
+
+
 def up(
     home: Home, *, prefect_port: int = 4200, mlflow_port: int = 5000, say: Callable[[str], None] = log.info
 ) -> Services:

@@ -107,23 +107,28 @@ class _Asked:
                 attempt.wait(self._done)
                 return
             except Lost as error:
-                lost += 1
-                if lost > worker.retries:
-                    do = "look at the worker's log, then run again: what was done is kept"
-                    raise refuse(f"{error}, {lost} times", where=self.label, do=do) from error
                 if error.perhaps_memory and memory is not None and memory == worker.memory_gb:
                     memory *= MORE_MEMORY
-                    self._tell(f"{error}, perhaps short of memory: asked again, with {memory:g} GB")
-                else:
-                    self._tell(f"{error}: asked again")
+                    self._tell(f"{error}, perhaps short of memory: once more with {memory:g} GB")
+                    continue
+                lost += 1
+                if lost > worker.retries:
+                    also = f", or raise workers.{self._stage}.memory_gb" if error.perhaps_memory and memory else ""
+                    do = f"look at the worker's log, then run again: what was done is kept{also}"
+                    raise refuse(f"{error}, time and again", where=self.label, do=do) from error
+                self._tell(f"{error}: asked again")
             except OutOfMemory as error:
                 if error.of == "GPU":
                     raise
                 if memory is None or memory != worker.memory_gb:
-                    do = f"raise workers.{self.label.split()[0]}.memory_gb, or make the stage smaller"
+                    do = f"raise workers.{self._stage}.memory_gb, or make the stage smaller"
                     raise refuse(str(error), where=self.label, do=do) from error
                 memory *= MORE_MEMORY
                 self._tell(f"{error}: once more with {memory:g} GB")
+
+    @property
+    def _stage(self) -> str:
+        return self.label.split()[0]
 
     def _done(self) -> bool:
         record = self.yard.ledger.record(self.key)

@@ -369,7 +369,10 @@ def test_a_wrong_column_is_refused_before_any_server_starts(first: Place, tmp_pa
 def test_gpus_that_are_neither_here_nor_on_a_worker_are_refused(first: Place) -> None:
     wish = ("recipe.yaml", "--set", "workers.train.pool=big", "--set", "workers.train.gpus=99")
     for command in ("run", "plan"):
-        assert first.call(command, *wish).refused("workers.train: 99 GPUs are asked for", "no servers with workers")
+        assert first.call(command, *wish, "--set", "seed=4").refused(
+            "workers.train: 99 GPUs are asked for", "no servers with workers"
+        )
+    assert first.call("run", *wish, "--set", "seed=4", "--until", "split").code == 0, "train isn't asked for"
 
 
 def test_a_network_in_a_package_beside_the_recipe_is_found_from_any_folder(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import psutil
 import psycopg2
 import pytest
 
+from components.errors import Refusal
 from components.home import Home
 from components.production import Production, production_of, write_down
 from flows.servers.environment import environment
@@ -218,6 +219,8 @@ def test_a_run_whose_mlflow_goes_away_in_the_middle_loses_and_doubles_nothing(
 
     def back() -> None:
         before = {one.pid for one in recorded(home)}
+        with pytest.raises(Refusal, match="know each other by the ports"):  # they would be told of no other
+            up_production(home, ports={"mlflow": free_ports()["mlflow"]}, say=lambda _: None)
         up_production(home, ports={}, say=lambda _: None)
         assert {one.name for one in recorded(home) if one.pid not in before} == {"mlflow"}, "all else stays as it is"
 

@@ -69,7 +69,7 @@ def checkpoint(yard: Yard, key: str) -> tuple[str, Lease]:
     (folder / "weights").write_text(key)
     lease = yard.ledger.acquire(f"stage {key}", seconds=600)
     assert lease is not None
-    assert yard.ledger.keep_checkpoint(lease, key, yard.store.put(folder), at=time.time())
+    assert yard.ledger.keep_checkpoint(lease, key, yard.store.put(folder))
     return sha256(folder / "weights"), lease
 
 

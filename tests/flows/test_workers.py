@@ -181,7 +181,9 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(crew: P
     told = run(crew, *LONG, "workers.train.memory_gb=8", at=BEGUN, do=lambda: kill(crew))
     assert onnx(told) == undisturbed
     assert len(of_train(told)) == 3
-    assert of_train(told)[1].endswith("asked again, with 16 GB")  # SIGKILL is how a system ends who takes too much
+    assert of_train(told)[1].endswith(
+        "perhaps short of memory: once more with 16 GB"
+    )  # SIGKILL is how a system ends who takes too much
     assert "train epoch 600:" in told.err
     assert "train goes on from epoch" in told.err
 

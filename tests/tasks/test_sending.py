@@ -148,3 +148,14 @@ def test_what_can_not_be_read_is_left_alone(tmp_path: Path) -> None:
         (tmp_path / name / "unsent.jsonl").write_text(text)
     assert [left.run for left in unsent(tmp_path, but=tmp_path)] == ["whole"]
     assert (tmp_path / "torn" / "unsent.jsonl").exists()
+
+
+def test_points_lie_in_the_file_while_the_first_attempt_loads_what_sends_them(server: Server, sender: Sender) -> None:
+    """A stage on a worker may be killed while it loads MLflow."""
+    server.hang.clear()
+    sender.put(points(3))
+    wait_until(lambda: sender.file.exists() and len(sender.file.read_text().splitlines()) == 3)
+    server.hang.set()
+    sender.finish(20)
+    assert len(server.took) == 3
+    assert not sender.file.exists()

@@ -46,6 +46,7 @@ class Crew:
     production: Production
     workers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
     hired: int = 0
+    hit: bool = False  # whether the last victim lived, and the run was at work
 
     def hire(self) -> None:
         """Start a worker on a machine that has nothing yet but the addresses and the logins."""
@@ -64,7 +65,7 @@ class Crew:
             if victim is not None:
                 run.says(ASKED)
                 time.sleep(draw.uniform(0, within))
-                self._kill(victim, run, draw)
+                self.hit = run.process.poll() is None and self._kill(victim, run, draw)
             ended = run.ended()
         if victim != "flow":
             return ended
@@ -83,11 +84,14 @@ class Crew:
             process.kill()
             process.wait()
 
-    def _kill(self, victim: Victim, run: "_Run", draw: random.Random) -> None:
+    def _kill(self, victim: Victim, run: "_Run", draw: random.Random) -> bool:
+        """Kill it while the run is at work; False where there was nothing left to kill."""
         match victim:
             case "stage":
-                if found := run.until(self._stages):
-                    draw.choice(found).kill()
+                found = run.until(self._stages)
+                if not found:
+                    return False
+                draw.choice(found).kill()
             case "worker":
                 self._replace(draw.choice(self.workers))
             case "flow":
@@ -96,6 +100,7 @@ class Crew:
                 kill_server(server, self.home)
                 time.sleep(draw.uniform(0, 5))
                 up_production(self.home, ports={}, say=str)
+        return True
 
     def _stages(self) -> list[psutil.Process]:
         """Return the processes in which the workers have a stage done."""

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -15,8 +16,10 @@ import pytest
 
 from components.errors import Refusal
 from components.home import Home
+from flows.servers.backend import backend
 from flows.servers.environment import environment
-from flows.servers.processes import Service, answers, members
+from flows.servers.processes import MARK, STAGE, Service, answers, members
+from flows.servers.recorded import alive, stop_all
 from flows.servers.services import LOOPBACK, down, running, temporary, up
 from tasks.tracking import connect, tracked
 
@@ -128,6 +131,28 @@ def test_a_process_that_took_over_a_recorded_pid_is_left_alone(home: Home) -> No
     other.wait()
 
 
+def test_a_stage_that_a_worker_left_is_let_alone_where_only_what_ended_is_tidied(home: Home) -> None:
+    sleeper, mark = [sys.executable, "-c", "import time; time.sleep(60)"], "of a worker that died"
+    plain, stage = (subprocess.Popen(sleeper, env={**more, MARK: mark}) for more in ({}, {STAGE: "a run"}))
+    home.root.mkdir()
+    gone_worker = Service(name="worker-1", pid=1, created=0.0, mark=mark, url="")
+    living = Service(
+        name="worker-2", pid=os.getpid(), created=psutil.Process().create_time(), mark="of a living one", url=""
+    )
+    home.services.write_text(json.dumps([asdict(gone_worker), asdict(living)]))
+    try:
+        assert alive(home) == [living]
+        assert stop_all(home, but=[living]) == ["worker-1"]
+        assert plain.wait(20)
+        assert stage.poll() is None
+        assert alive(home) == [living]
+    finally:
+        for one in (plain, stage):
+            one.kill()
+            one.wait()
+        home.services.unlink()
+
+
 def test_a_damaged_list_of_services_is_refused(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.services.write_text("{")
@@ -194,6 +219,8 @@ def test_up_and_down_leave_nothing_behind(home: Home, capfd: pytest.CaptureFixtu
         found_worker.kill()
         assert gone(found.worker.pid)
         assert running(home) is None
+        with pytest.raises(Refusal, match="worker ended"), backend(home):
+            pass
     finally:
         stopped = down(home)
     assert stopped == ["prefect", "mlflow", "worker"]

@@ -37,7 +37,8 @@ def decode(text: str, *, source: str, folder: Path, changes: Sequence[str] = ())
     if tree is None:
         raise refuse("the recipe is empty", where=source, do="`steelyard init DATA --target COLUMN` writes a starter")
     if not isinstance(tree, Mapping):
-        raise refuse(f"the recipe is {tree}", where=tree.where, allowed="a mapping of keys to values")
+        do = "is it data? `steelyard init DATA --target COLUMN` writes a recipe for it"
+        raise refuse(f"this is no recipe, but {tree}", where=tree.where, allowed="a mapping of keys to values", do=do)
     edited, problems = changed(tree, changes, source=source)
     decoder = Decoder()
     recipe = decoder.decode(edited, Recipe, key="")

@@ -28,7 +28,7 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     from pathlib import Path
 
     from components.data.pack import pack
-    from components.data.quarantine import quarantine_path
+    from components.data.quarantine import first_of, quarantine_path
     from tasks.versioning import snapshot
 
     data = here.folder / "dvc" / "data"
@@ -39,6 +39,8 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     aside = quarantine_path(data)
     if card.quarantined:
         here.log.warning("%d bad rows were set aside", card.quarantined)
+        rows = "a row that is bad was" if card.quarantined == 1 else f"{card.quarantined:,} rows that are bad were"
+        here.yard.tracker.say(f"{'':10}{rows} set aside: {first_of(aside)}")
     return Dataset(
         folder=here.keep(data),
         dvc_file=here.keep(version.dvc_file),

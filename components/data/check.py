@@ -53,8 +53,9 @@ def check_columns(schema: pa.Schema, config: DataConfig, *, where: str) -> None:
 def _missing(name: str, config: DataConfig, names: Mapping[str, int], where: str) -> Problem:
     what = f"the {'target ' if name == config.target else ''}column '{name}' is missing"
     free = [other for other in names if other not in config.columns]
-    given = ", ".join(list(names)[:20]) + (" ..." if len(names) > 20 else "")
-    return Problem(what=what, where=where, allowed=given, do=nearest(name, free) or "mend data.columns or the data")
+    unused = ", ".join(f"'{other}'" for other in free[:20]) + (" ..." if len(free) > 20 else "")
+    do = nearest(name, free) or "mend data.columns or the data"
+    return Problem(what=what, where=where, allowed=unused and f"of what is there, {unused} isn't used", do=do)
 
 
 def _unknown(name: str, where: str) -> Problem:

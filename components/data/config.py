@@ -28,11 +28,13 @@ class DataConfig:
             raise ValueError("a column without a name can't be learned from: mark it `ignore`, or give it a name")
         if self.columns[self.target] in ("image", "ignore"):
             raise ValueError(f"target '{self.target}' can't be of kind {self.columns[self.target]}")
-        if (self.bad_rows == "quarantine") != (self.quarantine_share is not None):
+        if self.bad_rows == "quarantine" and self.quarantine_share is None:
             raise ValueError(
-                "quarantine_share goes with bad_rows: quarantine, and only with it; say `quarantine_share: 0.1` where "
-                "a tenth of the rows may be set aside"
+                "quarantine_share is missing: beside `bad_rows: quarantine` it says which share of the rows may be set "
+                "aside, such as 0.02"
             )
+        if self.bad_rows != "quarantine" and self.quarantine_share is not None:
+            raise ValueError("quarantine_share goes with `bad_rows: quarantine`, and only with it")
         if self.quarantine_share is not None and not 0 < self.quarantine_share < 1:
             raise ValueError(f"quarantine_share is {self.quarantine_share}: allowed is above 0 and below 1")
         features = [kind for name, kind in self.columns.items() if name != self.target and kind != "ignore"]

@@ -204,9 +204,9 @@ def _quarantine(plan: Draft) -> str:
     numbers = [plan.seen.columns[name] for name, said in plan.columns.items() if said.kind == "number"]
     wrong = sum(facts.wrong for facts in numbers) + plan.unlabelled
     if not wrong:
-        return "quarantine_share: 0.01 of the rows at most"
+        return "quarantine_share: 0.01, of the rows at most"
     share = math.ceil(100 * min(wrong / plan.seen.rows, 0.98)) / 100
-    return f"quarantine_share: {share + 0.01:.2f}: {wrong:,} of {plan.seen.rows:,} rows, or fewer, are to be mended"
+    return f"quarantine_share: {share + 0.01:.2f} (at most {wrong:,} of {plan.seen.rows:,} rows were seen to be wrong)"
 
 
 def _one_line(text: str) -> str:

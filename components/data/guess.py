@@ -13,6 +13,7 @@ from components.data.survey import MOST_DISTINCT, MOSTLY, ColumnFacts, Survey
 from components.errors import refuse
 from components.task import Task
 
+MEND: Final = "mend them, or set bad_rows: quarantine, with quarantine_share"
 MOST_WHOLE_CLASSES: Final = 20  # whole numbers with more values than this are a quantity
 _ID_NAME: Final = re.compile(
     r"^$|^(id|index|uuid|guid|key|unnamed.*|__index_level_\d+__)$|[_\- .](id|uuid)$|[a-z]I[dD]$"
@@ -67,7 +68,7 @@ def _guess_number(facts: ColumnFacts) -> Guess | None:
         return None
     if facts.wrong and facts.odd:
         share = f"but not every value is a number, such as '{facts.odd[:40]}'"
-        return Guess(kind="number", why=f"{share}: mend them, or set bad_rows: quarantine")
+        return Guess(kind="number", why=f"{share}: {MEND}")
     return Guess(kind="number", why=_missing(facts, blanks=facts.blanks))
 
 
@@ -121,7 +122,7 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
     if len(facts.distinct) < 2:
         raise refuse("the target has fewer than two values", where=place, do="name another target")
     missing = _missing(facts)
-    why = f"{missing}: mend them, or set bad_rows: quarantine" if missing else ""
+    why = f"{missing}: {MEND}" if missing else ""
     if pa.types.is_boolean(facts.type):
         return "classification", Guess(kind="boolean", why=why)
     if facts.mostly_numbers and not _few_whole(facts):

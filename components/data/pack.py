@@ -122,14 +122,14 @@ def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int,
     """Decide whether what was found can stand."""
     if not tally.rows:
         raise refuse("there are no rows", where=name)
+    mostly = "say what it holds under data.columns: another kind, or ignore; or mend the rows"
     if config.bad_rows == "refuse" and tally.findings.count:
         do = "mend these rows, or set data.bad_rows: quarantine and data.quarantine_share to set bad rows aside"
-        mostly = "say what it holds under data.columns: another kind, or ignore; or mend the rows"
         raise tally.findings.refusal(source.places, rows=tally.rows, do=do, mostly=mostly)
     if config.quarantine_share is not None and set_aside > config.quarantine_share * tally.rows:
         share = f"{set_aside} of {tally.rows} rows are bad ({set_aside / tally.rows:.2%})"
         do = f"{share}, more than data.quarantine_share {config.quarantine_share:.2%}: mend them, or raise it"
-        raise tally.findings.refusal(source.places, rows=tally.rows, do=do)
+        raise tally.findings.refusal(source.places, rows=tally.rows, do=do, mostly=mostly)
     if set_aside:
         log.warning("%s: set aside %d of %d rows as bad", name, set_aside, tally.rows)
     if config.columns[config.target] != "number":

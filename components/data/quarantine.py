@@ -20,6 +20,13 @@ def quarantine_path(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.quarantine.parquet")
 
 
+def first_of(path: Path) -> str:
+    """Say what is wrong with the first of the bad rows in the file."""
+    first = pq.read_table(path, columns=["row", "column", "what"]).slice(0, 1).to_pylist()[0]
+    column = f", column '{first['column']}'" if first["column"] else ""
+    return f"row {first['row']}{column}: {first['what']}"
+
+
 class Quarantine:
     """A context that writes a line per bad cell: row, column, what is wrong, and the raw row as JSON or CSV text."""
 

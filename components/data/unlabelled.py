@@ -107,8 +107,8 @@ def _absent(absent: Sequence[str], names: Sequence[str], wanted: Sequence[str], 
     near = {name: hint for name in absent if (hint := nearest(name, others))}
     do = "; ".join(f"for '{name}', {hint}" for name, hint in list(near.items())[:SHOWN])
     noun, verb = ("column", "is") if len(absent) == 1 else ("columns", "are")
-    what = f"the {noun} {_listed([repr(name) for name in absent])} {verb} missing"
-    return [Problem(what=what, where=where, allowed=_listed(names), do=do)]
+    what = f"the {noun} {_listed([repr(name) for name in absent])} {verb} missing; there are {_listed(names)}"
+    return [Problem(what=what, where=where, allowed=f"needed are {_listed(wanted)}", do=do)]
 
 
 def _listed(names: Sequence[str]) -> str:

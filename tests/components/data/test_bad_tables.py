@@ -138,6 +138,9 @@ def test_a_target_of_very_many_classes_is_refused(tmp_path: Path) -> None:
 def test_more_bad_rows_than_the_quarantine_may_hold_are_refused(tmp_path: Path) -> None:
     said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD * 2 + "word,r,yes,n,p\n" * 2), config(share=0.1))
     assert "2 of 10 rows are bad (20.00%), more than data.quarantine_share 10.00%" in said
+    said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 25 + GOOD), config(share=0.1))
+    assert "under data.columns: another kind" in said
+    assert "raise it" not in said
 
 
 def test_what_lies_at_the_path_must_be_something_readable(tmp_path: Path) -> None:

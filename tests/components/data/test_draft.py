@@ -93,7 +93,7 @@ def test_the_share_to_set_aside_holds_what_was_seen_to_be_wrong(tmp_path: Path) 
     wrong = {"age": [*range(280), *["?"] * 10, *["old"] * 10], "y": ["a", "b"] * 148 + [None] * 4}
     recipe, text = drafted(table(tmp_path, **wrong), target="y")
     (line,) = (line for line in text.splitlines() if line.startswith("  bad_rows"))
-    assert line.endswith("quarantine_share: 0.06: 14 of 300 rows, or fewer, are to be mended")
+    assert line.endswith("quarantine_share: 0.06 (at most 14 of 300 rows were seen to be wrong)")
     config = replace(recipe.data, bad_rows="quarantine", quarantine_share=0.06)
     assert pack(config, tmp_path / "packed", source=Path(config.source)).rows == 290  # 4 rows are wrong twice
 
@@ -219,7 +219,7 @@ def test_texts_for_no_value_do_not_hide_a_column_of_numbers(tmp_path: Path) -> N
     recipe, text = drafted(table(tmp_path, **columns), target="y")
     assert (recipe.data.columns["real"], recipe.data.columns["few"]) == ("number", "number")
     assert "real: number  # missing in 30 of 300 rows" in text
-    assert "of 300 rows, or fewer, are to be mended" not in text
+    assert "were seen to be wrong" not in text
     assert pack(recipe.data, tmp_path / "packed", source=Path(recipe.data.source)).rows == 300
 
 

@@ -15,7 +15,7 @@ from components.data.card import read_card
 from components.data.config import DataConfig
 from components.data.load import load
 from components.data.pack import pack
-from components.data.quarantine import quarantine_path
+from components.data.quarantine import first_of, quarantine_path
 from components.data.writer import PartWriter
 from tests.components.data.tables import COLUMNS, config, csv, packed, rows
 
@@ -132,6 +132,7 @@ def test_quarantine_sets_bad_and_ragged_rows_aside_beside_the_data(tmp_path: Pat
     assert [(line["row"], line["column"]) for line in aside] == [(41, "a"), (42, None), (43, "b"), (43, "y")]
     assert json.loads(aside[0]["raw"])["a"] == "word"
     assert aside[1]["raw"] == "1,2"
+    assert first_of(quarantine_path(tmp_path / "packed")) == "row 41, column 'a': 'word' is not a finite number"
 
 
 def test_a_clean_pack_removes_an_earlier_quarantine(tmp_path: Path) -> None:

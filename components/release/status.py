@@ -22,7 +22,9 @@ def status(releases: Releases, version: int) -> Status:
     """Return how the version stands. Failed: it didn't answer as it should when it was to become champion."""
     champion, moves = releases.champion(), list(reversed(releases.moves()))
     if champion is not None and champion.version == version:
-        return _told("champion", next(move for move in moves if move.moved))
+        last = next(move for move in moves if move.moved)
+        back = f"back in place of version {last.replaced}: " if last.action == "rollback" else ""
+        return Status(word="champion", at=last.at, reason=f"{back}{last.reason}")
     if barred := releases.barred(version):
         return _told("failed" if barred.state == "undone" else BARRED[barred.action], barred)
     for move in moves:

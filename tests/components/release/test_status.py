@@ -49,6 +49,7 @@ def test_a_champion_that_was_rolled_back_says_why(releases: Releases) -> None:
     move(releases, "rollback", 1)
     assert words(releases) == ["champion", "rolled back", "undecided"]
     assert status(releases, 2).reason == "rollback 1"
+    assert status(releases, 1).reason == "back in place of version 2: rollback 1"
     twin = replace(release(2), version=9)
     releases.add(twin)
     assert status(releases, 9).word == "rolled back", "it is the file that is barred"

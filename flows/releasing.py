@@ -160,7 +160,8 @@ def roll_back(home: Home, model: str, *, to: int | None, reason: str) -> str:
     from tasks.promote import move_champion, whoever
 
     move_champion(releases, version, "rollback", expected=champion.version, actor=whoever(), reason=reason)
-    return f"version {version} of {model} is champion again; version {champion.version} comes back by `promote --force` only"
+    left = f"version {champion.version} comes back by `promote --force` only"
+    return f"version {version} of {model} is champion again; {left}"
 
 
 def report_of(home: Home, model: str, version: int | None) -> Path:

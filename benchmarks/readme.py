@@ -149,13 +149,15 @@ def _tables() -> tuple[str, str, str]:
 
 
 def _machine() -> str:
-    told = json.loads((RESULTS / "overhead.json").read_text("utf-8"))
-    days = sorted(json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["date"] for name in SHOWN)
-    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
-    machine = told["machine"]
+    told = {name: json.loads((RESULTS / f"{name}.json").read_text("utf-8")) for name in SHOWN}
+    days = sorted(one["date"] for one in told.values())
+    versions = ", ".join(f"{name} {number}" for name, number in told["overhead"]["versions"].items())
+    machines = " and ".join(dict.fromkeys(one["machine"]["processor"] for one in told.values()))
+    cores = " or ".join(dict.fromkeys(str(one["machine"]["cores"]) for one in told.values()))
     return (
-        f"Measured by `make bench` and `make torture` from {days[0]} to {days[-1]}: {machine['processor']}, "
-        f"{machine['cores']} cores, no GPU; Python {told['python']}, {versions}."
+        f"Measured by `make bench` and `make torture` from {days[0]} to {days[-1]}: {machines}, {cores} cores, no GPU; "
+        f"Python {told['overhead']['python']}, {versions}. Each row is of one machine: its JSON in `benchmarks/results` "
+        "says which."
     )
 
 

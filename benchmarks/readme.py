@@ -156,8 +156,8 @@ def _machine() -> str:
     cores = " or ".join(dict.fromkeys(str(one["machine"]["cores"]) for one in told.values()))
     return (
         f"Measured by `make bench` and `make torture` from {days[0]} to {days[-1]}: {machines}, {cores} cores, no GPU; "
-        f"Python {told['overhead']['python']}, {versions}. Each row is of one machine: its JSON in `benchmarks/results` "
-        "says which."
+        f"Python {told['overhead']['python']}, {versions}. "
+        "Each row is of one machine: its JSON in `benchmarks/results` says which."
     )
 
 

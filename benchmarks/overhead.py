@@ -26,7 +26,8 @@ from benchmarks.inline import run_inline
 from components.home import Home
 from components.recipe_file import read
 from flows.running import yard_of
-from tasks.tracking import connect, tracked
+from tasks.tracking.connecting import connect
+from tasks.tracking.runs import tracked
 
 recipe = read(Path(sys.argv[1]), changes=sys.argv[3:])
 yard = yard_of(Home(Path(sys.argv[2])), recipe.model)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from benchmarks.frame import Figures, spread, write
 from components.home import Home
-from tasks.tracking import connect, tracked
+from tasks.tracking.connecting import connect
+from tasks.tracking.runs import tracked
 
 POINTS = 5000
 

@@ -134,7 +134,7 @@ def promote_by_hand(
     enter_registry(home)
     from tasks.promote import move_champion, whoever
     from tasks.registry import alias
-    from tasks.tracking import client_here
+    from tasks.tracking.connecting import client_here
 
     if current == version and expected in (None, version) and alias(client_here(), model) == version:
         return f"version {version} of {model} is champion already"

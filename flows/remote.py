@@ -34,7 +34,7 @@ from tasks.remote.endings import ABANDONED, name_of, over
 from tasks.remote.request import Request, got, understood
 from tasks.stage import Yard, perform
 from tasks.tracker import Figures
-from tasks.tracking import joined
+from tasks.tracking.runs import joined
 
 MEMORY: Final = "STEELYARD_MEMORY_GB"  # what was asked for, as the pool's template passes it on
 GPUS: Final = "STEELYARD_GPUS"

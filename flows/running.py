@@ -183,7 +183,8 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
     artifacts = artifacts_of(yard.home)  # before the environment is another: with `inherit` it would be read
     with backend(yard.home) as servers:
         with waiting("preparing Prefect and MLflow"):
-            from tasks.tracking import connect, tracked
+            from tasks.tracking.connecting import connect
+            from tasks.tracking.runs import tracked
 
             client = connect(yard.home, uri=servers.mlflow_uri)
             _load("prefect", *libraries)
@@ -205,7 +206,8 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             show = Show(tracking, started)
             workers = recipe.workers if servers.shared else Workers()
             if alone := recipe.workers.named.keys() - workers.named.keys():
-                show.say(f"{'':10}in this process, as no servers with workers are up: {', '.join(sorted(alone))}")
+                what = "no servers with workers are up, so this process does their stages"
+                show.say(f"{'':10}{what}: {', '.join(sorted(alone))}")
             working = replace(yard, run=tracking.run_id, tracker=show)
             runner = PrefectRun(working, until=wish.until, order=ORDER, workers=workers, watcher=show)
             try:

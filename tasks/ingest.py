@@ -39,8 +39,7 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     aside = quarantine_path(data)
     if card.quarantined:
         here.log.warning("%d bad rows were set aside", card.quarantined)
-        rows = "a row that is bad was" if card.quarantined == 1 else f"{card.quarantined:,} rows that are bad were"
-        here.yard.tracker.say(f"{'':10}{rows} set aside: {first_of(aside)}")
+        here.tracker.say(f"{'':10}bad rows set aside: {card.quarantined:,}, the first: {first_of(aside)}")
     return Dataset(
         folder=here.keep(data),
         dvc_file=here.keep(version.dvc_file),

@@ -15,7 +15,7 @@ from tasks.smoke import check_answers
 from tasks.stage import Workspace, Yard, stage
 
 if TYPE_CHECKING:
-    from tasks.tracking import Client
+    from tasks.tracking.connecting import Client
 
 ACTOR = "steelyard run"
 
@@ -104,7 +104,7 @@ def move_champion(
         Refusal: the version was rejected or rolled back before, the champion isn't the expected one, or the new
             champion doesn't answer as it should; the champion is then the old one again.
     """
-    from tasks.tracking import client_here
+    from tasks.tracking.connecting import client_here
 
     client = client_here()
     target = releases.get(version)

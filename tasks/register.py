@@ -18,7 +18,7 @@ from tasks.smoke import check_answers
 from tasks.stage import Workspace, Yard, stage
 
 if TYPE_CHECKING:
-    from tasks.tracking import Tracking
+    from tasks.tracking.runs import Tracking
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
     """Log the release with all that proves it, register it, then download it, hash it and run it again."""
     from components.release.provenance import head
     from tasks import registry
-    from tasks.tracking import existing
+    from tasks.tracking.runs import existing
 
     run, selected, tested = existing(here.yard.run), evidence.selected, evidence.tested
     releases = Releases(here.yard.ledger, recipe.model)
@@ -85,7 +85,7 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
 
 def _record(run: "Tracking", recipe: Recipe, evidence: Evidence) -> None:
     """Record a child run per candidate, and the data that the run read."""
-    from tasks.tracking import Input
+    from tasks.tracking.runs import Input
 
     files = {one.name: one for one in evidence.exported}
     for one in evidence.profiled.measurements:

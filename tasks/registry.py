@@ -11,7 +11,8 @@ from components.errors import refuse
 from components.home import Home
 from components.reap.marking import Registered
 from tasks.stage import Yard
-from tasks.tracking import Client, Tracking, check, connect
+from tasks.tracking.connecting import Client, check, connect
+from tasks.tracking.runs import Tracking
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,10 +11,10 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 from components.errors import Refusal
 from components.planning.unknown import UNKNOWN, has_unknown
 from components.workers import Worker, Workers
-from tasks.away import patient
 from tasks.memory import short_memory, smaller_batches
 from tasks.remote.call import perform_elsewhere
 from tasks.stage import Done, Inputs, Stage, Yard, find, perform
+from tasks.tracking.away import patient
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -55,7 +55,7 @@ def _missing(name: str, config: DataConfig, names: Mapping[str, int], where: str
     free = [other for other in names if other not in config.columns]
     unused = ", ".join(f"'{other}'" for other in free[:20]) + (" ..." if len(free) > 20 else "")
     do = nearest(name, free) or "mend data.columns or the data"
-    return Problem(what=what, where=where, allowed=unused and f"of what is there, {unused} isn't used", do=do)
+    return Problem(what=what, where=where, allowed=unused and f"a column that isn't named yet: {unused}", do=do)
 
 
 def _unknown(name: str, where: str) -> Problem:

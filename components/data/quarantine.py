@@ -22,7 +22,8 @@ def quarantine_path(folder: Path) -> Path:
 
 def first_of(path: Path) -> str:
     """Say what is wrong with the first of the bad rows in the file."""
-    first = pq.read_table(path, columns=["row", "column", "what"]).slice(0, 1).to_pylist()[0]
+    with pq.ParquetFile(path) as file:
+        (first,) = next(file.iter_batches(batch_size=1, columns=["row", "column", "what"])).to_pylist()
     column = f", column '{first['column']}'" if first["column"] else ""
     return f"row {first['row']}{column}: {first['what']}"
 

@@ -227,7 +227,7 @@ def _mlflow(home: Home) -> Iterator[Finding]:
     settings, up = settings_of(home), running(home)
     uri = settings.mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
     if settings.mlflow_tracking_uri is None:
-        from tasks.tracking import check
+        from tasks.tracking.connecting import check
 
         check(home)
         detail = f"{home.mlflow_db}: sound" if home.mlflow_db.exists() else "none yet"

@@ -95,7 +95,7 @@ def try_lease(ledger: Ledger) -> str:
 def try_record(home: Home) -> str:
     """Create a run in the MLflow that is set, read it and delete it."""
     from flows.servers.environment import enter
-    from tasks.tracking import probe
+    from tasks.tracking.connecting import probe
 
     enter(home)
     probe(home, uri=settings_of(home).mlflow_tracking_uri)

@@ -42,7 +42,7 @@ from tasks.stage import Yard
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-    from tasks.tracking import Client
+    from tasks.tracking.connecting import Client
 
 LEASE: Final = "reap"
 WORKER: Final = "worker of "
@@ -95,7 +95,7 @@ def reap(home: Home, *, keep_days: float, remove: bool) -> Reaped:
         return Reaped(remove)
     with _alone(yard) if remove else nullcontext():
         enter_registry(home)
-        from tasks.tracking import client_here
+        from tasks.tracking.connecting import client_here
 
         client = client_here()
         limits = limits_of(yard, client, keep_seconds=keep_days * DAY)
@@ -185,7 +185,7 @@ class _Round:
 
     def _runs(self) -> None:
         """End what MLflow believes to run. Only runs that were begun under this ledger can be told from others'."""
-        from tasks.tracking import end_open, open_runs
+        from tasks.tracking.unended import end_open, open_runs
 
         ledger = self.yard.ledger
         there = open_runs(self.client, ledger.identity())

@@ -26,7 +26,8 @@ from components.release.releases import Release, Releases
 from components.store.artifact import Artifact
 from components.store.store import Store
 from tasks.stage import Yard
-from tasks.tracking import Client, began
+from tasks.tracking.connecting import Client
+from tasks.tracking.unended import began
 
 STAGE: Final = "stage "  # begins the name of the lease of a stage that is worked at
 Versions = Mapping[str, Mapping[int, Registered]]

@@ -56,7 +56,7 @@ def enter_registry(home: Home) -> None:
     """
     reach(settings_of(home), "mlflow_tracking_uri")
     uri = enter_record(home)
-    from tasks.tracking import connect
+    from tasks.tracking.connecting import connect
 
     connect(home, uri=uri)
 

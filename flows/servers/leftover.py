@@ -8,10 +8,9 @@ import psutil
 
 from components.home import Home
 from components.reap.processes import Process
-from flows.servers.processes import MARK, POLITE_SECONDS
+from flows.servers.processes import FLOW_RUN, MARK, POLITE_SECONDS
 
-FLOW_RUN: Final = "PREFECT__FLOW_RUN_ID"
-STAGE: Final = "prefect.engine"  # what a worker starts
+ENGINE: Final = "prefect.engine"  # what a worker starts
 SERVICES: Final = ("flows.servers.prefect_server", "mlflow", "worker")  # in the command of what `up` starts
 
 
@@ -28,7 +27,7 @@ def _ours(process: psutil.Process, home: Home) -> Process | None:
     if variables.get("STEELYARD_HOME") != str(home.root) or process.status() == psutil.STATUS_ZOMBIE:
         return None
     flow_run, mark = variables.get(FLOW_RUN, ""), variables.get(MARK, "")
-    if STAGE in command and flow_run:
+    if ENGINE in command and flow_run:
         parents = [set(one.cmdline()) for one in process.parents() if one.pid > 1]
         has_worker = any({"prefect", "worker", "start"} <= words for words in parents)
         return Process(pid=process.pid, created=process.create_time(), flow_run=flow_run, has_worker=has_worker)

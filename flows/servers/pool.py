@@ -13,7 +13,7 @@ from flows.servers.processes import Service, asked
 
 POOL: Final = "local"
 TEMPLATE: Final = Path(__file__).with_name("process-pool.json")  # of that pool; infra/ has it too
-PYTHON: Final = "STEELYARD_PYTHON"  # which Python the pool's command is for; else that on PATH
+PYTHON: Final = "STEELYARD_PYTHON"  # whose Python the pool's command runs; else the worker's own
 WATCHFUL: Final = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
 
 

@@ -23,7 +23,7 @@ from components.errors import refuse
 from flows.servers.reaching import listens
 
 MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it
-STAGE: Final = "PREFECT__FLOW_RUN_ID"  # in the environment of what a worker begins
+FLOW_RUN: Final = "PREFECT__FLOW_RUN_ID"  # in the environment of what a worker begins
 POLITE_SECONDS: Final = 10.0  # from SIGTERM to SIGKILL
 KEEPER_SECONDS: Final = 60.0  # the same for what has data to bring to disk
 START_SECONDS: Final = 120.0
@@ -218,7 +218,7 @@ def members(service: Service, *, stages: bool = True) -> list[psutil.Process]:
 def _marked(process: psutil.Process, mark: str, *, stages: bool) -> bool:
     try:
         variables = process.environ()
-        marked = variables.get(MARK) == mark and (stages or STAGE not in variables)
+        marked = variables.get(MARK) == mark and (stages or FLOW_RUN not in variables)
         return marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

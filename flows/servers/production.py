@@ -46,9 +46,8 @@ def up_production(home: Home, *, ports: Mapping[str, int], say: Say) -> Producti
         production = replace(kept, ports=replace(kept.ports, **ports))
         _check(home, before, up)
         if up and production != before:
-            what = (
-                f"{', '.join(service.name for service in up)} are up, and know each other by the ports that they have"
-            )
+            names = ", ".join(service.name for service in up)
+            what = f"up, and known to each other by the ports that they have: {names}"
             raise refuse(what, where=str(home.root), do="leave the ports out, or `steelyard down` first")
         stop_all(home, but=up)  # what is left of those that ended
         _check_ports(production.ports, {service.name for service in up})
@@ -176,7 +175,7 @@ def _begin_mlflow(production: Production, home: Home) -> Service:
     )
     of_server = server_environment(home, needs=("AWS_",))
     variables = {
-        **{name: value for name, value in of_server.items() if name != "MLFLOW_TRACKING_URI"},
+        **{name: value for name, value in of_server.items() if not name.startswith("MLFLOW_TRACKING_")},
         **MLFLOW,
         **_database_login(production),
         "MLFLOW_AUTH_CONFIG_PATH": str(MLFLOW_LOGIN),

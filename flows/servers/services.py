@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Final
@@ -31,12 +31,13 @@ from flows.servers.processes import (
     holder,
     spawn,
 )
-from flows.servers.recorded import begin, log_of, recorded, stop_all, turn
+from flows.servers.recorded import alive, begin, log_of, recorded, stop_all, turn
 from flows.servers.watchman import watch_set_up
-from tasks.tracking import check as check_mlflow
-from tasks.tracking import make_tables
+from tasks.tracking.connecting import check as check_mlflow
+from tasks.tracking.connecting import make_tables
 
 log = logging.getLogger(__name__)
+NAMES: Final[Set[Name]] = {"prefect", "mlflow", "worker"}
 LOOPBACK: Final = "127.0.0.1"
 # A server that lives as long as one run has nothing to schedule, and nobody's late runs to mark.
 IDLE: Final = {
@@ -68,9 +69,9 @@ class Services:
 def running(home: Home) -> Services | None:
     """Return the services of the home if all of them run and answer, else None."""
     found = {service.name: service for service in recorded(home)}
-    if set(found) != {"prefect", "mlflow", "worker"} or not all(service.healthy for service in found.values()):
+    if set(found) != NAMES or not all(service.healthy for service in found.values()):
         return None
-    return Services(prefect=found["prefect"], mlflow=found["mlflow"], worker=found["worker"])
+    return _services(found)
 
 
 def serving(home: Home) -> Services | None:
@@ -79,14 +80,15 @@ def serving(home: Home) -> Services | None:
     Raises:
         Refusal: some of them have ended: what is left isn't enough, and nothing else begins beside it.
     """
-    found = {service.name: service for service in recorded(home) if service.alive}
-    if not found:
-        return None
-    if ended := [name for name in ("prefect", "mlflow", "worker") if name not in found]:
+    found = {service.name: service for service in alive(home)}
+    if found and (ended := sorted(NAMES - set(found))):
         what = f"of what `steelyard up` started here, {' and '.join(ended)} ended"
-        raise refuse(
-            what, where=str(home.root), do="`steelyard up` starts all of it again; `steelyard down` ends the rest"
-        )
+        do = "`steelyard up` starts all of it again; `steelyard down` ends the rest"
+        raise refuse(what, where=str(home.root), do=do)
+    return _services(found) if found else None
+
+
+def _services(found: Mapping[Name, Service]) -> Services:
     return Services(prefect=found["prefect"], mlflow=found["mlflow"], worker=found["worker"])
 
 

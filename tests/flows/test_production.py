@@ -31,6 +31,7 @@ from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
 from tests.flows.servers.test_production import free_ports
 from tests.servers.tables import with_tables
+from tests.torture.crew import kill_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("production")]
 WORKERS = "workers: {train: {pool: local}, export: {pool: local}}\n"
@@ -211,15 +212,13 @@ def test_a_run_whose_mlflow_goes_away_in_the_middle_loses_and_doubles_nothing(
 ) -> None:
     """Training ends while it is away: it is back only when the run says that it waits for it."""
     home, epochs = Home(company.home), 300
-    (mlflow,) = [one for one in recorded(home) if one.name == "mlflow"]
 
     def away() -> None:
-        for process in members(mlflow):
-            process.kill()
+        kill_server("mlflow", home)
 
     def back() -> None:
         before = {one.pid for one in recorded(home)}
-        with pytest.raises(Refusal, match="know each other by the ports"):  # they would be told of no other
+        with pytest.raises(Refusal, match="known to each other by the ports"):  # they would be told of no other
             up_production(home, ports={"mlflow": free_ports()["mlflow"]}, say=lambda _: None)
         up_production(home, ports={}, say=lambda _: None)
         assert {one.name for one in recorded(home) if one.pid not in before} == {"mlflow"}, "all else stays as it is"

@@ -11,7 +11,7 @@ from components.home import Home
 from components.planning.ledger import ledger_at
 from components.release.releases import Release, Releases
 from tasks import promote, registry
-from tasks.tracking import Client, connect
+from tasks.tracking.connecting import Client, connect
 from tests.flows.place import Place
 
 pytestmark = pytest.mark.slow

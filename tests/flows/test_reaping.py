@@ -75,7 +75,8 @@ def checkpoint(yard: Yard, key: str) -> tuple[str, Lease]:
 
 def open_run(home: Home, name: str) -> str:
     """Leave a run in MLflow as a killed process does; return its id."""
-    from tasks.tracking import LEDGER, connect
+    from tasks.tracking.connecting import connect
+    from tasks.tracking.runs import LEDGER
 
     client = connect(home)
     experiment = client.get_experiment_by_name("people")
@@ -175,7 +176,7 @@ def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Ya
 
 
 def test_versions_that_cannot_rise_again_go_unless_an_alias_pins_them(place: Place, yard: Yard) -> None:
-    from tasks.tracking import connect
+    from tasks.tracking.connecting import connect
 
     assert place.call("rollback", "people").code == 0  # version 2 is barred
     leave(yard, "later split", stage="split")  # which the next one continues

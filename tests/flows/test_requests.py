@@ -21,11 +21,11 @@ from components.recipe_file import read
 from components.workers import Workers
 from flows.retrain import retrain
 from flows.running import find_source, yard_of
-from tasks import tracking
 from tasks.prune import prune
 from tasks.remote.request import _public, got, put, request_of, understood
-from tasks.sending import unsent
 from tasks.stage import Inputs, Stage, Yard, find
+from tasks.tracking import runs
+from tasks.tracking.sending import unsent
 from tests.flows.place import Place
 
 Asked = list[tuple[Stage[Any, Any], Inputs]]
@@ -138,11 +138,11 @@ def test_a_worker_does_its_stage_though_mlflow_is_gone_and_keeps_its_figures_to_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str | None
 ) -> None:
     """Its server, or the file in the home: that is damaged."""
-    monkeypatch.setattr(tracking, "LAST_FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(runs, "LAST_FLUSH_SECONDS", 0.1)
     home = Home(tmp_path)
     home.mlflow_db.parent.mkdir(parents=True)
     home.mlflow_db.write_bytes(b"no database at all" * 1000)
-    with tracking.joined(home, "a run", uri=uri) as kept:
+    with runs.joined(home, "a run", uri=uri) as kept:
         kept.metrics({"train.loss": 1.0}, step=3)
     (left,) = unsent(home.runs, but=tmp_path)
     assert (left.run, [(name, value, step) for name, value, _, step in left.points]) == (
@@ -155,7 +155,7 @@ LOADS = """
 import sys
 from pathlib import Path
 from components.home import Home
-from tasks.tracking import joined
+from tasks.tracking.runs import joined
 
 with joined(Home(Path(sys.argv[1])), "a run", uri=None) as kept:
     assert "mlflow" not in sys.modules

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.schemas.automations import AutomationCore
@@ -25,10 +25,10 @@ from components.home import Home
 from components.planning.ledger import ledger_at
 from flows.servers.environment import environment
 from flows.servers.pool import WATCHFUL, worker
-from flows.servers.processes import asked, spawn
+from flows.servers.processes import FLOW_RUN, asked, spawn
 from flows.servers.services import Services, down, running, up
 from tasks.living.watch import NAME, automation, keep_watch
-from tasks.remote.pools import why_waiting
+from tasks.remote.pools import deployment_of, why_waiting
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
 from tests.flows.servers.test_services import free_port
@@ -121,7 +121,7 @@ def _does_a_stage(process: psutil.Process, place: Place) -> bool:
         alive = process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-    return alive and environ.get("STEELYARD_HOME") == str(place.home) and "PREFECT__FLOW_RUN_ID" in environ
+    return alive and environ.get("STEELYARD_HOME") == str(place.home) and FLOW_RUN in environ
 
 
 def kill(place: Place) -> None:
@@ -158,7 +158,7 @@ def undisturbed(crew: Place) -> str:
 def test_stages_on_workers_end_with_the_file_of_a_run_at_home(crew: Place) -> None:
     told = run(crew, "train.threads=1", recipe="workers.yaml")
     alone = run(replace(crew, home=crew.folder / "alone"), "train.threads=1", recipe="workers.yaml")
-    assert "in this process, as no servers with workers are up: evaluate, export, train" in alone.err
+    assert "no servers with workers are up, so this process does their stages: evaluate, export, train" in alone.err
     assert onnx(told) == onnx(alone)
     assert of_train(told) == ["train: asked of pool 'local'"]
     assert "train epoch 3:" in told.err  # what a worker says is shown where the run was started
@@ -361,6 +361,19 @@ def test_a_pool_that_can_not_express_what_is_asked_is_an_error(crew: Place) -> N
     told = run(crew, "workers.train.pool=plain", "train.epochs=4")
     assert told.code == 2
     assert "the pool 'plain' can't express cpus: its template has no such variable" in told.err
+
+
+def test_a_deployment_is_made_once_and_mended_where_it_is_otherwise(crew: Place) -> None:
+    """Each run asks for it: if each wrote it, many at once would keep Prefect's database from all other work."""
+    with prefect(crew) as client:
+        pool = client.read_work_pool("local")
+        found = deployment_of(client, pool)
+        before = client.read_deployment(found)
+        assert deployment_of(client, pool) == found
+        assert client.read_deployment(found).updated == before.updated
+        client.update_deployment(found, DeploymentUpdate(enforce_parameter_schema=True))
+        assert deployment_of(client, pool) == found
+        assert not client.read_deployment(found).enforce_parameter_schema
 
 
 def test_why_nobody_takes_a_stage_up_is_told(crew: Place) -> None:

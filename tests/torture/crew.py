@@ -16,7 +16,7 @@ from components.home import Home
 from components.production import Production, write_down
 from flows.servers.environment import environment
 from flows.servers.pool import worker, worker_variables
-from flows.servers.processes import HEALTH, await_answer, members, spawn
+from flows.servers.processes import FLOW_RUN, HEALTH, await_answer, members, spawn
 from flows.servers.production import WORKERS as WORKER_NAMES
 from flows.servers.production import up_production
 from flows.servers.recorded import begin, log_of, recorded
@@ -120,7 +120,7 @@ class Crew:
 
 def _does_a_stage(process: psutil.Process) -> bool:
     try:
-        return "PREFECT__FLOW_RUN_ID" in process.environ()
+        return FLOW_RUN in process.environ()
     except psutil.Error:  # it has ended meanwhile
         return False
 

@@ -18,6 +18,7 @@ def test_missing_target_and_unknown_column_are_told_together_with_the_nearest_na
     said = refusal(tmp_path, csv(tmp_path, "a,k,b,note,yy\n1,r,yes,n,p\n"))
     assert "the target column 'y' is missing" in said
     assert "did you mean 'yy'?" in said
+    assert "a column that isn't named yet: 'yy'" in said
     assert "the column 'yy' is not in the recipe" in said
     assert "`yy: ignore`" in said
 

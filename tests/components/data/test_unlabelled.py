@@ -49,7 +49,8 @@ def test_missing_columns_and_columns_of_an_impossible_type_are_all_named(tmp_pat
         read(tmp_path / "rows.parquet")
     told = str(refused.value)
     assert "column 'age': holds values of type list" in told
-    assert "rows.parquet: the columns 'city', 'smoker' are missing" in told
+    assert "rows.parquet: the columns 'city', 'smoker' are missing; there are " in told
+    assert "needed are age, city, smoker" in told
     assert "for 'city', did you mean 'citty'?" in told
 
 

@@ -18,10 +18,11 @@ from components.errors import Refusal
 from components.home import Home
 from flows.servers.backend import backend
 from flows.servers.environment import environment
-from flows.servers.processes import MARK, STAGE, Service, answers, members
+from flows.servers.processes import FLOW_RUN, MARK, Service, answers, members
 from flows.servers.recorded import alive, stop_all
 from flows.servers.services import LOOPBACK, down, running, temporary, up
-from tasks.tracking import connect, tracked
+from tasks.tracking.connecting import connect
+from tasks.tracking.runs import tracked
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_a_process_that_took_over_a_recorded_pid_is_left_alone(home: Home) -> No
 
 def test_a_stage_that_a_worker_left_is_let_alone_where_only_what_ended_is_tidied(home: Home) -> None:
     sleeper, mark = [sys.executable, "-c", "import time; time.sleep(60)"], "of a worker that died"
-    plain, stage = (subprocess.Popen(sleeper, env={**more, MARK: mark}) for more in ({}, {STAGE: "a run"}))
+    plain, stage = (subprocess.Popen(sleeper, env={**more, MARK: mark}) for more in ({}, {FLOW_RUN: "a run"}))
     home.root.mkdir()
     gone_worker = Service(name="worker-1", pid=1, created=0.0, mark=mark, url="")
     living = Service(

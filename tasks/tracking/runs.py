@@ -1,137 +1,31 @@
-"""The record of runs, in MLflow. Training never waits for it and never dies of it: `tasks/sending.py` has the figures.
+"""The record of runs. Training never waits for it and never dies of it: `sending.py` has the figures.
 
-What needs an answer (a version, the champion's alias) waits for a server that went away: `tasks/away.py`.
+What needs an answer (a version, the champion's alias) waits for a server that went away: `away.py`.
 """
 
-import fcntl
 import json
 import logging
-import os
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal
 
-from components.database.whole import check_database
-from components.errors import refuse
 from components.home import Home
 from components.recipe_file import without_secrets
-from tasks.away import denials_refused
 from tasks.runner import Reached
-from tasks.sending import BATCH, Point, Sender, unsent
+from tasks.tracking.away import denials_refused
+from tasks.tracking.connecting import Client, client_here, connect
+from tasks.tracking.sending import BATCH, Point, Sender, unsent
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
-Client: TypeAlias = "MlflowClient"
 log = logging.getLogger(__name__)
 LEDGER = "steelyard.ledger"  # a tag of runs
-PROBES = "steelyard doctor"  # the experiment of runs that only look whether there can be one
 LAST_FLUSH_SECONDS = 20.0
 END = "unsent-end.json"  # how a run ended, where the server wasn't told
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-
-def connect(home: Home, *, uri: str | None = None, ask: bool = True) -> "Client":
-    """Return a client: of the server at `uri`, or of the SQLite database in the home, made ready if it is new.
-
-    Raises:
-        Refusal: it denies us, or doesn't answer; without `ask` that is left open.
-    """
-    _quiet()
-    own = uri is None
-    if uri is None:
-        check(home)
-        make_tables(home)
-        uri = home.mlflow_uri
-    import mlflow
-
-    mlflow.set_tracking_uri(uri)
-    client = mlflow.MlflowClient()
-    if not ask:
-        return client
-    with _outdated_refused(home) if own else denials_refused():
-        client.search_experiments(max_results=1)
-    return client
-
-
-def make_tables(home: Home) -> None:
-    """Make MLflow's database in the home where there is none: whole, or not at all, by one process of several."""
-    database, fresh = home.mlflow_db, home.mlflow_db.with_name("mlflow.new.db")
-    if database.exists():
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name("mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if database.exists():
-            return
-        fresh.unlink(missing_ok=True)  # of a process that was killed
-        _quiet()
-        import mlflow
-
-        uri = home.mlflow_uri.removesuffix(database.name) + fresh.name
-        mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=1)  # makes the tables, some 3 seconds
-        with closing(sqlite3.connect(fresh, timeout=60)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-        fresh.rename(database)
-
-
-@contextmanager
-def _outdated_refused(home: Home) -> Iterator[None]:
-    """Refuse a database whose tables aren't those of this MLflow: of another version, or left half made."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if "schema" not in str(error):
-            raise
-        what, do = "MLflow's database has the tables of another version", "copy it, then run: mlflow db upgrade URI, "
-        do += "with the URI that `steelyard doctor` shows; or move it away to begin a new one"
-        raise refuse(what, where=str(home.mlflow_db), do=do) from error
-
-
-def _quiet() -> None:
-    """Keep MLflow from telling more than its results. It reads the variables when it is imported."""
-    os.environ |= {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
-    }
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of what it raises anyway
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which uv leaves out
-
-
-def client_here() -> "Client":
-    """Return a client of what `connect` has connected to."""
-    import mlflow
-
-    return mlflow.MlflowClient()
-
-
-def check(home: Home) -> None:
-    """Refuse a damaged database before anything is run."""
-    do = "put a backup in its place, or move it away to begin a new one; the artifacts beside it are untouched"
-    check_database(home.mlflow_db, name="MLflow's", do=do)
-
-
-def probe(home: Home, *, uri: str | None) -> None:
-    """Create a run, read it and delete it. Raises Refusal where that fails."""
-    client = connect(home, uri=uri)
-    with denials_refused():
-        found = client.get_experiment_by_name(PROBES)
-        experiment = client.create_experiment(PROBES) if found is None else str(found.experiment_id)
-        run = client.create_run(experiment).info.run_id
-        client.get_run(run)
-        client.delete_run(run)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,6 +38,18 @@ class Input:
     context: str  # train, validation or test
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The figures of a run, on their way to MLflow."""
+
+    sender: Sender
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Queue the values. Returns at once, whatever the server does."""
+        now = int(time.time() * 1000)
+        self.sender.put((_allowed(name), float(value), now, step) for name, value in values.items())
+
+
 @dataclass(slots=True)
 class Tracking:
     """One parent run of MLflow, and what sends its live figures."""
@@ -151,7 +57,7 @@ class Tracking:
     client: "Client"
     run_id: str
     experiment_id: str
-    live: "Live | None" = None  # None: of a run that is only added to
+    live: Live | None = None  # None: of a run that is only added to
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
         """Queue the values. Returns at once, whatever the server does."""
@@ -241,18 +147,6 @@ def _write_end(file: Path, status: Status) -> None:
         log.warning("nor can it be written beside the run: %s", error)
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """The figures of a run, on their way to MLflow."""
-
-    sender: Sender
-
-    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Queue the values. Returns at once, whatever the server does."""
-        now = int(time.time() * 1000)
-        self.sender.put((_allowed(name), float(value), now, step) for name, value in values.items())
-
-
 def _live(client: "Callable[[], Client]", home: Home, run_id: str, *, file: str) -> Live:
     """Return what sends the figures of a run, and then what earlier processes of the home have left."""
     place = home.runs / run_id / file
@@ -328,60 +222,6 @@ def joined(home: Home, run_id: str, *, uri: str | None) -> Iterator[Live]:
         yield live
     finally:
         live.sender.finish(LAST_FLUSH_SECONDS)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Open:
-    """A run without an end."""
-
-    run_id: str
-    parent: str  # the run whose lease tells whether it lives: itself, unless it is a child
-    name: str
-    model: str
-    began: float  # seconds since 1970
-
-
-def open_runs(client: "Client", ledger: str) -> list[Open]:
-    """Return the runs without an end that were begun under that ledger, and their children."""
-    found = []
-    experiments = {str(one.experiment_id): one.name for one in client.search_experiments()}
-    for run in _running(client, list(experiments)):
-        parent = run.data.tags.get("mlflow.parentRunId", "")
-        tags = client.get_run(parent).data.tags if parent else run.data.tags
-        if tags.get(LEDGER) == ledger:
-            info = run.info
-            model, began = experiments[str(info.experiment_id)], info.start_time / 1000
-            name = info.run_name or ""
-            found.append(Open(run_id=info.run_id, parent=parent or info.run_id, name=name, model=model, began=began))
-    return found
-
-
-def _running(client: "Client", experiments: list[str]) -> "Iterator[Run]":
-    token = None
-    while experiments:
-        page = client.search_runs(experiments, "attributes.status = 'RUNNING'", page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def began(client: "Client", run_id: str) -> float:
-    """Return when a run began, in seconds since 1970: 0 where MLflow doesn't know it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return float(client.get_run(run_id).info.start_time) / 1000
-    except MlflowException:
-        return 0.0
-
-
-def end_open(client: "Client", run_id: str) -> bool:
-    """Mark a run as killed, unless it has ended meanwhile: False."""
-    if client.get_run(run_id).info.status != "RUNNING":
-        return False
-    client.set_terminated(run_id, "KILLED")
-    return True
 
 
 def existing(run_id: str) -> Tracking:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks import sending
-from tasks.sending import Point, Sender, unsent
+from tasks.tracking import sending
+from tasks.tracking.sending import Point, Sender, unsent
 
 
 class Server:

@@ -20,11 +20,14 @@ from onnx import TensorProto, helper
 from components.errors import Refusal
 from components.home import Home
 from components.reap.marking import Registered
-from tasks import away, registry, sending, tracking
-from tasks.away import patient
+from tasks import registry
 from tasks.registry import Bundle, alias_in_database, answers, download, register
 from tasks.runner import Reached
-from tasks.tracking import PROBES, check, connect, probe, tracked
+from tasks.tracking import away, runs, sending
+from tasks.tracking.away import patient
+from tasks.tracking.connecting import PROBES, check, connect, probe
+from tasks.tracking.runs import LEDGER, tracked
+from tasks.tracking.unended import began, end_open, open_runs
 
 ROWS = [{"age": 1.0}]
 
@@ -99,7 +102,7 @@ def test_what_a_server_that_stayed_away_did_not_take_is_sent_by_the_next_run(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "FLUSH_SECONDS", 0.05)
-    monkeypatch.setattr(tracking, "LAST_FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr(runs, "LAST_FLUSH_SECONDS", 0.2)
     client = connect(home)
     with (
         monkeypatch.context() as outage,
@@ -246,7 +249,7 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     folder = download("private", version, into=tmp_path / "there")
     text = (folder / "MLmodel").read_text()
     assert "/" not in text.replace("artifacts/", "").replace("application/", "")
-    assert [str(path) for path in (home.root, tmp_path, Path(tracking.__file__).parents[1]) if str(path) in text] == []
+    assert [str(path) for path in (home.root, tmp_path, Path(runs.__file__).parents[2]) if str(path) in text] == []
     assert answers(folder, ROWS)["prediction"].tolist() == [1.5]
     seen = run.client.get_model_version("private", str(version))
     assert register(run, bundle, model="private", description="again", tags={}) == version, "the run has made it"
@@ -258,7 +261,7 @@ def test_processes_that_are_the_first_in_a_home_at_once_make_its_tables_once(tmp
     home = Home(tmp_path)
     home.mlflow_db.parent.mkdir(parents=True)
     home.mlflow_db.with_name("mlflow.new.db").write_bytes(b"half a database")
-    body = "import sys; from pathlib import Path; from components.home import Home; from tasks.tracking import connect;"
+    body = "import sys; from pathlib import Path; from components.home import Home; from tasks.tracking.connecting import connect;"
     body += "print(len(connect(Home(Path(sys.argv[1]))).search_experiments()))"
     first = [
         subprocess.Popen([sys.executable, "-c", body, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -273,18 +276,18 @@ def test_runs_without_an_end_are_told_by_their_ledger_and_marked_as_killed(home:
     client = connect(home)
     with tracked(client, home, model="open", run_name="r", artifacts=None, ledger="ours") as run:
         client.create_run(run.experiment_id, tags={"mlflow.parentRunId": run.run_id})
-        client.create_run(run.experiment_id, tags={tracking.LEDGER: "another"})
-        found = tracking.open_runs(client, "ours")
+        client.create_run(run.experiment_id, tags={LEDGER: "another"})
+        found = open_runs(client, "ours")
         assert len(found) == 2
         assert {one.parent for one in found} == {run.run_id}
         assert {(one.model, abs(one.began - time.time()) < 60) for one in found} == {("open", True)}
-        assert tracking.began(client, run.run_id) in {one.began for one in found}
-    (child,) = tracking.open_runs(client, "ours")
-    assert tracking.end_open(client, child.run_id)
+        assert began(client, run.run_id) in {one.began for one in found}
+    (child,) = open_runs(client, "ours")
+    assert end_open(client, child.run_id)
     assert client.get_run(child.run_id).info.status == "KILLED"
-    assert not tracking.end_open(client, run.run_id)
+    assert not end_open(client, run.run_id)
     assert client.get_run(run.run_id).info.status == "FINISHED"
-    assert tracking.began(client, "nobody") == 0.0
+    assert began(client, "nobody") == 0.0
 
 
 def test_versions_are_told_with_their_aliases_and_their_data(home: Home) -> None:

@@ -1,0 +1,35 @@
+"""What ingest says of the data."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from components.planning.source import look_at
+from tasks.ingest import ingest
+from tasks.stage import perform
+from tasks.tracker import Silent
+from tests.components.data.tables import config, csv, rows
+from tests.tasks.tiny import yard_at
+
+
+class Heard(Silent):
+    """Remembers what a person is shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line.strip())
+
+
+def test_rows_that_are_set_aside_are_told_with_the_first_of_them(tmp_path: Path) -> None:
+    heard = Heard()
+    yard = replace(yard_at(tmp_path / "home"), tracker=heard)
+    for text, said in (
+        (rows(40) + "word,r,yes,n,p\n1,2\n", ["bad rows set aside: 2, the first: row 41, column 'a': 'word'"]),
+        (rows(41), []),
+    ):
+        heard.lines.clear()
+        source = look_at(csv(tmp_path, text), yard.ledger)
+        perform(ingest, ingest.bind(config(share=0.1), source=source), yard, log=logging.getLogger())
+        assert [line.removesuffix(" is not a finite number") for line in heard.lines] == said

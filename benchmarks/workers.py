@@ -2,11 +2,13 @@
 
 What a stage adds: whole `steelyard run --until evaluate` commands with a changed seed, servers up, in turn with every
 stage in the run's own process and with `evaluate` on a worker of the pool: the difference is a process that starts,
-imports its libraries, looks the stage up, does it and is heard. Beside it what importing torch takes, in a process of
-its own.
+imports its libraries, looks the stage up, does it and is heard. Beside it, in the same rounds, what importing torch
+takes in a process of its own, and what Prefect takes for an empty flow on a process pool as it makes one by itself.
 
 Twenty runs: ten seeds, two models with each, all started at the same moment, `train` and `evaluate` on the pool. Equal
 stages are to be done once.
+
+Each has a file of results of its own; `--rounds 0` and `--runs 0` leave one out.
 """
 
 import argparse
@@ -17,15 +19,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.workers.process import ProcessWorker
 
 from benchmarks.frame import Figures, spread, write
 from components.home import Home
 from flows.servers.environment import environment
-from flows.servers.pool import worker, worker_variables
+from flows.servers.pool import WATCHFUL, worker, worker_variables
 from flows.servers.processes import asked, spawn
 from flows.servers.services import Services, down, up
 from tests.torture.runs import write_recipe
@@ -33,6 +39,10 @@ from tests.torture.runs import write_recipe
 WORKERS = 4
 PORTS = {"prefect_port": 42017, "mlflow_port": 42018}
 ON_WORKERS = ("train", "evaluate")
+LIBRARIES = ("prefect", "mlflow", "torch")
+PLAIN = "plain"  # a pool as Prefect makes it
+PLAIN_WORKER = ("prefect", "worker", "start", "--pool", PLAIN, "--type", "process", "--install-policy", "never")
+ROOT = Path(__file__).parents[1]
 RUN = (sys.executable, "-P", "-m", "flows.cli", "run")
 
 
@@ -45,12 +55,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         recipe, home = write_recipe(Path(folder)), Home(Path(folder) / "home")
         with _crew(home) as services:
-            rows = [*_added(recipe, home, rounds=options.rounds)]
-            crowd, wrong = _crowd(recipe, home, services, runs=options.runs)
-    rows.append(crowd)
-    write("workers", rows, libraries=("prefect", "mlflow", "torch"))
-    if wrong:
-        raise SystemExit(wrong)
+            if options.rounds:
+                rows = [*_added(recipe, home, services, rounds=options.rounds)]
+                write("workers", rows, libraries=LIBRARIES)
+            if options.runs:
+                crowd, wrong = _crowd(recipe, home, services, runs=options.runs)
+                write("crowd", [crowd], libraries=LIBRARIES)
+                if wrong:
+                    raise SystemExit(wrong)
 
 
 @contextmanager
@@ -64,6 +76,7 @@ def _crew(home: Home) -> Iterator[Services]:
             spawn((*worker(f"crew-{i}"), "--limit", "1"), {**variables, **worker_variables(home)}, output)
             for i in range(WORKERS)
         ]
+        crew.append(spawn(PLAIN_WORKER, {**variables, **WATCHFUL, "PYTHONPATH": str(ROOT)}, output))
     try:
         yield services
     finally:
@@ -85,8 +98,8 @@ def _seconds(command: tuple[str, ...], home: Home) -> float:
     return time.monotonic() - started
 
 
-def _added(recipe: Path, home: Home, *, rounds: int) -> Iterator[Figures]:
-    here, there, torch = [], [], []
+def _added(recipe: Path, home: Home, services: Services, *, rounds: int) -> Iterator[Figures]:
+    here, there, torch, nothing = [], [], [], []
     command = (*RUN, str(recipe), "--until", "evaluate")
     elsewhere = ("--set", "workers.evaluate.pool=local", "--set", "workers.evaluate.cpus=1")
     for number in range(rounds + 1):
@@ -97,12 +110,32 @@ def _added(recipe: Path, home: Home, *, rounds: int) -> Iterator[Figures]:
             here.append(one)
             there.append(other)
             torch.append(_seconds((sys.executable, "-c", "import torch"), home))
+            nothing.append(_empty_seconds(services))
     yield _row("every stage in the run's process", here)
     yield _row("evaluate on a worker", there)
     yield _row("import torch", torch)
     yield _row("a stage on a worker adds", [b - a for a, b in zip(here, there, strict=True)])
     beside = [b - a - alone for a, b, alone in zip(here, there, torch, strict=True)]
     yield _row("the same, beside importing torch", beside)
+    yield _row("an empty flow on a pool as Prefect makes it", nothing)
+
+
+def _empty_seconds(services: Services) -> float:
+    """Have the empty flow run by the plain pool's worker, and return how long its end was waited for."""
+    with SyncPrefectClient(services.prefect_api_url) as client:
+        with suppress(ObjectAlreadyExists):
+            template = ProcessWorker.get_default_base_job_template()
+            client.create_work_pool(WorkPoolCreate(name=PLAIN, type="process", base_job_template=template))
+        flow = client.create_flow_from_name("empty")
+        entrypoint = "benchmarks.empty.empty"
+        deployment = client.create_deployment(flow, name=PLAIN, work_pool_name=PLAIN, entrypoint=entrypoint)
+        started = time.monotonic()
+        run = client.create_flow_run_from_deployment(deployment)
+        while not (state := client.read_flow_run(run.id).state) or not state.is_final():
+            time.sleep(0.1)
+        if not state.is_completed():
+            raise SystemExit(f"the empty flow ended as {state.name}: {state.message}")
+    return time.monotonic() - started
 
 
 def _row(what: str, seconds: list[float]) -> Figures:

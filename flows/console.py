@@ -21,6 +21,7 @@ class Show:
 
     kept: Figures
     started: float = field(default_factory=time.monotonic)
+    _in_stages: float = 0.0  # seconds
     _bar: "Progress | None" = None
     _task: "TaskID | None" = None
 
@@ -51,6 +52,7 @@ class Show:
     def ends(self, done: Done[object]) -> None:
         """Say that a stage is done, and keep its figures."""
         self.close()
+        self._in_stages += 0.0 if done.cached else done.seconds
         self.say(f"{'cached' if done.cached else f'{done.seconds:5.1f} s':>8}  {done.label}")
         if done.cached and hasattr(done.outputs, "curves"):
             for step, values in enumerate(done.outputs.curves()):
@@ -63,12 +65,11 @@ class Show:
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+            _line(text)
 
     def total(self) -> None:
-        """Say how long all of it took."""
-        self.say(f"{time.monotonic() - self.started:6.1f} s  in all")
+        """Say how long all of it took: the stages, and Prefect's and MLflow's part before, between and after them."""
+        self.say(f"{time.monotonic() - self.started:6.1f} s  in all, {self._in_stages:.1f} s of it in stages")
 
     def close(self) -> None:
         """Take what is live away."""
@@ -90,15 +91,21 @@ def resumed_line(name: str, *, epochs: int, step: int) -> str:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show what is waited for, while it lasts: a spinner on a terminal, one line elsewhere."""
-    if not sys.stderr.isatty():
-        sys.stderr.write(f"{'':10}{what}\n")
-        sys.stderr.flush()
+    """Show what is waited for, while it lasts: a spinner on a terminal, a line elsewhere; and then how long it took."""
+    started = time.monotonic()
+    if sys.stderr.isatty():
+        with _live() as bar:
+            bar.add_task(what, total=None)
+            yield
+    else:
+        _line(f"{'':10}{what}")
         yield
-        return
-    with _live() as bar:
-        bar.add_task(what, total=None)
-        yield
+    _line(f"{time.monotonic() - started:6.1f} s  {what}")
+
+
+def _line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _live() -> "Progress":

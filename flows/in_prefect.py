@@ -27,6 +27,7 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
     """
     from prefect import flow, tags
     from prefect.client.schemas.objects import State
+    from prefect.context import TagsContext
     from prefect.runtime import flow_run
     from prefect.states import Cancelled, Completed, Failed
 
@@ -35,7 +36,7 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
 
     def body(model: str, recipe_values: dict[str, object]) -> State[None]:  # noqa: ARG001 - shown in Prefect's pages
         try:
-            with stoppable() as stop, pulse(flow_run.id, stop):
+            with TagsContext(current_tags=set()), stoppable() as stop, pulse(flow_run.id, stop):
                 outcome = retrain(recipe, source, runner)
                 _show(recipe, outcome, runner.yard)
         except Refusal as refusal:

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from components.errors import nearest, refuse
+from components.errors import nearest, nearest_beside, refuse
 from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import module_of
@@ -96,7 +96,7 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
                 f"there is no file or folder '{path}'",
                 where="data.source",
                 allowed="a CSV, Parquet or npz file, a folder of images by class, a packed data set, a URL",
-                do="mend the path; a relative one is relative to the recipe",
+                do=nearest_beside(path) or "mend the path; a relative one is relative to the recipe",
             )
     return look_at(path, yard.ledger)
 
@@ -149,13 +149,13 @@ def _check_gpus(workers: Workers, planner: Planner, home: Home) -> None:
 
 
 def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
-    """Refuse what can be seen without reading every row or importing a network, before any server starts."""
+    """Refuse what can be seen in a second and without importing a network, before any server starts."""
     if isinstance(recipe.network, Custom):
         module_of(recipe.network.path)
     if planner.plan[0].state != "cached":
-        from components.data.pack import open_source
+        from components.data.pack import look_ahead
 
-        open_source(recipe.data, Path(source.path))
+        look_ahead(recipe.data, Path(source.path))
 
 
 def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:

@@ -16,6 +16,7 @@ from typing import Final
 import psutil
 
 from components.home import Home
+from flows.console import waiting
 from flows.layout import folder_of
 from flows.releasing import release_of
 from flows.servers.backend import enter_registry
@@ -44,15 +45,16 @@ def serve(
     """
     release = release_of(home, model, version)
     check_free(port, option="--port")
-    enter_registry(home)
-    from tasks.registry import download
-
     with tempfile.TemporaryDirectory(prefix="steelyard-serve-") as place:
-        folder = download(model, release.version, into=Path(place) / "model")
-        say(f"starting {model} version {release.version} on port {port}")
+        with waiting(f"bringing {model} version {release.version} from the registry"):
+            enter_registry(home)
+            from tasks.registry import download
+
+            folder = download(model, release.version, into=Path(place) / "model")
         address = f"http://{LOOPBACK}:{port}"
         with _server(home, folder, port=port) as (process, log):
-            await_answer(f"the server of {model}", f"{address}/health", process, log)
+            with waiting(f"starting {model} version {release.version} on port {port}"):
+                await_answer(f"the server of {model}", f"{address}/health", process, log)
             say(f"{model} version {release.version} answers at {address}/invocations until Ctrl-C; try it:")
             body = folder_of(home, model, release.report or release.onnx) / BODY
             show(line_to_try(folder / "artifacts" / "trial.json", address=address, body=body))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from components.errors import nearest
+
 ColumnKind = Literal["number", "category", "boolean", "image", "ignore"]
 
 
@@ -23,7 +25,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.target not in self.columns:
-            raise ValueError(f"target '{self.target}' is not among columns: {', '.join(self.columns)}")
+            close = nearest(self.target, self.columns)
+            listed = ", ".join(self.columns)
+            raise ValueError(f"target '{self.target}' is not among columns: {listed}{close and f' ({close})'}")
         if any(not name.strip() and kind != "ignore" for name, kind in self.columns.items()):
             raise ValueError("a column without a name can't be learned from: mark it `ignore`, or give it a name")
         if self.columns[self.target] in ("image", "ignore"):

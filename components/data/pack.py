@@ -1,11 +1,12 @@
 """Turns a source of rows into a packed data set: a folder of Parquet files and a card, streaming and validated."""
 
-import logging
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,9 +25,8 @@ from components.data.sources.table import SOURCES, kind_of
 from components.data.writer import PartWriter
 from components.errors import refuse
 
-log = logging.getLogger(__name__)
-
 Progress = Callable[[int], None]
+READ_TWICE: Final = 32_000_000  # bytes of a table that are looked through in about a second
 
 
 def open_source(config: DataConfig, source: Path) -> Source:
@@ -38,6 +38,19 @@ def open_source(config: DataConfig, source: Path) -> Source:
     opened = SOURCES[kind_of(source)](source, config)
     check_columns(opened.schema, config, where=source.name)
     return opened
+
+
+def look_ahead(config: DataConfig, source: Path) -> None:
+    """Refuse now what `pack` would refuse later: wrong columns, and wrong rows where the source is a small table.
+
+    Raises:
+        Refusal: as `pack` does.
+    """
+    open_source(config, source)
+    files = [source] if source.is_file() else list(source.glob("*.parquet"))
+    if "image" not in config.columns.values() and sum(file.stat().st_size for file in files) <= READ_TWICE:
+        with tempfile.TemporaryDirectory(prefix="steelyard-pack-") as folder:
+            pack(config, Path(folder) / "rows", source=source)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -130,8 +143,6 @@ def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int,
         share = f"{set_aside} of {tally.rows} rows are bad ({set_aside / tally.rows:.2%})"
         do = f"{share}, more than data.quarantine_share {config.quarantine_share:.2%}: mend them, or raise it"
         raise tally.findings.refusal(source.places, rows=tally.rows, do=do, mostly=mostly)
-    if set_aside:
-        log.warning("%s: set aside %d of %d rows as bad", name, set_aside, tally.rows)
     if config.columns[config.target] != "number":
         check_classes(tally.classes, where=f"{name}, column '{config.target}'")
 

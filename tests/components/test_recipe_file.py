@@ -224,6 +224,11 @@ def test_a_mistake_that_only_follows_from_another_is_not_reported() -> None:
     assert [p.where for p in found] == ["r.yaml:12:11"]
 
 
+def test_a_target_that_is_no_column_is_told_the_nearest_one() -> None:
+    (found,) = problems(GOOD.replace("target: label", "target: lable"))
+    assert found.what.endswith("is not among columns: label, width (did you mean 'label'?)")
+
+
 def test_missing_sections_are_named_once_each() -> None:
     found = problems("model: a\ntask: classification\n")
     assert [p.what for p in found] == ["data is missing", "network is missing"]

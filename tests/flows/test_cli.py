@@ -1,5 +1,6 @@
 """The command line, on the state that one real run left behind."""
 
+import csv
 import json
 import os
 import resource
@@ -346,7 +347,9 @@ def test_a_wrong_option_is_an_error_of_use_with_code_2(first: Place) -> None:
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_data_that_is_not_there_is_refused(first: Place, command: str) -> None:
     told = first.call(command, "recipe.yaml", "--set", "data.source=missing.csv")
-    assert told.refused("missing.csv", "data.source")
+    assert told.refused("missing.csv", "data.source", "a relative one is relative to the recipe")
+    told = first.call(command, "recipe.yaml", "--set", "data.source=poeple.csv")
+    assert told.refused("did you mean 'people.csv'?")
 
 
 def test_a_plan_of_data_that_dvc_may_bring_is_made_without_it(first: Place, tmp_path: Path) -> None:
@@ -362,6 +365,21 @@ def test_a_wrong_column_is_refused_before_any_server_starts(first: Place, tmp_pa
     place = Place(folder=first.folder, home=tmp_path / "home")
     told = place.call(command, "recipe.yaml", "--set", f"data.source={tmp_path / 'other.csv'}")
     assert told.refused("the column 'income' is missing", "did you mean 'incomes'?")
+    assert not (place.home / "prefect").exists()
+    assert not (place.home / "mlflow").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_bad_cell_of_a_small_table_is_refused_before_any_server_starts(
+    first: Place, tmp_path: Path, command: str
+) -> None:
+    lines = list(csv.reader((first.folder / "people.csv").read_text("utf-8").splitlines()))
+    lines[40][lines[0].index("income")] = "plenty"
+    with (tmp_path / "other.csv").open("w", encoding="utf-8") as file:
+        csv.writer(file).writerows(lines)
+    place = Place(folder=first.folder, home=tmp_path / "home")
+    told = place.call(command, "recipe.yaml", "--set", f"data.source={tmp_path / 'other.csv'}")
+    assert told.refused("other.csv, row 40 (line 41), column 'income'", "'plenty'")
     assert not (place.home / "prefect").exists()
     assert not (place.home / "mlflow").exists()
 

@@ -50,14 +50,17 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     show.progress(1, 2)
     show.metrics({"train.loss": 0.5, "train.lr": 0.1}, step=0)
     show.ends(Done("train", "train", "k", None, False, 1.25))
-    show.ends(Done("split", "split", "k", None, True, 0.0))
+    show.ends(Done("split", "split", "k", None, True, 7.0))
+    show.total()
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.strip() for line in err.splitlines()] == [
         "preparing Prefect and MLflow",
+        "0.0 s  preparing Prefect and MLflow",
         "train epoch 1: loss 0.5  lr 0.1",
         "1.2 s  train",
         "cached  split",
+        "0.0 s  in all, 1.2 s of it in stages",
     ]
     assert kept.figures == [(0, {"train.loss": 0.5, "train.lr": 0.1})]
 
@@ -89,5 +92,5 @@ def test_a_terminal_shows_what_is_done_and_how_far_it_is() -> None:
     os.close(ours)
     text = seen.decode()
     assert process.returncode == 0, text
-    for wanted in ("preparing [the] servers", "75%", "train goes on from epoch 2, step 3", "1.2 s  train", "in all"):
+    for wanted in ("preparing [the] servers", " s  preparing [the] servers", "75%", "train goes on from epoch 2, step 3", "1.2 s  train", "in all"):
         assert wanted in text, text

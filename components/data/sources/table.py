@@ -10,7 +10,7 @@ from components.data.sources.csv_file import CsvFile
 from components.data.sources.image_folder import ImageFolder
 from components.data.sources.npz_file import NpzFile
 from components.data.sources.parquet_file import ParquetFiles
-from components.errors import nearest, refuse
+from components.errors import nearest_beside, refuse
 from components.table import Table
 
 KIND_OF_SUFFIX: Final = {
@@ -57,8 +57,7 @@ def kind_of(path: Path) -> str:
         Refusal: nothing is there, or nothing that Steelyard reads.
     """
     if not path.exists():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise refuse("no such file or folder", where=str(path), do=nearest(path.name, beside))
+        raise refuse("no such file or folder", where=str(path), do=nearest_beside(path))
     if path.is_dir():
         return "parquet" if any(path.glob("*.parquet")) else "images"
     kind = KIND_OF_SUFFIX.get(path.suffix.lower())

@@ -92,5 +92,12 @@ def test_a_terminal_shows_what_is_done_and_how_far_it_is() -> None:
     os.close(ours)
     text = seen.decode()
     assert process.returncode == 0, text
-    for wanted in ("preparing [the] servers", " s  preparing [the] servers", "75%", "train goes on from epoch 2, step 3", "1.2 s  train", "in all"):
+    for wanted in (
+        "preparing [the] servers",
+        " s  preparing [the] servers",
+        "75%",
+        "train goes on from epoch 2, step 3",
+        "1.2 s  train",
+        "in all",
+    ):
         assert wanted in text, text

@@ -62,13 +62,13 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
                 return _done(got(Artifact(**request), yard.store), yard, stop)
             finally:
                 APILogHandler().flush()  # before the run that waits hears of the end
-    except Exception as error:
+    except Stopped as stopped:
+        return Cancelled(name=ABANDONED if str(stopped) == GONE else "Cancelled", message=str(stopped))
+    except BaseException as error:  # what libraries in Rust raise where memory is short is no Exception
         name = name_of(error)
         if name is None:
             raise
         return Failed(name=name, message=str(error)[:MESSAGE])
-    except Stopped as stopped:
-        return Cancelled(name=ABANDONED if str(stopped) == GONE else "Cancelled", message=str(stopped))
 
 
 @flow(name="doctor", persist_result=False, validate_parameters=False)
@@ -108,6 +108,8 @@ def _limits(minutes: float | None) -> Iterator[None]:
     """Keep this process to what was asked for it."""
     gigabytes, gpus = float(os.environ.get(MEMORY) or 0), int(os.environ.get(GPUS) or 0)
     if gigabytes:
+        # The allocator of pyarrow, which isn't loaded yet, takes a gigabyte at once, and uses little of it.
+        os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         resource.setrlimit(resource.RLIMIT_DATA, (int(gigabytes * 1e9), resource.RLIM_INFINITY))
     if gpus:
         _check_gpus(gpus)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from components.errors import Refusal
+from components.memory import short_memory
 from components.planning.unknown import UNKNOWN, has_unknown
+from components.training.config import TrainConfig
 from components.workers import Worker, Workers
-from tasks.memory import short_memory, smaller_batches
 from tasks.remote.call import perform_elsewhere
 from tasks.stage import Done, Inputs, Stage, Yard, find, perform
 from tasks.tracking.away import patient
@@ -193,3 +194,11 @@ def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard, 
     if not finished:
         state.result()  # raises what went wrong
     return finished[-1]
+
+
+def smaller_batches(inputs: Inputs) -> Inputs | None:
+    """Return the inputs of a training with half the batch and as large a step, None where there is no such half."""
+    config = inputs.get("config")
+    if not isinstance(config, TrainConfig) or config.halved is None:
+        return None
+    return {**inputs, "config": config.halved}

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from components.errors import refuse
+from components.memory import OutOfMemory
 from components.planning.key import key_of
 from components.planning.ledger import Record
 from components.store.artifact import Artifact
 from components.workers import Worker
-from tasks.memory import OutOfMemory
 from tasks.remote.attempt import Attempt
 from tasks.remote.endings import Lost
 from tasks.remote.patience import Patience

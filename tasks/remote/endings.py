@@ -5,7 +5,7 @@ from signal import SIGABRT, SIGBUS, SIGKILL, SIGSEGV
 from typing import Final
 
 from components.errors import Problem, Refusal, refuse
-from tasks.memory import OutOfMemory, short_memory
+from components.memory import OutOfMemory, short_memory
 
 REFUSED: Final = "Refused"  # input that a person can mend; the message says what
 MEMORY: Final = "Out of memory"
@@ -32,11 +32,15 @@ class Lost(Exception):
         return found is not None and int(found[1]) in _KILLED
 
 
-def name_of(error: Exception) -> str | None:
+def name_of(error: BaseException) -> str | None:
     """Return the name of an ending, None where the error is a bug."""
     if isinstance(error, Refusal):
         return REFUSED
     return {"main": MEMORY, "GPU": GPU_MEMORY, None: None}[short_memory(error)]
+
+
+def _with(message: str, what: str) -> str:
+    return f"{what}: {message}" if message else what  # Python's own MemoryError says nothing
 
 
 def error_of(name: str, message: str, *, stage: str) -> Exception:
@@ -48,9 +52,9 @@ def error_of(name: str, message: str, *, stage: str) -> Exception:
             do = "run again: what was done is kept"
             return Refusal([Problem(what="it was cancelled in Prefect", where=stage, do=do)])
         case "Out of memory":
-            return OutOfMemory(f"out of memory: {message}", of="main")
+            return OutOfMemory(_with(message, "out of memory"), of="main")
         case "Out of GPU memory":
-            return OutOfMemory(f"out of GPU memory: {message}", of="GPU")
+            return OutOfMemory(_with(message, "out of GPU memory"), of="GPU")
         case "Crashed" | "Abandoned":
             return Lost(message.rstrip(".") or "its process ended before its work did")
         case _:

@@ -353,6 +353,16 @@ def test_what_a_worker_can_not_do_is_refused(crew: Place, change: str, words: tu
     assert all(word in told.err for word in words), told.err[-3000:]
 
 
+def test_a_stage_short_of_memory_is_done_with_twice_as_much(crew: Place) -> None:
+    """It takes 1 GB: 0.4 for libraries, and the weights with all that training and its checkpoints have beside them."""
+    wide = ("network.width=2500", "network.depth=2", "train.epochs=1")
+    told = run(crew, *wide, "workers.train.memory_gb=0.7", "--until", "train")
+    assert told.code == 0, told.err[-3000:]
+    assert "train: out of memory" in told.err
+    assert "once more with 1.4 GB" in told.err
+    assert "Traceback" not in told.err
+
+
 def test_a_pool_that_can_not_express_what_is_asked_is_an_error(crew: Place) -> None:
     plain = {"name": "plain", "type": "process"}
     services = running(Home(crew.home))

@@ -10,7 +10,8 @@ import pytest
 
 from components.errors import Refusal
 from components.planning.unknown import UNKNOWN
-from tasks.runner import Planner, PrefectRun, Reached, Run
+from components.training.config import DDP, TrainConfig
+from tasks.runner import Planner, PrefectRun, Reached, Run, smaller_batches
 from tasks.stage import Done, Stage, Yard, perform
 from tests.tasks.tiny import Knobs, Made, Summed, add, make, yard_at
 
@@ -250,3 +251,13 @@ def test_a_label_with_braces_is_no_template(in_prefect: None, home: Path, journa
 
     as_flow()
     assert [done.label for done in run.done] == ["make", "add {curly}"]
+
+
+def test_a_training_is_halved_without_changing_its_steps() -> None:
+    config = TrainConfig(batch_size=64, accumulate=3)
+    inputs = smaller_batches({"config": config, "seed": 3})
+    assert inputs == {"config": TrainConfig(batch_size=32, accumulate=6), "seed": 3}
+    assert smaller_batches({"config": TrainConfig(batch_size=33)}) is None
+    assert smaller_batches({"config": TrainConfig(batch_size=6, distributed=DDP(processes=4))}) is None
+    assert smaller_batches({"config": 3}) is None
+    assert smaller_batches({}) is None

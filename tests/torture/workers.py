@@ -10,6 +10,7 @@ import argparse
 import random
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.frame import Figures, write
@@ -21,13 +22,25 @@ PORTS = {"postgres": 42015, "s3": 42016, "prefect": 42017, "mlflow": 42018}
 
 
 def main() -> None:
-    """Torture, print, write; fail if a run ended badly or with other files."""
+    """Torture, print, write, also where it is broken off; fail if a run ended badly or with other files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    draw = random.Random(given.seed)
     rows: list[Figures] = []
+    try:
+        for row in tortured(random.Random(given.seed), kills=given.kills):
+            rows.append(row)
+            print(row, flush=True)
+    finally:
+        if rows:
+            write("torture_workers", rows, libraries=("torch", "prefect", "mlflow"))
+    if not all(row["same files"] for row in rows):
+        raise SystemExit("a run ended badly, or with other files")
+
+
+def tortured(draw: random.Random, *, kills: int) -> Iterator[Figures]:
+    """Kill as often, and yield what became of each run. What a run with other files said is printed."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = write_recipe(Path(folder))
         whole = run(recipe, Path(folder) / "alone")
@@ -36,18 +49,16 @@ def main() -> None:
             started = time.monotonic()
             hired.run(draw=draw)
             seconds = time.monotonic() - started
-            for number in range(given.kills):
+            for number in range(kills):
                 victim = VICTIMS[number % len(VICTIMS)]
                 begun = time.monotonic()
                 ended = hired.run(victim, draw=draw, within=0.6 * seconds)
                 same = ended.code == 0 and ended.digests == whole.digests
+                if not same:
+                    print(ended.said, flush=True)
                 took = round(time.monotonic() - begun, 1)
                 killed = victim if hired.hit else "nothing, the run was faster"
-                rows.append({"killed": killed, "code": ended.code, "same files": same, "seconds": took})
-                print(rows[-1] if same else ended.said, flush=True)
-    write("torture_workers", rows, libraries=("torch", "prefect", "mlflow"))
-    if not all(row["same files"] for row in rows):
-        raise SystemExit("a run ended badly, or with other files")
+                yield {"killed": killed, "code": ended.code, "same files": same, "seconds": took}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import TextIO
 import torch
 
 from components.errors import Refusal
+from components.memory import short_memory
 from components.models.model import load
 from components.models.tensors import write_tensors
 from components.training.config import DDP
@@ -46,8 +47,9 @@ def main() -> None:
     except Refusal as refusal:
         write_refusal(refusal, folder)
         sys.exit(1)
-    except Exception as error:
-        write_lost([Lost(rank=rank, at=time.time(), out_of_memory=is_out_of_memory(error))], folder, by=str(rank))
+    except BaseException as error:  # what libraries in Rust raise where memory is short is no Exception
+        short = short_memory(error) is not None
+        write_lost([Lost(rank=rank, at=time.time(), out_of_memory=short)], folder, by=str(rank))
         raise
 
 
@@ -73,12 +75,3 @@ def _teller(line: TextIO) -> Teller:
     teller = Teller(line)
     logging.basicConfig(handlers=[teller], level=logging.INFO)
     return teller
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was short: torch has an exception of its own for that on a GPU, and only words on the CPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,3 +21,8 @@ def test_a_process_that_was_killed_may_have_been_short_of_memory(message: str, p
     assert isinstance(lost, Lost)
     assert lost.perhaps_memory == perhaps
     assert not str(lost).endswith(".")
+
+
+@pytest.mark.parametrize(("message", "said"), [("", "out of memory"), ("no more", "out of memory: no more")])
+def test_memory_that_ran_out_is_told_with_what_was_said_of_it(message: str, said: str) -> None:
+    assert str(error_of("Out of memory", message, stage="train")) == said

@@ -1,11 +1,16 @@
-"""Memory that was short is recognised, and a training made smaller where that helps."""
+"""Memory that was short is recognised."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from components.training.config import DDP, TrainConfig
+from components.memory import OutOfMemory, short_memory
 from components.training.distributed.lost import ProcessLost
-from tasks.memory import OutOfMemory, short_memory, smaller_batches
+
+ROOT = Path(__file__).parents[2]
 
 
 def raised(error: Exception, cause: Exception) -> Exception:
@@ -36,11 +41,22 @@ def test_memory_that_was_short_is_recognised(error: Exception, memory: str | Non
     assert short_memory(error) == memory
 
 
-def test_a_training_is_halved_without_changing_its_steps() -> None:
-    config = TrainConfig(batch_size=64, accumulate=3)
-    inputs = smaller_batches({"config": config, "seed": 3})
-    assert inputs == {"config": TrainConfig(batch_size=32, accumulate=6), "seed": 3}
-    assert smaller_batches({"config": TrainConfig(batch_size=33)}) is None
-    assert smaller_batches({"config": TrainConfig(batch_size=6, distributed=DDP(processes=4))}) is None
-    assert smaller_batches({"config": 3}) is None
-    assert smaller_batches({}) is None
+SHORT = """
+import resource, torch
+from safetensors.torch import save
+from components.memory import short_memory
+weights = {"weights": torch.zeros(50_000_000)}
+with open("/proc/self/status") as status:
+    (taken,) = (int(line.split()[1]) * 1024 for line in status if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, (taken + 250_000_000, resource.RLIM_INFINITY))
+try:
+    save(weights)
+except BaseException as error:
+    print(type(error).__name__, short_memory(error))
+"""
+
+
+def test_a_library_in_rust_that_gets_no_object_from_python_is_short_of_memory() -> None:
+    """safetensors has the weights once, in 200 MB, and Python no bytes to put them into."""
+    told = subprocess.run([sys.executable, "-c", SHORT], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.split() == ["PanicException", "main"], told.stderr[-2000:]

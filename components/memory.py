@@ -1,10 +1,8 @@
-"""Stages that take more memory than there is: recognised, whoever says so and in whatever words, and made smaller."""
+"""Memory that was short: recognised, whoever says so and in whatever words."""
 
 from typing import Final, Literal
 
 from components.errors import causes
-from components.training.config import TrainConfig
-from tasks.stage import Inputs
 
 Memory = Literal["main", "GPU"]
 _WORDS: Final = (
@@ -35,16 +33,13 @@ def short_memory(error: BaseException) -> Memory | None:
         lost = getattr(cause, "out_of_memory", False)  # a process of several
         if lost:
             return "GPU" if "cuda" in str(cause).lower() else "main"
-        if isinstance(cause, MemoryError):
+        if isinstance(cause, MemoryError) or _no_object(cause):
             return "main"
         if isinstance(cause, RuntimeError) and any(words in str(cause).lower() for words in _WORDS):
             return "main"
     return None
 
 
-def smaller_batches(inputs: Inputs) -> Inputs | None:
-    """Return the inputs of a training with half the batch and as large a step, None where there is no such half."""
-    config = inputs.get("config")
-    if not isinstance(config, TrainConfig) or config.halved is None:
-        return None
-    return {**inputs, "config": config.halved}
+def _no_object(error: BaseException) -> bool:
+    """Say whether a library in Rust, as safetensors is, asked Python for an object and got none."""
+    return type(error).__name__ == "PanicException" and "pointer is null" in str(error)

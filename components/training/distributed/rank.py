@@ -75,3 +75,7 @@ def _teller(line: TextIO) -> Teller:
     teller = Teller(line)
     logging.basicConfig(handlers=[teller], level=logging.INFO)
     return teller
+
+
+if __name__ == "__main__":
+    main()

@@ -5,15 +5,18 @@ from typing import Any
 
 from benchmarks.frame import RESULTS
 
-SHOWN = ("quality", "tables", "training", "overhead", "tracking", "store", "store_s3", "memory", "gate", "torture")
+SHOWN = (
+    *("quality", "tables", "training", "distributed", "overhead", "workers", "crowd", "tracking"),
+    *("store", "store_s3", "memory", "gate", "torture", "torture_workers"),
+)
 HEAD = "| what | Steelyard | beside it |"
 Row = dict[str, Any]
 
 
 def lines() -> list[str]:
     """Return the table's lines, and the line that says where it was measured."""
-    run = [*_run(), _tracking(), _store(), *_store_s3(), _memory()]
-    rows = [*_quality(), _tables(), *_training(), *run, _gate(), _torture()]
+    run = [*_run(), *_workers(), _tracking(), _store(), *_store_s3(), _memory()]
+    rows = [*_quality(), _tables(), *_training(), *_distributed(), *run, _gate(), _torture(), _torture_workers()]
     return [HEAD, "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "", _machine()]
 
 
@@ -57,6 +60,19 @@ def _training_of(hand: Row) -> tuple[str, str, str]:
     )
 
 
+def _distributed() -> list[tuple[str, str, str]]:
+    return [_distributed_of(row) for row in _rows("distributed", way="2 processes, 1 thread")]
+
+
+def _distributed_of(two: Row) -> tuple[str, str, str]:
+    threads = _row("distributed", case=two["case"], way="1 process, 2 threads")
+    return (
+        f"two processes on two cores, {two['case']}: samples/s of one process with one thread",
+        f"{two['x median']:.2f}x ({two['x min']:.2f} to {two['x max']:.2f})",
+        f"one process with two threads {threads['x median']:.2f}x",
+    )
+
+
 def _run() -> list[tuple[str, str, str]]:
     names = {
         "servers up, changed seed": "a run, servers up",
@@ -73,6 +89,16 @@ def _run() -> list[tuple[str, str, str]]:
 
 def _seconds(row: Row) -> str:
     return f"{row['seconds median']:.2f} s ({row['seconds min']:.2f} to {row['seconds max']:.2f}, n {row['seconds n']})"
+
+
+def _workers() -> list[tuple[str, str, str]]:
+    adds, alone = _row("workers", what="a stage on a worker adds"), _row("workers", what="import torch")
+    empty, (crowd,) = _row("workers", what="an empty flow on a pool as Prefect makes it"), _rows("crowd")
+    beside = f"importing torch {alone['seconds median']:.1f} s; an empty flow on a pool of Prefect's {_seconds(empty)}"
+    return [
+        ("a stage on a worker instead of in the run's process adds", _seconds(adds), beside),
+        (crowd["what"], crowd["note"], f"{crowd['seconds median'] / 60:.0f} minutes"),
+    ]
 
 
 def _tracking() -> tuple[str, str, str]:
@@ -135,6 +161,17 @@ def _torture() -> tuple[str, str, str]:
     same = sum(row["same files"] for row in kills)
     how = f"{sum(row['how'] == 'SIGKILL' for row in kills)} by SIGKILL, the others by Ctrl-C at each stage"
     return "ended in the middle, started again: the same files", f"{same} of {len(kills)} runs", how
+
+
+def _torture_workers() -> tuple[str, str, str]:
+    kills = [row for row in _rows("torture_workers") if not row["killed"].startswith("nothing")]
+    same = sum(row["same files"] for row in kills)
+    victims = ", ".join(dict.fromkeys(row["killed"] for row in kills))
+    return (
+        "on servers and workers, one of them killed: the same files as a run at home",
+        f"{same} of {len(kills)} runs",
+        victims,
+    )
 
 
 def _tables() -> tuple[str, str, str]:

@@ -5,8 +5,10 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +81,15 @@ def test_a_run_with_nothing_changed_does_nothing_and_says_so(first: Place) -> No
     assert [again[name] for name in ("run_id", "flow_run_id", "version", "decision", "onnx")] == [
         before[name] for name in ("run_id", "flow_run_id", "version", "decision", "onnx")
     ]
+
+
+def test_a_run_has_tags_in_prefect_and_its_stages_have_none_that_they_would_wait_for(first: Place) -> None:
+    """For each tag of a task Prefect asks its server for a slot, which takes two seconds."""
+    with closing(sqlite3.connect(first.home / "prefect" / "prefect.db")) as database:
+        runs = [json.loads(tags) for (tags,) in database.execute("SELECT tags FROM flow_run")]
+        stages = {tags for (tags,) in database.execute("SELECT tags FROM task_run")}
+    assert all("steelyard" in tags for tags in runs)
+    assert stages == {"[]"}
 
 
 def test_a_summary_for_people_names_candidates_decision_and_report(first: Place) -> None:

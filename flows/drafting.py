@@ -10,9 +10,7 @@ from components.errors import refuse
 from components.recipe import MODEL_NAME
 
 UNNAMED: Final = "recipe"  # the stem of a recipe that was given no name
-
-
-DOUBTFUL: Final = ("aren't read as numbers", "not every value is a number", "mend them")
+DOUBTFUL: Final = ("aren't read as numbers", "not every value is a number", "mend them", "write them alike")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

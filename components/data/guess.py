@@ -79,7 +79,18 @@ def _guess_text(facts: ColumnFacts) -> Guess:
     if facts.uncounted or distinct > facts.present / 2 or (distinct > 1000 and facts.present < 20 * distinct):
         said = marked or "free text or names"
         return Guess(kind="ignore", why=f"{said}: {count} different values in {facts.present:,} rows")
-    return Guess(kind="category", why=", ".join(filter(None, [f"{count} values", marked, _missing(facts)])))
+    said = [f"{count} values", marked, _spellings(facts), _missing(facts)]
+    return Guess(kind="category", why=", ".join(filter(None, said)))
+
+
+def _spellings(facts: ColumnFacts) -> str:
+    """Say so where values differ in capitals and spaces alone: to a model they are as different as any others."""
+    alike: dict[str, str] = {}
+    for value in facts.distinct:
+        other = alike.setdefault(" ".join(value.casefold().split()), value)
+        if other != value:
+            return f"{other!r} and {value!r} are two values: write them alike if they mean the same"
+    return ""
 
 
 def _marked_numbers(facts: ColumnFacts) -> str:
@@ -136,7 +147,7 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
             f"the target has {len(facts.distinct):,} different values in {facts.present:,} rows: these are no classes"
         )
         raise refuse(what, where=place, do=f"name another target, or bring {LEAST_ROWS} rows or more of each class")
-    return "classification", Guess(kind="category", why=why)
+    return "classification", Guess(kind="category", why="; ".join(filter(None, [why, _spellings(facts)])))
 
 
 def _few_whole(facts: ColumnFacts) -> bool:

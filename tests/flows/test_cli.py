@@ -301,12 +301,13 @@ def test_bad_input_is_refused_with_what_to_do(first: Place, arguments: tuple[str
 
 
 def test_init_names_the_columns_that_a_person_should_look_at(tmp_path: Path) -> None:
-    rows = [f"r{i * 7};{i % 40},5 EUR;{i % 9};{'ab'[i % 2]}" for i in range(60)]
-    (tmp_path / "t.csv").write_text("\n".join(["id;price;n;y", *rows]) + "\n", "utf-8")
+    rows = [f"r{i * 7};{i % 40},5 EUR;{i % 9};{('Ulm', 'ulm')[i % 2]};{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["id;price;n;town;y", *rows]) + "\n", "utf-8")
     told = Place(folder=tmp_path, home=tmp_path / "home").call("init", "t.csv", "--target", "y", "--output", "r.yaml")
     assert told.code == 0, told.err
     assert "id: ignore, names the row" in told.err
     assert "'10,5 EUR' aren't read as numbers" in told.err
+    assert "town: category, 2 values, 'Ulm' and 'ulm' are two values: write them alike" in told.err
     assert "  n: " not in told.err
 
 

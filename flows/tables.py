@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
+from components.compression.candidates import UNCOMPRESSED
 from components.figure import figure
 from components.planning.key import Json
 from components.reap.garbage import MEANING, Garbage
@@ -126,6 +127,10 @@ def print_summary(result: dict[str, Json]) -> None:
         for one in told["candidates"]
     ]
     print_table(headers, rows, right=range(2, len(headers)))
+    if any(_disagree(one, told["candidates"], size) for one in told["candidates"] for size in sizes):
+        write(
+            "ms: the median of all rounds; speed-up: of the ratios within each round, which a busy machine bends less"
+        )
     if all(stage["cached"] for stage in told["stages"]):
         write("", "nothing changed: every stage was cached, nothing was run")
     metrics = GAP.join(f"{name} {figure(value)}" for name, value in told["test"]["selected"].items())
@@ -322,6 +327,15 @@ def times(one: Candidate, size: str) -> str:
         return "-"
     low, high = one["speedup_range"][size]
     return f"{one['speedup'][size]:.2f}x" + (f" ({low:.2f}-{high:.2f})" if low < high else "")
+
+
+def _disagree(one: Candidate, among: Sequence[Candidate], size: str) -> bool:
+    """Say whether the speed-up isn't what a person gets who divides the uncompressed model's time by this one's."""
+    (base,) = (other["latency_ms"] for other in among if other["name"] == UNCOMPRESSED)
+    if size not in one["speedup"] or size not in base:
+        return False
+    low, high = one["speedup_range"][size]
+    return not low <= base[size] / one["latency_ms"][size] <= high
 
 
 def bytes_of(size: int) -> str:

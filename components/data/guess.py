@@ -79,8 +79,8 @@ def _guess_text(facts: ColumnFacts) -> Guess:
     if facts.uncounted or distinct > facts.present / 2 or (distinct > 1000 and facts.present < 20 * distinct):
         said = marked or "free text or names"
         return Guess(kind="ignore", why=f"{said}: {count} different values in {facts.present:,} rows")
-    said = [f"{count} values", marked, _spellings(facts), _missing(facts)]
-    return Guess(kind="category", why=", ".join(filter(None, said)))
+    parts = [f"{count} values", marked, _spellings(facts), _missing(facts)]
+    return Guess(kind="category", why=", ".join(filter(None, parts)))
 
 
 def _spellings(facts: ColumnFacts) -> str:

@@ -9,8 +9,8 @@ from components.errors import refuse
 from components.recipe import Recipe
 from flows.retrain import retrain
 from flows.running import find_source
-from tasks.runner import Reached
 from tasks.stage import Stage, Yard, perform
+from tasks.until import Reached
 
 
 class Inline:

@@ -67,7 +67,7 @@ def _distributed() -> list[tuple[str, str, str]]:
 def _distributed_of(two: Row) -> tuple[str, str, str]:
     threads = _row("distributed", case=two["case"], way="1 process, 2 threads")
     return (
-        f"two processes on two cores, {two['case']}: samples/s of one process with one thread",
+        f"two processes on two cores, {two['case']}: times the samples/s of one process",
         f"{two['x median']:.2f}x ({two['x min']:.2f} to {two['x max']:.2f})",
         f"one process with two threads {threads['x median']:.2f}x",
     )

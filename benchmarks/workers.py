@@ -40,6 +40,7 @@ WORKERS = 4
 PORTS = {"prefect_port": 42017, "mlflow_port": 42018}
 ON_WORKERS = ("train", "evaluate")
 LIBRARIES = ("prefect", "mlflow", "torch")
+EMPTY_SECONDS = 120.0  # for a flow that does nothing
 PLAIN = "plain"  # a pool as Prefect makes it
 PLAIN_WORKER = ("prefect", "worker", "start", "--pool", PLAIN, "--type", "process", "--install-policy", "never")
 ROOT = Path(__file__).parents[1]
@@ -132,6 +133,8 @@ def _empty_seconds(services: Services) -> float:
         started = time.monotonic()
         run = client.create_flow_run_from_deployment(deployment)
         while not (state := client.read_flow_run(run.id).state) or not state.is_final():
+            if time.monotonic() - started > EMPTY_SECONDS:
+                raise SystemExit("nobody runs the empty flow: see logs/crew.log of the home")
             time.sleep(0.1)
         if not state.is_completed():
             raise SystemExit(f"the empty flow ended as {state.name}: {state.message}")

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +40,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the closest of the names, or an empty string."""
     close = get_close_matches(name, list(names), n=1)
     return f"did you mean '{close[0]}'?" if close else ""
-
-
-def nearest_beside(path: Path) -> str:
-    """Return `did you mean 'x'?` for the closest of the names in the path's folder, or an empty string."""
-    return nearest(path.name, (one.name for one in path.parent.iterdir())) if path.parent.is_dir() else ""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,6 +1,6 @@
 """Memory that was short: recognised, whoever says so and in whatever words."""
 
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from components.errors import causes
 
@@ -30,9 +30,8 @@ def short_memory(error: BaseException) -> Memory | None:
             return cause.of
         if type(cause).__name__ == "OutOfMemoryError":  # torch's, if it is loaded
             return "GPU"
-        lost = getattr(cause, "out_of_memory", False)  # a process of several
-        if lost:
-            return "GPU" if "cuda" in str(cause).lower() else "main"
+        if memory := getattr(cause, "short_of", None):  # a process of several
+            return cast(Memory, memory)
         if isinstance(cause, MemoryError) or _no_object(cause):
             return "main"
         if isinstance(cause, RuntimeError) and any(words in str(cause).lower() for words in _WORDS):

@@ -112,7 +112,7 @@ def run(
     from components.home import find_home
     from flows.running import Wish, recipe_at
     from flows.running import run as run_recipe
-    from tasks.runner import Reached
+    from tasks.until import Reached
 
     wish = Wish(until=until, force=frozenset(force or ()), verify=verify, strict=strict)
     try:

@@ -21,7 +21,8 @@ class Show:
 
     kept: Figures
     started: float = field(default_factory=time.monotonic)
-    _in_stages: float = 0.0  # seconds
+    _in_stages: float = 0.0  # seconds, of waiting for workers too
+    _began: float = 0.0  # the stage that is being done
     _bar: "Progress | None" = None
     _task: "TaskID | None" = None
 
@@ -44,6 +45,7 @@ class Show:
 
     def begins(self, label: str) -> None:
         """Show what is being done, on a terminal."""
+        self._began = time.monotonic()
         if sys.stderr.isatty():
             self._bar = _live()
             self._task = self._bar.add_task(label, total=None)
@@ -52,7 +54,7 @@ class Show:
     def ends(self, done: Done[object]) -> None:
         """Say that a stage is done, and keep its figures."""
         self.close()
-        self._in_stages += 0.0 if done.cached else done.seconds
+        self._in_stages += time.monotonic() - self._began
         self.say(f"{'cached' if done.cached else f'{done.seconds:5.1f} s':>8}  {done.label}")
         if done.cached and hasattr(done.outputs, "curves"):
             for step, values in enumerate(done.outputs.curves()):
@@ -68,7 +70,7 @@ class Show:
             _line(text)
 
     def total(self) -> None:
-        """Say how long all of it took: the stages, and Prefect's and MLflow's part before, between and after them."""
+        """Say how long all of it took: the stages, and what Prefect and MLflow need before and after them."""
         self.say(f"{time.monotonic() - self.started:6.1f} s  in all, {self._in_stages:.1f} s of it in stages")
 
     def close(self) -> None:

@@ -14,8 +14,9 @@ from flows.summary import candidate_rows, laid_out
 from tasks.living.pulse import pulse
 from tasks.living.stopping import Stopped, stoppable
 from tasks.remote.rows import LEDGER, TAG
-from tasks.runner import PrefectRun, Reached
+from tasks.runner import PrefectRun
 from tasks.stage import Yard
+from tasks.until import Reached
 
 
 def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outcome, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import nearest, refuse
+from components.errors import refuse
 from components.home import Home
 from flows.releasing import release_of
 from flows.servers.backend import enter_registry
@@ -37,7 +37,9 @@ def predict(
     """
     release = release_of(home, model, version)
     if not source.exists():
-        raise refuse("no such file or folder", where=str(source), do=nearest(source.name, _beside(source)))
+        from components.data.sources.table import nearest_source
+
+        raise refuse("no such file or folder", where=str(source), do=nearest_source(source))
     if output.exists() and output.samefile(source):
         raise refuse("the answers would replace the rows", where=str(output), do="name another file with --output")
     from components.data.answer_file import AnswerFile
@@ -67,10 +69,6 @@ def predict(
     for sentence in strange.told():
         say(sentence)
     return answers.rows
-
-
-def _beside(path: Path) -> list[str]:
-    return [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
 def _beside_answers(rows: "Asked", answered: "pd.DataFrame") -> "pa.Table":

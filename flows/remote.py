@@ -64,6 +64,8 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
                 APILogHandler().flush()  # before the run that waits hears of the end
     except Stopped as stopped:
         return Cancelled(name=ABANDONED if str(stopped) == GONE else "Cancelled", message=str(stopped))
+    except (KeyboardInterrupt, SystemExit):
+        raise
     except BaseException as error:  # what libraries in Rust raise where memory is short is no Exception
         name = name_of(error)
         if name is None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from components.errors import nearest, nearest_beside, refuse
+from components.errors import nearest, refuse
 from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import module_of
@@ -32,8 +32,9 @@ from flows.servers.backend import backend, starts_a_server
 from flows.servers.environment import enter
 from flows.state import artifacts_of, ledger_of, remote_of, sign, store_of
 from flows.summary import flat, laid_out, summary
-from tasks.runner import Planned, Planner, PrefectRun, Reached
+from tasks.runner import Planned, Planner, PrefectRun
 from tasks.stage import Done, Yard
+from tasks.until import Reached
 
 ORDER = tuple(stage.name for stage in STAGES)
 
@@ -92,11 +93,13 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
         from tasks.versioning import repository_of
 
         if not (bring_tracked(path) if bring else repository_of(path)):
+            from components.data.sources.table import nearest_source
+
             raise refuse(
                 f"there is no file or folder '{path}'",
                 where="data.source",
                 allowed="a CSV, Parquet or npz file, a folder of images by class, a packed data set, a URL",
-                do=nearest_beside(path) or "mend the path; a relative one is relative to the recipe",
+                do=f"{nearest_source(path) or 'mend the path.'} A relative one is relative to the recipe",
             )
     return look_at(path, yard.ledger)
 

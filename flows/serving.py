@@ -38,7 +38,7 @@ def serve(
     say: Callable[[str], None],
     show: Callable[[str], None],
 ) -> None:
-    """Serve a version until this process is told to stop. `show` gets a curl line that works, `say` the rest.
+    """Serve a version until this process is told to stop. `show` gets a curl line that works, `say` that it answers.
 
     Raises:
         Refusal: there is no such version, the port is taken, or the server ended.

@@ -16,6 +16,7 @@ from components.workers import Worker, Workers
 from tasks.remote.call import perform_elsewhere
 from tasks.stage import Done, Inputs, Stage, Yard, find, perform
 from tasks.tracking.away import patient
+from tasks.until import Reached
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,10 +30,6 @@ class Run(Protocol):
 
     def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the answer of a quick question to the ledger."""
-
-
-class Reached(Exception):
-    """The stage named by `--until` is done."""
 
 
 @dataclass(frozen=True, slots=True)

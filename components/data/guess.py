@@ -80,17 +80,20 @@ def _guess_text(facts: ColumnFacts) -> Guess:
         said = marked or "free text or names"
         return Guess(kind="ignore", why=f"{said}: {count} different values in {facts.present:,} rows")
     parts = [f"{count} values", marked, _spellings(facts), _missing(facts)]
-    return Guess(kind="category", why=", ".join(filter(None, parts)))
+    return Guess(kind="category", why="; ".join(filter(None, parts)))
 
 
 def _spellings(facts: ColumnFacts) -> str:
     """Say so where values differ in capitals and spaces alone: to a model they are as different as any others."""
-    alike: dict[str, str] = {}
+    alike: dict[str, list[str]] = {}
     for value in facts.distinct:
-        other = alike.setdefault(" ".join(value.casefold().split()), value)
-        if other != value:
-            return f"{other!r} and {value!r} are two values: write them alike if they mean the same"
-    return ""
+        alike.setdefault(" ".join(value.lower().split()), []).append(value[:40])
+    several = [values for values in alike.values() if len(values) > 1]
+    if not several:
+        return ""
+    named, others = " and ".join(map(repr, several[0][:2])), len(several) - 1
+    more = f", as {others} more do" if others else ""
+    return f"{named} differ in capitals or spaces alone{more}: write them alike if they mean the same"
 
 
 def _marked_numbers(facts: ColumnFacts) -> str:

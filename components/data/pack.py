@@ -1,11 +1,11 @@
 """Turns a source of rows into a packed data set: a folder of Parquet files and a card, streaming and validated."""
 
 import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import pyarrow as pa
@@ -26,7 +26,7 @@ from components.data.writer import PartWriter
 from components.errors import refuse
 
 Progress = Callable[[int], None]
-READ_TWICE: Final = 32_000_000  # bytes of a table that are looked through in about a second
+LOOK_SECONDS: Final = 2.0  # for rows that are read twice
 
 
 def open_source(config: DataConfig, source: Path) -> Source:
@@ -40,19 +40,6 @@ def open_source(config: DataConfig, source: Path) -> Source:
     return opened
 
 
-def look_ahead(config: DataConfig, source: Path) -> None:
-    """Refuse now what `pack` would refuse later: wrong columns, and wrong rows where the source is a small table.
-
-    Raises:
-        Refusal: as `pack` does.
-    """
-    open_source(config, source)
-    files = [source] if source.is_file() else list(source.glob("*.parquet"))
-    if "image" not in config.columns.values() and sum(file.stat().st_size for file in files) <= READ_TWICE:
-        with tempfile.TemporaryDirectory(prefix="steelyard-pack-") as folder:
-            pack(config, Path(folder) / "rows", source=source)
-
-
 @dataclass(kw_only=True, slots=True)
 class _Tally:
     """What is counted while the rows go by."""
@@ -60,6 +47,7 @@ class _Tally:
     findings: Findings = field(default_factory=Findings)
     classes: Counter[str] = field(default_factory=Counter)
     rows: int = 0
+    bad: int = 0  # of them
 
 
 def pack(config: DataConfig, folder: Path, *, source: Path, progress: Progress | None = None) -> Card:
@@ -85,22 +73,33 @@ def pack(config: DataConfig, folder: Path, *, source: Path, progress: Progress |
     return card
 
 
+def look_ahead(config: DataConfig, source: Path) -> None:
+    """Refuse now what `pack` would refuse later, as far as it is seen in two seconds. Pictures aren't looked at.
+
+    Raises:
+        Refusal: as `pack` does.
+    """
+    opened, tally, end = open_source(config, source), _Tally(), monotonic() + LOOK_SECONDS
+    if "image" in config.columns.values():
+        return
+    for _ in _checked(opened, config, tally, source.name):
+        lost = tally.findings.count and config.bad_rows == "refuse"
+        if monotonic() > end and not lost:
+            return
+    _judge(tally, config, opened, name=source.name)
+
+
 def _pack(config: DataConfig, folder: Path, *, source: Source, name: str, progress: Progress | None) -> Card:
     tally = _Tally()
     with PartWriter(folder) as writer, Quarantine(quarantine_path(folder)) as quarantine:
-        for chunk in source.chunks():
-            checked = check_rows(chunk, config)
-            tally.rows += len(chunk.rows) + len(chunk.torn)
-            _record(tally, chunk, checked)
+        for chunk, checked, good in _checked(source, config, tally, name):
             if config.bad_rows == "quarantine":
                 quarantine.add(chunk, checked.findings, chunk.torn)
-            good = _good(checked)
-            _count_classes(tally, good, config, name)
             if config.bad_rows == "quarantine" or not tally.findings.count:
                 writer.write(good)
             if progress is not None:
                 progress(tally.rows)
-    _judge(tally, config, source, set_aside=quarantine.rows, name=name)
+    _judge(tally, config, source, name=name)
     return Card(
         columns=dict(config.columns),
         target=config.target,
@@ -108,8 +107,20 @@ def _pack(config: DataConfig, folder: Path, *, source: Source, name: str, progre
         files=tuple(writer.files),
         classes=sorted_classes(tally.classes),
         source=name,
-        quarantined=quarantine.rows,
+        quarantined=tally.bad,
     )
+
+
+def _checked(source: Source, config: DataConfig, tally: _Tally, name: str) -> Iterator[tuple[Chunk, Checked, pa.Table]]:
+    """Yield chunks with what was found of them and their good rows, and count."""
+    for chunk in source.chunks():
+        checked = check_rows(chunk, config)
+        tally.rows += len(chunk.rows) + len(chunk.torn)
+        tally.bad += int(checked.bad.sum()) + len(chunk.torn)
+        _record(tally, chunk, checked)
+        good = _good(checked)
+        _count_classes(tally, good, config, name)
+        yield chunk, checked, good
 
 
 def _record(tally: _Tally, chunk: Chunk, checked: Checked) -> None:
@@ -131,7 +142,7 @@ def _count_classes(tally: _Tally, table: pa.Table, config: DataConfig, name: str
     check_count(tally.classes, where=f"{name}, column '{config.target}'")
 
 
-def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int, name: str) -> None:
+def _judge(tally: _Tally, config: DataConfig, source: Source, *, name: str) -> None:
     """Decide whether what was found can stand."""
     if not tally.rows:
         raise refuse("there are no rows", where=name)
@@ -139,8 +150,8 @@ def _judge(tally: _Tally, config: DataConfig, source: Source, *, set_aside: int,
     if config.bad_rows == "refuse" and tally.findings.count:
         do = "mend these rows, or set data.bad_rows: quarantine and data.quarantine_share to set bad rows aside"
         raise tally.findings.refusal(source.places, rows=tally.rows, do=do, mostly=mostly)
-    if config.quarantine_share is not None and set_aside > config.quarantine_share * tally.rows:
-        share = f"{set_aside} of {tally.rows} rows are bad ({set_aside / tally.rows:.2%})"
+    if config.quarantine_share is not None and tally.bad > config.quarantine_share * tally.rows:
+        share = f"{tally.bad} of {tally.rows} rows are bad ({tally.bad / tally.rows:.2%})"
         do = f"{share}, more than data.quarantine_share {config.quarantine_share:.2%}: mend them, or raise it"
         raise tally.findings.refusal(source.places, rows=tally.rows, do=do, mostly=mostly)
     if config.columns[config.target] != "number":

@@ -33,7 +33,6 @@ class Quarantine:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = 0
         self._file: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "Quarantine":
@@ -52,7 +51,6 @@ class Quarantine:
         lines = [(f.row, f.column, f.what, _raw(chunk.table, place[f.row])) for f in findings]
         lines += [(line.row, None, line.what, line.text) for line in torn]
         lines.sort(key=lambda line: line[0])
-        self.rows += len({line[0] for line in lines})
         if lines:
             self._write(pa.table([list(column) for column in zip(*lines, strict=True)], schema=SCHEMA))
 

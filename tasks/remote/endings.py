@@ -39,7 +39,7 @@ def name_of(error: BaseException) -> str | None:
     return {"main": MEMORY, "GPU": GPU_MEMORY, None: None}[short_memory(error)]
 
 
-def _with(message: str, what: str) -> str:
+def _told(what: str, message: str) -> str:
     return f"{what}: {message}" if message else what  # Python's own MemoryError says nothing
 
 
@@ -52,9 +52,9 @@ def error_of(name: str, message: str, *, stage: str) -> Exception:
             do = "run again: what was done is kept"
             return Refusal([Problem(what="it was cancelled in Prefect", where=stage, do=do)])
         case "Out of memory":
-            return OutOfMemory(_with(message, "out of memory"), of="main")
+            return OutOfMemory(_told("out of memory", message), of="main")
         case "Out of GPU memory":
-            return OutOfMemory(_with(message, "out of GPU memory"), of="GPU")
+            return OutOfMemory(_told("out of GPU memory", message), of="GPU")
         case "Crashed" | "Abandoned":
             return Lost(message.rstrip(".") or "its process ended before its work did")
         case _:

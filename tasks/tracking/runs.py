@@ -16,10 +16,10 @@ from typing import Literal
 
 from components.home import Home
 from components.recipe_file import without_secrets
-from tasks.runner import Reached
 from tasks.tracking.away import denials_refused
 from tasks.tracking.connecting import Client, client_here, connect
 from tasks.tracking.sending import BATCH, Point, Sender, unsent
+from tasks.until import Reached
 
 log = logging.getLogger(__name__)
 LEDGER = "steelyard.ledger"  # a tag of runs

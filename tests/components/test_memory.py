@@ -31,9 +31,9 @@ def raised(error: Exception, cause: Exception) -> Exception:
         (raised(ValueError("a stage failed"), MemoryError()), "main"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "GPU"),
         (OutOfMemory("it took too much", of="GPU"), "GPU"),
-        (ProcessLost("process 1 was killed by SIGKILL", rank=0, code=-9, out_of_memory=True), "main"),
-        (ProcessLost("process 1: CUDA out of memory", rank=0, code=1, out_of_memory=True), "GPU"),
-        (ProcessLost("process 1 ended with exit code 1", rank=0, code=1, out_of_memory=False), None),
+        (ProcessLost("process 1 was killed by SIGKILL", rank=0, code=-9, short_of="main"), "main"),
+        (ProcessLost("process 1: CUDA out of memory", rank=0, code=1, short_of="GPU"), "GPU"),
+        (ProcessLost("process 1 ended with exit code 1", rank=0, code=1, short_of=None), None),
         (RuntimeError("shapes don't fit"), None),
     ],
 )

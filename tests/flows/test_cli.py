@@ -307,7 +307,7 @@ def test_init_names_the_columns_that_a_person_should_look_at(tmp_path: Path) -> 
     assert told.code == 0, told.err
     assert "id: ignore, names the row" in told.err
     assert "'10,5 EUR' aren't read as numbers" in told.err
-    assert "town: category, 2 values, 'Ulm' and 'ulm' are two values: write them alike" in told.err
+    assert "town: category, 2 values; 'Ulm' and 'ulm' differ in capitals or spaces alone: write them alike" in told.err
     assert "  n: " not in told.err
 
 
@@ -359,9 +359,11 @@ def test_a_wrong_option_is_an_error_of_use_with_code_2(first: Place) -> None:
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_data_that_is_not_there_is_refused(first: Place, command: str) -> None:
     told = first.call(command, "recipe.yaml", "--set", "data.source=missing.csv")
-    assert told.refused("missing.csv", "data.source", "a relative one is relative to the recipe")
+    assert told.refused("missing.csv", "data.source", "mend the path. A relative one is relative to the recipe")
     told = first.call(command, "recipe.yaml", "--set", "data.source=poeple.csv")
-    assert told.refused("did you mean 'people.csv'?")
+    assert told.refused("did you mean 'people.csv'? A relative one is relative to the recipe")
+    (first.folder / "poeple.yaml").touch()  # as recipes are called, often: it is no data
+    assert first.call(command, "recipe.yaml", "--set", "data.source=poeple.csv").refused("did you mean 'people.csv'?")
 
 
 def test_a_plan_of_data_that_dvc_may_bring_is_made_without_it(first: Place, tmp_path: Path) -> None:

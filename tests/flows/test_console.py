@@ -2,10 +2,12 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,15 +56,28 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     show.total()
     out, err = capsys.readouterr()
     assert out == ""
-    assert [line.strip() for line in err.splitlines()] == [
+    assert [re.sub(r"\d+\.\d s", "N s", line.strip()) for line in err.splitlines()] == [
         "preparing Prefect and MLflow",
-        "0.0 s  preparing Prefect and MLflow",
+        "N s  preparing Prefect and MLflow",
         "train epoch 1: loss 0.5  lr 0.1",
-        "1.2 s  train",
+        "N s  train",
         "cached  split",
-        "0.0 s  in all, 1.2 s of it in stages",
+        "N s  in all, N s of it in stages",
     ]
     assert kept.figures == [(0, {"train.loss": 0.5, "train.lr": 0.1})]
+
+
+def test_time_in_stages_is_that_between_their_begin_and_their_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([2.0, 5.0, 6.0, 10.0, 12.0])
+    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    show = Show(Kept(), started=0.0)
+    for name in ("train", "evaluate"):
+        show.begins(name)
+        show.ends(Done(name, name, "k", None, False, 1.0))
+    show.total()
+    assert capsys.readouterr().err.splitlines()[-1].strip() == "12.0 s  in all, 7.0 s of it in stages"
 
 
 def test_a_resumed_training_says_where_it_goes_on_and_its_earlier_figures_are_kept(

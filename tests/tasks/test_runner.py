@@ -11,8 +11,9 @@ import pytest
 from components.errors import Refusal
 from components.planning.unknown import UNKNOWN
 from components.training.config import DDP, TrainConfig
-from tasks.runner import Planner, PrefectRun, Reached, Run, smaller_batches
+from tasks.runner import Planner, PrefectRun, Run, smaller_batches
 from tasks.stage import Done, Stage, Yard, perform
+from tasks.until import Reached
 from tests.tasks.tiny import Knobs, Made, Summed, add, make, yard_at
 
 PLAIN = Knobs()

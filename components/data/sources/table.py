@@ -10,7 +10,7 @@ from components.data.sources.csv_file import CsvFile
 from components.data.sources.image_folder import ImageFolder
 from components.data.sources.npz_file import NpzFile
 from components.data.sources.parquet_file import ParquetFiles
-from components.errors import nearest_beside, refuse
+from components.errors import nearest, refuse
 from components.table import Table
 
 KIND_OF_SUFFIX: Final = {
@@ -50,6 +50,15 @@ def image_column(config: DataConfig) -> str:
     return next((name for name, kind in config.columns.items() if kind == "image"), "image")
 
 
+def nearest_source(path: Path) -> str:
+    """Return `did you mean 'x'?` for the most similar name beside the path that can be read, or nothing."""
+    try:
+        beside = [one.name for one in path.parent.iterdir() if one.suffix.lower() in KIND_OF_SUFFIX or one.is_dir()]
+    except OSError:
+        return ""
+    return nearest(path.name, beside)
+
+
 def kind_of(path: Path) -> str:
     """Return the kind of source that lies at the path.
 
@@ -57,7 +66,7 @@ def kind_of(path: Path) -> str:
         Refusal: nothing is there, or nothing that Steelyard reads.
     """
     if not path.exists():
-        raise refuse("no such file or folder", where=str(path), do=nearest_beside(path))
+        raise refuse("no such file or folder", where=str(path), do=nearest_source(path))
     if path.is_dir():
         return "parquet" if any(path.glob("*.parquet")) else "images"
     kind = KIND_OF_SUFFIX.get(path.suffix.lower())

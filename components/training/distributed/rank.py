@@ -47,9 +47,10 @@ def main() -> None:
     except Refusal as refusal:
         write_refusal(refusal, folder)
         sys.exit(1)
+    except (KeyboardInterrupt, SystemExit):
+        raise
     except BaseException as error:  # what libraries in Rust raise where memory is short is no Exception
-        short = short_memory(error) is not None
-        write_lost([Lost(rank=rank, at=time.time(), out_of_memory=short)], folder, by=str(rank))
+        write_lost([Lost(rank=rank, at=time.time(), short_of=short_memory(error))], folder, by=str(rank))
         raise
 
 

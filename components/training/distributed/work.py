@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from components.errors import Problem, Refusal
+from components.memory import Memory
 from components.models.model import Model, ModelSpec, save
 from components.models.tensors import write_bytes
 from components.training.distributed.rows import write_rows
@@ -44,7 +45,7 @@ class Lost:
     rank: int
     code: int = 1
     at: float = 0.0  # seconds since 1970; 0: it had no time to say
-    out_of_memory: bool = False
+    short_of: Memory | None = None
 
     @property
     def killed(self) -> bool:

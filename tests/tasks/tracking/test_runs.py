@@ -22,12 +22,12 @@ from components.home import Home
 from components.reap.marking import Registered
 from tasks import registry
 from tasks.registry import Bundle, alias_in_database, answers, download, register
-from tasks.runner import Reached
 from tasks.tracking import away, runs, sending
 from tasks.tracking.away import patient
 from tasks.tracking.connecting import PROBES, check, connect, probe
 from tasks.tracking.runs import LEDGER, tracked
 from tasks.tracking.unended import began, end_open, open_runs
+from tasks.until import Reached
 
 ROWS = [{"age": 1.0}]
 

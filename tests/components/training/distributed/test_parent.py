@@ -98,7 +98,7 @@ def test_a_killed_process_and_a_killed_parent_lose_no_byte_and_leave_nothing_run
     watch = KillsTheSecond(at=20)
     with pytest.raises(ProcessLost, match="process 2 of 2 was killed by SIGKILL, perhaps out of memory") as lost:
         train(LONG, tmp_path / "killed", network=SLOW, observer=watch)
-    assert (lost.value.rank, lost.value.code, lost.value.out_of_memory) == (1, -signal.SIGKILL, True)
+    assert (lost.value.rank, lost.value.code, lost.value.short_of) == (1, -signal.SIGKILL, "main")
     assert all(gone(one.pid) for one in watch.seen)
 
     command, reached = [sys.executable, "-c", PARENT, str(tmp_path / "killed")], list[int]()
@@ -151,17 +151,17 @@ def test_a_process_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
     failing = replace(SLOW, options={"fail": "no room for one more"})
     with pytest.raises(ProcessLost, match=r"(?s)process \d of 2 ended with exit code 1.*no room for one more") as lost:
         train(spread(SHORT), tmp_path, network=failing)
-    assert lost.value.out_of_memory
+    assert lost.value.short_of == "main"
 
 
 def test_the_first_of_several_losses_is_the_cause(tmp_path: Path) -> None:
     consequence = Lost(rank=0, at=10.5)
     found = [Lost(rank=0, code=1), Lost(rank=1, code=1)]
-    earlier = Lost(rank=1, at=10.0, out_of_memory=True)
+    earlier = Lost(rank=1, at=10.0, short_of="GPU")
     spoke = process_lost([*found, consequence, earlier], tmp_path, processes=2, launcher=1)
-    assert (spoke.rank, spoke.out_of_memory) == (1, True)
+    assert (spoke.rank, spoke.short_of) == (1, "GPU")
     killed = process_lost([consequence, Lost(rank=1, code=-signal.SIGSEGV)], tmp_path, processes=2, launcher=1)
-    assert (killed.rank, killed.code, killed.out_of_memory) == (1, -signal.SIGSEGV, False)
+    assert (killed.rank, killed.code, killed.short_of) == (1, -signal.SIGSEGV, None)
     stopped = process_lost([Lost(rank=1, code=-signal.SIGTERM), consequence], tmp_path, processes=2, launcher=1)
     assert stopped.rank == 0
     assert process_lost([], tmp_path, processes=2, launcher=-signal.SIGKILL).rank is None

@@ -1,12 +1,26 @@
 """What a worker's process is kept to."""
 
+import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from components.errors import Refusal
+from flows.remote import MEMORY, _limits
+
+ROOT = Path(__file__).parents[2]
+LIMITED = """
 from flows.remote import _limits
+with _limits(None):
+    import pyarrow
+    pyarrow.array(range(1000))
+    with open("/proc/self/status") as status:
+        print(next(line.split()[1] for line in status if line.startswith("VmData")))
+"""
 
 
 def test_a_time_limit_is_heard_by_work_that_catches_every_exception() -> None:
@@ -21,3 +35,12 @@ def test_a_time_limit_is_heard_by_work_that_catches_every_exception() -> None:
 def test_without_a_limit_work_takes_its_time() -> None:
     with _limits(None):
         time.sleep(0.1)
+
+
+def test_a_memory_limit_counts_no_reserve_of_pyarrows() -> None:
+    """It takes a gigabyte at once by itself, which the system counts though nothing is in it."""
+    environment = {**os.environ, MEMORY: "8"}
+    told = subprocess.run(
+        [sys.executable, "-c", LIMITED], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert int(told.stdout) * 1024 < 700e6

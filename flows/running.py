@@ -152,7 +152,7 @@ def _check_gpus(workers: Workers, planner: Planner, home: Home) -> None:
 
 
 def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
-    """Refuse what can be seen in a second and without importing a network, before any server starts."""
+    """Refuse what can be seen in two seconds and without importing a network, before any server starts."""
     if isinstance(recipe.network, Custom):
         module_of(recipe.network.path)
     if planner.plan[0].state != "cached":

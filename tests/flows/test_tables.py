@@ -65,7 +65,7 @@ def test_a_speed_up_is_shown_with_what_is_known_of_it() -> None:
     assert [times(one, size) for size in ("1", "32", "64")] == ["1.70x (0.91-2.40)", "1.00x", "-"]
 
 
-@pytest.mark.parametrize(("ms", "said"), [(0.1, False), (0.2, True)])
+@pytest.mark.parametrize(("ms", "said"), [(0.1, False), (0.0951, False), (0.2, True)])
 def test_a_speed_up_that_is_not_the_ratio_of_the_times_beside_it_is_explained(
     capsys: pytest.CaptureFixture[str], ms: float, said: bool
 ) -> None:

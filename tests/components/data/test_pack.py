@@ -2,21 +2,26 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.data import pack as pack_module
 from components.data.card import read_card
 from components.data.config import DataConfig
 from components.data.load import load
-from components.data.pack import pack
+from components.data.pack import look_ahead, pack
 from components.data.quarantine import first_of, quarantine_path
+from components.data.sources import csv_file
 from components.data.writer import PartWriter
+from components.errors import Refusal
 from tests.components.data.tables import COLUMNS, config, csv, packed, rows
 
 
@@ -133,6 +138,33 @@ def test_quarantine_sets_bad_and_ragged_rows_aside_beside_the_data(tmp_path: Pat
     assert json.loads(aside[0]["raw"])["a"] == "word"
     assert aside[1]["raw"] == "1,2"
     assert first_of(quarantine_path(tmp_path / "packed")) == "row 41, column 'a': 'word' is not a finite number"
+
+
+@pytest.mark.parametrize(("row", "refused"), [(10, True), (20_000, False)])
+def test_a_look_ahead_ends_in_time_unless_it_has_found_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, refused: bool
+) -> None:
+    """Then it reads on, to name all of it."""
+    monkeypatch.setattr(pack_module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(csv_file, "BLOCK_BYTES", 1 << 15)  # some four thousand rows
+    lines = ["a,y", *(f"{i},{'np'[i % 2]}" for i in range(20_001))]
+    lines[row] = "word,n"
+    lines[-1] = "last,n"
+    source, columns = csv(tmp_path, "\n".join(lines)), {"a": "number", "y": "category"}
+    with pytest.raises(Refusal, match=rf"row {row} (.|\n)*row 20001 ") if refused else nullcontext():
+        look_ahead(config(columns), source)
+    with pytest.raises(Refusal, match="row 20001"):
+        packed(tmp_path, source, config(columns))
+
+
+def test_a_look_ahead_refuses_what_packing_would_and_leaves_nothing(tmp_path: Path) -> None:
+    few = csv(tmp_path, rows(40) + "word,r,yes,n,p\n1,2\n")
+    look_ahead(config(share=0.1), few)
+    with pytest.raises(Refusal, match="2 of 42 rows are bad"):
+        look_ahead(config(share=0.01), few)
+    with pytest.raises(Refusal, match=r"row 41 \(line 42\), column 'a'"):
+        look_ahead(config(), few)
+    assert list(tmp_path.iterdir()) == [few]
 
 
 def test_a_clean_pack_removes_an_earlier_quarantine(tmp_path: Path) -> None:

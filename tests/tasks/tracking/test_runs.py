@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,8 +27,10 @@ from tasks.tracking.connecting import PROBES, check, connect, probe
 from tasks.tracking.runs import LEDGER, tracked
 from tasks.tracking.unended import began, end_open, open_runs
 from tasks.until import Reached
+from tests.servers.faults import wait_until
 
 ROWS = [{"age": 1.0}]
+soon = partial(wait_until, seconds=20)
 
 
 def net(path: Path) -> Path:
@@ -87,13 +88,6 @@ def fail(error: Exception) -> None:
     raise error
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def recorded(client: MlflowClient, run_id: str, name: str) -> list[int]:
     return sorted(metric.step for metric in client.get_metric_history(run_id, name))
 
@@ -110,7 +104,7 @@ def test_what_a_server_that_stayed_away_did_not_take_is_sent_by_the_next_run(
         tracked(client, home, model="m", run_name="r", artifacts=None) as run,
     ):
         run.metrics({"loss": 0.5}, step=7)
-        until(lambda: recorded(client, run.run_id, "loss") == [7])
+        soon(lambda: recorded(client, run.run_id, "loss") == [7])
         outage.setattr(client, "log_batch", silent)
         outage.setattr(client, "set_terminated", silent)
         run.metrics({"loss": 0.25}, step=8)

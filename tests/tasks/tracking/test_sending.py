@@ -4,13 +4,17 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tasks.tracking import sending
 from tasks.tracking.sending import Point, Sender, unsent
+from tests.servers.faults import wait_until
+
+soon = partial(wait_until, seconds=20)
 
 
 class Server:
@@ -47,19 +51,12 @@ def sender(server: Server, tmp_path: Path) -> Sender:
     return made
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def test_points_that_came_while_the_server_was_away_arrive_when_it_is_back(server: Server, sender: Sender) -> None:
     sender.put(points(5))
-    wait_until(lambda: len(server.took) == 5)
+    soon(lambda: len(server.took) == 5)
     server.up = False
     sender.put(points(3 * sending.BATCH, start=5))
-    wait_until(lambda: sender.file.exists() and len(sender.file.read_text().splitlines()) == 3 * sending.BATCH)
+    soon(lambda: sender.file.exists() and len(sender.file.read_text().splitlines()) == 3 * sending.BATCH)
     server.up = True
     sender.finish(20)
     assert list(server.took) == points(5 + 3 * sending.BATCH)
@@ -69,7 +66,7 @@ def test_points_that_came_while_the_server_was_away_arrive_when_it_is_back(serve
 def test_what_is_left_at_the_end_is_written_down_whole(server: Server, sender: Sender, tmp_path: Path) -> None:
     server.up = False
     sender.put(points(3 * sending.BATCH))
-    wait_until(lambda: server.calls > 1)
+    soon(lambda: server.calls > 1)
     sender.finish(0.1)
     (left,) = unsent(tmp_path, but=tmp_path)
     assert (left.run, left.points) == ("run", points(3 * sending.BATCH))
@@ -79,12 +76,12 @@ def test_what_is_on_its_way_when_time_is_up_is_written_down_too(server: Server, 
     """A client may try for minutes at one batch; the process ends meanwhile."""
     server.hang.clear()
     sender.put(points(3))
-    wait_until(lambda: server.calls == 1)
+    soon(lambda: server.calls == 1)
     sender.put(points(2, start=3))
     sender.finish(0.05)
     assert [left.points for left in unsent(tmp_path, but=tmp_path)] == [points(5)]
     server.hang.set()  # it comes through after all
-    wait_until(lambda: len(server.took) == 3)
+    soon(lambda: len(server.took) == 3)
     time.sleep(0.05)
     assert [left.points for left in unsent(tmp_path, but=tmp_path)] == [points(5)]
 
@@ -94,9 +91,9 @@ def test_a_process_that_is_killed_meanwhile_has_written_down_what_it_had(
 ) -> None:
     server.up = False
     sender.put(points(2))
-    wait_until(lambda: len(list(unsent(tmp_path, but=tmp_path))) == 1)
+    soon(lambda: len(list(unsent(tmp_path, but=tmp_path))) == 1)
     sender.put(points(2, start=2))
-    wait_until(lambda: [left.points for left in unsent(tmp_path, but=tmp_path)] == [points(4)])
+    soon(lambda: [left.points for left in unsent(tmp_path, but=tmp_path)] == [points(4)])
 
 
 def test_what_others_left_is_asked_for_once_and_only_of_a_server_that_takes_something(
@@ -107,9 +104,9 @@ def test_what_others_left_is_asked_for_once_and_only_of_a_server_that_takes_some
     sender = Sender(send=server.send, file=tmp_path / "unsent.jsonl", then=lambda: asked.append(server.up))
     sender.start()
     sender.put(points(1))
-    wait_until(lambda: server.calls > 1)
+    soon(lambda: server.calls > 1)
     server.up = True
-    wait_until(lambda: len(server.took) == 1)
+    soon(lambda: len(server.took) == 1)
     sender.put(points(1, start=1))
     sender.finish(20)
     assert asked == [True]
@@ -121,7 +118,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(
     caplog.set_level(logging.WARNING)
     server.up = False
     sender.put(points(1))
-    wait_until(lambda: server.calls > 3)
+    soon(lambda: server.calls > 3)
     server.up = True
     sender.finish(20)
     assert [record.message.partition(" (")[0] for record in caplog.records] == [
@@ -154,7 +151,7 @@ def test_points_lie_in_the_file_while_the_first_attempt_loads_what_sends_them(se
     """A stage on a worker may be killed while it loads MLflow."""
     server.hang.clear()
     sender.put(points(3))
-    wait_until(lambda: sender.file.exists() and len(sender.file.read_text().splitlines()) == 3)
+    soon(lambda: sender.file.exists() and len(sender.file.read_text().splitlines()) == 3)
     server.hang.set()
     sender.finish(20)
     assert len(server.took) == 3

@@ -8,6 +8,7 @@ from hashlib import blake2b
 import torch
 
 from components.errors import refuse
+from components.training.allocator import freed_memory_kept
 
 
 def find_device(name: str) -> torch.device:
@@ -46,14 +47,14 @@ def seed_(device: torch.device, seed: int) -> None:
 
 @contextmanager
 def settings(device: torch.device, *, threads: int | None) -> Iterator[None]:
-    """Deterministic algorithms and the number of CPU threads, put back afterwards with the random state."""
+    """Deterministic algorithms, the number of CPU threads and how memory is kept; put back, as is the random state."""
     before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what makes cuBLAS deterministic
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), freed_memory_kept():
         try:
             torch.set_num_threads(threads or before)
             torch.use_deterministic_algorithms(True)

@@ -1,0 +1,53 @@
+"""Memory that tensors free is kept while a training lasts, and given back behind it."""
+
+import ctypes
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.training.device import settings
+
+PAGES = 64 << 20 >> 12  # of the tensor
+
+
+def test_a_step_does_not_pay_for_the_pages_of_the_one_before_again() -> None:
+    """In a process of its own: what was freed before, and by whom, would count."""
+    if not hasattr(ctypes.CDLL(None), "mallopt"):
+        pytest.skip("there is no glibc")
+    done = subprocess.run([sys.executable, "-c", _CHILD], capture_output=True, text=True, check=True)
+    before, during, held, after = (int(figure) for figure in done.stdout.split())
+    assert before > 3 * PAGES
+    assert during < PAGES  # four tensors have the pages of the first
+    assert held > PAGES
+    assert after < PAGES // 10
+
+
+def faults(tensors: int) -> int:
+    """Return how many pages were new to make and free so many tensors, one after the other."""
+    first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(tensors):
+        torch.ones(64 << 18)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first
+
+
+def resident() -> int:
+    """Return how many pages of memory the process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+
+def report() -> None:
+    """Print new pages for four tensors outside and inside of a training, and pages held at its end and behind it."""
+    with settings(torch.device("cpu"), threads=1):
+        pass  # the first time loads modules of torch
+    before, at_first = faults(4), resident()
+    with settings(torch.device("cpu"), threads=1):
+        faults(1)
+        during, held = faults(4), resident()
+    print(before, during, held - at_first, resident() - at_first)  # noqa: T201 - to the test
+
+
+_CHILD = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import report; report()"

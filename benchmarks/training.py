@@ -52,15 +52,20 @@ def cases(scale: float) -> list[Case]:
     target = Target(name="y", classes=tuple(map(str, range(CLASSES))))
     image = ImageColumn(name="x", channels=1, size=(28, 28), resize=False, mean=(0.13,), std=(0.31,))
     columns = tuple(NumberColumn(name=str(i), fill=0.0, center=0.0, scale=1.0) for i in range(32))
-    pictures, rows = int(1024 * scale), int(8192 * scale)
+    rows = int(8192 * scale)
+    # Of a large batch the tensors are large too: what is paid for memory shows.
+    batches = {batch_size: int(pictures * scale) for batch_size, pictures in ((64, 1024), (512, 4096))}
     return [
-        Case(
-            "CNN, 28x28 images, batch 64",
-            _spec(CNN(width=32, stages=3), Preparation(target=target, image=image)),
-            (rng.integers(0, 256, (pictures, 28, 28, 1), dtype=np.uint8),),
-            rng.integers(0, CLASSES, pictures),
-            64,
-            1,
+        *(
+            Case(
+                f"CNN, 28x28 images, batch {batch_size}",
+                _spec(CNN(width=32, stages=3), Preparation(target=target, image=image)),
+                (rng.integers(0, 256, (pictures, 28, 28, 1), dtype=np.uint8),),
+                rng.integers(0, CLASSES, pictures),
+                batch_size,
+                1,
+            )
+            for batch_size, pictures in batches.items()
         ),
         Case(
             "MLP, 32 columns, batch 128",

@@ -35,6 +35,8 @@ Changes = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Model = Annotated[str, typer.Argument(help="The registered model's name.")]
+Version = Annotated[int | None, typer.Argument(metavar="VERSION", help="Else the champion.", show_default=False)]
+NamedVersion = Annotated[int | None, typer.Option("--version", help="The same, by its name.", show_default=False)]
 
 
 def _show_version(wanted: bool) -> None:
@@ -247,7 +249,8 @@ def list_releases(
 @app.command()
 def show(
     model: Model,
-    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+    version: Version = None,
+    named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one version: what it is, what it was tested with, and every decision about it."""
@@ -256,7 +259,7 @@ def show(
     from components.home import find_home
     from flows.releasing import shown
 
-    details = shown(find_home(), model, version)
+    details = shown(find_home(), model, _either(version, named))
     if as_json:
         _print_json(asdict(details))
     else:
@@ -300,14 +303,15 @@ def rollback(
 @app.command()
 def serve(
     model: Model,
+    version: Version = None,
     port: Annotated[int, typer.Option(help="On loopback.", min=1, max=65535)] = 5001,
-    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+    named: NamedVersion = None,
 ) -> None:
     """Serve a model over HTTP on this machine until Ctrl-C, and print a curl line that works."""
     from components.home import find_home
     from flows.serving import serve as serve_model
 
-    serve_model(find_home(), model, version=version, port=port, say=_say, show=typer.echo)
+    serve_model(find_home(), model, version=_either(version, named), port=port, say=_say, show=typer.echo)
 
 
 @app.command()
@@ -334,18 +338,19 @@ def predict(
 
 
 @app.command()
-def report(model: Model, version: Annotated[int | None, typer.Option(help="Else the champion.")] = None) -> None:
+def report(model: Model, version: Version = None, named: NamedVersion = None) -> None:
     """Print the path of a version's report."""
     from components.home import find_home
     from flows.releasing import report_of
 
-    typer.echo(str(report_of(find_home(), model, version)))
+    typer.echo(str(report_of(find_home(), model, _either(version, named))))
 
 
 @app.command()
 def verify(
     model: Model,
-    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+    version: Version = None,
+    named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute a release's chain of digests again, and name the link that is broken. Exit code 3 if one is."""
@@ -354,7 +359,7 @@ def verify(
     from components.home import find_home
     from flows.verifying import verify as verified
 
-    checks = verified(find_home(), model, version)
+    checks = verified(find_home(), model, _either(version, named))
     if as_json:
         _print_json([asdict(one) for one in checks])
     else:
@@ -464,6 +469,13 @@ def _write_json(path: Path, value: object) -> None:
 def _say(text: str) -> None:
     """Tell a person something, on standard error: standard output is for results."""
     sys.stderr.write(f"{text}\n")
+
+
+def _either(version: int | None, named: int | None) -> int | None:
+    """Return the version that was asked for, as a word or with --version."""
+    if None not in (version, named) and version != named:
+        raise refuse(f"version {version} and --version {named} are asked for", do="name one of them")
+    return named if version is None else version
 
 
 def _red(text: str) -> str:

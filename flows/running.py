@@ -90,9 +90,9 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
     path = Path(named)
     if not path.exists():
         from tasks.versioning import bring as bring_tracked
-        from tasks.versioning import repository_of
+        from tasks.versioning import tracks
 
-        if not (bring_tracked(path) if bring else repository_of(path)):
+        if not (bring_tracked(path) if bring else tracks(path)):
             from components.data.sources.table import nearest_source
 
             raise refuse(

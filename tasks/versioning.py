@@ -18,6 +18,8 @@ from components.store.artifact import Stored
 from tasks.stage import Remote
 
 if TYPE_CHECKING:
+    from dvc.output import Output
+    from dvc.repo import Repo
     from dvc_data.hashfile.db import HashFileDB
 
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
@@ -130,24 +132,31 @@ def pieces(remote: Remote) -> Iterator[Pieces]:
             yield Pieces(repo.cloud.get_remote_odb("home"))
 
 
-def repository_of(path: Path) -> Path | None:
-    """Return the DVC repository that encloses the path, and so may know it."""
-    return next((folder for folder in path.parents if (folder / ".dvc").is_dir()), None)
+def tracks(path: Path) -> bool:
+    """Say whether an enclosing DVC repository tracks the path, so that `bring` may make it."""
+    from dvc.exceptions import DvcException
+
+    root = _repository_of(path)
+    if root is None:
+        return False
+    try:
+        with _tracking(path, root):
+            return True
+    except DvcException:
+        return False
 
 
 def bring(path: Path) -> bool:
     """Make a data set that an enclosing DVC repository tracks, where it isn't there. False: nothing tracks it."""
-    root = repository_of(path)
+    from dvc.exceptions import DvcException
+
+    root = _repository_of(path)
     if root is None:
         return False
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
     # Its stages say `python`: that is this one, also where no environment is activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
-        with Repo(str(root)) as repo:
-            (out,) = repo.find_outs_by_path(str(path))
+        with _tracking(path, root) as (repo, out):
             try:
                 repo.pull(targets=[out.stage.addressing])
             except DvcException:  # no remote holds it: build it again
@@ -155,6 +164,21 @@ def bring(path: Path) -> bool:
     except DvcException:
         return path.exists()
     return path.exists()
+
+
+def _repository_of(path: Path) -> Path | None:
+    """Return the DVC repository that encloses the path, and so may know it."""
+    return next((folder for folder in path.parents if (folder / ".dvc").is_dir()), None)
+
+
+@contextmanager
+def _tracking(path: Path, root: Path) -> "Iterator[tuple[Repo, Output]]":
+    """Open a repository with what it says of a path. Raises DvcException where that is nothing."""
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        (out,) = repo.find_outs_by_path(str(path))
+        yield repo, out
 
 
 def fetch(url: str, *, workspace: Path) -> Path:

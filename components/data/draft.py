@@ -21,8 +21,7 @@ from components.task import Metric, Task
 
 SMALL_SIDE: Final = 64  # pixels; larger images get a residual network, and are made smaller
 UNEVEN: Final = 0.7  # share of the rows that the largest class has
-SCARCE: Final = 100  # rows of a class below which chance shares it out unevenly
-FEW: Final = 500  # rows below which it does so in any case
+SCARCE: Final = 500  # rows of a class below which chance shares it out unevenly: 100 expected in a part are 91 to 109
 MOSTLY: Final = 0.85  # the same, from which accuracy says next to nothing
 SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
 _ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -215,7 +214,7 @@ def _one_line(text: str) -> str:
 
 def _split_lines(plan: Draft) -> Iterator[str]:
     share = 0.2 if plan.seen.rows < 1000 else 0.15
-    scarce = bool(plan.classes) and (min(plan.classes.values()) < SCARCE or plan.seen.rows < FEW)
+    scarce = bool(plan.classes) and min(plan.classes.values()) < SCARCE
     yield "split:  # each row is for one purpose: train fits, validation selects, test judges"
     if scarce:
         yield "  method: stratified  # some classes are small: each part gets its share of every class"

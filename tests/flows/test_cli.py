@@ -164,6 +164,15 @@ def test_what_is_not_there_is_refused_with_what_is(both: Place) -> None:
     assert both.call("show", "people", "--version", "9").refused("no version 9", "1, 2")
     assert both.call("list", "nobody").refused("'nobody'")
     assert both.call("report", "people", "--version", "9").refused("no version 9")
+    assert both.call("serve", "people", "9").refused("no version 9")
+
+
+def test_a_version_is_a_word_or_named(both: Place) -> None:
+    for version in (("1",), ("--version", "1"), ("1", "--version", "1")):
+        assert both.call("show", "people", *version, "--json").json["version"]["version"] == 1
+        assert "the chain holds" in both.call("verify", "people", *version).out
+        assert both.call("report", "people", *version).out.strip() == both.told["first"].json["report"]
+    assert both.call("show", "people", "1", "--version", "2").refused("version 1 and --version 2", "name one of them")
 
 
 def test_an_empty_home_is_said_to_be_empty_and_stays_so(tmp_path: Path) -> None:

@@ -165,4 +165,4 @@ def wait_until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError("it never came")
-        time.sleep(0.01)
+        time.sleep(0.05)

@@ -9,7 +9,7 @@ from dvc.repo import Repo
 
 from components.errors import Refusal
 from tasks.stage import Remote
-from tasks.versioning import bring, fetch, pieces, restore, snapshot
+from tasks.versioning import bring, fetch, pieces, restore, snapshot, tracks
 from tests.servers.s3 import BUCKET, S3Server
 
 
@@ -118,6 +118,7 @@ def test_nothing_is_printed_on_standard_output(tmp_path: Path, capsys: pytest.Ca
 
 def test_data_that_no_repository_tracks_is_not_brought(tmp_path: Path) -> None:
     assert not bring(tmp_path / "data")
+    assert not tracks(tmp_path / "data")
 
 
 def test_a_url_that_can_not_be_had_is_named_without_its_credentials(tmp_path: Path) -> None:
@@ -135,5 +136,9 @@ def test_a_tracked_data_set_is_built_by_this_python_though_no_environment_is_act
     (tmp_path / "dvc.yaml").write_text(f"stages:\n  make:\n    cmd: {command}\n    outs: [made.txt]\n")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.chdir(tmp_path)
+    assert not tracks(tmp_path / "mad.txt")
+    assert not bring(tmp_path / "mad.txt")
+    assert tracks(tmp_path / "made.txt")
+    assert not (tmp_path / "made.txt").exists()
     assert bring(tmp_path / "made.txt")
     assert (tmp_path / "made.txt").read_text() == sys.prefix

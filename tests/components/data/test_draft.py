@@ -74,9 +74,10 @@ def test_a_target_of_many_numbers_makes_a_regression(tmp_path: Path) -> None:
 def test_long_tails_ask_for_quantiles_and_small_classes_for_strata(tmp_path: Path) -> None:
     recipe, _ = drafted(table(tmp_path, 2000), target="y")
     assert (recipe.prepare.numbers, recipe.split.method) == ("quantile", "hash")
-    even = {"price: EUR": rng.normal(size=2000), "y": ["few"] * 50 + ["many"] * 1950}
-    recipe, _ = drafted(table(tmp_path, 2000, **even), target="y")
-    assert (recipe.prepare.numbers, recipe.split.method) == ("standard", "stratified")
+    for few, method in ((50, "stratified"), (499, "stratified"), (500, "hash")):
+        even = {"price: EUR": rng.normal(size=2000), "y": ["few"] * few + ["many"] * (2000 - few)}
+        recipe, _ = drafted(table(tmp_path, 2000, **even), target="y")
+        assert (recipe.prepare.numbers, recipe.split.method) == ("standard", method)
 
 
 def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tasks.evaluate import evaluate, evaluate_test
 from tasks.evidence import Evidence
 from tasks.export import export
 from tasks.gate import gate, opponent
+from tasks.in_mlflow import candidates_measured, data_read
 from tasks.ingest import ingest
 from tasks.profile import profile
 from tasks.promote import Promoted, promote
@@ -64,6 +65,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     data = run(ingest, recipe.data, source=source)
     before = run.ask(continued, recipe.split, data)
     splits = run(split, recipe.split, data=recipe.data, task=recipe.task, dataset=data, previous=before)
+    run.note(data_read, splits)
 
     trained = run(train, config, aim=aim, prepare=recipe.prepare, splits=splits)
     run(evaluate, recipe.evaluate, aim=aim, trained=trained, splits=splits)
@@ -106,6 +108,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
         profile, recipe.profile, aim=aim, figures=recipe.evaluate, exported=exported, machine=machine, splits=splits
     )
     selected = run(select, recipe.select, metric=aim.metric, exported=exported, profiled=profiled)
+    run.note(candidates_measured, metric=aim.metric, exported=exported, profiled=profiled, selected=selected)
     tested = run(evaluate_test, recipe.evaluate, aim=aim, exported=exported, selected=selected, splits=splits)
 
     champion = run.ask(opponent, selected)

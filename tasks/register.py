@@ -1,13 +1,10 @@
 """Make the release a version of the registered model: complete, and frozen from then on."""
 
-import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from components.figure import figure
 from components.recipe import Recipe
-from components.recipe_file import public_source
 from components.release.releases import Release, Releases
 from components.task import Metric
 from tasks.answering import answering_code
@@ -16,9 +13,6 @@ from tasks.evidence import Evidence
 from tasks.report import Reported
 from tasks.smoke import check_answers
 from tasks.stage import Workspace, Yard, stage
-
-if TYPE_CHECKING:
-    from tasks.tracking.runs import Tracking
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +46,6 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
     releases.check_registry(here.yard.registry)
     if not registry.versions(run.client, recipe.model):
         releases.set_aside()  # the registry is new, or was lost
-    _record(run, recipe, evidence)
     parts = bundle(here, recipe, evidence, page=reported.page)
     sentence, tags = _told(evidence, recipe.judged_by)
     version = registry.register(run, parts, model=recipe.model, description=sentence, tags=tags)
@@ -81,41 +74,6 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
     check_answers(release, version, into=here.folder / "downloaded")
     releases.add(release)
     return Registered(model=recipe.model, version=version, run_id=here.yard.run)
-
-
-def _record(run: "Tracking", recipe: Recipe, evidence: Evidence) -> None:
-    """Record a child run per candidate, and the data that the run read."""
-    from tasks.tracking.runs import Input
-
-    files = {one.name: one for one in evidence.exported}
-    for one in evidence.profiled.measurements:
-        file = files[evidence.profiled.files[one.name]]
-        run.child(
-            one.name,
-            params={
-                "verdict": evidence.selected.verdicts[one.name],
-                "selected": str(one.name == evidence.selected.name),
-                "runtime": evidence.profiled.runtimes[one.name],
-                "sha256": file.onnx.digest,
-                "quantized_operators": json.dumps(file.operators),
-            },
-            metrics={
-                f"validation.{recipe.judged_by}": one.quality.value,
-                "size_bytes": one.size_bytes,
-                "parameters": file.parameters,
-                "max_abs_diff": file.max_abs_diff,
-                **{f"latency_ms.batch_{size}": value.value for size, value in one.latency_ms.items()},
-                **{f"speedup.batch_{size}": value.value for size, value in one.speedup.items()},
-            },
-        )
-    splits, data = evidence.splits, evidence.splits.dataset
-    source = {"sha256": data.folder.digest, "dvc_md5": data.dvc_md5, "source": public_source(data.source)}
-    run.inputs(
-        [
-            Input(name=f"{recipe.model} {part}", digest=splits.assignments.digest[:36], source=source, context=part)
-            for part in splits.rows
-        ]
-    )
 
 
 def _told(evidence: Evidence, metric: Metric) -> tuple[str, dict[str, str]]:

@@ -31,6 +31,9 @@ class Run(Protocol):
     def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the answer of a quick question to the ledger."""
 
+    def note(self, found: Callable[Concatenate[Yard, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Write down in MLflow what the run found, where there is a run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -71,6 +74,9 @@ class Planner:
     def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Ask, unless what is asked about is unknown."""
         return cast(R, UNKNOWN) if has_unknown([args, kwargs]) else question(self.yard, *args, **kwargs)
+
+    def note(self, found: Callable[Concatenate[Yard, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Nothing: a plan is no run."""
 
     @property
     def uses(self) -> list[tuple[str, str]]:
@@ -123,6 +129,10 @@ class PrefectRun:
     def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Ask the ledger."""
         return question(self.yard, *args, **kwargs)
+
+    def note(self, found: Callable[Concatenate[Yard, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Write it down; where MLflow's server is away, when it is back."""
+        patient(lambda: found(self.yard, *args, **kwargs), say=self.yard.tracker.say)
 
 
 def _stop_after(until: str | None, stage: str, past: list[str], order: tuple[str, ...]) -> None:

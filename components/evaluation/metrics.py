@@ -147,12 +147,11 @@ def evaluate(
     )
     if isinstance(given, Values):
         return replace(common, residuals=_residuals(given))
-    confusion = _confusion(given)
     return replace(
         common,
         classes=_classes(given, classes),
-        confusion=tuple(tuple(row) for row in confusion.tolist()) if given.classes <= FULL_CONFUSION else (),
-        confused=_confused(confusion, classes),
+        confusion=_confusion(given) if given.classes <= FULL_CONFUSION else (),
+        confused=_confused(given, classes),
         calibration=_calibration(given),
     )
 
@@ -236,9 +235,9 @@ def _notes(given: Answers, values: dict[Metric, float], *, wanted: int, made: in
     return tuple(notes)
 
 
-def _confusion(given: Labels) -> npt.NDArray[np.int64]:
+def _confusion(given: Labels) -> tuple[tuple[int, ...], ...]:
     cells = np.bincount(given.target * given.classes + given.predicted, minlength=given.classes**2)
-    return cells.reshape(given.classes, given.classes)
+    return tuple(map(tuple, cells.reshape(given.classes, given.classes).tolist()))
 
 
 def _classes(given: Labels, names: Sequence[str]) -> tuple[ClassFigures, ...]:
@@ -261,15 +260,12 @@ def _classes(given: Labels, names: Sequence[str]) -> tuple[ClassFigures, ...]:
     )
 
 
-def _confused(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> tuple[Confused, ...]:
-    errors = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-errors, axis=None, kind="stable")[:PAIRS]
-    pairs = [(int(cell) // len(names), int(cell) % len(names)) for cell in order]
-    return tuple(
-        Confused(true=names[true], predicted=names[said], rows=int(errors[true, said]))
-        for true, said in pairs
-        if errors[true, said]
-    )
+def _confused(given: Labels, names: Sequence[str]) -> tuple[Confused, ...]:
+    wrong = given.target != given.predicted
+    cells, rows = np.unique((given.target * given.classes + given.predicted)[wrong], return_counts=True)
+    order = np.argsort(-rows, kind="stable")[:PAIRS]
+    pairs = [(*divmod(int(cells[place]), given.classes), int(rows[place])) for place in order]
+    return tuple(Confused(true=names[true], predicted=names[said], rows=count) for true, said, count in pairs)
 
 
 def _calibration(given: Labels) -> tuple[CalibrationBin, ...]:

@@ -19,6 +19,7 @@ from components.training.losses import Criterion
 from components.training.together import Together, share
 
 CHUNK_ROWS: Final = 2048
+CHUNK_OUTPUTS: Final = 1 << 18  # rows by classes: a network may hold many times as many numbers
 
 
 def validate(
@@ -28,7 +29,9 @@ def validate(
 
     Every process returns the same, from the same outputs.
     """
-    target, output = head.target, outputs(network, rows, together=together)  # [N, K]
+    target = head.target
+    chunk = max(1, min(CHUNK_ROWS, CHUNK_OUTPUTS // max(1, len(target.classes))))
+    output = outputs(network, rows, chunk=chunk, together=together)  # [N, K]
     answers = head(output).cpu().numpy()
     wanted = rows.target.cpu().numpy()
     truth = wanted if target.classes else wanted.astype(np.float64) * target.scale + target.center
@@ -42,13 +45,13 @@ def validate(
 
 
 @torch.no_grad()
-def outputs(network: nn.Module, rows: Dataset, *, together: Together) -> Tensor:
+def outputs(network: nn.Module, rows: Dataset, *, chunk: int, together: Together) -> Tensor:
     """Return the network's outputs for all rows, [N, K], before the head; each process works out its share."""
     network.eval()
     first, last = share(0, len(rows), rank=together.rank, processes=together.processes)
     places = torch.arange(first, last, device=rows.target.device)
-    chunks = torch.split(places, CHUNK_ROWS)
-    return together.join(torch.cat([network(*rows.batch(chunk)[0]) for chunk in chunks]), of=len(rows))
+    parts = [network(*rows.batch(part)[0]) for part in torch.split(places, chunk)]
+    return together.join(torch.cat(parts), of=len(rows))
 
 
 def improvements(history: Sequence[Mapping[str, float]], *, metric: Metric) -> tuple[bool, ...]:

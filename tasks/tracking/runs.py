@@ -7,10 +7,11 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -68,7 +69,7 @@ class Tracking:
         """Record parameters, cut to the length that MLflow takes."""
         from mlflow.entities import Param
 
-        params = [Param(_allowed(name), value[:6000]) for name, value in values.items()]
+        params = [Param(key, value[:6000]) for key, value in zip(_keys(values), values.values(), strict=True)]
         with denials_refused():
             for start in range(0, len(params), 100):
                 self.client.log_batch(self.run_id, params=params[start : start + 100])
@@ -108,8 +109,8 @@ class Tracking:
         now = int(time.time() * 1000)
         self.client.log_batch(
             run,
-            metrics=[Metric(_allowed(key), value, now, 0) for key, value in metrics.items()],
-            params=[Param(_allowed(key), value[:6000]) for key, value in params.items()],
+            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+            params=[Param(key, value[:6000]) for key, value in params.items()],
             tags=[RunTag("steelyard.candidate", name)],
         )
         self.client.set_terminated(run)
@@ -241,5 +242,15 @@ def _experiment(client: "Client", model: str, *, artifacts: str | None) -> str:
 
 
 def _allowed(name: str) -> str:
-    """Return the name with only characters that MLflow takes in a key."""
-    return "".join(letter if letter.isalnum() or letter in "_-./ :" else "_" for letter in name)[:250]
+    """Return the name with only characters that MLflow takes in any place of a key."""
+    return "".join(letter if letter.isalnum() or letter in "_-. :" else "_" for letter in name)[:240]
+
+
+def _keys(names: Iterable[str]) -> Iterator[str]:
+    """Yield a key for each name; those that MLflow has alike are numbered."""
+    taken: set[str] = set()
+    for plain in map(_allowed, names):
+        numbered = (f"{plain} {number}" for number in count(2))
+        key = next(one for one in chain([plain], numbered) if one not in taken)
+        taken.add(key)
+        yield key

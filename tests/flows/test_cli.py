@@ -8,10 +8,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
+from components.home import Home
 from flows.cli import app
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
@@ -59,6 +62,19 @@ def test_every_command_that_is_promised_is_there() -> None:
 
 def test_a_run_ends_with_one_json_object_on_its_last_line(first: Place) -> None:
     result = first.told["first"].json
+    assert {name: sorted(value) for name, value in result.items() if isinstance(value, dict)} == {
+        "decision": ["promoted", "reason"],
+        "test": ["baseline", "selected"],
+        "selected": ["latency_ms", "name", "runtime", "size_bytes", "speedup"],
+        "onnx": ["path", "sha256"],
+        "parity": ["max_abs_diff"],
+    }
+    assert all(sorted(result["selected"][name]) == ["1", "32"] for name in ("latency_ms", "speedup"))
+    candidate = {"name", "verdict", "validation", "size_bytes", "latency_ms", "sha256"}
+    assert all(candidate <= one.keys() for one in result["candidates"])
+    assert all({"name", "cached", "seconds"} <= one.keys() for one in result["stages"])
+    assert (result["task"], len(result["flow_run_id"])) == ("classification", 36)
+    assert result["test"]["baseline"].keys() == result["test"]["selected"].keys()
     assert result["model"] == "people"
     assert result["version"] == 1
     assert result["decision"]["promoted"] is True
@@ -87,6 +103,38 @@ def test_a_run_has_tags_in_prefect_and_its_stages_have_none_that_they_would_wait
         stages = {tags for (tags,) in database.execute("SELECT tags FROM task_run")}
     assert all("steelyard" in tags for tags in runs)
     assert stages == {"[]"}
+
+
+def test_prefect_shows_the_candidates_and_the_report_of_a_run(first: Place) -> None:
+    result = first.told["first"].json
+    with closing(sqlite3.connect(first.home / "prefect" / "prefect.db")) as database:
+        artifacts = dict(database.execute("SELECT key, data FROM artifact"))
+    rows = json.loads(json.loads(artifacts["candidates"]))
+    assert [row["candidate"].removesuffix(" *") for row in rows] == [one["name"] for one in result["candidates"]]
+    assert result["report"] in artifacts["report"]
+
+
+def told_mlflow(place: Place, run_id: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What MLflow knows of a run: the digest of each part of the data, and the verdict on each candidate."""
+    client = MlflowClient(tracking_uri=Home(place.home).mlflow_uri)
+    run = client.get_run(run_id)
+    children = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    read = {one.tags[0].value: one.dataset.digest for one in run.inputs.dataset_inputs}
+    return read, {one.info.run_name: one.data.params["verdict"] for one in children}
+
+
+def test_mlflow_knows_what_each_run_read_and_measured(both: Place, place: Place) -> None:
+    """Also of one whose file is a version already, and whose registration is settled by that."""
+    said = both.told["second"].json
+    verdicts = {one["name"]: one["verdict"] for one in said["candidates"]}
+    assert told_mlflow(both, said["run_id"])[1] == verdicts
+    changed = ("--set", "train.optimizer.lr=0.03", "--set", "evaluate.resamples=101")
+    again = place.child("run", "recipe.yaml", *changed, "--json").json
+    assert (again["version"], again["run_id"] == said["run_id"]) == (said["version"], False)
+    read, measured = told_mlflow(place, again["run_id"])
+    assert read == told_mlflow(both, said["run_id"])[0]
+    assert read.keys() == {"train", "validation", "test"}
+    assert measured.keys() == verdicts.keys()
 
 
 def test_a_summary_for_people_names_candidates_decision_and_report(first: Place) -> None:
@@ -278,6 +326,31 @@ def test_a_network_in_a_package_beside_the_recipe_is_found_from_any_folder(tmp_p
     place = Place(folder=tmp_path, home=tmp_path / "home")
     assert place.child("run", "project/recipe.yaml", code=2).refused("no 'Goood'", "did you mean 'Good'?")
     assert not (place.home / "prefect").exists(), "it is said before any server starts"
+
+
+OWN = """\
+from torch import nn
+
+
+class Own(nn.Sequential):
+    def __init__(self, shape, outputs, *, width):
+        super().__init__(nn.Linear(shape[0], width), nn.Tanh(), nn.Linear(width, outputs))
+"""
+
+
+def test_a_network_of_ones_own_goes_from_training_to_a_release_that_answers(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "nets.py").write_text(OWN, "utf-8")
+    (tmp_path / "people.csv").write_text(people(), "utf-8")
+    network = "network: {family: custom, path: 'mine.nets:Own', options: {width: 24}}"
+    text = RECIPE.replace("network: {family: mlp, width: 16, depth: 1}", network)
+    (tmp_path / "recipe.yaml").write_text(text, "utf-8")
+    at_work = replace(place, folder=tmp_path)
+    result = at_work.child("run", "recipe.yaml", "--json").json
+    assert (result["version"], result["decision"]["promoted"]) == (3, True)
+    assert {one["name"] for one in result["candidates"]} == {"uncompressed", "int8-dynamic"}
+    assert at_work.call("predict", "people", "people.csv").code == 0
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 201
 
 
 def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from dataclasses import asdict
 
 import numpy as np
@@ -222,6 +223,24 @@ def test_details_agree_with_scikit_learn():
     error = sum(b.rows * abs(b.accuracy - b.confidence) for b in seen.calibration) / 300
     assert error == pytest.approx(seen.figures["calibration_error"].value)
     assert seen.confused[0].rows == max(seen.confusion[i][j] for i in range(4) for j in range(4) if i != j)
+
+
+def test_the_pairs_of_very_many_classes_need_no_matrix_of_them():
+    classes, rows = 6000, 40
+    target, output = drawn(rows, classes, seed=3)
+    names = tuple(map(str, range(classes)))
+    tracemalloc.start()
+    seen = evaluate(
+        EvaluateConfig(resamples=10), task="classification", target=target, output=output, classes=names, seed=0
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * classes**2 / 2  # bytes
+    wrong = [
+        (names[true], names[said]) for true, said in zip(target, output.argmax(axis=1), strict=True) if true != said
+    ]
+    assert {(one.true, one.predicted) for one in seen.confused} <= set(wrong)
+    assert len(seen.confused) == min(20, len(set(wrong)))
 
 
 def test_residuals_are_in_the_targets_unit():

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from components.errors import Refusal
 from components.models.config import CNN, MLP
+from components.models.mlp import Perceptron
 from components.models.model import build
 from components.task import Metric
+from components.training import validate
 from components.training.config import (
     SGD,
     Adafactor,
@@ -87,6 +90,36 @@ def test_the_observer_is_told_of_each_step_and_epoch(tmp_path: Path) -> None:
     assert notes.steps == [(step, 10) for step in range(1, 11)]  # 37 rows: 5 batches of 8, 2 epochs
     assert notes.epochs == list(enumerate(fitted.history))
     assert set(fitted.history[0]) == {"train_loss", "validation_loss", "validation_accuracy", "lr"}
+
+
+def test_of_many_classes_few_rows_are_judged_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, judged = Perceptron.forward, []
+
+    def noted(network: Perceptron, features: torch.Tensor) -> torch.Tensor:
+        judged.extend([] if network.training else [len(features)])
+        return forward(network, features)
+
+    whole = train(SHORT, tmp_path / "whole", network=SURE)[1]
+    monkeypatch.setattr(Perceptron, "forward", noted)
+    monkeypatch.setattr(validate, "CHUNK_OUTPUTS", 9)  # three rows of three classes
+    parts = train(SHORT, tmp_path / "parts", network=SURE)[1]
+    assert judged == 2 * [*6 * [3], 2]
+    assert [one["validation_loss"] for one in parts.history] == pytest.approx(
+        [one["validation_loss"] for one in whole.history]
+    )
+
+
+def test_a_compiled_training_is_compiled_and_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, compiled = torch.compile, list[object]()
+
+    def traced(forward: nn.Module) -> object:
+        compiled.append(forward)
+        return really(forward, backend="eager")  # all but the machine code, for which a C++ compiler is wanted
+
+    monkeypatch.setattr(torch, "compile", traced)
+    losses = [train(replace(SHORT, compile=way), tmp_path / str(way), network=SURE)[1] for way in (False, True)]
+    assert len(compiled) == 1
+    assert losses[1].history[-1]["train_loss"] == pytest.approx(losses[0].history[-1]["train_loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss", "f1_macro", "roc_auc"])

@@ -10,6 +10,7 @@ half of the rows with half of the batch, and the sum of their rates. Two that mu
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -137,6 +138,7 @@ def measure(case: Case, *, rounds: int) -> list[Figures]:
     """Return a row per way: its samples per second, and what they are of one process with one thread."""
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     for turn in range(rounds):
+        print(f"{case.name}: round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
         for way in list(WAYS) if turn % 2 else list(reversed(WAYS)):
             rates[way].append(WAYS[way](case))
     return [

@@ -125,7 +125,9 @@ def run(
             _print_json({"stopped_after": until})
         return
     if summary is not None:
-        _write_json(summary, result)
+        from flows.summary import write
+
+        write(result, summary)
     if as_json:
         _print_json(result)
     else:
@@ -457,13 +459,6 @@ def _print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def _write_json(path: Path, value: object) -> None:
-    import json
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")
 
 
 def _say(text: str) -> None:

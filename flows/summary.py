@@ -1,6 +1,7 @@
 """What a run says at its end: one JSON object for scripts, tables for people."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,9 @@ def flat(recipe: Recipe) -> dict[str, str]:
 
     spread("", canonical(asdict(public(recipe))))
     return result
+
+
+def write(told: Mapping[str, Json], path: Path) -> None:
+    """Write a summary as a JSON file, with the folders that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=1, ensure_ascii=False, default=str) + "\n", "utf-8")

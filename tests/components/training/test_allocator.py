@@ -22,7 +22,7 @@ def test_a_step_does_not_pay_for_the_pages_of_the_one_before_again() -> None:
     before, during, held, after = (int(figure) for figure in done.stdout.split())
     assert before > 3 * PAGES
     assert during < PAGES  # four tensors have the pages of the first
-    assert held > PAGES
+    assert held > 0.9 * PAGES
     assert after < PAGES // 10
 
 

@@ -49,7 +49,7 @@ from tasks.select import Selected
 from tasks.split import Splits
 from tasks.train import Trained
 
-OUTCOMES: dict[str, Outcome] = {"yes": "promoted", "no": "refused", "not enough evidence": "held"}
+OUTCOMES: dict[str, Outcome] = {"yes": "passed", "no": "refused", "not enough evidence": "held"}
 ANSWERS: dict[str, Answer] = {"passed": "yes", "failed": "no", "unclear": "not enough evidence"}
 LIBRARIES = ("torch", "onnx", "onnxruntime", "torch-pruning", "numpy", "scikit-learn", "prefect", "mlflow", "dvc")
 

@@ -191,7 +191,7 @@ def decide(config: GateConfig, judged: Judgement) -> Judgement:
         return replace(judged, decision="yes", reason=_with_looks(judged, _approving(judged, seen)))
     doubt = unclear[0].text if unclear else _doubting(judged, seen)
     not_worse = seen is not None and seen.difference is not None and seen.difference.value >= 0
-    if config.on_not_enough_evidence == "if_not_worse" and not_worse:
+    if config.on_not_enough_evidence == "if_not_worse" and not_worse and not unclear:
         reason = f"{judged.challenger} isn't worse as far as was seen, which the recipe lets pass. {doubt}"
         return replace(judged, decision="yes", reason=_with_looks(judged, reason))
     return replace(judged, decision="not enough evidence", reason=_with_looks(judged, doubt))

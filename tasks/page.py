@@ -4,6 +4,7 @@ import time
 from importlib.metadata import version
 
 from components.compression.candidates import UNCOMPRESSED, Measurement
+from components.data.classes import in_order
 from components.data.purposes import PARTS
 from components.evaluation.metrics import Evaluation
 from components.gate.judgement import Judgement
@@ -241,7 +242,7 @@ def _parity(chosen: Exported) -> Parity:
 
 
 def _data(recipe: Recipe, splits: Splits) -> Data:
-    names = sorted({name for classes in splits.classes.values() for name in classes})
+    names = in_order({name for classes in splits.classes.values() for name in classes})
     data = splits.dataset
     return Data(
         parts=tuple(Part(name=part, rows=splits.rows[part]) for part in PARTS),

@@ -1,7 +1,8 @@
 """Does the gate hold what it promises?
 
 Claims, each simulated: at a true loss equal to the margin it says yes at most 5 % of the time, and between equal
-models as often as the power that it printed. Accuracy first, by drawing counts; then other figures, by drawing models.
+models as often as the power that it printed, save where hardly a row differs. Accuracy first, by drawing counts; then
+other figures, by drawing models.
 """
 
 import argparse

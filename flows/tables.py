@@ -26,6 +26,7 @@ GAP = "  "
 REASON_LETTERS = 60  # of a reason, in a list
 SHOWN_STAGES = 3  # by name, in a sentence
 DIGEST_LETTERS = 12  # of a digest, in a list
+UNSURE = {"unverifiable": "can't be verified here", "stated": "are only stated"}
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
     **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed"), "red"),
@@ -240,8 +241,22 @@ def print_release(told: Shown) -> None:
 def print_checks(checks: Sequence[LinkCheck]) -> None:
     """Show what came of verifying a chain."""
     print_table(["link", "state", "why"], [[one.name, one.status, one.text] for one in checks])
-    broken = [one.name for one in checks if one.status == "broken"]
-    write("", f"broken: {', '.join(broken)}" if broken else "the chain holds")
+    write("", upshot(checks))
+
+
+def upshot(checks: Sequence[LinkCheck]) -> str:
+    """Say whether the chain holds, and of which links nothing was hashed."""
+    names: dict[str, list[str]] = {}
+    for one in checks:
+        names.setdefault(one.status, []).append(one.name)
+    if "broken" in names:
+        return f"broken: {', '.join(names['broken'])}"
+    unsure = [
+        f"{len(names[status])} of {len(checks)} links {words} ({', '.join(names[status])})"
+        for status, words in UNSURE.items()
+        if status in names
+    ]
+    return "; ".join(["the chain holds", *unsure])
 
 
 def print_examination(found: Sequence[Finding]) -> None:

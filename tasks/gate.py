@@ -53,9 +53,9 @@ def gate(
     from components.gate.gate import judge, same_file
     from components.gate.standing import damage, face_off
     from components.gate.wear import sketch, times_decided
-    from components.models.model import load
+    from components.models.model import read_preparation
 
-    preparation = load(here.open(selected.model)).spec.preparation
+    preparation = read_preparation(here.open(selected.model))
     rows = rows_for(here, splits, "test", data=aim.data, purpose="gate")
     output = np.load(here.open(tested.answers), allow_pickle=False)
     twin = champion if champion is not None and champion.onnx == selected.onnx else None

@@ -4,6 +4,7 @@ import time
 from importlib.metadata import version
 
 from components.compression.candidates import UNCOMPRESSED, Measurement
+from components.data.classes import in_order
 from components.data.purposes import PARTS
 from components.evaluation.metrics import Evaluation
 from components.gate.judgement import Judgement
@@ -49,7 +50,7 @@ from tasks.select import Selected
 from tasks.split import Splits
 from tasks.train import Trained
 
-OUTCOMES: dict[str, Outcome] = {"yes": "promoted", "no": "refused", "not enough evidence": "held"}
+OUTCOMES: dict[str, Outcome] = {"yes": "passed", "no": "refused", "not enough evidence": "held"}
 ANSWERS: dict[str, Answer] = {"passed": "yes", "failed": "no", "unclear": "not enough evidence"}
 LIBRARIES = ("torch", "onnx", "onnxruntime", "torch-pruning", "numpy", "scikit-learn", "prefect", "mlflow", "dvc")
 
@@ -241,7 +242,7 @@ def _parity(chosen: Exported) -> Parity:
 
 
 def _data(recipe: Recipe, splits: Splits) -> Data:
-    names = sorted({name for classes in splits.classes.values() for name in classes})
+    names = in_order({name for classes in splits.classes.values() for name in classes})
     data = splits.dataset
     return Data(
         parts=tuple(Part(name=part, rows=splits.rows[part]) for part in PARTS),

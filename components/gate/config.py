@@ -9,7 +9,9 @@ class GateConfig:
     """The rule of promotion.
 
     The first release needs only the floor. A later one must be not worse than the champion by more than
-    `margin`, shown at `confidence` on the same test rows (one-sided non-inferiority).
+    `margin`, shown at `confidence` on the same test rows (one-sided non-inferiority). Without enough evidence it is
+    held; with `if_not_worse` it passes where no loss was seen and the quality alone is in doubt: not where latency,
+    size or the floor is.
     """
 
     floor: float | None = None  # least test value of the recipe's metric (largest, for metrics where lower is better)

@@ -11,11 +11,12 @@ from components.aim import Aim
 from components.data.config import ColumnKind, DataConfig
 from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
+from components.errors import Refusal
 from components.evaluation.interval import Interval
 from components.evaluation.latency import latency
 from components.export.metadata import Columns, read_columns
 from components.gate.gate import Standing
-from components.models.model import load
+from components.models.model import read_preparation
 from components.release.releases import Release
 from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import Session, predict, repeated
@@ -58,20 +59,28 @@ def face_off(
     )
     if champion is None or len(rows) == 0:
         return challenger, None
-    known = _preparation(store, champion)
-    if known is None:
-        obstacle = damage(store, champion)
-    obstacle = obstacle or changed_columns(read_columns(store.get(champion.onnx)), aim.data, champion)
-    if known is None or obstacle:
-        nothing = np.empty((0, 0), dtype=np.float32)
-        return challenger, replace(challenger, name=_name(champion), output=nothing, obstacle=obstacle)
+    obstacle = (
+        damage(store, champion)
+        or obstacle
+        or changed_columns(read_columns(store.get(champion.onnx)), aim.data, champion)
+    )
+    silent = replace(challenger, name=_name(champion), output=np.empty((0, 0), dtype=np.float32), obstacle=obstacle)
+    if obstacle:
+        return challenger, silent
     ours, theirs = (Model(store.get(onnx), runtime), Model(store.get(champion.onnx), champion.runtime))
+    checkpoint = store.get(champion.checkpoint)
+    try:
+        known = read_preparation(checkpoint)
+        answered = predict(theirs.session(), known, rows)
+    except Refusal as refusal:
+        why = f"{_name(champion)} can't answer these rows ({refusal.problems[0].what})"
+        return challenger, replace(silent, obstacle=why)
     reigning = Standing(
         name=_name(champion),
         task=champion.task,
         target=champion.target,
         classes=champion.classes,
-        output=predict(theirs.session(), known, rows),
+        output=answered,
         slowdown=None,
         size_bytes=champion.size_bytes,
     )
@@ -137,10 +146,6 @@ def changed_columns(known: Columns, data: DataConfig, champion: Release) -> str:
 
 def _read(columns: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
     return {name: kind for name, kind in columns.items() if kind != "ignore"}
-
-
-def _preparation(store: Store, champion: Release) -> Preparation | None:
-    return None if damage(store, champion) else load(store.get(champion.checkpoint)).spec.preparation
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from components.task import Task
 SPEC_FILE: Final = "model.json"
 BOUND: Final = 3.0  # standard deviations
 WEIGHTS_FILE: Final = "weights.safetensors"
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,13 @@ class ModelSpec:
 
     task: Task
     network: Network
+    preparation: Preparation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    """What of a spec can be read whatever became of its network."""
+
     preparation: Preparation
 
 
@@ -186,12 +194,7 @@ def load(folder: Path) -> LoadedModel:
     Raises:
         Refusal: a file is missing or damaged, or the weights are those of another network.
     """
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        spec = TypeAdapter(ModelSpec).validate_json((folder / SPEC_FILE).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise refuse(f"can't read the model: {error}", where=str(folder / SPEC_FILE), do="train it again") from error
+    spec = _read(ModelSpec, folder)
     model = build(spec, seed=0)
     tensors = read_tensors(folder / WEIGHTS_FILE)
     resize_(model.network, tensors)
@@ -200,3 +203,21 @@ def load(folder: Path) -> LoadedModel:
     except RuntimeError as error:
         raise refuse(f"these are the weights of another network: {error}", where=str(folder / WEIGHTS_FILE)) from error
     return LoadedModel(model=model.eval(), spec=spec)
+
+
+def read_preparation(folder: Path) -> Preparation:
+    """Return how a saved model's features are made. Its network isn't built: a user's class may be another by now.
+
+    Raises:
+        Refusal: the file is missing or damaged.
+    """
+    return _read(_Prepared, folder).preparation
+
+
+def _read(kind: type[Read], folder: Path) -> Read:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json((folder / SPEC_FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise refuse(f"can't read the model: {error}", where=str(folder / SPEC_FILE), do="train it again") from error

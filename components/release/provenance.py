@@ -49,15 +49,20 @@ class Sealed:
         return hashlib.sha256(canonical(content)).hexdigest()
 
 
-STATED: Final = "As it was stated: there is nothing to hash."
+STATED: Final = "Written down, with nothing beside it that could be hashed again."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LinkCheck:
-    """What came of checking one link. `unverifiable`: nothing is wrong, but an artifact isn't here to be hashed."""
+    """What came of checking one link.
+
+    verified: its artifacts were hashed again. stated: it has none, so that only the chain speaks for it; the code's
+    digest is among these, as the code that verifies may well be newer. unverifiable: nothing is wrong, but an artifact
+    isn't here to be hashed.
+    """
 
     name: str
-    status: Literal["verified", "broken", "unverifiable"]
+    status: Literal["verified", "stated", "broken", "unverifiable"]
     text: str  # why, for a person
 
 
@@ -180,7 +185,9 @@ def _check(read: _Statement, place: int, *, digest_of: Callable[[str], str | Non
     if absent:
         text = f"Not here to be hashed: {', '.join(absent)}."
         return LinkCheck(name=link.name, status="unverifiable", text=text)
-    return LinkCheck(name=link.name, status="verified", text=f"Hashed: {', '.join(found)}." if found else STATED)
+    if not found:
+        return LinkCheck(name=link.name, status="stated", text=STATED)
+    return LinkCheck(name=link.name, status="verified", text=f"Hashed: {', '.join(found)}.")
 
 
 def _faults_of_chain(read: _Statement, place: int, *, head: str | None) -> list[str]:

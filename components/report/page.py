@@ -9,7 +9,7 @@ from typing import Literal
 from components.evaluation.interval import Interval
 from components.task import Metric, Task
 
-Outcome = Literal["promoted", "held", "refused"]
+Outcome = Literal["passed", "held", "refused"]  # the gate's: whether a version is promoted is decided later
 Verdict = Literal["front", "dominated", "not faster", "refused for quality"]
 Answer = Literal["yes", "no", "not enough evidence"]
 
@@ -24,7 +24,7 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What was decided about which release, and the figures that a reader asks for first."""
+    """What the gate decided about which release, and the figures that a reader asks for first."""
 
     outcome: Outcome
     model: str

@@ -176,10 +176,10 @@ def speed(interval: Interval) -> str:
 
 
 def headline(decision: Decision) -> str:
-    """Say what was decided."""
+    """Say what the gate decided."""
     version = f" version {decision.version}" if decision.version else ""
-    verb = {"promoted": "is promoted", "held": "is held", "refused": "is refused"}[decision.outcome]
-    return f"{decision.model}{version} {verb}"
+    verb = {"passed": "passes", "held": "is held at", "refused": "is refused at"}[decision.outcome]
+    return f"{decision.model}{version} {verb} the gate"
 
 
 def figures(decision: Decision, front: Front | None) -> str:

@@ -38,6 +38,8 @@ def test_it_is_the_page_that_the_run_printed(both: Place) -> None:
 def test_the_page_of_a_challenger_shows_what_the_gate_asked(both: Place) -> None:
     page = reported(both).read_text("utf-8")
     assert "against the champion, people 1" in page
+    assert "<strong>people passes the gate:</strong>" in page
+    assert "is promoted" not in page.replace("before it is promoted", "")  # that is decided later, and may change
     gate = page.partition('<section id="gate">')[2].partition("</section>")[0]
     names = [part.partition(" <span>")[0] for part in gate.split("<b>")[1:]]
     assert names == ["floor", "quality", "latency", "size"]

@@ -4,12 +4,25 @@ import os
 import pty
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 
 from components.reap.garbage import Garbage
+from components.release.provenance import LinkCheck
 from flows.reap.reap import Reaped
-from flows.tables import Candidate, bytes_of, or_dash, plain, print_plan, print_reaped, print_summary, seconds_of, times
+from flows.tables import (
+    Candidate,
+    bytes_of,
+    or_dash,
+    plain,
+    print_plan,
+    print_reaped,
+    print_summary,
+    seconds_of,
+    times,
+    upshot,
+)
 from tasks.runner import Planned
 
 SHOW = "from flows.tables import print_table; print_table(['name', 'size'], [['front', '1.0'], ['[b]', '20.0']], right=[1])"
@@ -133,3 +146,20 @@ def test_what_may_go_is_shown_by_kind_with_the_oldest_of_it(capsys: pytest.Captu
     ]
     print_reaped(Reaped(True, found))
     assert capsys.readouterr().out.splitlines()[-1] == "freed 3.0 kB"
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ({"data": "verified", "split": "verified"}, "the chain holds"),
+        (
+            {"data": "unverifiable", "code": "stated", "onnx": "verified", "gate": "stated"},
+            "the chain holds; 1 of 4 links can't be verified here (data); 2 of 4 links are only stated (code, gate)",
+        ),
+        ({"data": "broken", "code": "stated", "onnx": "unverifiable"}, "broken: data"),
+    ],
+)
+def test_a_chain_of_which_not_all_was_hashed_is_not_said_to_be_verified(
+    states: dict[str, Literal["verified", "stated", "broken", "unverifiable"]], said: str
+) -> None:
+    assert upshot([LinkCheck(name=name, status=status, text="") for name, status in states.items()]) == said

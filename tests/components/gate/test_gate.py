@@ -126,6 +126,14 @@ def test_if_not_worse_lets_a_tie_pass_and_a_loss_not():
     assert judged(lost=range(80), won=(), config=config).decision == "no"
 
 
+@pytest.mark.parametrize("slowdown", [Interval(1.5, 1.19, 1.8), None])
+def test_if_not_worse_lets_no_doubt_pass_but_that_of_quality(slowdown):
+    config = GateConfig(on_not_enough_evidence="if_not_worse")
+    made = judged(200, lost=[1], won=[2], config=config, new={"slowdown": slowdown})
+    assert made.decision == "not enough evidence"
+    assert "latency" in made.reason
+
+
 def test_equal_answers_pass_only_where_the_rows_are_enough():
     assert judged(100).decision == "not enough evidence"
     assert judged(1000).decision == "yes"

@@ -55,9 +55,9 @@ def around(value: float, half: float) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def decision(outcome: Outcome = "promoted", *, model: str = "digits", version: str = "4") -> Decision:
+def decision(outcome: Outcome = "passed", *, model: str = "digits", version: str = "4") -> Decision:
     reasons: dict[Outcome, str] = {
-        "promoted": "Not worse than the champion by more than 1 point, shown at 95 % confidence on 359 test rows.",
+        "passed": "Not worse than the champion by more than 1 point, shown at 95 % confidence on 359 test rows.",
         "held": "Not enough evidence: on 359 test rows a loss of 1 point can't be ruled out.",
         "refused": "Worse than the champion by more than the margin.",
     }
@@ -211,7 +211,7 @@ def provenance() -> tuple[Link, ...]:
 
 def checks(outcome: Outcome) -> tuple[Check, ...]:
     answer: dict[Outcome, Literal["yes", "no", "not enough evidence"]] = {
-        "promoted": "yes",
+        "passed": "yes",
         "held": "not enough evidence",
         "refused": "no",
     }
@@ -262,9 +262,9 @@ SCORES: tuple[tuple[Metric, float], ...] = (
 )
 
 
-def digits(outcome: Outcome = "promoted") -> Page:
+def digits(outcome: Outcome = "passed") -> Page:
     gains: dict[Outcome, Interval] = {
-        "promoted": Interval(0.003, -0.006, 0.012),
+        "passed": Interval(0.003, -0.006, 0.012),
         "held": Interval(-0.004, -0.016, 0.008),
         "refused": Interval(-0.021, -0.033, -0.011),
     }
@@ -528,7 +528,7 @@ def names(number: int = 10) -> Page:
 
 
 def least() -> Page:
-    return Page(decision=decision("promoted", version=""))
+    return Page(decision=decision("passed", version=""))
 
 
 PAGES = {

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from components.data.config import DataConfig
-from components.planning.source import Source
+from components.errors import refuse
+from components.planning.source import Source, look_at
 from components.store.artifact import Artifact
 from tasks.stage import Workspace, stage
 
@@ -23,7 +24,11 @@ class Dataset:
 
 @stage(libraries=("pyarrow", "pillow"))
 def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
-    """Pack the source, add it to DVC and push it to the DVC remote."""
+    """Pack the source, add it to DVC and push it to the DVC remote.
+
+    Raises:
+        Refusal: its rows can't stand, or are no longer those that were looked at.
+    """
     import shutil
     from pathlib import Path
 
@@ -35,6 +40,8 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     shutil.rmtree(data.parent, ignore_errors=True)
     data.mkdir(parents=True)
     card = pack(config, data, source=Path(source.path), progress=lambda rows: here.log.info("packed %d rows", rows))
+    if look_at(Path(source.path), here.yard.ledger) != source:  # else other rows would be kept under its digest
+        raise refuse("the data changed while it was being read", where=source.path, do="run again, once it is whole")
     version = snapshot(data, workspace=data.parent, remote=here.yard.remote)
     aside = quarantine_path(data)
     if card.quarantined:

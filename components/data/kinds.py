@@ -144,6 +144,8 @@ def as_text(raw: pa.Array) -> pa.Array:
 
 
 def _numbers_as_text(raw: pa.Array) -> pa.Array:
+    if pa.types.is_float16(raw.type):  # Arrow computes nothing with these
+        raw = raw.cast(pa.float32())
     present = _without(raw, _mask(pc.is_nan(raw)))
     whole = pc.and_(pc.equal(pc.trunc(present), present), pc.less(pc.abs(present), 2.0**63))
     integers = pc.cast(_without(present, ~_mask(whole)), pa.int64(), safe=False)

@@ -1,7 +1,7 @@
 """Rows to be answered: read as a stream, in their order, with the columns that a model wants and no target."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from components.data.check import bad_cells
 from components.data.config import ColumnKind, DataConfig
+from components.data.file_names import check_names
 from components.data.findings import Finding, Findings, shortened
 from components.data.images import SUFFIXES
-from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts
+from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, is_text
+from components.data.known import as_known
 from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
 from components.data.sources.table import SOURCES, kind_of
@@ -33,15 +35,21 @@ class Asked:
 
 
 def unlabelled(
-    path: Path, columns: Mapping[str, ColumnKind], *, target: str, keep: Sequence[str] = ()
+    path: Path,
+    columns: Mapping[str, ColumnKind],
+    *,
+    target: str,
+    known: Mapping[str, Collection[str]],
+    keep: Sequence[str] = (),
 ) -> Iterator[Asked]:
     """Yield the rows of a CSV, Parquet or npz file, of an image, or of the images anywhere in a folder.
 
     `columns` are the features; others, the target among them, may be there and are left out, or carried along where
-    they are to be kept. Images of a folder come by the order of their paths, other rows in theirs.
+    they are to be kept. `known` are the values of each category. Images of a folder come by the order of their paths,
+    other rows in theirs.
 
     Raises:
-        Refusal: nothing is there, columns are missing, or cells aren't of their column's kind.
+        Refusal: nothing is there, columns are missing, cells aren't of their column's kind, or names aren't UTF-8.
     """
     image = next((name for name, kind in columns.items() if kind == "image"), None)
     if _holds_images(path):
@@ -51,14 +59,21 @@ def unlabelled(
         if keep:
             raise refuse("images have no columns to keep", where=str(path), do="the answers name each image's file")
         return _images(path, image)
-    return _rows(path, columns, target=target, keep=keep)
+    return _rows(path, columns, target=target, known=known, keep=keep)
 
 
 def _holds_images(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES if path.is_file() else path.is_dir() and kind_of(path) == "images"
 
 
-def _rows(path: Path, columns: Mapping[str, ColumnKind], *, target: str, keep: Sequence[str]) -> Iterator[Asked]:
+def _rows(
+    path: Path,
+    columns: Mapping[str, ColumnKind],
+    *,
+    target: str,
+    known: Mapping[str, Collection[str]],
+    keep: Sequence[str],
+) -> Iterator[Asked]:
     kinds: dict[str, ColumnKind] = {**columns, target: "category"}
     source = SOURCES[kind_of(path)](path, DataConfig(source=str(path), target=target, columns=kinds))
     _check_columns(source.schema, columns, keep=keep, where=path.name)
@@ -66,7 +81,7 @@ def _rows(path: Path, columns: Mapping[str, ColumnKind], *, target: str, keep: S
     findings, rows = Findings(), 0
     for chunk in source.chunks():  # after a first bad cell only to find the others
         rows += len(chunk.table)
-        table = _converted(chunk, columns, findings)
+        table = _converted(chunk, columns, known, findings)
         if len(table) and not findings.count:
             kept = {name: one_array(chunk.table, name) for name in keep}
             yield Asked(table=table, files=_paths(table, columns), kept=kept, ignored=ignored)
@@ -115,17 +130,22 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
-def _converted(chunk: Chunk, columns: Mapping[str, ColumnKind], findings: Findings) -> pa.Table:
+def _converted(
+    chunk: Chunk, columns: Mapping[str, ColumnKind], known: Mapping[str, Collection[str]], findings: Findings
+) -> pa.Table:
     """Return the features of a chunk in the types of their kinds, and note what is none of its kind."""
     converted = {name: CONVERSIONS[kind](one_array(chunk.table, name)) for name, kind in columns.items()}
     found = [Finding(row=line.row, what=line.what) for line in chunk.torn]
     found += [finding for name, column in converted.items() for finding in bad_cells(chunk, name, column)]
     findings.add(sorted(found, key=lambda finding: finding.row))
-    return pa.table({name: column.values for name, column in converted.items()})
+    values = {name: column.values for name, column in converted.items()}
+    typed = [name for name in known if not is_text(chunk.table.schema.field(name).type)]
+    return pa.table(values | {name: as_known(values[name], known[name]) for name in typed})
 
 
 def _images(path: Path, name: str) -> Iterator[Asked]:
     files = [path] if path.is_file() else _below(path)
+    check_names([file.name if file == path else file.relative_to(path).as_posix() for file in files])
     for start in range(0, len(files), IMAGES_AT_ONCE):
         some = files[start : start + IMAGES_AT_ONCE]
         names = tuple(file.name if file == path else file.relative_to(path).as_posix() for file in some)

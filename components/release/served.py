@@ -12,7 +12,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -39,6 +39,7 @@ IMAGES_AT_ONCE = 64
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "#n/a", "<na>"})  # in numbers and booleans
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
+WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)  # exact beyond what a float holds
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 FRACTION = re.compile(r"(\.\d+)", re.ASCII)  # of a second
 GREY = frozenset({"1", "L", "LA", "La"})
@@ -54,6 +55,7 @@ class Facts:
     target: str
     classes: tuple[str, ...]
     columns: Mapping[str, str]  # kind by name: number, boolean, category, image
+    known: Mapping[str, Collection[str]]  # the values of each category
     channels: int  # of the image the model wants; 0 for tables
 
     @property
@@ -76,6 +78,7 @@ def read_facts(metadata: Mapping[str, str]) -> Facts:
         target=target,
         classes=tuple(json.loads(metadata.get("steelyard.classes") or "[]")),
         columns={name: kind for name, kind in columns.items() if name != target and kind != "ignore"},
+        known=json.loads(metadata.get("steelyard.known") or "{}"),
         channels=int(metadata.get("steelyard.image_channels") or 0),
     )
 
@@ -241,9 +244,28 @@ def boolean(value: object) -> float:
     return float(word in TRUE)
 
 
-def categories(values: pd.Series, name: str) -> Cells:
-    """Return str objects [N, 1], "" where missing."""
-    return each(values, name, category, object).reshape(-1, 1)
+def categories(values: pd.Series, name: str, known: Collection[str]) -> Cells:
+    """Return str objects [N, 1], "" where missing. Text stays as it is, other values become what the model knows.
+
+    A CSV's "1.0", "01" and "True" were categories in training, and are 1 and true by the time pandas has read them.
+    """
+    names = {meaning(text): text for text in known} | {text: text for text in known}
+
+    def named(value: object) -> str:
+        text = category(value)
+        return text if isinstance(value, str) else names.get(text) or names.get(meaning(text), text)
+
+    return each(values, name, named, object).reshape(-1, 1)
+
+
+def meaning(text: str) -> int | float | str:
+    """Return what a typed value of this text would be: a number, "true" or "false"; else the text itself."""
+    plain = text.strip().lower()
+    if WHOLE.fullmatch(plain):
+        return int(plain)
+    if NUMBER.fullmatch(plain):
+        return float(plain)
+    return plain if plain in ("true", "false") else text
 
 
 def category(value: Any) -> str:
@@ -265,7 +287,7 @@ def category(value: Any) -> str:
 
 def as_stored(value: object) -> str:
     """Return the text that Arrow has for the value: ingest made its categories so."""
-    return str(pa.scalar(value).cast(pa.string()).as_py())
+    return str(pa.scalar(np.float32(value) if isinstance(value, np.float16) else value).cast(pa.string()).as_py())
 
 
 def each(values: pd.Series, name: str, convert: Callable[[Any], Any], dtype: type) -> Cells:
@@ -283,7 +305,6 @@ def each(values: pd.Series, name: str, convert: Callable[[Any], Any], dtype: typ
 CONVERTED: Mapping[str, Callable[[pd.Series, str], Cells]] = {
     "number": numbers,
     "boolean": booleans,
-    "category": categories,
 }
 
 # Images --------------------------------------------------------------------------------------------------------------
@@ -401,11 +422,17 @@ class Served(PythonModel):
 
     def of_table(self, rows: pd.DataFrame) -> Cells:
         """Return the output [N, K or 1] of a table's rows."""
-        feeds = {name: CONVERTED[kind](rows[name], name) for name, kind in self.facts.columns.items()}
+        feeds = {name: self.cells(rows[name], name, kind) for name, kind in self.facts.columns.items()}
         starts = range(0, len(rows), ROWS_AT_ONCE)
         return self.joined(
             [self.run({name: cells[at : at + ROWS_AT_ONCE] for name, cells in feeds.items()}) for at in starts]
         )
+
+    def cells(self, values: pd.Series, name: str, kind: str) -> Cells:
+        """Return a column [N, 1] as the ONNX model takes it."""
+        if kind == "category":
+            return categories(values, name, self.facts.known.get(name, ()))
+        return CONVERTED[kind](values, name)
 
     def of_images(self, rows: pd.DataFrame) -> Cells:
         """Return the output [N, K or 1] of images, which may differ in size."""

@@ -4,6 +4,9 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from components.errors import Refusal
 from components.planning.source import look_at
 from tasks.ingest import ingest
 from tasks.stage import perform
@@ -20,6 +23,19 @@ class Heard(Silent):
 
     def say(self, line: str) -> None:
         self.lines.append(line.strip())
+
+
+def test_data_that_changed_since_it_was_looked_at_is_refused_and_not_recorded(tmp_path: Path) -> None:
+    yard = yard_at(tmp_path / "home")
+    source = look_at(csv(tmp_path, rows(40)), yard.ledger)
+    assert source is not None
+    inputs = ingest.bind(config(), source=source)
+    for text in (rows(41), rows(40).replace("0.125", "0.625")):
+        csv(tmp_path, text)
+        with pytest.raises(Refusal, match=r"t\.csv: the data changed while it was being read"):
+            perform(ingest, inputs, yard, log=logging.getLogger())
+    csv(tmp_path, rows(40))
+    assert perform(ingest, inputs, yard, log=logging.getLogger()).outputs.rows == 40
 
 
 def test_rows_that_are_set_aside_are_told_with_the_first_of_them(tmp_path: Path) -> None:

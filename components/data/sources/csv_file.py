@@ -1,9 +1,9 @@
 """Rows of a CSV file, as text, streaming."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,9 @@ import pyarrow.csv as arrow_csv
 
 from components.data.sources.chunk import Chunk, Torn
 from components.errors import Refusal, refuse
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 BLOCK_BYTES: Final = 4 << 20  # no line may be longer
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -86,7 +89,7 @@ class CsvFile:
     def _lines(self, rows: set[int]) -> dict[int, int]:
         found: dict[int, int] = {}
         with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            reader = csv.reader((line.replace("\0", "") for line in stream), delimiter=self.delimiter)
+            reader = _parsed((line.replace("\0", "") for line in stream), self.delimiter)
             row, before = -1, 0
             for fields in reader:
                 row += bool(fields)
@@ -110,7 +113,7 @@ class CsvFile:
 
     def _check_quotes(self) -> None:
         with self.path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter, strict=True)
+            reader = _parsed(stream, self.delimiter, strict=True)
             started = 0
             try:
                 for _ in reader:
@@ -129,11 +132,20 @@ def _spans_lines(chunk: Chunk) -> bool:
     return any("\n" in (value.as_py() or "") or "\r" in (value.as_py() or "") for c in final.columns for value in c)
 
 
+def _parsed(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> "Reader":
+    """Return the rows of the lines, by Python's own reader, which counts lines.
+
+    Its limit on a cell is one for the whole process: it is raised and never lowered, for other threads may be reading.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), BLOCK_BYTES))
+    return csv.reader(lines, delimiter=delimiter, strict=strict)
+
+
 def find_delimiter(path: Path) -> str:
     """Return the one of , ; tab | that cuts the header into most names; a comma where none does."""
     with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         start = stream.read(1 << 20)
-    counts = {mark: len(next(filter(None, csv.reader(start.splitlines(), delimiter=mark)), [])) for mark in DELIMITERS}
+    counts = {mark: len(next(filter(None, _parsed(start.splitlines(), mark)), [])) for mark in DELIMITERS}
     return max(DELIMITERS, key=lambda mark: counts[mark])
 
 
@@ -141,16 +153,18 @@ def header(path: Path, delimiter: str) -> list[str]:
     """Return the names of the columns.
 
     Raises:
-        Refusal: the file is empty, or not UTF-8.
+        Refusal: the file is empty, or not UTF-8, or its first line has no end in sight.
     """
     if path.stat().st_size == 0:
         raise refuse("the file is empty", where=path.name)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            names = next(filter(None, csv.reader(stream, delimiter=delimiter)), None)
+            names = next(filter(None, _parsed(stream, delimiter)), None)
     except UnicodeDecodeError:
         check_utf8(path)
         raise
+    except csv.Error as error:
+        raise refuse(f"the header is not readable as CSV ({error})", where=path.name) from None
     if names is None or not any(names):
         raise refuse("the file has no header", where=path.name, do="name the columns in its first line")
     return names

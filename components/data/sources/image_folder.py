@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from components.data.file_names import check_names
 from components.data.findings import shortened
 from components.data.images import SUFFIXES
 from components.data.kinds import IMAGE_TYPE
@@ -57,11 +58,12 @@ def _files(root: Path) -> list[str]:
     """The images' paths below the root, sorted.
 
     Raises:
-        Refusal: there are none, or there is anything else.
+        Refusal: there are none, or there is anything else, or a name isn't UTF-8.
     """
     files = [
         (Path(folder) / name).relative_to(root).as_posix() for folder, inner, names in _walk(root) for name in names
     ]
+    check_names(files)
     images = sorted(name for name in files if Path(name).suffix.lower() in SUFFIXES)
     if not images:
         raise refuse(

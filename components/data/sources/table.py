@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from components.data.config import DataConfig
+from components.data.file_names import check_names
 from components.data.sources.chunk import Source
 from components.data.sources.csv_file import CsvFile
 from components.data.sources.image_folder import ImageFolder
@@ -63,8 +64,9 @@ def kind_of(path: Path) -> str:
     """Return the kind of source that lies at the path.
 
     Raises:
-        Refusal: nothing is there, or nothing that Steelyard reads.
+        Refusal: nothing is there, or nothing that Steelyard reads, or the path isn't UTF-8.
     """
+    check_names([str(path)])
     if not path.exists():
         raise refuse("no such file or folder", where=str(path), do=nearest_source(path))
     if path.is_dir():

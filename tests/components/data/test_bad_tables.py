@@ -1,3 +1,4 @@
+import csv as csv_module
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,24 @@ def test_files_without_rows_are_refused(tmp_path: Path, text: str, said: str) ->
 def test_an_open_quote_that_swallows_the_rest_is_refused(tmp_path: Path) -> None:
     text = HEAD + GOOD + '5,r,yes,n,"p\n' + "6 q\n"
     assert "t.csv, line 6: a quotation mark is never closed" in refusal(tmp_path, csv(tmp_path, text))
+
+
+def test_a_long_cell_before_hides_neither_the_place_of_a_bad_row_nor_an_open_quote(tmp_path: Path) -> None:
+    limit = 131_072  # Python's own
+    long = HEAD + f"1,{'x' * (limit + 1)},yes,n,p\n" + GOOD
+    for ending, said in (
+        ("word,r,yes,n,p\n", "row 6 (line 7), column 'a': 'word'"),
+        ('5,r,yes,n,"p\n6 q\n', "line 7: a quotation mark is never closed"),
+    ):
+        csv_module.field_size_limit(limit)  # an earlier test may have raised it
+        assert f"t.csv, {said}" in refusal(tmp_path, csv(tmp_path, long + ending))
+
+
+def test_a_header_of_very_many_names_is_cut_by_its_own_delimiter(tmp_path: Path) -> None:
+    csv_module.field_size_limit(131_072)
+    names = [f"column {i}" for i in range(20_000)]
+    assert csv_file.CsvFile(csv(tmp_path, ";".join(names) + "\n")).names == names
+    assert "t.csv: the header is not readable as CSV" in refusal(tmp_path, csv(tmp_path, "x" * (5 << 20)))
 
 
 def test_a_line_longer_than_a_block_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

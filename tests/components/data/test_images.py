@@ -1,4 +1,6 @@
 import io
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from PIL import Image
 
 from components.data.config import PrepareConfig
+from components.data.draft import draft
 from components.data.images import Unreadable, decode, png, with_channels
 from components.data.load import load
 from components.data.prepare import encode, fit, image_groups
@@ -105,6 +108,15 @@ def test_images_without_class_folders_are_one_problem(tmp_path: Path) -> None:
     said = refusal(tmp_path, root, COLUMNS)
     assert "4 images lie in no class folder: 0.png, 1.png, 2.png ..." in said
     assert said.count("to do:") == 1
+
+
+def test_a_name_that_is_not_utf_8_is_refused_escaped(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    csv(root / "cat", png(noise(8, 8)), os.fsdecode(b"caf\xe9.png"))
+    said = "cat/caf\\xe9.png: the name is not UTF-8"
+    assert said in refusal(tmp_path, root, COLUMNS)
+    with pytest.raises(Refusal, match=re.escape(said)):
+        draft(root)
 
 
 def test_folders_named_like_parts_of_a_split_are_refused(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from components.data import pack as pack_module
 from components.data.card import read_card
-from components.data.config import DataConfig
+from components.data.config import ColumnKind, DataConfig
+from components.data.hashing import value_hashes
 from components.data.load import load
 from components.data.pack import look_ahead, pack
 from components.data.quarantine import first_of, quarantine_path
@@ -113,6 +114,18 @@ def test_whole_numbers_of_a_category_lose_their_point_and_parquet_types_become_t
     assert got["d"].tolist()[0] == "1970-01-02"
     assert got["c"].tolist() == ["u", "v", "u", ""]
     assert got["y"].tolist() == ["7", "7", "8", "8"]
+
+
+def test_half_precision_numbers_are_numbers_categories_and_groups_like_others(tmp_path: Path) -> None:
+    half = pa.array(np.array([1, 2.5, np.nan, 7], dtype=np.float16))
+    pq.write_table(pa.table({"a": half, "k": half, "note": half, "y": half.take([0, 0, 1, 1])}), tmp_path / "t.parquet")
+    columns: dict[str, ColumnKind] = {"a": "number", "k": "category", "note": "ignore", "y": "category"}
+    packed(tmp_path, tmp_path / "t.parquet", config(columns))
+    got = load(tmp_path / "packed", None, columns)
+    assert np.array_equal(got["a"].astype(float), [1, 2.5, np.nan, 7], equal_nan=True)
+    assert got["k"].tolist() == ["1", "2.5", "", "7"]
+    assert got["y"].tolist() == ["1", "1", "2.5", "2.5"]
+    assert len(set(value_hashes(half).tolist())) == 4
 
 
 def test_row_groups_are_cut_by_rows_and_by_bytes_whatever_the_chunks(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Rows to be answered are read as ingest reads rows, without a target."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from components.errors import Refusal
 COLUMNS: dict[str, ColumnKind] = {"age": "number", "city": "category", "smoker": "boolean"}
 
 
-def read(path: Path, columns: dict[str, ColumnKind] = COLUMNS) -> pa.Table:
-    return pa.concat_tables(asked.table for asked in unlabelled(path, columns, target="label"))
+def read(path: Path, columns: dict[str, ColumnKind] = COLUMNS, **known: list[str]) -> pa.Table:
+    return pa.concat_tables(asked.table for asked in unlabelled(path, columns, target="label", known=known))
 
 
 def picture(path: Path, shade: int, side: int = 4) -> None:
@@ -34,11 +35,28 @@ def test_cells_are_read_by_their_kinds_and_missing_ones_are_null(tmp_path: Path)
     ]
 
 
+@pytest.mark.parametrize(
+    ("values", "names", "expected"),
+    [
+        ([1.0, None, 2.5], ["1.0", "2.50"], ["1.0", None, "2.50"]),
+        ([1.0, 2.0, 3.0], ["1", "2.0"], ["1", "2.0", "3"]),
+        ([7, 1234], ["007", "01234"], ["007", "01234"]),
+        ([True, False], ["True", "false"], ["True", "false"]),
+        (["1", "true"], ["1.0", "True"], ["1", "true"]),
+    ],
+)
+def test_a_typed_category_is_the_text_that_the_model_knows_and_text_stays_as_it_is(
+    tmp_path: Path, values: list[object], names: list[str], expected: list[str | None]
+) -> None:
+    pq.write_table(pa.table({"city": values}), tmp_path / "rows.parquet")
+    assert read(tmp_path / "rows.parquet", {"city": "category"}, city=names)["city"].to_pylist() == expected
+
+
 def test_many_rows_come_in_order_and_in_pieces(tmp_path: Path) -> None:
     count = 40_000
     table = pa.table({"age": np.arange(count), "city": ["x"] * count, "smoker": [None] * count})
     pq.write_table(table, tmp_path / "rows.parquet")
-    pieces = list(unlabelled(tmp_path / "rows.parquet", COLUMNS, target="label"))
+    pieces = list(unlabelled(tmp_path / "rows.parquet", COLUMNS, target="label", known={}))
     assert len(pieces) > 1
     assert pa.concat_tables(piece.table for piece in pieces)["age"].to_pylist() == list(range(count))
 
@@ -70,7 +88,7 @@ def test_images_anywhere_in_a_folder_come_by_their_paths(tmp_path: Path) -> None
     picture(tmp_path / "a.png", 0)
     picture(tmp_path / ".hidden/b.png", 0)
     (tmp_path / "notes.txt").write_text("not one")
-    pieces = list(unlabelled(tmp_path, {"image": "image"}, target="label"))
+    pieces = list(unlabelled(tmp_path, {"image": "image"}, target="label", known={}))
     names = [name for piece in pieces for name in piece.files]
     assert names == ["a.png", *(f"deep/{number:03}.png" for number in range(IMAGES_AT_ONCE + 3))]
     assert len(pieces) == 2
@@ -79,7 +97,7 @@ def test_images_anywhere_in_a_folder_come_by_their_paths(tmp_path: Path) -> None
 
 def test_one_image_is_one_row(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 0)
-    (asked,) = unlabelled(tmp_path / "a.png", {"image": "image"}, target="label")
+    (asked,) = unlabelled(tmp_path / "a.png", {"image": "image"}, target="label", known={})
     assert asked.files == ("a.png",)
 
 
@@ -88,32 +106,42 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("I am text")
     (tmp_path / "torn.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
     with pytest.raises(Refusal) as refused:
-        list(unlabelled(tmp_path, {"image": "image"}, target="label"))
+        list(unlabelled(tmp_path, {"image": "image"}, target="label", known={}))
     assert "text.png: is not an image" in str(refused.value)
     assert "torn.png" in str(refused.value)
     assert "a.png" not in str(refused.value)
 
 
+def test_names_that_are_not_utf_8_are_refused_escaped(tmp_path: Path) -> None:
+    picture(tmp_path / "café.png", 0)
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    picture(odd, 0)
+    for path in (tmp_path, odd):
+        with pytest.raises(Refusal) as refused:
+            list(unlabelled(path, {"image": "image"}, target="label", known={}))
+        assert str(refused.value) == "caf\\xe9.png: the name is not UTF-8\n  to do:   rename it"
+
+
 def test_images_for_a_table_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="no images"):
-        list(unlabelled(tmp_path, {"image": "image"}, target="label"))
+        list(unlabelled(tmp_path, {"image": "image"}, target="label", known={}))
     with pytest.raises(Refusal, match="wants the columns of a table"):
-        list(unlabelled(tmp_path, COLUMNS, target="label"))
+        list(unlabelled(tmp_path, COLUMNS, target="label", known={}))
     with pytest.raises(Refusal, match="no such file"):
-        list(unlabelled(tmp_path / "nothing.csv", COLUMNS, target="label"))
+        list(unlabelled(tmp_path / "nothing.csv", COLUMNS, target="label", known={}))
 
 
 def test_columns_to_keep_come_as_they_are_and_others_are_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("id,age,note,city,smoker\n007,3,x,Rome,yes\n,4,y,Rome,yes\n")
-    (asked,) = unlabelled(path, COLUMNS, target="label", keep=["id", "age"])
+    (asked,) = unlabelled(path, COLUMNS, target="label", known={}, keep=["id", "age"])
     assert {name: column.to_pylist() for name, column in asked.kept.items()} == {"id": ["007", ""], "age": ["3", "4"]}
     assert asked.ignored == ("note",)
     with pytest.raises(Refusal, match=r"the column 'idd' is missing(.|\n)*for 'idd', did you mean 'id'"):
-        list(unlabelled(path, COLUMNS, target="label", keep=["idd"]))
+        list(unlabelled(path, COLUMNS, target="label", known={}, keep=["idd"]))
     pq.write_table(pa.table({"age": [1], "city": ["x"], "smoker": [True], "tags": [["a"]]}), tmp_path / "rows.parquet")
     with pytest.raises(Refusal, match=r"column 'tags': holds values of type list.*, which can't be kept"):
-        list(unlabelled(tmp_path / "rows.parquet", COLUMNS, target="label", keep=["tags"]))
+        list(unlabelled(tmp_path / "rows.parquet", COLUMNS, target="label", known={}, keep=["tags"]))
 
 
 def test_images_in_a_table_say_what_files_they_were(tmp_path: Path) -> None:
@@ -122,7 +150,7 @@ def test_images_in_a_table_say_what_files_they_were(tmp_path: Path) -> None:
     for paths, expected in ((["a.png", "b.png"], ("a.png", "b.png")), (["a.png", None], ())):
         cells = [{"bytes": bytes_, "path": path} for path in paths]
         pq.write_table(pa.table({"image": cells}), tmp_path / "rows.parquet")
-        (asked,) = unlabelled(tmp_path / "rows.parquet", {"image": "image"}, target="label")
+        (asked,) = unlabelled(tmp_path / "rows.parquet", {"image": "image"}, target="label", known={})
         assert asked.files == expected
     with pytest.raises(Refusal, match="no columns to keep"):
-        list(unlabelled(tmp_path / "a.png", {"image": "image"}, target="label", keep=["id"]))
+        list(unlabelled(tmp_path / "a.png", {"image": "image"}, target="label", known={}, keep=["id"]))

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def save(graph: onnx.GraphProto, path: Path, **facts: str) -> Path:
     return path
 
 
-def table_model(path: Path, *, task: str = "classification") -> Path:
+def table_model(path: Path, *, task: str = "classification", cities: Sequence[str] = ("Bonn", "1", "true")) -> Path:
     """Outputs: P(yes) is the age, 1 for a member, the city's code / 10, summed, missing as 100, 20 and 5."""
 
     def value(name: str, kind: int = TensorProto.DOUBLE) -> onnx.ValueInfoProto:
@@ -55,7 +56,7 @@ def table_model(path: Path, *, task: str = "classification") -> Path:
             ["city"],
             ["code"],
             domain="ai.onnx.ml",
-            keys_strings=["Bonn", "1", "true", ""],
+            keys_strings=[*cities, ""],
             values_floats=[0.1, 0.2, 0.3, 0.5],
             default_float=0.9,
         ),
@@ -69,7 +70,8 @@ def table_model(path: Path, *, task: str = "classification") -> Path:
     out = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["batch", width])
     graph = helper.make_graph(nodes, "t", [value("age"), value("member"), value("city", TensorProto.STRING)], [out])
     classes = json.dumps(CLASSES if task == "classification" else [])
-    return save(graph, path, task=task, classes=classes, columns=json.dumps(COLUMNS), target="label")
+    facts = {"columns": json.dumps(COLUMNS), "known": json.dumps({"city": cities})}
+    return save(graph, path, task=task, classes=classes, target="label", **facts)
 
 
 def image_model(path: Path, *, channels: int = 1) -> Path:

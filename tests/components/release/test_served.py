@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from components.data import kinds
 from components.data.config import ColumnKind
 from components.data.kinds import as_text
+from components.data.known import as_known
 from components.release import served
 from tests.components.release.models import ask, opened, table_model, totals
 
@@ -59,6 +60,25 @@ def test_every_dtype_of_a_column_is_read(table: served.Served, column: str, valu
     plain: dict[str, Any] = {"age": [0] * 3, "member": [False] * 3, "city": ["Bonn"] * 3}
     rest = 0.0 if column == "city" else 0.1
     assert totals(table, pd.DataFrame(plain | {column: values})) == pytest.approx([value + rest for value in expected])
+
+
+@pytest.mark.parametrize(
+    ("cities", "cells"),
+    [
+        (("Bonn", "1.0", "2.50"), ["1.0", "2.50", "", "7"]),
+        (("Bonn", "01", "002"), ["01", "002", "", "7"]),
+        (("Bonn", "True", "false"), ["True", "false", "", "TRUE"]),
+        (("Bonn", "true", "FALSE"), ["true", "FALSE", "", "True"]),
+    ],
+)
+def test_pandas_reading_of_the_training_csv_gives_the_categories_of_training(
+    tmp_path: Path, cities: Sequence[str], cells: list[str]
+) -> None:
+    model = opened(table_model(tmp_path / "model.onnx", cities=cities))
+    (tmp_path / "t.csv").write_text("\n".join(["age,member,city", *(f"0,no,{cell}" for cell in cells)]))
+    assert totals(model, pd.read_csv(tmp_path / "t.csv"))[:3] == [0.2, 0.3, 0.5]
+    untyped = pd.read_csv(tmp_path / "t.csv", dtype=str, keep_default_na=False)
+    assert totals(model, untyped) == [0.2, 0.3, 0.5, 0.9]
 
 
 def test_one_row_of_single_values_and_one_row_of_lists_are_understood(table: served.Served) -> None:
@@ -140,6 +160,7 @@ names = st.one_of(st.floats(allow_infinity=False), st.sampled_from([1e15, 2.0**6
 TIMES = st.datetimes(min_value=datetime(1700, 1, 1), max_value=datetime(2200, 1, 1))
 TYPED = {
     "float64": (pa.float64(), st.floats(allow_nan=False, allow_infinity=False)),
+    "float16": (pa.float16(), st.floats(allow_nan=False, allow_infinity=False, width=16).map(np.float16)),
     "float32": (pa.float32(), st.floats(allow_nan=False, allow_infinity=False, width=32)),
     "timestamp[us]": (pa.timestamp("us"), TIMES),
     "timestamp[ns]": (pa.timestamp("ns"), TIMES),
@@ -156,7 +177,27 @@ TYPED = {
 def test_a_typed_value_is_the_category_that_ingest_made_of_it(kind: str, data: st.DataObject) -> None:
     stored, values = TYPED[kind]
     raw = pa.array(data.draw(st.lists(values, min_size=1, max_size=5)), stored)
-    assert served.categories(raw.to_pandas(), "c").ravel().tolist() == as_text(raw).to_pylist()
+    assert served.categories(raw.to_pandas(), "c", ()).ravel().tolist() == as_text(raw).to_pylist()
+
+
+SPELT = ["1", "1.0", "01", " 1", "1e0", "-0", "2.5", "2.50", "9007199254740993", "True", "TRUE", "false", "Bonn"]
+SMALL = [
+    st.sampled_from([-1.5, 0.0, 1.0, 2.5, 2.0**53]),
+    st.sampled_from([0, 1, 2**53, 2**53 + 1]),
+    st.booleans(),
+    st.sampled_from([decimal.Decimal("1.0"), decimal.Decimal("2.5")]),
+]
+
+
+@given(
+    values=st.one_of(*(st.lists(one, min_size=1, max_size=4) for one in SMALL)),
+    known=st.lists(st.sampled_from(SPELT), unique=True),
+)
+def test_a_typed_value_is_the_same_known_category_in_a_file_and_at_the_server(
+    values: list[object], known: list[str]
+) -> None:
+    raw = pa.array(values)
+    assert served.categories(raw.to_pandas(), "c", known).ravel().tolist() == as_known(as_text(raw), known).to_pylist()
 
 
 def test_a_moment_is_one_category_whatever_the_unit_that_it_is_stored_in() -> None:

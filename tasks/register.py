@@ -104,6 +104,7 @@ def _record(run: "Tracking", recipe: Recipe, evidence: Evidence) -> None:
                 "size_bytes": one.size_bytes,
                 "parameters": file.parameters,
                 "max_abs_diff": file.max_abs_diff,
+                "batch_diff": file.batch_diff,
                 **{f"latency_ms.batch_{size}": value.value for size, value in one.latency_ms.items()},
                 **{f"speedup.batch_{size}": value.value for size, value in one.speedup.items()},
             },

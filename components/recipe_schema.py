@@ -1,4 +1,7 @@
-"""A JSON schema of the recipe for editors, made from the types, their docstrings and their fields' comments."""
+"""A JSON schema of the recipe for editors, made from the types, their docstrings and their fields' comments.
+
+It accepts what the reader accepts, but for ranges and combinations, which the types don't say.
+"""
 
 import inspect
 import re
@@ -7,14 +10,14 @@ from types import NoneType
 from typing import Final, Literal, TypeAlias, cast, get_args, get_origin
 
 from components.recipe import Recipe
-from components.recipe_types import Absent, default, hints, members, tag
+from components.recipe_types import ABSENT, Absent, default, hints, members, sections, tag
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-SCALARS: Final[dict[object, str]] = {
+SCALARS: Final[dict[object, Json]] = {
     int: "integer",
     float: "number",
     bool: "boolean",
-    str: "string",
+    str: ["string", "number", "boolean"],  # the reader takes what stands there as text
     NoneType: "null",
 }
 COMMENTED: Final = re.compile(r"^    (\w+): .*?  # (.*)$", re.MULTILINE)
@@ -42,7 +45,7 @@ def _section(kind: type, definitions: dict[str, Json]) -> None:
     required: list[Json] = []
     for field in fields(kind):
         otherwise = default(field)
-        shown = _kind(hints(kind)[field.name], definitions)
+        shown = _kind(hints(kind)[field.name], definitions, otherwise=otherwise)
         if field.name in comments:
             shown["description"] = comments[field.name]
         if isinstance(otherwise, Absent):
@@ -59,13 +62,15 @@ def _section(kind: type, definitions: dict[str, Json]) -> None:
     }
 
 
-def _kind(kind: object, definitions: dict[str, Json]) -> dict[str, Json]:
-    """Return the schema of one type."""
-    kinds = members(kind)
-    if len(kinds) > 1:
-        tagged = len([one for one in kinds if isinstance(one, type) and is_dataclass(one)]) > 1
-        return {"anyOf": [_member(one, definitions, tagged=tagged) for one in kinds]}
-    return _member(kind, definitions, tagged=False)
+def _kind(kind: object, definitions: dict[str, Json], *, otherwise: object = ABSENT) -> dict[str, Json]:
+    """Return the schema of one type. A section without its tag is the one of the default."""
+    kinds = list(members(kind))
+    given = not isinstance(otherwise, Absent | NoneType)
+    if given and (sections(kind) or isinstance(otherwise, tuple | dict)):
+        kinds.append(NoneType)  # a key with nothing behind it
+    tagged = len(sections(kind)) > 1
+    shown = [_member(one, definitions, tagged=tagged and one is not type(otherwise)) for one in kinds]
+    return {"anyOf": list(shown)} if len(shown) > 1 else shown[0]
 
 
 def _member(kind: object, definitions: dict[str, Json], *, tagged: bool) -> dict[str, Json]:

@@ -261,6 +261,7 @@ class Section:
             close = nearest(name.text, self.fields) or (f"it belongs to {_join(self.key, below)}" if below else "")
             if name.text.isdecimal():
                 close = "write decimals with a point: 0.5, not 0,5"
+                self.blamed.update(list(self.given)[-1:])  # it holds only what stands before the comma
             self.decoder.refuse(name, f"unknown key {dotted}", allowed=", ".join(self.fields), do=close)
             return
         self.given[name.text] = item

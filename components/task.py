@@ -1,5 +1,6 @@
 """What a model is asked to do, and the figures that say how well it does it."""
 
+from math import inf
 from typing import Final, Literal
 
 Task = Literal["classification", "regression"]
@@ -33,5 +34,13 @@ METRICS: Final[dict[Task, tuple[Metric, ...]]] = {
 }
 
 LOWER_IS_BETTER: Final[frozenset[Metric]] = frozenset({"log_loss", "calibration_error", "rmse", "mae"})
+
+RANGES: Final[dict[Metric, tuple[float, float]]] = {
+    **dict.fromkeys(METRICS["classification"], (0.0, 1.0)),
+    "log_loss": (0.0, inf),
+    "rmse": (0.0, inf),
+    "mae": (0.0, inf),
+    "r2": (-inf, 1.0),
+}
 
 DEFAULT_METRIC: Final[dict[Task, Metric]] = {"classification": "accuracy", "regression": "rmse"}

@@ -48,6 +48,7 @@ def candidates_measured(
                 "size_bytes": one.size_bytes,
                 "parameters": file.parameters,
                 "max_abs_diff": file.max_abs_diff,
+                "batch_diff": file.batch_diff,
                 **{f"latency_ms.batch_{size}": value.value for size, value in one.latency_ms.items()},
                 **{f"speedup.batch_{size}": value.value for size, value in one.speedup.items()},
             },

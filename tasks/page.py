@@ -238,6 +238,7 @@ def _parity(chosen: Exported) -> Parity:
         batches=tuple(BatchParity(batch_size=size, max_abs_diff=value) for size, value in chosen.parity.items()),
         rows=chosen.parity_rows,
         tolerance=None if chosen.operators else chosen.parity_tolerance,
+        batch_diff=chosen.batch_diff,
     )
 
 

@@ -5,7 +5,7 @@ Both methods take the float core graph (`components.export.to_onnx.core`): the p
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import onnx
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -34,6 +34,7 @@ from components.table import Table
 
 Feeds = Mapping[str, Array]
 
+_CONNECTED = ("Gemm", "MatMul")  # a convolution of integers is slower than one of floats
 _CALIBRATIONS = {
     "minmax": CalibrationMethod.MinMax,
     "entropy": CalibrationMethod.Entropy,
@@ -53,7 +54,7 @@ class Quantizer(Protocol):
     """A way to quantize a float core graph."""
 
     def __call__(self, core: ModelProto, config: Quantize, *, calibration: Iterable[Feeds]) -> Quantized:
-        """Quantize; `calibration` are feeds of train rows. Raises: Refusal where no operator could be quantized."""
+        """Quantize; `calibration` are feeds of train rows. Raises: Refusal where an operator couldn't be quantized."""
         ...
 
 
@@ -87,7 +88,8 @@ def int8_static(core: ModelProto, config: Quantize, *, calibration: Iterable[Fee
             calibrate_method=_CALIBRATIONS[config.calibration],
         )
         result = onnx.load(path)
-    return _counted(with_float_outputs(result), config.method)
+    asked = [node for node in nodes if node.op_type in MULTIPLY]
+    return _counted(with_float_outputs(result), config.method, asked=asked)
 
 
 def int8_dynamic(core: ModelProto, config: Quantize, *, calibration: Iterable[Feeds]) -> Quantized:  # noqa: ARG001
@@ -100,13 +102,15 @@ def int8_dynamic(core: ModelProto, config: Quantize, *, calibration: Iterable[Fe
         quantize_dynamic(
             prepared,
             path,
-            op_types_to_quantize=["Gemm", "MatMul"],  # a convolution of integers is slower than one of floats
+            op_types_to_quantize=list(_CONNECTED),
             per_channel=True,
             reduce_range=config.reduce_range,
             weight_type=QuantType.QInt8,
         )
         result = onnx.load(path)
-    return _counted(result, config.method)
+    weights = {tensor.name for tensor in prepared.graph.initializer}  # a product of two activations stays in float
+    asked = [node for node in prepared.graph.node if node.op_type in _CONNECTED and node.input[1] in weights]
+    return _counted(result, config.method, asked=asked)
 
 
 QUANTIZERS: Table[Quantizer] = Table("quantization method", {"int8_static": int8_static, "int8_dynamic": int8_dynamic})
@@ -151,7 +155,8 @@ def _prepared(core: ModelProto, method: str) -> ModelProto:
         return onnx.load(path)
 
 
-def _counted(model: ModelProto, method: str) -> Quantized:
+def _counted(model: ModelProto, method: str, *, asked: Sequence[NodeProto]) -> Quantized:
+    """Count what computes with integers against the multiplications asked for: tools leave some out in silence."""
     result = canonical(model)
     operators = quantized_operators(result)
     if not operators:
@@ -160,6 +165,13 @@ def _counted(model: ModelProto, method: str) -> Quantized:
             f"{method} quantized no operator of this network",
             allowed=f"networks that compute with {', '.join(MULTIPLY if method == 'int8_static' else MULTIPLY[1:])}"
             f" and constant weights; this one has {present}",
+            do=f"leave {method} out of `quantize`",
+        )
+    if (done := sum(operators.values())) < len(asked):
+        kinds = ", ".join(sorted({node.op_type for node in asked}))
+        raise refuse(
+            f"{method} quantized {done} of {len(asked)} operators of this network ({kinds})",
+            allowed="all of them, which takes weights and activations of 32-bit floats",
             do=f"leave {method} out of `quantize`",
         )
     return Quantized(core=result, operators=operators)

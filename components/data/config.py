@@ -1,6 +1,8 @@
 """What a recipe says about data: where it is, what its columns are, how it is split and prepared."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 from components.errors import nearest
@@ -78,6 +80,31 @@ class SplitConfig:
             raise ValueError("group can't be combined with method: time")
         if self.method == "stratified" and self.group is not None:
             raise ValueError("group can't be combined with method: stratified")
+        if self.validation_from and self.test_from and _swapped(self.validation_from, self.test_from):
+            raise ValueError(f"validation_from {self.validation_from} isn't before test_from {self.test_from}")
+
+
+def _swapped(first: str, second: str) -> bool:
+    """Say whether the first cut-off isn't before the second, however the two can be read: as numbers, or as dates.
+
+    Which of these they are, and what neither reads, is for the split to say, which sees the column.
+    """
+    readings = [_both(float, first, second), _both(_seconds, first, second)]
+    known = [pair for pair in readings if pair is not None]
+    return bool(known) and not any(start < end for start, end in known)
+
+
+def _both(read: Callable[[str], float], first: str, second: str) -> tuple[float, float] | None:
+    try:
+        return read(first), read(second)
+    except ValueError:
+        return None
+
+
+def _seconds(text: str) -> float:
+    """ISO dates and times as seconds since 1970; those without a zone are in UTC, a year or month is its first day."""
+    moment = datetime.fromisoformat(text + {4: "-01-01", 7: "-01"}.get(len(text), ""))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from components.data.findings import Finding, Findings
 from components.data.hashing import Hashes, row_hashes, value_hashes
 from components.data.kinds import as_text, is_text, to_number
 from components.data.parts import one_array, tables
-from components.errors import nearest, refuse
+from components.errors import refuse
 from components.task import Task
 
 Codes = npt.NDArray[np.uint16]
@@ -43,7 +43,6 @@ class Contents:
         self.config, self.data, self.folder, self.task = config, data, folder, task
         self.clock = _Clock(config)
         self._known: dict[str, int] = {} if task == "classification" else {"": 0}
-        _check_names([name for name in (config.group, config.time_column) if name is not None], data)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,15 +90,6 @@ class Contents:
         codes = np.array([self._known[name] for name in encoded.dictionary.to_pylist()], dtype=np.uint16)
         found: Codes = codes[encoded.indices.to_numpy()]
         return found
-
-
-def _check_names(names: Sequence[str], data: DataConfig) -> None:
-    for name in names:
-        if name not in data.columns:
-            what = f"the split needs the column '{name}', which is not in data.columns"
-            raise refuse(what, allowed=", ".join(data.columns), do=nearest(name, data.columns))
-        if data.columns[name] == "image":
-            raise refuse(f"the split can't group by, or compare, the image column '{name}'")
 
 
 def _groups(table: pa.Table, name: str, start: int, findings: Findings) -> Hashes:

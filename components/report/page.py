@@ -212,6 +212,7 @@ class Parity:
     rows: int
     tolerance: float | None  # None where the candidate is quantized: its answers are judged by quality
     same_answers: float | None = None  # share of rows with the same predicted class
+    batch_diff: float | None = None  # largest absolute difference that a row's batch makes to its output
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -176,10 +176,15 @@ def parity_chart(parity: Parity) -> Chart:
         if (parity.same_answers is not None)
         else ""
     )
+    batch = (
+        f" Of a row's output its batch changes at most {wording.scientific(parity.batch_diff)}."
+        if parity.batch_diff is not None
+        else ""
+    )
     return Chart(
         title="The exported file against PyTorch",
         caption=f"Largest difference of an output on {wording.plural(parity.rows, 'real row')}, by batch size.{allowed}"
-        f"{same}",
+        f"{same}{batch}",
         drawings=drawn(HALF, lambda width: _parity(parity, width)),
     )
 

@@ -1,13 +1,16 @@
 """Which runtimes are measured, and how."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+RuntimeName = Literal["onnxruntime"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileConfig:
     """Latency, interleaved against the uncompressed model in the same process."""
 
-    runtimes: tuple[str, ...] = ("onnxruntime",)
+    runtimes: tuple[RuntimeName, ...] = ("onnxruntime",)
     batch_sizes: tuple[int, ...] = (1, 32)
     threads: int = 1
     rounds: int = 60  # A/B rounds; the speed-up's confidence interval comes from their ratios

@@ -1,7 +1,22 @@
 """Every knob of training. The unit is in the name, or under the field."""
 
+import re
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
+
+DEVICES: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def _check_rate(lr: float, weight_decay: float) -> None:
+    if lr <= 0:
+        raise ValueError("lr is above 0")
+    if weight_decay < 0:
+        raise ValueError("weight_decay is 0 or more")
+
+
+def _check_warmup(warmup_epochs: float) -> None:
+    if warmup_epochs < 0:
+        raise ValueError("warmup_epochs is 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,6 +28,11 @@ class SGD:
     momentum: float = 0.9
     weight_decay: float = 5e-4
 
+    def __post_init__(self) -> None:
+        _check_rate(self.lr, self.weight_decay)
+        if not 0 <= self.momentum < 1:
+            raise ValueError("momentum is 0 or more and below 1")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adam:
@@ -21,6 +41,9 @@ class Adam:
     name: Literal["adam"] = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_rate(self.lr, self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +54,9 @@ class AdamW:
     lr: float = 2e-3
     weight_decay: float = 0.01
 
+    def __post_init__(self) -> None:
+        _check_rate(self.lr, self.weight_decay)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adagrad:
@@ -39,6 +65,9 @@ class Adagrad:
     name: Literal["adagrad"] = "adagrad"
     lr: float = 1e-2
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_rate(self.lr, self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +78,9 @@ class Adafactor:
     lr: float = 1e-2
     weight_decay: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_rate(self.lr, self.weight_decay)
+
 
 Optimizer = SGD | Adam | AdamW | Adagrad | Adafactor
 
@@ -58,8 +90,12 @@ class CrossEntropy:
     """Cross-entropy over classes. `balanced` weighs each class by the inverse of its share of train."""
 
     name: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: float = 0.0  # 0 to 1
+    label_smoothing: float = 0.0  # share of a label that is spread evenly over all classes
     class_weights: Literal["none", "balanced"] = "none"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError("label_smoothing is 0 or more and below 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +126,10 @@ class Huber:
     name: Literal["huber"] = "huber"
     delta: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.delta <= 0:
+            raise ValueError("delta is above 0")
+
 
 Loss = CrossEntropy | BCE | MSE | MAE | Huber
 CLASSIFICATION_LOSSES = (CrossEntropy, BCE)
@@ -102,6 +142,9 @@ class Constant:
     name: Literal["constant"] = "constant"
     warmup_epochs: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup_epochs)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cosine:
@@ -111,6 +154,11 @@ class Cosine:
     warmup_epochs: float = 0.0  # linear rise from 0
     final_share: float = 0.01
 
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup_epochs)
+        if not 0 <= self.final_share <= 1:
+            raise ValueError("final_share is 0 to 1")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OneCycle:
@@ -119,15 +167,26 @@ class OneCycle:
     name: Literal["one_cycle"] = "one_cycle"
     rise_share: float = 0.3
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.rise_share <= 1:
+            raise ValueError("rise_share is 0 to 1")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnPlateau:
-    """The rate times `factor` after `patience_epochs` without a better validation metric."""
+    """The rate times `factor` after more than `patience_epochs` in a row without a better validation metric."""
 
     name: Literal["on_plateau"] = "on_plateau"
     factor: float = 0.3
     patience_epochs: int = 5
     warmup_epochs: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_warmup(self.warmup_epochs)
+        if not 0 < self.factor < 1:
+            raise ValueError("factor is above 0 and below 1")
+        if self.patience_epochs < 0:
+            raise ValueError("patience_epochs is 0 or more")
 
 
 Schedule = Constant | Cosine | OneCycle | OnPlateau
@@ -250,8 +309,10 @@ class TrainConfig:
             raise ValueError("stop_after_epochs is at least 1")
         if self.threads is not None and self.threads < 1:
             raise ValueError("threads is at least 1")
-        if self.optimizer.lr <= 0 or self.optimizer.weight_decay < 0:
-            raise ValueError("the optimizer's lr is above 0 and its weight_decay 0 or more")
+        if self.checkpoint_seconds < 0:
+            raise ValueError("checkpoint_seconds is 0 or more")
+        if not DEVICES.fullmatch(self.device):
+            raise ValueError("device is auto, cpu, cuda, cuda with a number such as cuda:1, or mps")
         if isinstance(self.distributed, DDP):
             self._check_processes(self.distributed)
 

@@ -178,6 +178,7 @@ POWER = "train: {{precision: fp16, distributed: {{name: ddp, compress: {{{}}}}}}
         ("train: {optimizer: {name: adam, momentum: 0.9}}", "r.yaml:11:33", "unknown key train.optimizer.momentum"),
         ("train: {optimizer: {lr: 0,002}}", "r.yaml:11:27", "write decimals with a point: 0.5, not 0,5"),
         ("train: {optimizer: {lr: -1}}", "r.yaml:11:25", "above 0"),
+        ("train: {optimizer: {lr: -1e-3, name: sgd}}", "r.yaml:11:25", "lr is above 0"),
         ("train: {distributed: {name: ddp, processes: 1}}", "r.yaml:11:45", "processes is at least 2"),
         ("train: {distributed: {compress: {name: fp16}}}", "r.yaml:11:23", "unknown key train.distributed.compress"),
         ("train: {distributed: {name: ddp, compress: {name: zip}}}", "r.yaml:11:51", "fp16, bf16, int8, power_sgd"),
@@ -205,6 +206,70 @@ def test_a_mistake_is_named_at_its_place(added: str, where: str, says: str) -> N
     found = problems(GOOD + added + "\n")
     assert [p.where for p in found] == [where]
     assert says in str(found[0])
+
+
+TABLE = GOOD.replace("width: number", "width: number\n    patient: ignore\n    day: ignore")
+TIMES = "split: {{method: time, time_column: {}, validation_from: {}, test_from: {}}}"
+LAST = TABLE.count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("added", "column", "says"),
+    [
+        ("seed: -1", 7, "seed is 0 or more"),
+        ("train: {optimizer: {name: sgd, momentum: -1}}", 42, "momentum is 0 or more and below 1"),
+        ("train: {optimizer: {name: sgd, weight_decay: -1}}", 46, "weight_decay is 0 or more"),
+        ("train: {optimizer: {name: adam, weight_decay: -1}}", 47, "weight_decay is 0 or more"),
+        ("train: {optimizer: {weight_decay: -1}}", 35, "weight_decay is 0 or more"),
+        ("train: {optimizer: {name: adagrad, weight_decay: -1}}", 50, "weight_decay is 0 or more"),
+        ("train: {optimizer: {name: adafactor, lr: 0}}", 42, "lr is above 0"),
+        ("train: {loss: {name: cross_entropy, label_smoothing: 1.5}}", 54, "label_smoothing is 0 or more and below 1"),
+        ("train: {loss: {name: huber, delta: 0}}", 36, "delta is above 0"),
+        ("train: {schedule: {name: constant, warmup_epochs: -5}}", 51, "warmup_epochs is 0 or more"),
+        ("train: {schedule: {warmup_epochs: -5}}", 35, "warmup_epochs is 0 or more"),
+        ("train: {schedule: {final_share: -1}}", 33, "final_share is 0 to 1"),
+        ("train: {schedule: {name: one_cycle, rise_share: 1.2}}", 49, "rise_share is 0 to 1"),
+        ("train: {schedule: {name: on_plateau, factor: 10}}", 46, "factor is above 0 and below 1"),
+        ("train: {schedule: {name: on_plateau, patience_epochs: -1}}", 55, "patience_epochs is 0 or more"),
+        ("train: {schedule: {name: on_plateau, warmup_epochs: -1}}", 53, "warmup_epochs is 0 or more"),
+        ("train: {checkpoint_seconds: -1}", 29, "checkpoint_seconds is 0 or more"),
+        ("train: {device: gpu}", 17, "device is auto, cpu, cuda"),
+        ("train: {precision: fp16, device: cpu}", 20, "precision fp16 isn't for a CPU"),
+        ("train: {augment: {flip: true}}", 18, "augment is for images"),
+        ("gate: {floor: 95}", 15, "gate.floor 95 is above 1, which accuracy never is"),
+        ("gate: {floor: -1}\nmetric: log_loss", 15, "gate.floor -1 is below 0, which log_loss never is"),
+        ("profile: {runtimes: [onxruntime]}", 22, "did you mean 'onnxruntime'?"),
+        ("split: {group: pateint}", 16, "did you mean 'patient'?"),
+        (TIMES.format("dya", 1, 2), 36, "did you mean 'day'?"),
+        (TIMES.format("day", "2024-02-02", "2024-01-03"), 58, "validation_from 2024-02-02 isn't before test_from"),
+        (TIMES.format("day", "2024-02", "2024-01-31T00:00+01:00"), 58, "isn't before test_from"),
+        (TIMES.format("day", 20, 3), 58, "validation_from 20 isn't before test_from 3"),
+    ],
+)
+def test_an_impossible_value_is_named_at_its_line(added: str, column: int, says: str) -> None:
+    (found,) = problems(TABLE + added + "\n")
+    assert found.where == f"r.yaml:{LAST}:{column}"
+    assert says in str(found)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "train: {schedule: {name: on_plateau, patience_epochs: 0}, precision: fp16}",
+        "gate: {floor: 1}",
+        "gate: {floor: 95}\nmetric: log_loss",
+        TIMES.format("day", 3, 20),
+        TIMES.format("day", 20230101, 2024),  # as dates in order, as numbers not: the column decides
+        TIMES.format("day", "2024-01-03", "2024-02"),
+    ],
+)
+def test_what_is_unusual_but_possible_is_accepted(added: str) -> None:
+    good(TABLE + added + "\n")
+
+
+def test_an_image_is_no_group() -> None:
+    (found,) = problems(GOOD.replace("width: number", "scan: image") + "split: {group: scan}\n")
+    assert (found.where, "image column" in found.what) == ("r.yaml:11:16", True)
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", "my data", ".hidden", "-x", "\u00fc", "a" * 101, "a\n"])
@@ -421,7 +486,26 @@ def test_the_schema_accepts_what_the_reader_accepts() -> None:
 
     checker = jsonschema.Draft202012Validator(json_schema())
     assert not list(checker.iter_errors(yaml.safe_load(to_yaml(good()))))
-    assert list(checker.iter_errors(yaml.safe_load(GOOD + "  widht: 3\n")))
+    for added in (
+        "train: {optimizer: {lr: 0.001}, schedule: {final_share: 0.1}, distributed:}",
+        "train: {optimizer: {name: sgd, momentum: 0.5}, loss: {name: bce}}",
+        "train:\nprune:\nsplit:",
+        "prune: [{ratio: 0.5}]\nquantize: [{method: int8_static}]",
+        "split: {method: time, time_column: width, validation_from: 3, test_from: 20}",
+    ):
+        good(GOOD + added)
+        assert not list(checker.iter_errors(yaml.safe_load(GOOD + added))), added
+    for added in (
+        "  widht: 3",
+        "train: {optimizer: {momentum: 0.5}}",
+        "train: {optimizer: {name: adam, momentum: 0.5}}",
+        "train: {loss: {label_smoothing: 0.1}}",
+        "quantize: [{calibration: minmax}]",
+        "profile: {runtimes: [onxruntime]}",
+        "data:",
+    ):
+        assert problems(GOOD + added)
+        assert list(checker.iter_errors(yaml.safe_load(GOOD + added))), added
 
 
 def test_reading_a_recipe_loads_nothing_heavy() -> None:

@@ -42,6 +42,33 @@ class Recurrent(nn.Module):
         return torch.tanh(features[:, : self.outputs]) * self.gain
 
 
+class TwoPrecisions(nn.Module):
+    """The second layer computes with 64 bits, which the quantizer passes over without a word."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(shape[0], 16)
+        self.second = nn.Linear(16, outputs).double()
+
+    def forward(self, features: Tensor) -> Tensor:
+        output: Tensor = self.second(torch.relu(self.first(features)).double()).float()
+        return output
+
+
+class Products(nn.Module):
+    """A product of two activations between two layers, as in attention."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(shape[0], 16)
+        self.second = nn.Linear(16, outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.first(features).reshape(-1, 4, 4)
+        output: Tensor = self.second((hidden @ hidden.transpose(1, 2)).reshape(-1, 16))
+        return output
+
+
 def trained(network: Network, preparation: Preparation, rows: Rows) -> Model:
     """A model after a few steps on the rows."""
     built = model(network, preparation)
@@ -159,6 +186,24 @@ def test_network_without_multiplications_is_refused(method: str) -> None:
     config = Int8Static() if method == "int8_static" else Int8Dynamic()
     with pytest.raises(Refusal, match=f"{method} quantized no operator"):
         QUANTIZERS[method](graph, config, calibration=calibration(preparation, table_rows()))
+
+
+@pytest.mark.parametrize("config", [Int8Static(), Int8Dynamic()])
+def test_a_layer_that_stays_in_float_is_refused_with_how_many_did_not(config: Quantize) -> None:
+    preparation = table_preparation()
+    graph = core(model(Custom(path=f"{__name__}:TwoPrecisions"), preparation), preparation)
+    with pytest.raises(Refusal, match=f"{config.method} quantized 1 of 2 operators"):
+        quantize(graph, config, calibration=calibration(preparation, table_rows()))
+
+
+@pytest.mark.parametrize(("config", "count"), [(Int8Static(), 3), (Int8Dynamic(), 2)])
+def test_a_product_of_activations_may_stay_in_float_where_only_weights_are_quantized(
+    config: Quantize, count: int
+) -> None:
+    preparation = table_preparation()
+    graph = core(model(Custom(path=f"{__name__}:Products"), preparation), preparation)
+    small = quantize(graph, config, calibration=calibration(preparation, table_rows()))
+    assert sum(small.operators.values()) == count
 
 
 def test_calibration_without_rows_is_refused() -> None:

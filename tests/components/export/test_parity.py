@@ -11,19 +11,22 @@ import pytest
 import torch
 from torch import nn
 
+from components.compression.config import Int8Dynamic, Int8Static, Quantize
+from components.compression.quantization import quantize
 from components.data.config import PrepareConfig
 from components.data.preparation import Preparation
 from components.data.prepare import fit
 from components.data.rows import Rows
 from components.errors import Refusal
 from components.export.canonical import canonical_bytes, metadata_of
+from components.export.config import ExportConfig
 from components.export.metadata import metadata
-from components.export.parity import Parity, parity, reference
+from components.export.parity import Parity, check, parity, reference
 from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
 from components.models.config import Network
 from components.models.model import Model
-from components.runtimes.feeds import raw_feeds
+from components.runtimes.feeds import core_batches, raw_feeds
 from tests.components.export.samples import (
     TINY_CNN,
     TINY_MLP,
@@ -150,11 +153,38 @@ def test_parity_sees_a_wrong_file(tmp_path: Path) -> None:
     rows = image_rows(8)
     preparation = image_preparation(rows)
     path = released(model(TINY_CNN, preparation, seed=1), preparation, tmp_path)
-    assert not parity(path, model(TINY_CNN, preparation), preparation, rows, batch_sizes=(2,)).holds(1e-4)
+    found = parity(path, model(TINY_CNN, preparation), preparation, rows, batch_sizes=(2,))
+    assert not found.holds(1e-4)
+    with pytest.raises(Refusal, match="digits: the exported file's answers differ from PyTorch's by"):
+        check(found, onnx.load(path), ExportConfig(), name="digits")
+    check(found, onnx.load(path), ExportConfig(tolerance=1.0), name="digits")
+
+
+@pytest.mark.parametrize("config", [Int8Static(), Int8Dynamic()])
+def test_a_quantized_file_answers_a_row_alike_in_every_batch_where_its_ranges_are_fixed(
+    config: Quantize, tmp_path: Path
+) -> None:
+    rows = table_rows(100)
+    preparation = table_preparation()
+    trained, fixed = model(TINY_MLP, preparation), config == Int8Static()
+    feeds = [batch.feeds for batch in core_batches(preparation, rows, batch_size=20)]
+    graph = quantize(core(trained, preparation), config, calibration=feeds).core
+    path = tmp_path / "int8.onnx"
+    path.write_bytes(canonical_bytes(with_raw_inputs(graph, preparation)))
+    found = parity(path, trained, preparation, rows)
+    assert found.max_abs_diff > 1e-4
+    assert found.batch_diff < 1e-6 if fixed else found.batch_diff > 1e-4
+    check(found, graph, ExportConfig(), name="int8")
+    check(replace(found, batch_diff=0.04), graph, ExportConfig(), name="int8")  # one value was rounded otherwise
+    if fixed:
+        with pytest.raises(Refusal, match=r"int8: the exported file's answers differ between batches by 0\.06"):
+            check(replace(found, batch_diff=0.06), graph, ExportConfig(), name="int8")
+    with pytest.raises(Refusal, match="int8: the exported file's answers aren't all finite numbers"):
+        check(replace(found, by_batch_size={1: float("inf")}), graph, ExportConfig(), name="int8")
 
 
 def test_parity_of_large_values_is_relative() -> None:
-    found = Parity(by_batch_size={1: 0.01}, rows=1, scale=1000.0)
+    found = Parity(by_batch_size={1: 0.01}, batch_diff=0.0, rows=1, scale=1000.0)
     assert found.holds(1e-4)
     assert not replace(found, scale=1.0).holds(1e-4)
 

@@ -276,12 +276,13 @@ def test_pages_of_little_or_odd_data_are_drawn() -> None:
         ),
         confusion=Confusion(classes=("a", "b"), counts=((0, 0), (0, 3))),
         calibration=Calibration(bins=(Bin(confidence=0, accuracy=0, rows=0),), error=0.0),
-        parity=Parity(batches=(BatchParity(batch_size=1, max_abs_diff=0.0),), rows=1, tolerance=None),
+        parity=Parity(batches=(BatchParity(batch_size=1, max_abs_diff=0.0),), rows=1, tolerance=None, batch_diff=0.2),
         baselines=(Baseline(name="constant", quality=Interval(1, 1, 1)),),
         residuals=Residuals(target="y", true=(1.0, 1.0), predicted=(1.0, 1.0)),
     )
     html = render(page)
     assert "judged by its quality" in html
+    assert "its batch changes at most 2.0" in html
     assert "Calibration" not in html
     empty = Front(candidates=(), selected="", uncompressed="", batch_size=1, objective="size")
     assert "Candidates" not in render(replace(least(), front=empty))

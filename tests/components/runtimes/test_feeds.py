@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from components.export.canonical import canonical_bytes
 from components.export.parity import reference
 from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
+from components.runtimes.config import RuntimeName
 from components.runtimes.feeds import batches, core_batches, predict, repeated
 from components.runtimes.table import RUNTIMES
 from tests.components.export.samples import (
@@ -99,3 +101,7 @@ def test_rows_need_no_target() -> None:
     rows = table_rows(3)
     features = Rows(columns={name: rows[name] for name in ("size", "price", "on sale", "kind", "city")})
     assert len(list(batches(preparation, features, batch_size=2))) == 2
+
+
+def test_a_recipe_can_name_every_runtime() -> None:
+    assert set(RUNTIMES) == set(get_args(RuntimeName))

@@ -79,7 +79,7 @@ def check(found: Parity, graph: ModelProto, config: ExportConfig, *, name: str) 
     """Refuse a candidate's file whose answers can't be trusted.
 
     They are finite numbers, and within `tolerance` of PyTorch's where the file computes with floats. Where it rounds in
-    ranges that calibration fixed, they are alike in all batches but for a value that lies between two steps (80,000 rows
+    ranges that calibration fixed, they are alike in all batches but for what lies between two steps (80,000 rows
     of tables: 1e-6 apart, onnxruntime 1.32); what rounding costs against PyTorch is judged as quality.
 
     Where it rounds in the range of each batch, a row's answer depends on the rows beside it (by up to 0.02 of a

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from tests.flows.place import Place
 
@@ -84,7 +85,8 @@ def test_data_that_is_not_there_is_refused(first: Place, tmp_path: Path, command
 
 
 def test_a_plan_of_data_that_dvc_may_bring_is_made_without_it(first: Place, tmp_path: Path) -> None:
-    (tmp_path / ".dvc").mkdir()
+    with Repo.init(str(tmp_path), no_scm=True):
+        (tmp_path / "tracked.csv.dvc").write_text(f"outs:\n- md5: {'ab' * 16}\n  hash: md5\n  path: tracked.csv\n")
     told = first.call("plan", "recipe.yaml", "--set", f"data.source={tmp_path / 'tracked.csv'}", "--json")
     assert {line["stage"]: line["state"] for line in told.json}["ingest"] == "wait"
 

@@ -48,6 +48,9 @@ class Recorded:
     def ask(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return question(self.yard, *args, **kwargs)
 
+    def note(self, found: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """MLflow was told by the run."""
+
 
 @pytest.fixture
 def yard(first: Place) -> Yard:

@@ -33,6 +33,11 @@ class Inline:
         """Ask the ledger."""
         return question(self.yard, *args, **kwargs)
 
+    def note(self, found: Callable[..., None], *args: object, **kwargs: object) -> None:
+        """Write it down, where there is a run in MLflow."""
+        if self.yard.run:
+            found(self.yard, *args, **kwargs)
+
 
 def run_inline(recipe: Recipe, yard: Yard, *, until: Stage[..., Any] | None = None) -> dict[type, Any]:
     """Run a recipe, up to before a stage, and return the outputs by their type: of stages for many, the last."""

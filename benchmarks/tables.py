@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-import numpy as np
-
 from benchmarks.frame import Figures, write
 from benchmarks.inline import run_inline
 from benchmarks.table_sets import CHOOSING, TABLES, TARGET
@@ -66,7 +64,7 @@ def _figures(recipe: Recipe, yard: Yard, *, splits: Splits, trained: Trained) ->
     loaded = load(store.get(trained.model))
     preparation = loaded.spec.preparation
     simple = baselines(recipe.task, train=learned, part=rows, preparation=preparation, seed=recipe.seed).outputs
-    outputs = {"network": np.asarray(reference(loaded.model, preparation, rows)), **simple}
+    outputs = {"network": reference(loaded.model, preparation, rows).astype(float), **simple}
     target, classes = encode_target(preparation, rows), len(preparation.target.classes)
     return {
         way: figures(recipe.task, target=target, output=output, classes=classes)[recipe.judged_by]

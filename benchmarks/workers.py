@@ -37,7 +37,7 @@ from flows.servers.services import Services, down, up
 from tests.torture.runs import write_recipe
 
 WORKERS = 4
-PORTS = {"prefect_port": 42017, "mlflow_port": 42018}
+PREFECT_PORT, MLFLOW_PORT = 42017, 42018
 ON_WORKERS = ("train", "evaluate")
 LIBRARIES = ("prefect", "mlflow", "torch")
 EMPTY_SECONDS = 120.0  # for a flow that does nothing
@@ -69,7 +69,7 @@ def main() -> None:
 @contextmanager
 def _crew(home: Home) -> Iterator[Services]:
     """Have the servers up, with four workers, of which each has one stage done at a time."""
-    services = up(home, **PORTS)
+    services = up(home, prefect_port=PREFECT_PORT, mlflow_port=MLFLOW_PORT)
     psutil.Process(services.worker.pid).suspend()  # it takes what comes, however much
     variables = environment(home, prefect_url=services.prefect_api_url, mlflow_uri=services.mlflow_tracking_uri)
     with (home.root / "logs" / "crew.log").open("wb") as output:

@@ -44,6 +44,7 @@ class Workers:
     train: Worker | None = None
     evaluate: Worker | None = None
     prune: Worker | None = None
+    convert: Worker | None = None
     quantize: Worker | None = None
     export: Worker | None = None
     evaluate_test: Worker | None = None

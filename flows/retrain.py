@@ -1,4 +1,4 @@
-"""ingest → split → train → evaluate → prune → quantize → export → profile → select → gate → register → promote.
+"""The whole way of a model, from its data to its release.
 
 `run` is what the stages are called through: `tasks.runner` has one that runs them in Prefect, and one that plans.
 """
@@ -12,6 +12,7 @@ from components.planning.source import Source
 from components.recipe import Recipe
 from components.training.config import TrainConfig
 from components.workers import Worker
+from tasks.convert import convert
 from tasks.evaluate import evaluate, evaluate_test
 from tasks.evidence import Evidence
 from tasks.export import export
@@ -35,6 +36,7 @@ STAGES = (
     train,
     evaluate,
     prune,
+    convert,
     quantize,
     export,
     profile,
@@ -76,18 +78,16 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
         for point in files
         if point.prune and not point.quantize
     }
-    graphs = {
-        point.name: run(
-            quantize,
-            point.quantize,
-            name=point.name,
-            aim=aim,
-            export=recipe.export,
-            trained=models[point.prune],
-            splits=splits,
-        )
+    converted = {
+        point.prune: run(convert, recipe.export.opset, name=point.name, trained=models[point.prune])
         for point in files
+        if not point.quantize
+    }
+    graphs = {
+        point.name: run(quantize, point.quantize, name=point.name, aim=aim, graph=converted[point.prune], splits=splits)
         if point.quantize
+        else converted[point.prune]
+        for point in files
     }
     exported = tuple(
         run(
@@ -96,8 +96,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
             name=point.name,
             model=recipe.model,
             aim=aim,
-            trained=models[point.prune],
-            quantized=graphs.get(point.name),
+            graph=graphs[point.name],
             splits=splits,
         )
         for point in files

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from tasks.registry import Bundle
 
 TRIAL_ROWS = 8
-CODE = ("tasks.split:split", "tasks.train:train", "tasks.prune:prune", "tasks.quantize:quantize", "tasks.export:export")
+CODE = tuple(f"tasks.{name}:{name}" for name in ("split", "train", "prune", "convert", "quantize", "export"))
 
 
 def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifact) -> "Bundle":
     """Lay the files out under the names that they will have in the version."""
     from components.data.invented import invented
-    from components.models.model import load
+    from components.models.model import read_preparation
     from components.recipe_file import public, to_yaml
     from components.release.provenance import build
     from components.release.serving import example, signature
@@ -37,7 +37,7 @@ def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifac
     folder = here.folder / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    preparation = load(here.open(selected.model)).spec.preparation
+    preparation = read_preparation(here.open(selected.model))
     columns, target = recipe.data.columns, recipe.data.target
     # Not rows of the data, which may be a customer's: these files go wherever the release goes.
     rows = invented(preparation, columns, count=TRIAL_ROWS, seed=recipe.seed)

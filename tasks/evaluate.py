@@ -84,11 +84,11 @@ def evaluate_test(
     from components.evaluation.baselines import baselines
     from components.evaluation.metrics import evaluate as measure
     from components.evaluation.metrics import lead
-    from components.models.model import load
+    from components.models.model import read_preparation
     from components.runtimes.feeds import predict
     from components.runtimes.table import RUNTIMES
 
-    preparation = load(here.open(selected.model)).spec.preparation
+    preparation = read_preparation(here.open(selected.model))
     rows = rows_for(here, splits, "test", data=aim.data, purpose="report")
     target = encode_target(preparation, rows)
 

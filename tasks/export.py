@@ -6,10 +6,9 @@ from components.aim import Aim
 from components.export.config import ExportConfig
 from components.export.layer import Layer
 from components.store.artifact import Artifact
-from tasks.quantize import Quantized
+from tasks.convert import Graph
 from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, stage
-from tasks.train import Trained
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +37,7 @@ class Exported:
         }
 
 
-@stage(libraries=("torch", "onnx", "onnxruntime", "onnxscript", "numpy", *READ))
+@stage(libraries=("torch", "onnx", "onnxruntime", "numpy", *READ))
 def export(
     here: Workspace,
     config: ExportConfig,
@@ -46,11 +45,10 @@ def export(
     name: str,
     model: str,
     aim: Aim,
-    trained: Trained,
-    quantized: Quantized | None,
+    graph: Graph,
     splits: Splits,
 ) -> Exported:
-    """Export the trained model, or finish the quantized graph."""
+    """Put raw inputs before the graph, write the file, and compare its answers with those of the PyTorch model."""
     import onnx
 
     from components.export.canonical import canonical_bytes
@@ -58,26 +56,24 @@ def export(
     from components.export.metadata import metadata
     from components.export.parity import check, parity
     from components.export.raw_inputs import with_raw_inputs
-    from components.export.to_onnx import core
     from components.models.model import load
 
-    loaded = load(here.open(trained.model))
+    loaded, core = load(here.open(graph.model)), onnx.load(here.open(graph.core))
     preparation = loaded.spec.preparation
-    graph = onnx.load(here.open(quantized.core)) if quantized else core(loaded.model, preparation, opset=config.opset)
     facts = metadata(model, task=aim.task, columns=aim.data.columns, preparation=preparation)
     file = here.folder / "model.onnx"
-    file.write_bytes(canonical_bytes(with_raw_inputs(graph, preparation), metadata=facts))
+    file.write_bytes(canonical_bytes(with_raw_inputs(core, preparation), metadata=facts))
     rows = rows_for(here, splits, "validation", data=aim.data, purpose="select")
     found = parity(file, loaded.model, preparation, rows.some(config.parity_rows, seed=aim.seed))
-    check(found, graph, config, name=name)
+    check(found, core, config, name=name)
     return Exported(
         name=name,
         onnx=here.keep(file),
-        model=trained.model,
-        parameters=trained.parameters,
-        layers=layers(graph),
-        operators=quantized.operators if quantized else {},
-        errors_db=quantized.errors_db if quantized else {},
+        model=graph.model,
+        parameters=graph.parameters,
+        layers=layers(core),
+        operators=graph.operators,
+        errors_db=graph.errors_db,
         parity=found.by_batch_size,
         parity_rows=found.rows,
         parity_tolerance=found.allowed(config.tolerance),

@@ -41,12 +41,12 @@ def profile(
     from components.data.prepare import encode_target
     from components.evaluation.latency import latency
     from components.evaluation.metrics import evaluate
-    from components.models.model import load
+    from components.models.model import read_preparation
     from components.runtimes.feeds import predict, repeated
     from components.runtimes.table import RUNTIMES
 
     rows = rows_for(here, splits, "validation", data=aim.data, purpose="select")
-    preparation = load(here.open(exported[0].model)).spec.preparation
+    preparation = read_preparation(here.open(exported[0].model))
     points = {
         (one.name if runtime == config.runtimes[0] else f"{one.name}@{runtime}"): (one, runtime)
         for runtime in config.runtimes

@@ -1,10 +1,10 @@
 """What orchestration costs: whole `steelyard run` commands against a plain script that calls the same components.
 
-The plain script calls the stages one after the other in one process, and writes to MLflow's SQLite file: the same
-work and the same release, without Prefect and without a server. Each figure is the wall time of a whole process. In
-one round, in turn: the plain script in a new home; the first run ever in a new home (the servers' databases are
-made); a run with a changed seed there (everything from training on); the same with the servers up; a run with
-nothing to do.
+The plain script (plain.py) makes the same files and a registered version of one, and no more: no cache, no proof, no
+report, no server. Each figure is the wall time of a whole process. In one round, in turn: the plain script; the first
+run ever in a new home (the servers' databases are made); a run with a changed seed there (everything from training
+on), and the plain script with that seed, whose MLflow has its tables now, too; a run with nothing to do; another seed
+with the servers up.
 """
 
 import argparse
@@ -18,24 +18,6 @@ from pathlib import Path
 from benchmarks.frame import Figures, spread, write
 from tests.torture.runs import write_recipe
 
-PLAIN = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from benchmarks.inline import run_inline
-from components.home import Home
-from components.recipe_file import read
-from flows.running import yard_of
-from tasks.tracking.connecting import connect
-from tasks.tracking.runs import tracked
-
-recipe = read(Path(sys.argv[1]), changes=sys.argv[3:])
-yard = yard_of(Home(Path(sys.argv[2])), recipe.model)
-artifacts = yard.home.mlflow_artifacts.as_uri()
-with tracked(connect(yard.home), yard.home, model=recipe.model, run_name="plain", artifacts=artifacts) as tracking:
-    run_inline(recipe, replace(yard, run=tracking.run_id))
-"""
-
 
 def seconds(command: list[str], home: Path) -> float:
     """Run the command in a home, and return its wall time."""
@@ -48,15 +30,15 @@ def seconds(command: list[str], home: Path) -> float:
 def one_round(recipe: Path, folder: Path, *, seed: int) -> dict[str, float]:
     """Return the wall time of each way, in seconds."""
     python = [sys.executable, "-P"]
-    script = [sys.executable, "-c", PLAIN, str(recipe), str(folder / "plain")]
+    script = [sys.executable, "-m", "benchmarks.plain", str(recipe)]
     steelyard = [*python, "-m", "flows.cli"]
     run = [*steelyard, "run", str(recipe), "--set"]
     home, plain = folder / "home", folder / "plain"
     times = {
-        "plain script": seconds([*script, f"seed={seed}"], plain),
+        "plain script": seconds([*script, str(plain / "first"), f"seed={seed}"], plain),
         "first run ever": seconds([*run, f"seed={seed}"], home),
         "later run, changed seed": seconds([*run, f"seed={seed + 1}"], home),
-        "plain script, changed seed": seconds([*script, f"seed={seed + 1}"], plain),
+        "plain script, changed seed": seconds([*script, str(plain / "changed"), f"seed={seed + 1}"], plain),
         "nothing to do": seconds([*run, f"seed={seed + 1}"], home),
     }
     try:

@@ -1,7 +1,11 @@
 """A run that is killed goes on from there, and ends with the same bytes as one that never was."""
 
+import hashlib
+import os
 import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from tests.servers.tables import with_tables
 from tests.torture.runs import Ended, interrupt, left_running, mlflow_status, run, write_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("torture")]
+ROOT = Path(__file__).parent.parent.parent
 # Text after which the run is in the middle of: training, the same training, fine-tuning, the release.
 MOMENTS = ("train epoch 5", "train epoch 9", "pruned-50 epoch 2", "select")
 
@@ -46,6 +51,15 @@ def test_a_run_killed_at_four_moments_ends_with_the_same_files(recipe: Path, und
     cached = {stage["name"]: stage["cached"] for stage in ended.result["stages"]}  # type: ignore[attr-defined]
     assert cached["train"], "the training that was done before the kill is not done again"
     assert ended.result["decision"]["promoted"]  # type: ignore[index]
+
+
+def test_a_plain_script_of_the_same_components_writes_the_same_files(
+    recipe: Path, undisturbed: Ended, tmp_path: Path
+) -> None:
+    script = [sys.executable, "-m", "benchmarks.plain", str(recipe), str(tmp_path / "plain")]
+    subprocess.run(script, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=ROOT)
+    files = (tmp_path / "plain").glob("*.onnx")
+    assert {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == undisturbed.digests
 
 
 def test_ctrl_c_at_any_stage_stops_all_of_it_and_the_next_run_ends_with_the_same_files(

@@ -29,7 +29,6 @@ from components.data.prepare import fit as fit_preparation
 from components.data.purposes import Part, Purpose, rows_of
 from components.data.rows import Rows
 from components.data.split import split
-from components.evaluation.baselines import baselines
 from components.evaluation.latency import latency
 from components.evaluation.metrics import Evaluation, evaluate, lead
 from components.export.canonical import canonical_bytes
@@ -177,6 +176,8 @@ def tested(recipe: Recipe, preparation: Preparation, files: Mapping[str, Path], 
     outputs = {name: predict(runtime(files[name], threads=1), preparation, part) for name in {chosen, UNCOMPRESSED}}
     simple: dict[str, npt.NDArray[np.float64]] = {}
     if recipe.evaluate.baselines:
+        from components.evaluation.baselines import baselines
+
         learned = rows("train", "fit")
         simple = baselines(recipe.task, train=learned, part=part, preparation=preparation, seed=recipe.seed).outputs
     answers: dict[str, npt.NDArray[np.floating]] = {**outputs, **simple}

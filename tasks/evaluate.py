@@ -81,7 +81,6 @@ def evaluate_test(
     import numpy as np
 
     from components.data.prepare import encode_target
-    from components.evaluation.baselines import baselines
     from components.evaluation.metrics import evaluate as measure
     from components.evaluation.metrics import lead
     from components.models.model import read_preparation
@@ -103,8 +102,12 @@ def evaluate_test(
         for one in exported
         if one.onnx in (selected.onnx, exported[0].onnx)
     }
-    learned = rows_for(here, splits, "train", data=aim.data, purpose="fit") if config.baselines else None
-    simple = baselines(aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed) if learned else None
+    simple = None
+    if config.baselines:
+        from components.evaluation.baselines import baselines  # two seconds of imports that not everybody needs
+
+        learned = rows_for(here, splits, "train", data=aim.data, purpose="fit")
+        simple = baselines(aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed)
     released = measured(answers[selected.onnx.digest])
     released.of(aim.metric)
     leads = {

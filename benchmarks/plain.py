@@ -179,7 +179,14 @@ def tested(recipe: Recipe, preparation: Preparation, files: Mapping[str, Path], 
         from components.evaluation.baselines import baselines
 
         learned = rows("train", "fit")
-        simple = baselines(recipe.task, train=learned, part=part, preparation=preparation, seed=recipe.seed).outputs
+        simple = baselines(
+            recipe.task,
+            train=learned,
+            part=part,
+            preparation=preparation,
+            seed=recipe.seed,
+            balanced=recipe.train.balanced,
+        ).outputs
     answers: dict[str, npt.NDArray[np.floating]] = {**outputs, **simple}
     for name, output in answers.items():
         figures = judged(recipe, preparation, part, output).figures

@@ -63,7 +63,9 @@ def _figures(recipe: Recipe, yard: Yard, *, splits: Splits, trained: Trained) ->
     rows = load_rows(folder, rows_of(parts, "test", purpose="report"), columns)
     loaded = load(store.get(trained.model))
     preparation = loaded.spec.preparation
-    simple = baselines(recipe.task, train=learned, part=rows, preparation=preparation, seed=recipe.seed).outputs
+    simple = baselines(
+        recipe.task, train=learned, part=rows, preparation=preparation, seed=recipe.seed, balanced=recipe.train.balanced
+    ).outputs
     outputs = {"network": reference(loaded.model, preparation, rows).astype(float), **simple}
     target, classes = encode_target(preparation, rows), len(preparation.target.classes)
     return {

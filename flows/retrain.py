@@ -108,7 +108,15 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     )
     selected = run(select, recipe.select, metric=aim.metric, exported=exported, profiled=profiled)
     run.note(candidates_measured, metric=aim.metric, exported=exported, profiled=profiled, selected=selected)
-    tested = run(evaluate_test, recipe.evaluate, aim=aim, exported=exported, selected=selected, splits=splits)
+    tested = run(
+        evaluate_test,
+        recipe.evaluate,
+        aim=aim,
+        balanced=recipe.train.balanced,
+        exported=exported,
+        selected=selected,
+        splits=splits,
+    )
 
     champion = run.ask(opponent, selected)
     judged = run(gate, recipe.gate, aim=aim, selected=selected, tested=tested, champion=champion, splits=splits)

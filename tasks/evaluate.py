@@ -73,11 +73,15 @@ def evaluate_test(
     config: EvaluateConfig,
     *,
     aim: Aim,
+    balanced: bool,
     exported: tuple[Exported, ...],
     selected: Selected,
     splits: Splits,
 ) -> Tested:
-    """Measure the selected and the uncompressed file, and simple models beside them, on the test rows."""
+    """Measure the selected and the uncompressed file, and simple models beside them, on the test rows.
+
+    `balanced`: the net was trained with classes weighed against their share, so the simple models are, too.
+    """
     import numpy as np
 
     from components.data.prepare import encode_target
@@ -107,7 +111,9 @@ def evaluate_test(
         from components.evaluation.baselines import baselines  # two seconds of imports that not everybody needs
 
         learned = rows_for(here, splits, "train", data=aim.data, purpose="fit")
-        simple = baselines(aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed)
+        simple = baselines(
+            aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed, balanced=balanced
+        )
     released = measured(answers[selected.onnx.digest])
     released.of(aim.metric)
     leads = {

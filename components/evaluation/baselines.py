@@ -1,7 +1,7 @@
 """What simple models would answer on the same rows: a constant, a linear model and, on tables, gradient boosting.
 
 A net that doesn't beat them isn't worth its keep. They see what the net sees: the same train rows, encoded by the same
-preparation. On large data they are bounded, and say so.
+preparation, with the same weights of classes. On large data they are bounded, and say so.
 
 N rows, K classes.
 """
@@ -50,8 +50,13 @@ class Learner(Protocol):
         """Learn from rows, [N, F] and [N]."""
 
 
-def baselines(task: Task, *, train: Rows, part: Rows, preparation: Preparation, seed: int) -> Baselines:
-    """Fit the simple models on train rows, and answer for the rows of another part."""
+def baselines(
+    task: Task, *, train: Rows, part: Rows, preparation: Preparation, seed: int, balanced: bool = False
+) -> Baselines:
+    """Fit the simple models on train rows, and answer for the rows of another part.
+
+    `balanced` weighs each class by the inverse of its share of the train rows, as the loss of that name does.
+    """
     target = encode_target(preparation, train)
     classes = len(preparation.target.classes) if task == "classification" else 0
     outputs = {"constant": constant(target, rows=len(part), classes=classes)}
@@ -59,10 +64,11 @@ def baselines(task: Task, *, train: Rows, part: Rows, preparation: Preparation, 
         note = "All train rows have one value of the target: no other baseline than the constant."
         return Baselines(outputs=outputs, notes=(note,))
     makers: dict[str, tuple[float, Callable[[Preparation, Rows], Features], Learner]] = {
-        "linear": (LINEAR_WORK, linear_features, _linear(classes)),
+        "linear": (LINEAR_WORK, linear_features, _linear(classes, balanced=balanced)),
     }
     if preparation.image is None:
-        makers["gradient_boosting"] = (BOOSTED_WORK, boosted_features, _boosted(classes, preparation, seed=seed))
+        boosted = _boosted(classes, preparation, seed=seed, balanced=balanced)
+        makers["gradient_boosting"] = (BOOSTED_WORK, boosted_features, boosted)
     notes = [SMALL] if is_reduced(preparation) else []
     for name, (work, features_of, learner) in makers.items():
         most = max(1000, int(work / (width(preparation) * max(classes, 1))))
@@ -85,17 +91,21 @@ def constant(target: Target, *, rows: int, classes: int) -> Floats:
     return np.tile(shares, (rows, 1))
 
 
-def _linear(classes: int) -> Learner:
-    model: Learner = LogisticRegression(max_iter=LINEAR_STEPS) if classes else Ridge()
+def _linear(classes: int, *, balanced: bool) -> Learner:
+    weights = "balanced" if balanced else None
+    model: Learner = LogisticRegression(max_iter=LINEAR_STEPS, class_weight=weights) if classes else Ridge()
     return model
 
 
-def _boosted(classes: int, preparation: Preparation, *, seed: int) -> Learner:
-    # Early stopping would hold out rows by class, and fail where a class has a single one.
-    kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+def _boosted(classes: int, preparation: Preparation, *, seed: int, balanced: bool) -> Learner:
     trees = max(10, min(TREES, ALL_TREES // max(classes, 1)))
     categorical = [False] * len(preparation.numbers) + [True] * len(preparation.categories)
-    model: Learner = kind(max_iter=trees, early_stopping=False, categorical_features=categorical, random_state=seed)
+    # Early stopping would hold out rows by class, and fail where a class has a single one.
+    how = {"max_iter": trees, "early_stopping": False, "categorical_features": categorical, "random_state": seed}
+    weights = "balanced" if balanced else None
+    model: Learner = (
+        HistGradientBoostingClassifier(**how, class_weight=weights) if classes else HistGradientBoostingRegressor(**how)
+    )
     return model
 
 

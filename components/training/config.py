@@ -317,6 +317,11 @@ class TrainConfig:
             self._check_processes(self.distributed)
 
     @property
+    def balanced(self) -> bool:
+        """Whether classes are weighed against their share of the train rows."""
+        return isinstance(self.loss, CrossEntropy) and self.loss.class_weights == "balanced"
+
+    @property
     def halved(self) -> "TrainConfig | None":
         """The same with half the batch and twice as many of them to a step, None where a batch has no half.
 

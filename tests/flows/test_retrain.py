@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from components.home import Home
 from components.planning.machine import usable_cores
+from components.planning.unknown import UNKNOWN
 from components.recipe_file import read
-from components.training.config import DDP, TrainConfig
+from components.training.config import DDP, CrossEntropy, TrainConfig
 from components.workers import Worker
-from flows.retrain import _settled
+from flows.retrain import _settled, retrain
 from flows.servers.environment import environment
 from flows.servers.pool import POOL
+from tasks.stage import Inputs, Stage
 
 
 def test_the_threads_that_decide_a_result_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +61,32 @@ def test_the_reports_template_is_part_of_its_key(tmp_path: Path, monkeypatch: py
     assert report.parts({}) == before
     (tmp_path / report.files[0]).write_text("another")
     assert report.parts({}) != before
+
+
+class Noted:
+    """Goes through a flow of which nothing is known, and notes what the stages are given."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Inputs] = {}
+
+    def __call__(self, stage: Stage[Any, Any], *args: Any, **kwargs: Any) -> Any:
+        inputs = stage.bind(*args, **kwargs)
+        self.asked[stage.label(inputs)] = inputs
+        return UNKNOWN
+
+    def ask(self, question: Any, *args: Any, **kwargs: Any) -> Any:
+        return UNKNOWN
+
+    def note(self, found: Any, *args: Any, **kwargs: Any) -> None:
+        """There is no run."""
+
+
+@pytest.mark.parametrize(("weights", "balanced"), [("none", False), ("balanced", True)])
+def test_simple_models_see_the_weights_that_the_net_sees(weights: Any, balanced: bool) -> None:
+    recipe, run = read(Path(__file__).parents[2] / "recipes" / "digits.yaml"), Noted()
+    recipe = replace(recipe, train=replace(recipe.train, loss=CrossEntropy(class_weights=weights)))
+    retrain(recipe, cast(Any, UNKNOWN), cast(Any, run))
+    assert run.asked["evaluate_test"]["balanced"] is balanced
 
 
 def test_the_recipe_of_make_run_trains_on_the_pool_that_up_makes() -> None:

@@ -55,6 +55,26 @@ def test_on_a_table_each_baseline_beats_the_one_before():
     assert made.notes == ()
 
 
+def test_classes_are_weighed_for_the_simple_models_as_for_the_net():
+    train, test = table(1500), table(400, seed=1)
+    rare = np.flatnonzero(train["named"] == "high")[:60]  # of 1,500 rows, beside all of the others
+    train = train.take(np.sort(np.concatenate([rare, np.flatnonzero(train["named"] == "low")])))
+    preparation = prepared(train, "named", "classification")
+    truth = encode_target(preparation, test)
+
+    def found(balanced):
+        made = baselines("classification", train=train, part=test, preparation=preparation, seed=0, balanced=balanced)
+        return {
+            name: figures("classification", target=truth, output=output, classes=2)["balanced_accuracy"]
+            for name, output in made.outputs.items()
+        }
+
+    plain, weighed = found(False), found(True)
+    assert weighed["constant"] == plain["constant"] == 0.5
+    assert weighed["linear"] > plain["linear"] + 0.05
+    assert weighed["gradient_boosting"] > plain["gradient_boosting"] + 0.02
+
+
 def test_a_regression_answers_in_the_targets_own_units():
     train, test = table(1500), table(400, seed=1)
     preparation = prepared(train, "value", "regression")

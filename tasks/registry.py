@@ -107,12 +107,20 @@ class _PublicPyfunc:
 
 
 def download(model: str, version: int | str, *, into: Path) -> Path:
-    """Have the files of a version, or of what an alias such as `champion` names, and return their folder."""
+    """Have the files of a version, or of what an alias such as `champion` names, and return their folder.
+
+    Raises:
+        Refusal: MLflow knows the version, and its files aren't where they were put.
+    """
     import mlflow
 
     into.mkdir(parents=True, exist_ok=True)
-    uri = f"models:/{model}/{version}" if isinstance(version, int) else f"models:/{model}@{version}"
-    return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(into)))
+    name = f"{model}/{version}" if isinstance(version, int) else f"{model}@{version}"
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}", dst_path=str(into)))
+    if not (folder / "MLmodel").is_file():  # MLflow takes a folder that isn't there for an empty one
+        do = "bring MLflow's artifacts back, or make and promote another: steelyard run RECIPE --force register"
+        raise refuse(f"the files of {name} are gone from the registry", do=do)
+    return folder
 
 
 def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]]) -> "pd.DataFrame":

@@ -34,7 +34,7 @@ from flows.servers.processes import (
 from flows.servers.recorded import alive, begin, log_of, recorded, stop_all, turn
 from flows.servers.watchman import watch_set_up
 from tasks.tracking.connecting import check as check_mlflow
-from tasks.tracking.connecting import make_tables
+from tasks.tracking.connecting import make_ready
 
 log = logging.getLogger(__name__)
 NAMES: Final[Set[Name]] = {"prefect", "mlflow", "worker"}
@@ -213,7 +213,7 @@ def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[
         folder.mkdir(parents=True, exist_ok=True)
     check_prefect(home)
     check_mlflow(home)
-    make_tables(home)
+    make_ready(home)
     first = "" if (home.prefect / "prefect.db").exists() else ", the first time: some 15 seconds"
     say(f"starting Prefect on port {prefect_port}{first}")
     say(f"starting MLflow on port {mlflow_port}")

@@ -12,6 +12,7 @@ from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
 from tasks.tracking.away import denials_refused
+from tasks.tracking.moved import follow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +31,7 @@ def connect(home: Home, *, uri: str | None = None, ask: bool = True) -> "Client"
     own = uri is None
     if uri is None:
         check(home)
-        make_tables(home)
+        make_ready(home)
         uri = home.mlflow_uri
     import mlflow
 
@@ -43,10 +44,14 @@ def connect(home: Home, *, uri: str | None = None, ask: bool = True) -> "Client"
     return client
 
 
-def make_tables(home: Home) -> None:
-    """Make MLflow's database in the home where there is none: whole, or not at all, by one process of several."""
+def make_ready(home: Home) -> None:
+    """Make MLflow's database in the home where there is none: whole, or not at all, by one process of several.
+
+    One that is there is told where its artifacts are, in case that the home was moved.
+    """
     database, fresh = home.mlflow_db, home.mlflow_db.with_name("mlflow.new.db")
     if database.exists():
+        follow(home)
         return
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name("mlflow.lock").open("w") as lock:

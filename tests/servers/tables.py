@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.home import Home
 from flows.servers.services import temporary
-from tasks.tracking.connecting import make_tables
+from tasks.tracking.connecting import make_ready
 
 
 def with_tables(root: Path) -> Path:
@@ -26,6 +26,6 @@ def _made() -> Home:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     home = Home(folder)
     with temporary(home) as server:
-        make_tables(home)
+        make_ready(home)
         server.ready()
     return home

@@ -1,6 +1,7 @@
 """MLflow on SQLite: figures arrive in batches, and training neither waits for them nor dies of them."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -259,6 +260,37 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     seen = run.client.get_model_version("private", str(version))
     assert register(run, bundle, model="private", description="again", tags={}) == version, "the run has made it"
     assert (seen.description, seen.tags, seen.run_id) == ("the first", {"steelyard.gate": "yes"}, run.run_id)
+
+
+def test_a_home_that_was_moved_has_its_versions_and_one_whose_files_are_gone_says_so(
+    home: Home, tmp_path: Path
+) -> None:
+    before, after, elsewhere = (
+        Home(tmp_path / "here"),
+        Home(tmp_path / "over there, ü"),
+        tmp_path / "mlflow/artifacts/m",
+    )
+    shutil.copytree(home.root, before.root)
+    spoken = {"inputs": [("age", "double", True)], "outputs": [("prediction", "double", True)]}
+    bundle = Bundle(files={"onnx": net(tmp_path / "model.onnx")}, **spoken, example=ROWS)
+    client = connect(before)
+    with tracked(client, before, model="moved", run_name="r", artifacts=before.mlflow_artifacts.as_uri()) as run:
+        version = register(run, bundle, model="moved", description="", tags={})
+        run.artifact(tmp_path / "model.onnx")
+    elsewhere.mkdir(parents=True)
+    client.create_experiment("of another place", artifact_location=elsewhere.as_uri())
+    before.root.rename(after.root)
+    client = connect(after)
+    folder = download("moved", version, into=tmp_path / "whole")
+    assert (folder / "artifacts" / "model.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
+    assert [one.path for one in client.list_artifacts(run.run_id)] == ["model.onnx"]
+    assert client.get_experiment_by_name("of another place").artifact_location == elsewhere.as_uri()
+    with tracked(client, after, model="moved", run_name="again", artifacts=None) as run:
+        run.artifact(tmp_path / "model.onnx")
+    assert not before.root.exists(), "what is new is written where the home is"
+    shutil.rmtree(after.mlflow_artifacts / "moved" / "models")
+    with pytest.raises(Refusal, match=f"moved/{version} are gone"):
+        download("moved", version, into=tmp_path / "gone")
 
 
 def test_processes_that_are_the_first_in_a_home_at_once_make_its_tables_once(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stamp=.venv/.steelyard-stamp
-wanted=$(cat requirements.lock pyproject.toml infra/environment.sh | sha256sum)
+wanted="$(cat requirements.lock pyproject.toml infra/environment.sh | sha256sum) $PWD"  # its scripts hold the folder's path
 if [[ -x .venv/bin/steelyard && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
     exit 0
 fi
 started=$SECONDS
 
 # A folder that was moved keeps the old place in its scripts: begin anew then.
-if [[ -d .venv ]] && ! .venv/bin/python -c 'import sys, pathlib; sys.exit(pathlib.Path(sys.prefix) != pathlib.Path(".venv").resolve())' 2>/dev/null; then
+if [[ -f $stamp && $(<"$stamp") != *" $PWD" ]] || { [[ -d .venv ]] && ! .venv/bin/python -c '' 2>/dev/null; }; then
     rm -rf .venv
 fi
 if [[ ! -d .venv ]]; then

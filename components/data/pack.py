@@ -74,14 +74,12 @@ def pack(config: DataConfig, folder: Path, *, source: Path, progress: Progress |
 
 
 def look_ahead(config: DataConfig, source: Path) -> None:
-    """Refuse now what `pack` would refuse later, as far as it is seen in two seconds. Pictures aren't looked at.
+    """Refuse now what `pack` would refuse later, as far as it is seen in two seconds.
 
     Raises:
         Refusal: as `pack` does.
     """
     opened, tally, end = open_source(config, source), _Tally(), monotonic() + LOOK_SECONDS
-    if "image" in config.columns.values():
-        return
     for _ in _checked(opened, config, tally, source.name):
         lost = tally.findings.count and config.bad_rows == "refuse"
         if monotonic() > end and not lost:

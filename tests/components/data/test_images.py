@@ -11,6 +11,7 @@ from components.data.config import PrepareConfig
 from components.data.draft import draft
 from components.data.images import Unreadable, decode, png, with_channels
 from components.data.load import load
+from components.data.pack import look_ahead
 from components.data.prepare import encode, fit, image_groups
 from components.errors import Refusal
 from tests.components.data.tables import config, csv, packed, refusal
@@ -169,3 +170,12 @@ def test_mixed_sizes_need_a_size_and_are_grouped_by_theirs(tmp_path: Path) -> No
     assert encode(fixed, small)[0].shape == (4, 8, 8, 1)
     with pytest.raises(Refusal, match=r"3 images are of another size, the first of 9 x 8 pixels"):
         image_groups(fixed, rows)
+
+
+def test_a_look_ahead_finds_a_damaged_picture(tmp_path: Path) -> None:
+    source = pictures(tmp_path)
+    look_ahead(COLUMNS, source)
+    cut = source / "dog" / "2.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    with pytest.raises(Refusal, match=r"dog/2\.png.*damaged"):
+        look_ahead(COLUMNS, source)

@@ -1,5 +1,6 @@
 """The stages make of their rows what a plain script makes that calls the same components, and nobody else's rows do."""
 
+import hashlib
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,10 +30,12 @@ from components.export.metadata import metadata
 from components.export.parity import parity, reference
 from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
+from components.figure import figure
 from components.gate.config import GateConfig
-from components.models.config import MLP
+from components.models.config import MLP, Custom
 from components.models.model import Model, ModelSpec, build, save
 from components.planning.machine import this_machine
+from components.recipe import Recipe
 from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import core_batches, predict
 from components.runtimes.onnx_runtime import OnnxRuntimeSession
@@ -42,13 +45,16 @@ from components.training.from_rows import examples, few
 from components.training.linear_start import start_linear_
 from components.training.loop import fit
 from components.training.watch import Silent
+from tasks.bundle import code_digest, links
 from tasks.evaluate import evaluate, evaluate_test
+from tasks.evidence import Evidence
 from tasks.export import Exported, export
-from tasks.gate import gate
+from tasks.gate import Judged, gate
 from tasks.ingest import Dataset
 from tasks.profile import Profiled, profile
 from tasks.prune import prune
 from tasks.quantize import Quantized, quantize
+from tasks.register import _told
 from tasks.select import Selected, select
 from tasks.split import Splits, split
 from tasks.stage import Workspace, Yard
@@ -127,7 +133,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     card = packed(root, source, DATA)
     folder, note = yard.store.put(root / "packed"), yard.store.put(source)
     dataset = Dataset(
-        folder=folder, dvc_file=note, dvc_md5="", rows=card.rows, source="", quarantined=0, quarantine=None
+        folder=folder, dvc_file=note, dvc_md5="md5", rows=card.rows, source="", quarantined=0, quarantine=None
     )
     return Place(root=root, yard=yard, dataset=dataset)
 
@@ -273,10 +279,9 @@ def test_quality_is_measured_on_validation_and_reported_of_test(place: Place, st
         )
 
 
-def test_the_gate_compares_on_test_rows_that_the_champion_never_saw(
-    place: Place, stages: Stages, script: Script
-) -> None:
-    """The champion's split had the first thirty of today's test rows as train."""
+@pytest.fixture(scope="module")
+def judged(place: Place, stages: Stages) -> Judged:
+    """Against the uncompressed model as version 3, whose split had the first thirty of today's test rows as train."""
     now = pq.read_table(place.yard.store.get(stages.splits.assignments))
     parts = now["part"].to_pylist()
     parts[200:230] = ["train"] * 30
@@ -291,7 +296,7 @@ def test_the_gate_compares_on_test_rows_that_the_champion_never_saw(
         classes=("no", "yes"),
         size_bytes=whole.onnx.size_bytes,
     )
-    judged = gate.function(
+    return gate.function(
         place.workspace("gate"),
         GATE,
         aim=AIM,
@@ -300,6 +305,11 @@ def test_the_gate_compares_on_test_rows_that_the_champion_never_saw(
         champion=champion,
         splits=stages.splits,
     )
+
+
+def test_the_gate_compares_on_test_rows_that_the_champion_never_saw(
+    place: Place, stages: Stages, script: Script, judged: Judged
+) -> None:
     target = encode_target(script.spec.preparation, place.rows("test"))[30:]
     new, old = (
         figures("classification", target=target, output=answers(place, script, file, "test")[30:], classes=2)
@@ -310,3 +320,47 @@ def test_the_gate_compares_on_test_rows_that_the_champion_never_saw(
     assert (seen.value, seen.champion_value) == pytest.approx((new["f1_macro"], old["f1_macro"]))
     size = next(check for check in seen.checks if check.name == "size")
     assert size.value == len(script.file) / len(script.whole_file)
+
+
+def evidence_of(stages: Stages, judged: Judged) -> Evidence:
+    return Evidence(
+        splits=stages.splits,
+        models=(stages.trained, stages.pruned),
+        exported=stages.exported,
+        machine=this_machine(),
+        profiled=stages.profiled,
+        selected=stages.selected,
+        tested=stages.tested,
+        judged=judged,
+    )
+
+
+def test_each_link_of_the_chain_is_about_what_the_release_was_made_of(
+    stages: Stages, script: Script, judged: Judged
+) -> None:
+    recipe = Recipe(model="m", task=AIM.task, seed=7, data=DATA, split=replace(SPLIT, seed=5), network=AIM.network)
+    chain = {link.name: link for link in links(recipe, evidence_of(stages, judged))}
+    assert {name: dict(link.artifacts) for name, link in chain.items() if link.artifacts} == {
+        "data": {"data": stages.splits.dataset.folder.digest},
+        "split": {"assignments": stages.splits.assignments.digest},
+        "checkpoint": {"checkpoint": stages.pruned.model.digest},
+        "onnx": {"model.onnx": hashlib.sha256(script.file).hexdigest()},
+    }
+    assert chain["data"].facts == {"dvc_md5": "md5", "rows": 280}
+    assert chain["split"].facts == {"train": 150, "validation": 50, "test": 80}
+    assert chain["seeds"].facts == {"training": 7, "split": 5}
+    assert chain["candidate"].facts == {"name": "int8", "runtime": "onnxruntime"}
+    assert chain["gate"].facts["decision"] == judged.judgement.decision
+    wider = replace(recipe, network=Custom(path=f"{__name__}:Place"))
+    assert chain["code"].facts["sha256"] != code_digest(wider)
+
+
+def test_the_registry_is_told_the_figures_of_the_release_with_their_confidence(
+    script: Script, stages: Stages, judged: Judged
+) -> None:
+    quality = stages.tested.selected.figures["f1_macro"]
+    sentence, tags = _told(evidence_of(stages, judged), "f1_macro")
+    assert sentence.startswith(f"int8 on onnxruntime: f1_macro {figure(quality.value)} (80 % interval ")
+    assert "on 80 test rows" in sentence
+    assert tags["steelyard.onnx_sha256"] == hashlib.sha256(script.file).hexdigest()
+    assert tags["steelyard.gate"] == judged.judgement.decision

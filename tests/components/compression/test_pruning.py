@@ -100,6 +100,25 @@ def test_the_smallest_channels_go() -> None:
     assert np.abs(difference).max() < 0.01
 
 
+def test_a_channel_is_as_large_as_the_squares_of_its_weights_say() -> None:
+    """Half of them have one large weight, the others many small ones whose sum is larger."""
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    whole = model(MLP(width=32, depth=1), preparation)
+    first, output = (whole.network.get_submodule(f"body.{name}") for name in ("first", "output"))
+    with torch.no_grad():
+        first.weight.fill_(0.05)  # type: ignore[operator, union-attr]
+        first.weight[::2] = 0.0  # type: ignore[operator, index]
+        first.weight[::2, 0] = 1.0  # type: ignore[operator, index]
+        first.bias.zero_()  # type: ignore[operator, union-attr]
+        output.weight.fill_(0.01)  # type: ignore[operator, union-attr]
+    pruned = prune_channels(whole, PruneChannels(ratio=0.5), example=example).model
+    left = pruned.network.get_submodule("body.first").weight
+    assert isinstance(left, Tensor)
+    assert left.shape[0] == 16
+    assert (left[:, 0] == 1.0).all()
+
+
 @pytest.mark.parametrize("network", [TINY_MLP, TINY_RESNET])
 def test_pruned_model_exports_and_loads_again(network: Network, tmp_path: Path) -> None:
     table = isinstance(network, MLP)

@@ -254,6 +254,13 @@ def test_canonical_form_ignores_names_order_and_notes() -> None:
     assert canonical_bytes(onnx.load_from_string(canonical_bytes(graph))) == canonical_bytes(graph)
 
 
+def test_a_graph_that_no_runtime_could_run_is_never_written() -> None:
+    graph = core(model(TINY_CNN, image_preparation(image_rows(4))), image_preparation(image_rows(4)))
+    graph.graph.node[-1].op_type = "Softmix"
+    with pytest.raises(onnx.checker.ValidationError, match="Softmix"):
+        canonical_bytes(graph)
+
+
 def test_metadata_say_what_the_server_needs() -> None:
     preparation = table_preparation()
     graph = core(model(TINY_MLP, preparation), preparation)

@@ -39,6 +39,7 @@ from components.recipe import Recipe
 from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import core_batches, predict
 from components.runtimes.onnx_runtime import OnnxRuntimeSession
+from components.runtimes.table import RUNTIMES
 from components.store.artifact import Artifact
 from components.training.config import AdamW, TrainConfig
 from components.training.from_rows import examples, few
@@ -277,6 +278,28 @@ def test_quality_is_measured_on_validation_and_reported_of_test(place: Place, st
             classes=2,
             seed=7,
         )
+
+
+def test_latency_is_measured_on_the_threads_that_were_asked_for(
+    place: Place, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def noted(path: Path, *, threads: int = 1) -> OnnxRuntimeSession:
+        asked.append(threads)
+        return OnnxRuntimeSession(path, threads=threads)
+
+    monkeypatch.setitem(RUNTIMES._entries, "onnxruntime", noted)
+    profile.function(
+        place.workspace("threads"),
+        replace(PROFILE, threads=2),
+        aim=AIM,
+        figures=FIGURES,
+        exported=stages.exported,
+        machine=this_machine(),
+        splits=stages.splits,
+    )
+    assert asked == [2, 2]
 
 
 @pytest.fixture(scope="module")

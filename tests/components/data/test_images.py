@@ -150,6 +150,10 @@ def test_preparation_of_images_learns_channels_mean_and_size(tmp_path: Path) -> 
     assert (image.channels, image.size, image.resize) == (1, (8, 8), False)
     assert image.mean[0] == pytest.approx(rows["image"].astype(float).mean() / 255)
     assert image.std[0] == pytest.approx((rows["image"] / 255.0).std())
+    colour = fit(PrepareConfig(image_channels=3), COLUMNS, rows, task="classification")
+    assert colour.image is not None
+    assert (colour.image.channels, len(colour.image.mean)) == (3, 3)
+    assert encode(colour, rows)[0].shape == (8, 8, 8, 3)
 
 
 def test_mixed_sizes_need_a_size_and_are_grouped_by_theirs(tmp_path: Path) -> None:

@@ -49,6 +49,17 @@ def test_numbers_learn_median_mean_and_deviation_and_flag_the_missing() -> None:
 def test_numbers_are_left_alone_when_asked() -> None:
     number = learned(TRAIN, PrepareConfig(numbers="none")).numbers[0]
     assert (number.center, number.scale, number.fill) == (0.0, 1.0, 2.0)
+    assert not learned(TRAIN, PrepareConfig(numbers="none")).standard  # nor bounded by the network
+    assert learned(TRAIN).standard
+
+
+def test_ranks_among_quantiles_are_standardised_and_truth_has_none() -> None:
+    values = np.random.default_rng(0).lognormal(0, 2, 300)
+    rows = given_rows(a=values, k=["r"] * 300, b=[1.0, 0.0, np.nan] * 100, y=["p", "q"] * 150)
+    number, truth = learned(rows, PrepareConfig(numbers="quantile")).numbers
+    ranks = np.interp(values, number.quantiles, np.linspace(-1, 1, len(number.quantiles)))
+    assert (number.center, number.scale) == pytest.approx((ranks.mean(), ranks.std()))
+    assert (truth.quantiles, truth.center, truth.scale) == ((), 0.5, 0.5)
 
 
 @pytest.mark.parametrize(

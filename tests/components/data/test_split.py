@@ -156,6 +156,14 @@ def test_stratified_gives_each_class_its_share(tmp_path: Path) -> None:
     assert {part: result.classes[part]["common"] for part in PARTS} == {"train": 280, "validation": 40, "test": 80}
 
 
+def test_stratified_shares_out_by_its_seed(tmp_path: Path) -> None:
+    case, found = Case(tmp_path, [float(i) for i in range(200)]), []
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        case.split(SplitConfig(method="stratified", seed=seed), name=name)
+        found.append(case.parts())
+    assert found[0] == found[1] != found[2]
+
+
 def test_stratified_keeps_past_rows_and_fills_the_quotas_with_new_ones(tmp_path: Path) -> None:
     chosen = SplitConfig(method="stratified")
     first = Case(tmp_path / "1", [float(i) for i in range(200)])

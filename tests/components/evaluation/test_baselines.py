@@ -55,6 +55,18 @@ def test_on_a_table_each_baseline_beats_the_one_before():
     assert made.notes == ()
 
 
+def test_the_linear_model_is_told_of_missing_numbers_and_boosting_of_categories():
+    random = np.random.default_rng(0)
+    x, named = random.normal(size=400), np.array(["low", "high"], dtype=object)[np.arange(400) % 2]
+    x[named == "high"] = np.nan
+    rows = Rows(columns={**table(400).columns, "x": x, "named": named})
+    preparation = prepared(rows, "named", "classification")
+    made = baselines("classification", train=rows, part=rows, preparation=preparation, seed=0)
+    known = figures("classification", target=encode_target(preparation, rows), output=made.outputs["linear"], classes=2)
+    assert known["accuracy"] > 0.99
+    assert room._boosted(2, preparation, seed=0).categorical_features == [False, False, True]
+
+
 def test_a_regression_answers_in_the_targets_own_units():
     train, test = table(1500), table(400, seed=1)
     preparation = prepared(train, "value", "regression")

@@ -191,13 +191,37 @@ def test_the_interval_of_accuracy_covers_the_truth_as_often_as_it_says():
     assert 0.88 <= covered / 150 <= 0.99
 
 
-def test_perfect_answers_do_not_claim_certainty():
-    target = np.arange(100) % 2
-    seen = evaluate(
-        EvaluateConfig(), task="classification", target=target, output=np.eye(2)[target], classes=("a", "b"), seed=0
-    )
-    assert seen.figures["accuracy"].low == pytest.approx(wilson(1.0, 100, confidence=0.95)[0])
-    assert seen.figures["accuracy"].low < 0.97
+@pytest.mark.parametrize(("confidence", "errors"), [(0.8, 1.2816), (0.95, 1.96)])
+def test_an_interval_reaches_as_far_as_its_confidence_says(confidence, errors):
+    """Of a share of many rows that is a known number of standard errors, and so is that of a difference of two."""
+    random = np.random.default_rng(0)
+    target, right = np.zeros(2000, dtype=np.int64), random.random((2, 2000, 1)) < [[[0.7]], [[0.6]]]
+    ours, theirs = np.where(right, [0.8, 0.2], [0.2, 0.8])
+    config = EvaluateConfig(confidence=confidence, resamples=2000)
+    seen = evaluate(config, task="classification", target=target, output=ours, classes=("a", "b"), seed=0)
+    share = seen.figures["accuracy"]
+    error = (share.value * (1 - share.value) / 2000) ** 0.5
+    assert share.high - share.low == pytest.approx(2 * errors * error, rel=0.08)
+    said = {"metric": "accuracy", "task": "classification", "target": target, "classes": 2, "seed": 0}
+    ahead = lead(config, output=ours, other=theirs, **said)
+    error = (right[0].astype(float) - right[1]).std() / 2000**0.5
+    assert ahead.high - ahead.low == pytest.approx(2 * errors * error, rel=0.08)
+
+
+def test_the_interval_of_the_calibration_error_lies_about_its_value():
+    """Resampled rows are further from calibrated than the rows are: of a small error none would be below it."""
+    target, output = drawn(400, 3, seed=2)
+    seen = evaluate(EvaluateConfig(), task="classification", target=target, output=output, classes=NAMES[:3], seed=0)
+    error = seen.figures["calibration_error"]
+    assert 0.3 < (error.value - error.low) / (error.high - error.low) < 0.7
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_perfect_answers_do_not_claim_certainty(confidence):
+    target, config = np.arange(100) % 2, EvaluateConfig(confidence=confidence)
+    seen = evaluate(config, task="classification", target=target, output=np.eye(2)[target], classes=("a", "b"), seed=0)
+    assert seen.figures["accuracy"].low == pytest.approx(wilson(1.0, 100, confidence=confidence)[0])
+    assert seen.figures["accuracy"].low < 0.99
     assert any("No answer was wrong" in note for note in seen.notes)
 
 

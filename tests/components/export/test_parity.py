@@ -302,6 +302,13 @@ def test_network_that_cannot_be_exported_is_refused_in_one_line(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("opset", [18, 20])
+def test_the_file_is_of_the_opset_that_was_asked_for(opset: int) -> None:
+    preparation = table_preparation()
+    graph = core(model(TINY_MLP, preparation), preparation, opset=opset)
+    assert {one.domain: one.version for one in graph.opset_import} == {"": opset}
+
+
 def test_export_leaves_the_model_as_it_was() -> None:
     preparation = image_preparation(image_rows(4))
     trained = model(TINY_CNN, preparation).train()

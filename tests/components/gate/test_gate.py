@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 
 from components.errors import Refusal
 from components.evaluation.interval import Interval
-from components.gate.checks import holm
+from components.gate.checks import holm, recall_check
 from components.gate.config import GateConfig
 from components.gate.gate import Standing, judge, same_file
-from components.gate.judgement import Judgement
+from components.gate.judgement import ClassChange, Judgement
 
 NAMES = ("a", "b", "c")
 
@@ -235,6 +235,13 @@ def test_a_class_of_three_rows_that_loses_one_is_not_shown_to_suffer():
         seed=0,
     )
     assert made.decision == "yes"
+
+
+@pytest.mark.parametrize(("confidence", "status"), [(0.9, "failed"), (0.97, "failed"), (0.98, "passed")])
+def test_a_class_is_shown_to_suffer_at_the_confidence_of_the_gate(confidence, status):
+    change = ClassChange(name="b", rows=50, champion=0.9, challenger=0.7, lost=11, won=1, p_value=0.03 - 1e-9)
+    check = recall_check([change], margin=0.1, confidence=confidence)
+    assert (check.status, check.value) == (status, pytest.approx(0.2))
 
 
 def test_holms_correction_is_statsmodels_one():

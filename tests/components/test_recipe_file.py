@@ -253,6 +253,36 @@ def test_an_impossible_value_is_named_at_its_line(added: str, column: int, says:
 
 
 @pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["data.target=patient"], "target 'patient' can't be of kind ignore"),
+        (["data.bad_rows=quarantine"], "quarantine_share is missing"),
+        (["data.quarantine_share=0.1"], "goes with `bad_rows: quarantine`"),
+        (["data.bad_rows=quarantine", "data.quarantine_share=1"], "above 0 and below 1"),
+        (["data.columns.width=ignore"], "no column is left to learn from"),
+        (["data.columns.day=image"], "an image column can't be mixed"),
+        (["split.validation=0"], "shares above 0 whose sum is below 1"),
+        (["split.test=0.85"], "shares above 0 whose sum is below 1"),
+        (["split.method=time", "split.time_column=day", "split.test_from=3"], "needs time_column, validation_from"),
+        (["split.time_column=day"], "go with method: time, and only with it"),
+        (["split.method=stratified", "split.group=patient"], "can't be combined with method: stratified"),
+        (["prepare.min_category_rows=0"], "min_category_rows is at least 1"),
+        (["prepare.image_size=[0, 8]"], "each at least 1"),
+        (["task=regression"], "regression needs a target of kind number, 'label' is of another"),
+        (["network={family: resnet}"], "network resnet needs an image column"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes: list[str], says: str) -> None:
+    found = problems(TABLE, *changes)
+    assert says in str(Refusal(found))
+
+
+def test_a_split_by_time_takes_no_groups() -> None:
+    (found,) = problems(TABLE + TIMES.format("day", 1, 2).replace("}", ", group: patient}") + "\n")
+    assert "group can't be combined with method: time" in found.what
+
+
+@pytest.mark.parametrize(
     "added",
     [
         "train: {schedule: {name: on_plateau, patience_epochs: 0}, precision: fp16}",

@@ -22,6 +22,7 @@ from components.data.prepare import fit as fit_preparation
 from components.data.rows import Rows
 from components.evaluation.baselines import baselines
 from components.evaluation.config import EvaluateConfig
+from components.evaluation.interval import Interval
 from components.evaluation.metrics import Evaluation, figures, lead
 from components.evaluation.metrics import evaluate as measure
 from components.export.canonical import canonical_bytes
@@ -41,6 +42,7 @@ from components.runtimes.feeds import core_batches, predict
 from components.runtimes.onnx_runtime import OnnxRuntimeSession
 from components.runtimes.table import RUNTIMES
 from components.store.artifact import Artifact
+from components.task import Metric
 from components.training.config import AdamW, TrainConfig
 from components.training.from_rows import examples, few
 from components.training.linear_start import start_linear_
@@ -300,6 +302,23 @@ def test_latency_is_measured_on_the_threads_that_were_asked_for(
         splits=stages.splits,
     )
     assert asked == [2, 2]
+
+
+@pytest.mark.parametrize(("metric", "best", "worst"), [("f1_macro", "int8", -0.3), ("log_loss", "uncompressed", 1.7)])
+def test_the_best_by_quality_is_the_one_that_the_metric_calls_so(
+    place: Place, stages: Stages, metric: Metric, best: str, worst: float
+) -> None:
+    pairs = zip(stages.profiled.measurements, (0.7, 0.72), strict=True)
+    measurements = tuple(replace(one, quality=Interval(value, value, value)) for one, value in pairs)
+    selected = select.function(
+        place.workspace(metric),
+        SelectConfig(objective="quality", max_loss=1.0),
+        metric=metric,
+        exported=stages.exported,
+        profiled=replace(stages.profiled, measurements=measurements),
+    )
+    assert (selected.name, selected.limit) == (best, pytest.approx(worst))
+    assert selected.onnx == next(one.onnx for one in stages.exported if one.name == best)
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,14 @@ def test_orientation_alpha_palette_and_depth_have_one_meaning() -> None:
     assert np.array_equal(decode(saved(Image.fromarray(deep)))[:, :, 0], grey)
     with pytest.raises(Unreadable, match="floating-point"):
         decode(saved(Image.fromarray(grey.astype(np.float32)), format="TIFF"))
+    with pytest.raises(Unreadable, match="32-bit pixels"):
+        decode(saved(Image.fromarray(grey.astype(np.int32) + 65536), format="TIFF"))
+
+
+def test_an_image_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(Unreadable, match="too large an image"):
+        decode(png(noise(8, 8)))
 
 
 def test_grey_and_colour_convert_as_pillow_does() -> None:
@@ -173,3 +181,5 @@ def test_mixed_sizes_need_a_size_and_are_grouped_by_theirs(tmp_path: Path) -> No
     assert encode(fixed, small)[0].shape == (4, 8, 8, 1)
     with pytest.raises(Refusal, match=r"3 images are of another size, the first of 9 x 8 pixels"):
         image_groups(fixed, rows)
+    with pytest.raises(ValueError, match="images of several sizes"):
+        encode(learned, rows)

@@ -140,6 +140,16 @@ def test_a_class_that_train_lacks_is_refused() -> None:
         encode_target(learned(TRAIN), later)
 
 
+def test_some_of_the_rows_are_drawn_by_the_seed_and_stay_in_order() -> None:
+    rows = given_rows(a=list(range(100)))
+    first, again, other = (rows.some(30, seed=seed)["a"] for seed in (0, 0, 1))
+    assert len(set(first)) == 30
+    assert (np.diff(first) > 0).all()
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert rows.some(100, seed=0) is rows
+
+
 def test_rows_load_in_the_order_of_the_index_and_without_ignored_columns(tmp_path: Path) -> None:
     lines = "".join(f"{i},{'rgb'[i % 3]},{i % 2},note,{'pq'[i % 2]}\n" for i in range(100))
     packed(tmp_path, csv(tmp_path, "a,k,b,note,y\n" + lines))

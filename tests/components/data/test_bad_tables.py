@@ -220,10 +220,20 @@ def test_a_card_that_disagrees_with_its_files_is_refused(tmp_path: Path) -> None
     packed(tmp_path, csv(tmp_path, rows(40)))
     card = tmp_path / "packed" / "card.json"
     text = card.read_text()
-    for broken, said in ((text.replace('"rows": 40', '"rows": 41'), "the card says 41 rows"), ("{", "card is damaged")):
+    for broken, said in (
+        (text.replace('"rows": 40', '"rows": 41'), "the card says 41 rows"),
+        (text.replace('"rows": 40', '"rows": "many"'), "card is damaged"),
+        (text.replace('"format": 1', '"format": 9'), "the card is of format 9"),
+        ("{", "card is damaged"),
+    ):
         card.write_text(broken)
         with pytest.raises(Refusal, match=said):
             pack(config(COLUMNS), tmp_path / "again", source=tmp_path / "packed")
+
+
+def test_a_folder_without_a_card_is_no_packed_data_set(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no card.json: it is not a packed data set"):
+        load(tmp_path, None, COLUMNS)
 
 
 @pytest.mark.parametrize(

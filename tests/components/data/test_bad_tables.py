@@ -232,7 +232,7 @@ def test_a_card_that_disagrees_with_its_files_is_refused(tmp_path: Path) -> None
 
 
 def test_a_folder_without_a_card_is_no_packed_data_set(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="no card.json: it is not a packed data set"):
+    with pytest.raises(Refusal, match=r"no card\.json: it is not a packed data set"):
         load(tmp_path, None, COLUMNS)
 
 

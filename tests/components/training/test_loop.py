@@ -344,6 +344,14 @@ def test_a_device_that_is_not_here_is_refused(tmp_path: Path) -> None:
         train(replace(SHORT, device="cuda:77"), tmp_path)
 
 
+def test_a_validation_set_without_rows_is_refused(tmp_path: Path) -> None:
+    of = spec(SURE)
+    none = Examples(raw=raw(of.preparation, rows=0), target=np.zeros(0, dtype=np.int64))
+    learned, model = examples(of, rows=9, seed=1), build(of, seed=0)
+    with pytest.raises(Refusal, match="validation has no rows"):
+        fit(model, SHORT, learned, none, spec=of, metric="accuracy", seed=0, folder=tmp_path, observer=Silent())
+
+
 def test_augmenting_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="augment is for images"):
         train(replace(SHORT, augment=Augment(flip=True)), tmp_path)

@@ -101,6 +101,22 @@ def test_many_rows_are_capped_and_that_is_said(monkeypatch):
     preparation = prepared(train, "value", "regression")
     made = baselines("regression", train=train, part=train, preparation=preparation, seed=0)
     assert "linear was fitted on 1,000 of 1,500 train rows." in made.notes
+    other = baselines("regression", train=train, part=train, preparation=preparation, seed=1)
+    assert not np.array_equal(made.outputs["linear"], other.outputs["linear"])  # the seed draws them
+
+
+def test_a_linear_model_that_has_not_converged_says_so(monkeypatch):
+    monkeypatch.setattr(room, "LINEAR_STEPS", 1)
+    train = table(300)
+    preparation = prepared(train, "named", "classification")
+    made = baselines("classification", train=train, part=train, preparation=preparation, seed=0)
+    assert "linear was stopped after 1 steps, before it had converged." in made.notes
+
+
+def test_the_constant_is_the_shares_of_the_classes_or_the_mean():
+    shares = room.constant(np.array([0, 2, 2, 2]), rows=3, classes=4)
+    assert np.array_equal(shares, [[0.25, 0, 0.75, 0]] * 3)
+    assert np.array_equal(room.constant(np.array([1.0, 5.0]), rows=2, classes=0), [3.0, 3.0])
 
 
 def test_one_class_in_train_leaves_the_constant_alone():

@@ -105,6 +105,11 @@ def test_calibration_error_by_hand():
     assert got["calibration_error"] == pytest.approx((abs(0.8 - 0.9) + abs(0.4 - 0.7)) / 2)
 
 
+def test_a_wrong_answer_that_is_certain_costs_no_more_than_a_float32_can_say():
+    got = figures("classification", target=[1, 0], output=[[1.0, 0.0], [1.0, 0.0]], classes=2)
+    assert got["log_loss"] == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2)
+
+
 def test_a_class_without_rows_changes_what_scikit_learn_says_it_changes():
     target, output = drawn(80, 4, seed=5, strength=4)
     target = np.where(target == 3, 0, target)
@@ -243,6 +248,8 @@ def test_details_agree_with_scikit_learn():
     assert [c.recall for c in seen.classes] == pytest.approx(list(recall))
     assert [c.f1 for c in seen.classes] == pytest.approx(list(f1))
     assert [c.support for c in seen.classes] == list(support)
+    areas = [metrics.roc_auc_score(target == k, output[:, k]) for k in range(4)]
+    assert [c.roc_auc for c in seen.classes] == pytest.approx(areas)
     assert sum(b.rows for b in seen.calibration) == 300
     error = sum(b.rows * abs(b.accuracy - b.confidence) for b in seen.calibration) / 300
     assert error == pytest.approx(seen.figures["calibration_error"].value)

@@ -183,6 +183,13 @@ def test_a_quantized_file_answers_a_row_alike_in_every_batch_where_its_ranges_ar
         check(replace(found, by_batch_size={1: float("inf")}), graph, ExportConfig(), name="int8")
 
 
+def test_parity_on_no_rows_proves_nothing(tmp_path: Path) -> None:
+    preparation = table_preparation()
+    trained = model(TINY_MLP, preparation)
+    with pytest.raises(Refusal, match="no rows to compare answers on"):
+        parity(released(trained, preparation, tmp_path), trained, preparation, table_rows(4).take(slice(0)))
+
+
 def test_parity_of_large_values_is_relative() -> None:
     found = Parity(by_batch_size={1: 0.01}, batch_diff=0.0, rows=1, scale=1000.0)
     assert found.holds(1e-4)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.config import DataConfig, SplitConfig
-from components.data.hashing import row_hashes
+from components.data.hashing import row_hashes, value_hashes
+from components.data.kinds import IMAGE_TYPE
 from components.data.purposes import PARTS, PURPOSES, rows_of
 from components.data.split import Split, split
 from components.errors import Refusal
@@ -107,6 +108,14 @@ def test_a_hash_doesnt_depend_on_column_order_and_never_changes() -> None:
     assert hashes.tolist() == row_hashes(table.select(["a", "b"]), ["b", "a"]).tolist()
     assert hashes.tolist() == GOLDEN
     assert row_hashes(pa.table({"a": [0.0]}), ["a"]).tolist() == row_hashes(pa.table({"a": [-0.0]}), ["a"]).tolist()
+
+
+def test_equal_images_are_those_of_equal_bytes_and_a_missing_number_is_no_zero() -> None:
+    pictures = [{"bytes": b"x", "path": "a.png"}, {"bytes": b"x", "path": "b.png"}, {"bytes": b"y", "path": "a.png"}]
+    one, copy, other = value_hashes(pa.array(pictures, IMAGE_TYPE)).tolist()
+    assert one == copy != other
+    for values in ([0.0, None, 1.0], ["a", None, "b"], [True, None, False]):
+        assert len(set(value_hashes(pa.array(values)).tolist())) == 3
 
 
 def test_seeds_and_shares_count(tmp_path: Path) -> None:

@@ -393,8 +393,18 @@ def test_each_link_of_the_chain_is_about_what_the_release_was_made_of(
     assert chain["seeds"].facts == {"training": 7, "split": 5}
     assert chain["candidate"].facts == {"name": "int8", "runtime": "onnxruntime"}
     assert chain["gate"].facts["decision"] == judged.judgement.decision
-    wider = replace(recipe, network=Custom(path=f"{__name__}:Place"))
-    assert chain["code"].facts["sha256"] != code_digest(wider)
+    assert chain["code"].facts["sha256"] == code_digest(recipe)
+
+
+def test_the_digest_of_the_code_holds_that_of_a_network_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe, digests = Recipe(model="m", task=AIM.task, data=DATA, network=Custom(path="of_ones_own:net")), set()
+    for word in ("one", "other"):
+        (tmp_path / "of_ones_own.py").write_text(f"def net(shape, outputs):\n    return '{word}'\n")
+        digests.add(code_digest(recipe))
+    assert len(digests) == 2
 
 
 def test_the_registry_is_told_the_figures_of_the_release_with_their_confidence(

@@ -217,7 +217,7 @@ def _listed(release: Release, releases: Releases) -> Listed:
         model=release.model,
         version=release.version,
         champion=stands.word == "champion",
-        barred=None if barred is None else f"{barred.action}: {barred.reason}",
+        barred=None if barred is None else barred.objection,
         state=stands.word,
         decided=None if stands.at is None else _time(stands.at),
         reason=stands.reason,

@@ -43,7 +43,7 @@ def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted |
     moved_since = any(move.moved and move.seq > past[-1].seq for move in moves)
     if judged.judgement.decision == "yes" and not reigns and not barred and moved_since:
         return None  # it lost its place to others since, and has won it again
-    reason = f"version {registered.version}: {barred.action}, {barred.reason}" if barred else past[-1].reason
+    reason = f"version {registered.version}: {barred.objection}" if barred else past[-1].reason
     return _outcome(releases, registered, judged, reason + _changed_elsewhere(yard, champion))
 
 
@@ -116,7 +116,7 @@ def move_champion(
         barred = releases.barred(version)
         if barred and not force:
             raise refuse(
-                f"version {version} of {releases.model} is barred: {barred.action}, {barred.reason}",
+                f"version {version} of {releases.model} is barred: {barred.objection}",
                 do="promote it with --force if you know better",
             )
         seq = releases.begin(action, version, expected=expected, actor=actor, reason=reason, basis=basis)

@@ -79,10 +79,11 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
 def _told(evidence: Evidence, metric: Metric) -> tuple[str, dict[str, str]]:
     """Return what the registry's page says of the version: a sentence, and tags to search by."""
     selected, judgement = evidence.selected, evidence.judged.judgement
-    quality = evidence.tested.selected.of(metric)
+    tested = evidence.tested.selected
+    quality, confidence = tested.of(metric), 100 * tested.confidence
     sentence = (
         f"{selected.name} on {selected.runtime}: {metric} {figure(quality.value)} "
-        f"(95 % interval {figure(quality.low)} to {figure(quality.high)}) on {evidence.splits.rows['test']:,} test "
+        f"({confidence:g} % interval {figure(quality.low)} to {figure(quality.high)}) on {tested.rows:,} test "
         f"rows, {selected.onnx.size_bytes:,} bytes. Gate: {judgement.decision}, {judgement.reason}"
     )
     tags = {

@@ -78,6 +78,15 @@ class Move:
         """Whether it moved the champion."""
         return self.state == "done" and self.action in ("promote", "rollback")
 
+    @property
+    def objection(self) -> str:
+        """What it says against the version that it bars. The reason of a move that was undone spoke for the version."""
+        return (
+            f"{self.action}, it didn't answer as it should"
+            if self.state == "undone"
+            else f"{self.action}, {self.reason}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Releases:

@@ -26,7 +26,9 @@ def status(releases: Releases, version: int) -> Status:
         back = f"back in place of version {last.replaced}: " if last.action == "rollback" else ""
         return Status(word="champion", at=last.at, reason=f"{back}{last.reason}")
     if barred := releases.barred(version):
-        return _told("failed" if barred.state == "undone" else BARRED[barred.action], barred)
+        if barred.state == "undone":
+            return Status(word="failed", at=barred.at, reason=barred.objection)
+        return _told(BARRED[barred.action], barred)
     for move in moves:
         if move.moved and move.replaced == version:
             return Status(word="was champion", at=move.at, reason=f"version {move.version} took its place")

@@ -253,6 +253,83 @@ def test_an_impossible_value_is_named_at_its_line(added: str, column: int, says:
 
 
 @pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["data.target=patient"], "target 'patient' can't be of kind ignore"),
+        (["data.bad_rows=quarantine"], "quarantine_share is missing"),
+        (["data.quarantine_share=0.1"], "goes with `bad_rows: quarantine`"),
+        (["data.bad_rows=quarantine", "data.quarantine_share=1"], "above 0 and below 1"),
+        (["data.columns.width=ignore"], "no column is left to learn from"),
+        (["data.columns.day=image"], "an image column can't be mixed"),
+        (["split.validation=0"], "shares above 0 whose sum is below 1"),
+        (["split.test=0.85"], "shares above 0 whose sum is below 1"),
+        (["split.method=time", "split.time_column=day", "split.test_from=3"], "needs time_column, validation_from"),
+        (["split.time_column=day"], "go with method: time, and only with it"),
+        (["split.method=stratified", "split.group=patient"], "can't be combined with method: stratified"),
+        (["prepare.min_category_rows=0"], "min_category_rows is at least 1"),
+        (["prepare.image_size=[0, 8]"], "each at least 1"),
+        (["task=regression"], "regression needs a target of kind number, 'label' is of another"),
+        (["network={family: resnet}"], "network resnet needs an image column"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes: list[str], says: str) -> None:
+    found = problems(TABLE, *changes)
+    assert says in str(Refusal(found))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("train.augment.crop_pixels=-1", "crop_pixels is 0 or more"),
+        ("train.augment.rotate_degrees=181", "rotate_degrees 0 to 180"),
+        ("train.stop_after_epochs=0", "stop_after_epochs is at least 1"),
+        ("train.threads=0", "threads is at least 1"),
+        ("prune=[{finetune_epochs: -1}]", "finetune_epochs is 0 or more"),
+        ("prune=[{finetune_lr_share: 0}]", "finetune_lr_share above 0"),
+        ("quantize=[{method: int8_static, calibration_rows: 0}]", "calibration_rows is at least 1"),
+        ("select.max_loss=-0.1", "max_loss is 0 or more"),
+        ("evaluate.resamples=99", "resamples is at least 100"),
+        ("evaluate.confidence=1", "confidence above 0.5 and below 1"),
+        ("export.opset=17", "opset is 18 to 23"),
+        ("export.opset=24", "opset is 18 to 23"),
+        ("export.parity_rows=0", "parity_rows is at least 1"),
+        ("export.tolerance=0", "tolerance above 0"),
+        ("profile.runtimes=[]", "at least one entry"),
+        ("profile.batch_sizes=[]", "at least one entry"),
+        ("profile.batch_sizes=[0, 1]", "each batch size at least 1"),
+        ("profile.threads=0", "threads is at least 1"),
+        ("profile.rounds=9", "rounds at least 10"),
+        ("profile.confidence=0.5", "confidence above 0.5"),
+        ("gate.margin=0", "margin is above 0 and below 1"),
+        ("gate.margin=1", "margin is above 0 and below 1"),
+        ("gate.confidence=0.5", "confidence above 0.5"),
+        ("gate.class_margin=1", "class_margin is below 1, or null"),
+        ("gate.class_margin=0", "class_margin is above 0, or null"),
+        ("gate.max_slowdown=0", "max_slowdown is above 0, or null"),
+        ("gate.max_growth=-1", "max_growth is above 0, or null"),
+        ("network={family: mlp, width: 0}", "width, depth and members are at least 1"),
+        ("network={family: mlp, members: 0}", "width, depth and members are at least 1"),
+        ("network={family: mlp, waves: -1}", "waves 0 or more"),
+        ("network={family: mlp, dropout: 1}", "below 1"),
+        ("network={family: cnn, stages: 0}", "width and stages are at least 1"),
+        ("network={family: cnn, dropout: 1}", "below 1"),
+        ("network={family: resnet, blocks: [2, 0]}", "blocks is a list of numbers of at least 1"),
+        ("network={family: resnet, blocks: []}", "blocks is a list of numbers of at least 1"),
+        ("network={family: custom, path: nowhere}", "allowed is package.module:Name"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_whoever_gives_it(change: str, says: str) -> None:
+    found = problems(TABLE, change)
+    assert says in str(Refusal(found))
+    assert found[0].where == f"--set {change}"
+
+
+def test_a_split_by_time_takes_no_groups() -> None:
+    (found,) = problems(TABLE + TIMES.format("day", 1, 2).replace("}", ", group: patient}") + "\n")
+    assert "group can't be combined with method: time" in found.what
+
+
+@pytest.mark.parametrize(
     "added",
     [
         "train: {schedule: {name: on_plateau, patience_epochs: 0}, precision: fp16}",

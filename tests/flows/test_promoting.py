@@ -1,5 +1,6 @@
 """Moving the champion through the registry: an alias moved elsewhere, movers that died, movers that were taken over."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,8 @@ from components.planning.ledger import ledger_at
 from components.release.releases import Release, Releases
 from tasks import promote, registry
 from tasks.tracking.connecting import Client, connect
-from tests.flows.place import Place
+from tests.flows.place import Place, flip
+from tests.flows.test_verifying import registered
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +92,39 @@ def test_a_mover_that_was_taken_for_dead_leaves_the_alias_where_the_record_has_i
     with pytest.raises(Refusal, match="another process took over"):
         promote.move_champion(releases, 1, "rollback", expected=2, actor="slow", reason="")
     assert alias_of(place) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.onnx", "the registry holds another file than was released"),
+        ("trial.json", "the registered model doesn't answer as it should: a difference of"),
+    ],
+)
+def test_a_version_that_fails_its_smoke_test_does_not_become_champion(place: Place, name: str, said: str) -> None:
+    """Version 1 was changed in the registry since; it is loaded through the alias, which is moved back."""
+    with registered(place, name, version=1) as file:
+        if name == "model.onnx":
+            flip(file)
+        else:
+            told = json.loads(file.read_text())
+            told["outputs"][-1] = [share + 0.01 for share in told["outputs"][-1]]
+            file.write_text(json.dumps(told))
+        assert place.call("promote", "people", "1").refused("failed its smoke test", said, "is version 2, as before")
+    releases = releases_of(place)
+    champion = releases.champion()
+    assert champion is not None
+    assert (champion.version, alias_of(place)) == (2, 2)
+    assert [move.state for move in releases.moves()] == ["done", "done", "undone"]
+    assert place.call("promote", "people", "1").refused("barred: promote, it didn't answer as it should")
+
+
+def test_the_smoke_test_asks_what_the_alias_names(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the registry moved no alias, the version isn't called champion, though it answers well itself."""
+    connect(Home(place.home))
+    monkeypatch.setattr(registry, "set_alias", lambda *_: None)
+    with pytest.raises(Refusal, match="failed its smoke test: the registry holds another file"):
+        promote.move_champion(releases_of(place), 1, "rollback", expected=2, actor="me", reason="")
 
 
 def test_an_export_that_does_not_answer_as_pytorch_does_is_refused(first: Place) -> None:

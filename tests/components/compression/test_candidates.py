@@ -33,7 +33,7 @@ def measured(name: str, quality: float, *, size: int, speed: float, width: float
     )
 
 
-WHOLE = replace(measured(UNCOMPRESSED, 0.95, size=1000, speed=1), speedup={1: Interval(1, 1, 1)})
+WHOLE = replace(measured(UNCOMPRESSED, 0.95, size=1000, speed=1), speedup={1: Interval(1, 1, 1), 32: Interval(1, 1, 1)})
 
 points = st.tuples(
     st.floats(0.85, 1).map(lambda x: round(x, 3)),
@@ -138,6 +138,31 @@ def test_overlapping_speeds_are_a_tie_broken_by_quality_then_size_then_name() ->
     assert select(CONFIG, "accuracy", [WHOLE, fast, good, small]).name == "d"
     twin = replace(small, name="a")
     assert select(CONFIG, "accuracy", [WHOLE, fast, good, small, twin]).name == "a"
+
+
+def test_speed_is_that_at_the_batch_size_of_the_recipe() -> None:
+    slow, fast = Interval(0.5, 0.4, 0.6), Interval(2.0, 1.9, 2.1)
+    one = replace(measured("one", 0.95, size=1000, speed=1), speedup={1: fast, 32: slow})
+    many = replace(one, name="many", speedup={1: slow, 32: fast})
+    for size, taken, left in ((1, "one", "many"), (32, "many", "one")):
+        config = replace(CONFIG, batch_size=size)
+        assert select(config, "accuracy", [WHOLE, one, many]).name == taken
+        assert verdicts(config, "accuracy", [WHOLE, one, many])[left] == "not faster"
+
+
+def test_a_speed_up_that_may_be_none_is_not_faster() -> None:
+    edge = replace(measured("edge", 0.95, size=10, speed=1), speedup={1: Interval(1.05, 1.0, 1.1)})
+    assert verdicts(CONFIG, "accuracy", [WHOLE, edge])["edge"] == "not faster"
+    assert select(CONFIG, "accuracy", [WHOLE, edge]).name == UNCOMPRESSED
+    sure = replace(edge, speedup={1: Interval(1.05, 1.001, 1.1)})
+    assert verdicts(CONFIG, "accuracy", [WHOLE, sure])["edge"] == "front"
+
+
+def test_equal_sizes_are_told_apart_by_quality_and_equal_qualities_by_size_and_then_by_speed() -> None:
+    good, quick = measured("b", 0.97, size=400, speed=2), measured("a", 0.96, size=400, speed=3)
+    assert select(replace(CONFIG, objective="size"), "accuracy", [WHOLE, good, quick]).name == "b"
+    small, quick = measured("b", 0.97, size=400, speed=2), measured("a", 0.97, size=500, speed=3)
+    assert select(replace(CONFIG, objective="quality"), "accuracy", [WHOLE, small, quick]).name == "b"
 
 
 def test_a_loss_of_exactly_the_limit_is_allowed() -> None:

@@ -52,6 +52,23 @@ class OneLayer(nn.Module):
         return output
 
 
+class Attends(nn.Module):
+    """Attention over four parts of a row, and a layer behind it."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(shape[0], 4 * 16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.behind = nn.Linear(16, 64)
+        self.output = nn.Linear(64, outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        parts = self.first(features).unflatten(1, (4, 16))
+        seen, _ = self.attention(parts, parts, parts, need_weights=False)
+        output: Tensor = self.output(torch.relu(self.behind(seen.mean(1))))
+        return output
+
+
 def custom(name: str) -> Custom:
     return Custom(path=f"{__name__}:{name}")
 
@@ -100,6 +117,25 @@ def test_the_smallest_channels_go() -> None:
     assert np.abs(difference).max() < 0.01
 
 
+def test_a_channel_is_as_large_as_the_squares_of_its_weights_say() -> None:
+    """Half of them have one large weight, the others many small ones whose sum is larger."""
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    whole = model(MLP(width=32, depth=1), preparation)
+    first, output = (whole.network.get_submodule(f"body.{name}") for name in ("first", "output"))
+    with torch.no_grad():
+        first.weight.fill_(0.05)  # type: ignore[operator, union-attr]
+        first.weight[::2] = 0.0  # type: ignore[operator, index]
+        first.weight[::2, 0] = 1.0  # type: ignore[operator, index]
+        first.bias.zero_()  # type: ignore[operator, union-attr]
+        output.weight.fill_(0.01)  # type: ignore[operator, union-attr]
+    pruned = prune_channels(whole, PruneChannels(ratio=0.5), example=example).model
+    left = pruned.network.get_submodule("body.first").weight
+    assert isinstance(left, Tensor)
+    assert left.shape[0] == 16
+    assert (left[:, 0] == 1.0).all()
+
+
 @pytest.mark.parametrize("network", [TINY_MLP, TINY_RESNET])
 def test_pruned_model_exports_and_loads_again(network: Network, tmp_path: Path) -> None:
     table = isinstance(network, MLP)
@@ -111,6 +147,33 @@ def test_pruned_model_exports_and_loads_again(network: Network, tmp_path: Path) 
     spec = ModelSpec(task="classification", network=network, preparation=preparation)
     loaded = load(save(pruned, spec, tmp_path / "saved")).model
     np.testing.assert_array_equal(reference(loaded, preparation, rows), reference(pruned, preparation, rows))
+
+
+@pytest.mark.parametrize(("width", "ratio", "left"), [(64, 0.3, 40), (40, 0.5, 16), (20, 0.3, 12), (12, 0.25, 9)])
+def test_counts_are_rounded_down_to_what_vector_instructions_like(width: int, ratio: float, left: int) -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    whole = model(MLP(width=width, depth=1, members=1), preparation)
+    pruned = prune_channels(whole, PruneChannels(ratio=ratio), example=example)
+    assert pruned.channels == {"body.first": (width, left)}
+
+
+def test_attention_keeps_its_width() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    whole = model(custom("Attends"), preparation)
+    pruned = prune_channels(whole, PruneChannels(), example=example)
+    assert pruned.channels == {"body.network.behind": (64, 32)}
+    before, after = (one.network.get_submodule("body.network.attention") for one in (whole, pruned.model))
+    assert [weight.shape for weight in before.parameters()] == [weight.shape for weight in after.parameters()]
+
+
+def test_what_is_not_trained_stays_so_when_the_rest_is_fine_tuned() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    pruned = prune_channels(model(TINY_MLP, preparation), PruneChannels(), example=example).model
+    frozen = {name for name, weight in pruned.network.named_parameters() if not weight.requires_grad}
+    assert frozen == {"linear.weight", "linear.bias", "linear.offsets.0.weight", "linear.offsets.1.weight"}
 
 
 def test_layers_that_would_break_the_network_are_left_and_named() -> None:

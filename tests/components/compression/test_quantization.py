@@ -108,11 +108,14 @@ def test_static_int8_of_images_stays_as_accurate_and_gets_smaller() -> None:
     target = encode_target(preparation, fresh)
     right = (answers(graph, preparation, fresh).argmax(1) == target).mean()
     assert right > 0.95
+    files = set()
     for config in (Int8Static(), Int8Static(calibration="entropy"), Int8Static(calibration="percentile")):
         small = quantize(graph, config, calibration=calibration(preparation, rows))
         assert small.operators == {"Conv": 4, "Gemm": 1}
+        files.add(canonical_bytes(small.core))
         assert len(canonical_bytes(small.core)) < 0.45 * len(canonical_bytes(graph))
         assert (answers(small.core, preparation, fresh).argmax(1) == target).mean() > right - 0.02
+    assert len(files) == 3  # each way to calibrate finds ranges of its own
 
 
 def test_int8_of_a_regression_loses_little() -> None:
@@ -177,6 +180,25 @@ def test_reduced_range_keeps_weights_to_seven_bits() -> None:
         ]
         assert len(weights) == 5
         assert max(int(np.abs(w.astype(int)).max()) for w in weights) == most
+
+
+def test_reduced_range_is_for_dynamic_quantization_too() -> None:
+    preparation = table_preparation()
+    graph = core(model(TINY_MLP, preparation), preparation)
+    for reduce_range, most in ((True, 64), (False, 127)):
+        small = quantize(graph, Int8Dynamic(reduce_range=reduce_range), calibration=()).core
+        weights = [tensor for tensor in small.graph.initializer if tensor.name.endswith("weight_Transposed_quantized")]
+        assert max(int(np.abs(onnx.numpy_helper.to_array(w).astype(int)).max()) for w in weights) == most
+
+
+@pytest.mark.parametrize("config", [Int8Static(), Int8Dynamic()])
+def test_each_output_of_a_layer_has_a_scale_of_its_own(config: Quantize) -> None:
+    preparation = table_preparation()
+    graph = core(model(TINY_MLP, preparation), preparation)
+    small = quantize(graph, config, calibration=calibration(preparation, table_rows())).core
+    weights = [tensor for tensor in small.graph.initializer if ".weight" in tensor.name]
+    scales = [list(tensor.dims) for tensor in weights if tensor.name.endswith("_scale")]
+    assert sorted(scales) == [[24], [32], [32]]  # eight members with three outputs each
 
 
 @pytest.mark.parametrize("method", ["int8_static", "int8_dynamic"])

@@ -1,4 +1,5 @@
 import csv as csv_module
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.data.load import load
 from components.data.pack import pack
 from components.data.sources import csv_file
 from components.errors import Refusal
@@ -158,6 +160,10 @@ def test_a_target_of_very_many_classes_is_refused(tmp_path: Path) -> None:
 def test_more_bad_rows_than_the_quarantine_may_hold_are_refused(tmp_path: Path) -> None:
     said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD * 2 + "word,r,yes,n,p\n" * 2), config(share=0.1))
     assert "2 of 10 rows are bad (20.00%), more than data.quarantine_share 10.00%" in said
+    at_most = packed(
+        tmp_path, csv(tmp_path, HEAD + GOOD * 2 + "5,r,yes,n,p\nword,r,yes,n,p\n"), config(share=0.1), name="a"
+    )
+    assert (at_most.rows, at_most.quarantined) == (9, 1)
     said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 25 + GOOD), config(share=0.1))
     assert "under data.columns: another kind" in said
     assert "raise it" not in said
@@ -214,10 +220,37 @@ def test_a_card_that_disagrees_with_its_files_is_refused(tmp_path: Path) -> None
     packed(tmp_path, csv(tmp_path, rows(40)))
     card = tmp_path / "packed" / "card.json"
     text = card.read_text()
-    for broken, said in ((text.replace('"rows": 40', '"rows": 41'), "the card says 41 rows"), ("{", "card is damaged")):
+    for broken, said in (
+        (text.replace('"rows": 40', '"rows": 41'), "the card says 41 rows"),
+        (text.replace('"rows": 40', '"rows": "many"'), "card is damaged"),
+        (text.replace('"format": 1', '"format": 9'), "the card is of format 9"),
+        ("{", "card is damaged"),
+    ):
         card.write_text(broken)
         with pytest.raises(Refusal, match=said):
             pack(config(COLUMNS), tmp_path / "again", source=tmp_path / "packed")
+
+
+def test_a_folder_without_a_card_is_no_packed_data_set(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"no card\.json: it is not a packed data set"):
+        load(tmp_path, None, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:-9]), "file is missing or damaged"),
+        (lambda file: file.unlink(), "file is missing or damaged"),
+        (lambda file: pq.write_table(pq.read_table(file).drop_columns("k"), file), "the columns k are missing"),
+    ],
+)
+def test_a_damaged_data_set_is_refused_where_it_is_read(
+    tmp_path: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    card = packed(tmp_path, csv(tmp_path, rows(40)))
+    damage(tmp_path / "packed" / card.files[0])
+    with pytest.raises(Refusal, match=f"(?s)part-00000.parquet: .*{said}.*pack the data again"):
+        load(tmp_path / "packed", None, COLUMNS)
 
 
 def test_a_folder_in_use_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -140,6 +140,15 @@ def test_without_a_target_the_columns_are_listed(tmp_path: Path) -> None:
         draft(source, target="yy")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a,y\n", "t.csv: there are no rows"), ("a,b,a,y\n1,2,3,p\n", "t.csv: several columns are named a")],
+)
+def test_a_table_that_no_recipe_could_read_gets_none(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        draft(csv(tmp_path, text), target="y")
+
+
 def test_targets_that_nothing_can_be_learned_of_are_refused(tmp_path: Path) -> None:
     source = table(tmp_path)
     for target, said in (("note", "these are no classes"), ("same", "fewer than two values")):

@@ -57,6 +57,14 @@ def test_orientation_alpha_palette_and_depth_have_one_meaning() -> None:
     assert np.array_equal(decode(saved(Image.fromarray(deep)))[:, :, 0], grey)
     with pytest.raises(Unreadable, match="floating-point"):
         decode(saved(Image.fromarray(grey.astype(np.float32)), format="TIFF"))
+    with pytest.raises(Unreadable, match="32-bit pixels"):
+        decode(saved(Image.fromarray(grey.astype(np.int32) + 65536), format="TIFF"))
+
+
+def test_an_image_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(Unreadable, match="too large an image"):
+        decode(png(noise(8, 8)))
 
 
 def test_grey_and_colour_convert_as_pillow_does() -> None:
@@ -151,6 +159,10 @@ def test_preparation_of_images_learns_channels_mean_and_size(tmp_path: Path) -> 
     assert (image.channels, image.size, image.resize) == (1, (8, 8), False)
     assert image.mean[0] == pytest.approx(rows["image"].astype(float).mean() / 255)
     assert image.std[0] == pytest.approx((rows["image"] / 255.0).std())
+    colour = fit(PrepareConfig(image_channels=3), COLUMNS, rows, task="classification")
+    assert colour.image is not None
+    assert (colour.image.channels, len(colour.image.mean)) == (3, 3)
+    assert encode(colour, rows)[0].shape == (8, 8, 8, 3)
 
 
 def test_mixed_sizes_need_a_size_and_are_grouped_by_theirs(tmp_path: Path) -> None:
@@ -170,6 +182,8 @@ def test_mixed_sizes_need_a_size_and_are_grouped_by_theirs(tmp_path: Path) -> No
     assert encode(fixed, small)[0].shape == (4, 8, 8, 1)
     with pytest.raises(Refusal, match=r"3 images are of another size, the first of 9 x 8 pixels"):
         image_groups(fixed, rows)
+    with pytest.raises(ValueError, match="images of several sizes"):
+        encode(learned, rows)
 
 
 def test_a_look_ahead_finds_a_damaged_picture(tmp_path: Path) -> None:

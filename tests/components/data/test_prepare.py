@@ -49,6 +49,17 @@ def test_numbers_learn_median_mean_and_deviation_and_flag_the_missing() -> None:
 def test_numbers_are_left_alone_when_asked() -> None:
     number = learned(TRAIN, PrepareConfig(numbers="none")).numbers[0]
     assert (number.center, number.scale, number.fill) == (0.0, 1.0, 2.0)
+    assert not learned(TRAIN, PrepareConfig(numbers="none")).standard  # nor bounded by the network
+    assert learned(TRAIN).standard
+
+
+def test_ranks_among_quantiles_are_standardised_and_truth_has_none() -> None:
+    values = np.random.default_rng(0).lognormal(0, 2, 300)
+    rows = given_rows(a=values, k=["r"] * 300, b=[1.0, 0.0, np.nan] * 100, y=["p", "q"] * 150)
+    number, truth = learned(rows, PrepareConfig(numbers="quantile")).numbers
+    ranks = np.interp(values, number.quantiles, np.linspace(-1, 1, len(number.quantiles)))
+    assert (number.center, number.scale) == pytest.approx((ranks.mean(), ranks.std()))
+    assert (truth.quantiles, truth.center, truth.scale) == ((), 0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +138,16 @@ def test_a_class_that_train_lacks_is_refused() -> None:
     later = Rows(columns={**TRAIN.columns, "y": np.array(["2", "new", "new", "10"], dtype=object)})
     with pytest.raises(Refusal, match="the class 'new' of 2 rows is in no train row"):
         encode_target(learned(TRAIN), later)
+
+
+def test_some_of_the_rows_are_drawn_by_the_seed_and_stay_in_order() -> None:
+    rows = given_rows(a=list(range(100)))
+    first, again, other = (rows.some(30, seed=seed)["a"] for seed in (0, 0, 1))
+    assert len(set(first)) == 30
+    assert (np.diff(first) > 0).all()
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert rows.some(100, seed=0) is rows
 
 
 def test_rows_load_in_the_order_of_the_index_and_without_ignored_columns(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.config import DataConfig, SplitConfig
-from components.data.hashing import row_hashes
+from components.data.hashing import row_hashes, value_hashes
+from components.data.kinds import IMAGE_TYPE
 from components.data.purposes import PARTS, PURPOSES, rows_of
 from components.data.split import Split, split
 from components.errors import Refusal
@@ -109,6 +110,14 @@ def test_a_hash_doesnt_depend_on_column_order_and_never_changes() -> None:
     assert row_hashes(pa.table({"a": [0.0]}), ["a"]).tolist() == row_hashes(pa.table({"a": [-0.0]}), ["a"]).tolist()
 
 
+def test_equal_images_are_those_of_equal_bytes_and_a_missing_number_is_no_zero() -> None:
+    pictures = [{"bytes": b"x", "path": "a.png"}, {"bytes": b"x", "path": "b.png"}, {"bytes": b"y", "path": "a.png"}]
+    one, copy, other = value_hashes(pa.array(pictures, IMAGE_TYPE)).tolist()
+    assert one == copy != other
+    for values in ([0.0, None, 1.0], ["a", None, "b"], [True, None, False]):
+        assert len(set(value_hashes(pa.array(values)).tolist())) == 3
+
+
 def test_seeds_and_shares_count(tmp_path: Path) -> None:
     case = Case(tmp_path, [float(i) for i in range(4000)])
     result = case.split(SplitConfig(validation=0.1, test=0.3))
@@ -154,6 +163,14 @@ def test_stratified_gives_each_class_its_share(tmp_path: Path) -> None:
     result = case.split(SplitConfig(method="stratified", validation=0.1, test=0.2))
     assert {part: result.classes[part]["rare"] for part in PARTS} == {"train": 14, "validation": 2, "test": 4}
     assert {part: result.classes[part]["common"] for part in PARTS} == {"train": 280, "validation": 40, "test": 80}
+
+
+def test_stratified_shares_out_by_its_seed(tmp_path: Path) -> None:
+    case, found = Case(tmp_path, [float(i) for i in range(200)]), []
+    for seed, name in ((0, "a"), (0, "b"), (1, "c")):
+        case.split(SplitConfig(method="stratified", seed=seed), name=name)
+        found.append(case.parts())
+    assert found[0] == found[1] != found[2]
 
 
 def test_stratified_keeps_past_rows_and_fills_the_quotas_with_new_ones(tmp_path: Path) -> None:

@@ -75,6 +75,18 @@ def test_classes_are_weighed_for_the_simple_models_as_for_the_net():
     assert weighed["gradient_boosting"] > plain["gradient_boosting"] + 0.02
 
 
+def test_the_linear_model_is_told_of_missing_numbers_and_boosting_of_categories():
+    random = np.random.default_rng(0)
+    x, named = random.normal(size=400), np.array(["low", "high"], dtype=object)[np.arange(400) % 2]
+    x[named == "high"] = np.nan
+    rows = Rows(columns={**table(400).columns, "x": x, "named": named})
+    preparation = prepared(rows, "named", "classification")
+    made = baselines("classification", train=rows, part=rows, preparation=preparation, seed=0)
+    known = figures("classification", target=encode_target(preparation, rows), output=made.outputs["linear"], classes=2)
+    assert known["accuracy"] > 0.99
+    assert room._boosted(2, preparation, seed=0, balanced=False).categorical_features == [False, False, True]
+
+
 def test_a_regression_answers_in_the_targets_own_units():
     train, test = table(1500), table(400, seed=1)
     preparation = prepared(train, "value", "regression")
@@ -109,6 +121,22 @@ def test_many_rows_are_capped_and_that_is_said(monkeypatch):
     preparation = prepared(train, "value", "regression")
     made = baselines("regression", train=train, part=train, preparation=preparation, seed=0)
     assert "linear was fitted on 1,000 of 1,500 train rows." in made.notes
+    other = baselines("regression", train=train, part=train, preparation=preparation, seed=1)
+    assert not np.array_equal(made.outputs["linear"], other.outputs["linear"])  # the seed draws them
+
+
+def test_a_linear_model_that_has_not_converged_says_so(monkeypatch):
+    monkeypatch.setattr(room, "LINEAR_STEPS", 1)
+    train = table(300)
+    preparation = prepared(train, "named", "classification")
+    made = baselines("classification", train=train, part=train, preparation=preparation, seed=0)
+    assert "linear was stopped after 1 steps, before it had converged." in made.notes
+
+
+def test_the_constant_is_the_shares_of_the_classes_or_the_mean():
+    shares = room.constant(np.array([0, 2, 2, 2]), rows=3, classes=4)
+    assert np.array_equal(shares, [[0.25, 0, 0.75, 0]] * 3)
+    assert np.array_equal(room.constant(np.array([1.0, 5.0]), rows=2, classes=0), [3.0, 3.0])
 
 
 def test_one_class_in_train_leaves_the_constant_alone():

@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Mapping
 
 import numpy as np
@@ -99,6 +100,32 @@ def test_seven_fast_models_at_two_batch_sizes_take_less_than_four_seconds() -> N
     machine = Machine()
     timed(machine, {"base": 20, **{f"c{i}": 20.0 + 5 * i for i in range(6)}})
     assert 1 < machine.now < 4
+
+
+def test_intervals_widen_with_the_confidence_asked_for() -> None:
+    widths = []
+    for confidence in (0.6, 0.99):
+        machine = Machine(noise=0.2)
+        sessions = {"base": machine.session(2000), "other": machine.session(2000)}
+        config = ProfileConfig(batch_sizes=(1,), confidence=confidence)
+        found = latency("base", sessions, feeds=FEEDS, config=config, seed=0, seconds=0.25, clock=machine)["other"]
+        widths.append([one.high - one.low for one in (found.latency_ms[1], found.speedup[1])])
+    assert all(narrow < 0.6 * wide for narrow, wide in zip(*widths, strict=True))
+
+
+def test_garbage_is_collected_before_and_after_but_not_within_the_rounds() -> None:
+    machine, enabled = Machine(), list[bool]()
+
+    class Noted(Session):
+        def run(self, feeds: Mapping[str, Array]) -> Output:
+            enabled.append(gc.isenabled())
+            return super().run(feeds)
+
+    config = ProfileConfig(batch_sizes=(1,), rounds=20)
+    latency("base", {"base": Noted(machine, 0.01)}, feeds=FEEDS, config=config, seed=0, clock=machine)
+    assert gc.isenabled()
+    assert enabled[0]
+    assert not any(enabled[-20:])
 
 
 def test_order_within_a_round_changes() -> None:

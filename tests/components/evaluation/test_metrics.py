@@ -105,6 +105,11 @@ def test_calibration_error_by_hand():
     assert got["calibration_error"] == pytest.approx((abs(0.8 - 0.9) + abs(0.4 - 0.7)) / 2)
 
 
+def test_a_wrong_answer_that_is_certain_costs_no_more_than_a_float32_can_say():
+    got = figures("classification", target=[1, 0], output=[[1.0, 0.0], [1.0, 0.0]], classes=2)
+    assert got["log_loss"] == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2)
+
+
 def test_a_class_without_rows_changes_what_scikit_learn_says_it_changes():
     target, output = drawn(80, 4, seed=5, strength=4)
     target = np.where(target == 3, 0, target)
@@ -191,13 +196,37 @@ def test_the_interval_of_accuracy_covers_the_truth_as_often_as_it_says():
     assert 0.88 <= covered / 150 <= 0.99
 
 
-def test_perfect_answers_do_not_claim_certainty():
-    target = np.arange(100) % 2
-    seen = evaluate(
-        EvaluateConfig(), task="classification", target=target, output=np.eye(2)[target], classes=("a", "b"), seed=0
-    )
-    assert seen.figures["accuracy"].low == pytest.approx(wilson(1.0, 100, confidence=0.95)[0])
-    assert seen.figures["accuracy"].low < 0.97
+@pytest.mark.parametrize(("confidence", "errors"), [(0.8, 1.2816), (0.95, 1.96)])
+def test_an_interval_reaches_as_far_as_its_confidence_says(confidence, errors):
+    """Of a share of many rows that is a known number of standard errors, and so is that of a difference of two."""
+    random = np.random.default_rng(0)
+    target, right = np.zeros(2000, dtype=np.int64), random.random((2, 2000, 1)) < [[[0.7]], [[0.6]]]
+    ours, theirs = np.where(right, [0.8, 0.2], [0.2, 0.8])
+    config = EvaluateConfig(confidence=confidence, resamples=2000)
+    seen = evaluate(config, task="classification", target=target, output=ours, classes=("a", "b"), seed=0)
+    share = seen.figures["accuracy"]
+    error = (share.value * (1 - share.value) / 2000) ** 0.5
+    assert share.high - share.low == pytest.approx(2 * errors * error, rel=0.08)
+    said = {"metric": "accuracy", "task": "classification", "target": target, "classes": 2, "seed": 0}
+    ahead = lead(config, output=ours, other=theirs, **said)
+    error = (right[0].astype(float) - right[1]).std() / 2000**0.5
+    assert ahead.high - ahead.low == pytest.approx(2 * errors * error, rel=0.08)
+
+
+def test_the_interval_of_the_calibration_error_lies_about_its_value():
+    """Resampled rows are further from calibrated than the rows are: of a small error none would be below it."""
+    target, output = drawn(400, 3, seed=2)
+    seen = evaluate(EvaluateConfig(), task="classification", target=target, output=output, classes=NAMES[:3], seed=0)
+    error = seen.figures["calibration_error"]
+    assert 0.3 < (error.value - error.low) / (error.high - error.low) < 0.7
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_perfect_answers_do_not_claim_certainty(confidence):
+    target, config = np.arange(100) % 2, EvaluateConfig(confidence=confidence)
+    seen = evaluate(config, task="classification", target=target, output=np.eye(2)[target], classes=("a", "b"), seed=0)
+    assert seen.figures["accuracy"].low == pytest.approx(wilson(1.0, 100, confidence=confidence)[0])
+    assert seen.figures["accuracy"].low < 0.99
     assert any("No answer was wrong" in note for note in seen.notes)
 
 
@@ -219,6 +248,8 @@ def test_details_agree_with_scikit_learn():
     assert [c.recall for c in seen.classes] == pytest.approx(list(recall))
     assert [c.f1 for c in seen.classes] == pytest.approx(list(f1))
     assert [c.support for c in seen.classes] == list(support)
+    areas = [metrics.roc_auc_score(target == k, output[:, k]) for k in range(4)]
+    assert [c.roc_auc for c in seen.classes] == pytest.approx(areas)
     assert sum(b.rows for b in seen.calibration) == 300
     error = sum(b.rows * abs(b.accuracy - b.confidence) for b in seen.calibration) / 300
     assert error == pytest.approx(seen.figures["calibration_error"].value)

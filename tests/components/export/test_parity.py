@@ -183,6 +183,13 @@ def test_a_quantized_file_answers_a_row_alike_in_every_batch_where_its_ranges_ar
         check(replace(found, by_batch_size={1: float("inf")}), graph, ExportConfig(), name="int8")
 
 
+def test_parity_on_no_rows_proves_nothing(tmp_path: Path) -> None:
+    preparation = table_preparation()
+    trained = model(TINY_MLP, preparation)
+    with pytest.raises(Refusal, match="no rows to compare answers on"):
+        parity(released(trained, preparation, tmp_path), trained, preparation, table_rows(4).take(slice(0)))
+
+
 def test_parity_of_large_values_is_relative() -> None:
     found = Parity(by_batch_size={1: 0.01}, batch_diff=0.0, rows=1, scale=1000.0)
     assert found.holds(1e-4)
@@ -254,6 +261,13 @@ def test_canonical_form_ignores_names_order_and_notes() -> None:
     assert canonical_bytes(onnx.load_from_string(canonical_bytes(graph))) == canonical_bytes(graph)
 
 
+def test_a_graph_that_no_runtime_could_run_is_never_written() -> None:
+    graph = core(model(TINY_CNN, image_preparation(image_rows(4))), image_preparation(image_rows(4)))
+    graph.graph.node[-1].op_type = "Softmix"
+    with pytest.raises(onnx.checker.ValidationError, match="Softmix"):
+        canonical_bytes(graph)
+
+
 def test_metadata_say_what_the_server_needs() -> None:
     preparation = table_preparation()
     graph = core(model(TINY_MLP, preparation), preparation)
@@ -293,6 +307,13 @@ def test_network_that_cannot_be_exported_is_refused_in_one_line(
         core(trained, preparation)
     assert len(refused.value.problems[0].what.splitlines()) == 1
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("opset", [18, 20])
+def test_the_file_is_of_the_opset_that_was_asked_for(opset: int) -> None:
+    preparation = table_preparation()
+    graph = core(model(TINY_MLP, preparation), preparation, opset=opset)
+    assert {one.domain: one.version for one in graph.opset_import} == {"": opset}
 
 
 def test_export_leaves_the_model_as_it_was() -> None:

@@ -11,10 +11,11 @@ from pydantic import TypeAdapter
 
 from components.errors import Refusal
 from components.evaluation.interval import Interval
-from components.gate.checks import holm
+from components.gate.checks import holm, recall_check
 from components.gate.config import GateConfig
 from components.gate.gate import Standing, judge, same_file
-from components.gate.judgement import Judgement
+from components.gate.judgement import ClassChange, Judgement
+from components.gate.proportions import shown_worse
 
 NAMES = ("a", "b", "c")
 
@@ -223,6 +224,15 @@ def test_a_class_that_is_shown_to_suffer_is_refused_by_name():
     assert worst.p_value < 0.05
 
 
+@pytest.mark.parametrize("margin", [0.05, 0.15])
+def test_what_a_class_loses_is_tested_at_its_own_margin_and_corrected_for_three_classes(margin):
+    lost = [row for row in range(600) if row % 3 == 1][:35]
+    made = judged(600, lost=lost, config=GateConfig(class_margin=margin))
+    (worst,) = [change for change in made.classes if change.name == "b"]
+    assert worst.p_value == pytest.approx(3 * shown_worse(0, 35, 200, margin=margin))
+    assert (made.checks[2].status, made.checks[2].limit) == ("failed" if margin == 0.05 else "passed", margin)
+
+
 def test_a_class_of_three_rows_that_loses_one_is_not_shown_to_suffer():
     target = np.array([0] * 1000 + [1] * 1000 + [2] * 3)
     made = judge(
@@ -235,6 +245,13 @@ def test_a_class_of_three_rows_that_loses_one_is_not_shown_to_suffer():
         seed=0,
     )
     assert made.decision == "yes"
+
+
+@pytest.mark.parametrize(("confidence", "status"), [(0.9, "failed"), (0.97, "failed"), (0.98, "passed")])
+def test_a_class_is_shown_to_suffer_at_the_confidence_of_the_gate(confidence, status):
+    change = ClassChange(name="b", rows=50, champion=0.9, challenger=0.7, lost=11, won=1, p_value=0.03 - 1e-9)
+    check = recall_check([change], margin=0.1, confidence=confidence)
+    assert (check.status, check.value) == (status, pytest.approx(0.2))
 
 
 def test_holms_correction_is_statsmodels_one():
@@ -250,6 +267,8 @@ def test_past_looks_are_reported_and_change_no_decision():
     assert few.decision == many.decision
     assert many.looks == 30
     assert "decided 30 times before" in many.reason
+    assert "times before" not in judged(lost=[1], won=[2], looks=19).reason
+    assert "decided 20 times before" in judged(lost=[1], won=[2], looks=20).reason
 
 
 def test_an_output_of_nan_is_refused():

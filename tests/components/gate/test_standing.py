@@ -1,7 +1,8 @@
 """How a champion comes before the gate, and what keeps it from there."""
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,29 @@ import pytest
 from components.aim import Aim
 from components.data.config import ColumnKind, DataConfig
 from components.data.preparation import Preparation
-from components.data.rows import Rows
+from components.data.rows import Array, Rows
+from components.evaluation.latency import latency
 from components.export.canonical import canonical_bytes
 from components.export.metadata import Columns, metadata
 from components.export.parity import reference
 from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
 from components.gate.gate import Standing
-from components.gate.standing import changed_columns, damage, face_off
+from components.gate.standing import Model as Contestant
+from components.gate.standing import changed_columns, damage, face_off, slowdown
 from components.models.model import SPEC_FILE, ModelSpec, save
+from components.runtimes.feeds import Output
+from components.runtimes.table import RUNTIMES
 from components.store.folder import FolderBlobs
 from components.store.store import Store
-from tests.components.export.samples import TINY_CNN, image_preparation, image_rows, model
+from tests.components.export.samples import (
+    TINY_CNN,
+    image_preparation,
+    image_rows,
+    model,
+    table_preparation,
+    table_rows,
+)
 from tests.components.release.test_releases import release
 
 KNOWN = Columns(
@@ -147,3 +159,26 @@ def test_a_champion_that_takes_no_images_of_this_size_is_an_obstacle_and_no_erro
         found.obstacle == "digits 1 can't answer these rows (6 images are of another size, the first of 16 x 16 pixels)"
     )
     assert found.output.size == 0
+
+
+@dataclass
+class Works:
+    """A session that takes so many milliseconds of a clock that only sessions move."""
+
+    ms: int
+    clock: list[float]
+
+    def run(self, feeds: Mapping[str, Array]) -> Output:
+        assert feeds
+        self.clock[0] += self.ms / 1000
+        return np.zeros((1, 1), dtype=np.float32)
+
+
+def test_a_challenger_that_takes_longer_has_a_ratio_above_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setitem(latency.__kwdefaults__, "clock", lambda: clock[0])
+    monkeypatch.setitem(RUNTIMES._entries, "onnxruntime", lambda path, threads: Works(int(path.name) * threads, clock))
+    rows, preparation = table_rows(8), table_preparation()
+    slow, quick = (Contestant(tmp_path / ms, "onnxruntime") for ms in ("6", "2"))
+    found = slowdown(slow, quick, rows, ours_by=preparation, theirs_by=preparation, seed=0)
+    assert (found.low, found.value, found.high) == pytest.approx((3, 3, 3))

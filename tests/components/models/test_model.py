@@ -1,16 +1,28 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from components.compression.config import PruneChannels
 from components.compression.pruning import prune_channels
-from components.data.preparation import NumberColumn, Preparation, Target
+from components.data.preparation import CategoryColumn, NumberColumn, Preparation, Target
 from components.errors import Refusal
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.families import FAMILIES
-from components.models.model import ModelSpec, TableNetwork, build, example, feature_shape, load, save, soft_clip
+from components.models.model import (
+    ModelSpec,
+    TableNetwork,
+    build,
+    embedding_width,
+    example,
+    feature_shape,
+    load,
+    save,
+    soft_clip,
+)
 from tests.components.models.cases import IMAGE, SMALL, TABLE, VALUE, spec, tensors
 
 
@@ -116,6 +128,30 @@ def test_the_shape_of_features_counts_flags_and_embeddings() -> None:
     widths = sum(weight.shape[1] for weight in model.network.embeddings.parameters())
     assert feature_shape(TABLE) == (numbers.shape[1] + widths,)
     assert feature_shape(IMAGE) == (1, 8, 8)
+
+
+@pytest.mark.parametrize(("values", "width"), [(1, 3), (3, 4), (8, 6), (1000, 50)])
+def test_an_embedding_is_about_as_wide_as_the_root_of_its_codes(values: int, width: int) -> None:
+    assert embedding_width(CategoryColumn(name="c", values=tuple(map(str, range(values))))) == width
+
+
+@pytest.mark.parametrize("network", [CNN(width=4, stages=3), ResNet(width=4, blocks=(1, 2, 1))])
+def test_images_are_halved_and_channels_doubled_between_stages(network: CNN | ResNet) -> None:
+    layers = FAMILIES[network.family](network, shape=(1, 16, 16), outputs=2).eval()
+    pooled = next(place for place, layer in enumerate(layers) if isinstance(layer, nn.AdaptiveAvgPool2d))
+    assert layers[:pooled](torch.zeros(1, 1, 16, 16)).shape == (1, 16, 4, 4)
+
+
+@pytest.mark.parametrize("network", [MLP(width=16, depth=1), MLP(width=16, depth=3, members=1), CNN(width=8, stages=1)])
+def test_dropout_is_as_much_as_was_asked_for(network: MLP | CNN) -> None:
+    what = spec(network)
+    for share in (0.0, 0.5):
+        model = build(replace(what, network=replace(network, dropout=share)), seed=0)
+        for parameter in model.network.parameters():
+            parameter.data += 0.1  # some begin at zero
+        features = model.features(*tensors(what.preparation, rows=4))
+        first, second = (model.network.train()(*features) for _ in range(2))
+        assert torch.equal(first, second) == (share == 0)
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:

@@ -63,6 +63,10 @@ def test_what_the_gate_held_or_rejected_or_the_smoke_test_failed_says_so(release
     releases.note("reject", 2, actor="me", reason="worse", basis="")
     move(releases, "promote", 3, end="undone")
     assert words(releases) == ["held", "rejected", "failed"]
-    assert [status(releases, version).reason for version in (1, 2)] == ["too few rows", "worse"]
+    assert [status(releases, version).reason for version in (1, 2, 3)] == [
+        "too few rows",
+        "worse",
+        "promote, it didn't answer as it should",
+    ]
     move(releases, "promote", 1, end="abandoned")
     assert words(releases)[0] == "held", "its mover died: nothing was decided"

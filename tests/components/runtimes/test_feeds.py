@@ -12,9 +12,11 @@ from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
 from components.runtimes.config import RuntimeName
 from components.runtimes.feeds import batches, core_batches, predict, repeated
+from components.runtimes.onnx_runtime import OnnxRuntimeSession
 from components.runtimes.table import RUNTIMES
 from tests.components.export.samples import (
     TINY_CNN,
+    TINY_MLP,
     image_preparation,
     mixed_image_rows,
     model,
@@ -82,6 +84,14 @@ def test_every_runtime_answers_as_pytorch_does(tmp_path: Path) -> None:
     for name in RUNTIMES:
         session = RUNTIMES[name](path, threads=2)
         np.testing.assert_allclose(predict(session, preparation, rows), expected, atol=1e-5, err_msg=name)
+
+
+def test_a_session_has_the_threads_that_were_asked_for() -> None:
+    preparation = table_preparation()
+    file = canonical_bytes(core(model(TINY_MLP, preparation), preparation))
+    for threads in (1, 2):
+        options = OnnxRuntimeSession(file, threads=threads)._session.get_session_options()
+        assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

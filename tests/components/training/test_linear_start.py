@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from components.data.preparation import CategoryColumn, NumberColumn, Preparatio
 from components.models.config import MLP
 from components.models.linear_path import LinearPath
 from components.models.model import Model, ModelSpec, TableNetwork, build
-from components.training.config import TrainConfig
+from components.training.config import MAE, TrainConfig
 from components.training.examples import Examples, dataset
 from components.training.linear_start import PENALTIES, descend_, start_linear_
 from components.training.losses import criterion
@@ -85,6 +86,18 @@ def test_a_target_that_is_noise_is_hardly_fitted(tmp_path: Path) -> None:
     largest = path_of(model).weight.abs().max()
     assert largest < weights[0].abs().max() / 2
     assert largest < path_of(plain).weight.abs().max() / 3
+
+
+def test_the_start_is_by_the_loss_of_the_training(tmp_path: Path) -> None:
+    """Of a row that is far off, absolute errors make less than squares do."""
+    target, (learned, _) = Target(name="y"), given(Target(name="y"), 300)
+    far = Examples(raw=learned.raw, target=np.where(np.arange(300) % 20 == 0, 100.0, learned.target))
+    offsets = []
+    for loss, name in ((None, "squares"), (MAE(), "absolute")):
+        model = table(target)
+        start_linear_(model, replace(CONFIG, loss=loss), far, seed=0, file=tmp_path / name)
+        offsets.append(path_of(model).bias.item())
+    assert offsets[1] < offsets[0] - 2
 
 
 @pytest.mark.parametrize("rows", [2, 3, 7])

@@ -1,5 +1,6 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 
 from components.errors import Refusal
 from components.models.config import CNN, MLP
+from components.models.dropout import Dropout
 from components.models.mlp import Perceptron
 from components.models.model import build
 from components.task import Metric
@@ -25,11 +27,12 @@ from components.training.config import (
     Huber,
     OneCycle,
     OnPlateau,
+    Optimizer,
     TrainConfig,
 )
 from components.training.examples import Examples, Group, batches, dataset, order, steps_of_epoch
 from components.training.loop import fit
-from components.training.optimizers import OPTIMIZERS
+from components.training.optimizers import OPTIMIZERS, optimizer
 from components.training.step import average_, one_by_one
 from components.training.validate import improvements
 from components.training.watch import Silent
@@ -74,6 +77,49 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Pat
         train(SHORT, tmp_path / name, seed=seed)[0] for name, seed in (("a", 5), ("b", 5), ("c", 6))
     )
     assert weights(first, tmp_path / "1") == weights(second, tmp_path / "2") != weights(other, tmp_path / "3")
+
+
+def test_the_seed_decides_the_order_of_rows_and_nothing_else_does(tmp_path: Path) -> None:
+    """From the same first weights and without dropout."""
+    of, made = spec(SURE), []
+    learned, judged = examples(of, rows=37, seed=1), examples(of, rows=20, seed=2)
+    for seed in (3, 3, 4):
+        model = build(of, seed=0)
+        folder = tmp_path / str(len(made))
+        fit(model, SHORT, learned, judged, spec=of, metric="accuracy", seed=seed, folder=folder, observer=Silent())
+        made.append(nn.utils.parameters_to_vector(model.network.parameters()).detach())
+    assert made[0].equal(made[1])
+    assert (made[0] - made[2]).abs().max() > 1e-4
+
+
+def test_each_step_and_each_seed_draws_its_own_dropout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, forward = [], Dropout.forward
+
+    def noted(dropout: Dropout, values: torch.Tensor) -> torch.Tensor:
+        if dropout.training:
+            drawn.append(forward(dropout, torch.ones_like(values)))
+        return forward(dropout, values)
+
+    monkeypatch.setattr(Dropout, "forward", noted)
+    network = MLP(width=8, depth=1, dropout=0.5, members=1)  # it draws once a step
+    for seed, name in ((3, "a"), (3, "b"), (4, "c")):
+        train(replace(SHORT, batch_size=64), tmp_path / name, network=network, seed=seed)
+    assert len(drawn) == 6
+    assert all(one.equal(again) for one, again in zip(drawn[:2], drawn[2:4], strict=True))
+    assert not any(drawn[one].equal(drawn[other]) for one, other in ((0, 1), (0, 4), (1, 5)))
+
+
+class Settings(Silent):
+    """Looks at torch's settings while it trains."""
+
+    def step(self, *, step: int, steps: int) -> None:
+        self.threads, self.deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+
+
+def test_it_trains_by_deterministic_algorithms_on_the_threads_that_were_asked_for(tmp_path: Path) -> None:
+    seen = Settings()
+    train(replace(SHORT, threads=torch.get_num_threads() + 1), tmp_path, observer=seen)
+    assert (seen.threads, seen.deterministic) == (torch.get_num_threads() + 1, True)
 
 
 def test_the_random_state_and_the_settings_of_torch_are_put_back(tmp_path: Path) -> None:
@@ -150,11 +196,13 @@ def test_early_stopping_ends_when_nothing_improves(tmp_path: Path) -> None:
     assert len(fitted.history) == fitted.best_epoch + 4 < 50
 
 
-def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [38, 47])
+def test_accumulated_batches_are_one_large_batch(rows: int, tmp_path: Path) -> None:
+    """Of 47 rows the last step has batches of 4, 4 and 3."""
     config = replace(SHORT, batch_size=12, optimizer=SGD(lr=0.1))
     small = replace(config, batch_size=4, accumulate=3)
-    large, _ = train(config, tmp_path / "large", network=SURE, rows=38)
-    many, _ = train(small, tmp_path / "many", network=SURE, rows=38)
+    large, _ = train(config, tmp_path / "large", network=SURE, rows=rows)
+    many, _ = train(small, tmp_path / "many", network=SURE, rows=rows)
     for a, b in zip(large.network.parameters(), many.network.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
 
@@ -166,6 +214,7 @@ KNOBS: dict[str, TrainConfig] = {
     "weight_decay": replace(SHORT, optimizer=AdamW(weight_decay=0.5)),
     "momentum": replace(SHORT, optimizer=SGD(momentum=0.5)),
     "optimizer": replace(SHORT, optimizer=Adagrad()),
+    "class_weights": replace(SHORT, loss=CrossEntropy(class_weights="balanced")),
     "label_smoothing": replace(SHORT, loss=CrossEntropy(label_smoothing=0.2)),
     "schedule": replace(SHORT, schedule=OneCycle()),
     "accumulate": replace(SHORT, accumulate=2),
@@ -213,6 +262,46 @@ def test_each_optimizer_lowers_the_loss(optimizer: SGD | Adam | AdamW | Adagrad 
     assert set(OPTIMIZERS) == {"sgd", "adam", "adamw", "adagrad", "adafactor"}
 
 
+@pytest.mark.parametrize(
+    ("config", "theirs"),
+    [
+        (SGD(lr=0.1, momentum=0.8), partial(torch.optim.SGD, momentum=0.8, nesterov=True)),
+        (SGD(lr=0.1, momentum=0.0), torch.optim.SGD),
+        (Adam(lr=0.1, weight_decay=0.1), torch.optim.Adam),
+        (AdamW(lr=0.1, weight_decay=0.1), torch.optim.AdamW),
+        (Adagrad(lr=0.1, weight_decay=0.1), torch.optim.Adagrad),
+        (Adafactor(lr=0.1, weight_decay=0.1), torch.optim.Adafactor),
+    ],
+)
+def test_each_optimizer_is_torchs_and_decays_matrices_alone(
+    config: Optimizer, theirs: Callable[..., torch.optim.Optimizer]
+) -> None:
+    ours, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    other.load_state_dict(ours.state_dict())
+    groups = [{"params": [other.weight], "weight_decay": config.weight_decay}, {"params": [other.bias]}]
+    pairs = ((ours, optimizer(config, ours, fused=True)), (other, theirs(groups, lr=config.lr, weight_decay=0.0)))
+    for network, made in pairs:
+        for step in range(3):
+            made.zero_grad()
+            network(torch.full((4, 3), 1.0 + step)).square().sum().backward()
+            made.step()
+    torch.testing.assert_close(ours.weight, other.weight)
+    torch.testing.assert_close(ours.bias, other.bias)
+
+
+def test_a_gradient_is_clipped_to_the_norm_that_was_asked_for(tmp_path: Path) -> None:
+    """Of plain SGD at a rate of 1 a step is the gradient itself."""
+    config = replace(SHORT, epochs=1, batch_size=64, optimizer=SGD(lr=1.0, momentum=0.0, weight_decay=0.0))
+    config, lengths = replace(config, schedule=Constant()), {}
+    before = nn.utils.parameters_to_vector(build(spec(SURE), seed=0).network.parameters()).detach()
+    for norm in (0.01, 0.03, None):
+        model, _ = train(replace(config, clip_norm=norm), tmp_path / str(norm), network=SURE)
+        lengths[norm] = (nn.utils.parameters_to_vector(model.network.parameters()).detach() - before).norm().item()
+    assert lengths[0.01] == pytest.approx(0.01, rel=1e-3)
+    assert lengths[0.03] == pytest.approx(0.03, rel=1e-3)
+    assert lengths[None] > 0.04
+
+
 def test_on_plateau_lowers_the_rate(tmp_path: Path) -> None:
     config = replace(SHORT, epochs=12, optimizer=Adam(lr=0.1), schedule=OnPlateau(patience_epochs=0, factor=0.5))
     _, fitted = train(config, tmp_path)
@@ -253,6 +342,14 @@ def test_half_precision_on_a_cpu_is_refused(tmp_path: Path) -> None:
 def test_a_device_that_is_not_here_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"device 'cuda:77'"):
         train(replace(SHORT, device="cuda:77"), tmp_path)
+
+
+def test_a_validation_set_without_rows_is_refused(tmp_path: Path) -> None:
+    of = spec(SURE)
+    none = Examples(raw=raw(of.preparation, rows=0), target=np.zeros(0, dtype=np.int64))
+    learned, model = examples(of, rows=9, seed=1), build(of, seed=0)
+    with pytest.raises(Refusal, match="validation has no rows"):
+        fit(model, SHORT, learned, none, spec=of, metric="accuracy", seed=0, folder=tmp_path, observer=Silent())
 
 
 def test_augmenting_a_table_is_refused(tmp_path: Path) -> None:

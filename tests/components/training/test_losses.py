@@ -25,6 +25,13 @@ def test_balanced_weights_make_each_class_count_the_same() -> None:
     torch.testing.assert_close(loss(OUTPUT, LABELS), torch.as_tensor(expected))
 
 
+def test_balanced_classes_are_smoothed_as_torch_does_it() -> None:
+    config = CrossEntropy(class_weights="balanced", label_smoothing=0.2)
+    each = 4 / (3 * torch.tensor([2.0, 1.0, 1.0]))
+    expected = functional.cross_entropy(OUTPUT, LABELS, weight=each, label_smoothing=0.2, reduction="sum") / 4
+    torch.testing.assert_close(criterion(config, target=LABELS, classes=3)(OUTPUT, LABELS), expected)
+
+
 def test_a_batch_without_a_class_does_not_change_the_weights_of_the_others() -> None:
     loss = criterion(CrossEntropy(class_weights="balanced"), target=LABELS, classes=3)
     single = functional.cross_entropy(OUTPUT[1:2], LABELS[1:2])

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from components.errors import Refusal
 from components.models.config import CNN, MLP, Network, ResNet
+from components.training.checkpoint import CHECKPOINT_FILE
 from components.training.config import (
     SGD,
     Adafactor,
@@ -161,6 +163,13 @@ def test_the_checkpoint_of_another_training_is_left_alone(tmp_path: Path) -> Non
     train(SHORT, tmp_path / "other", seed=0)
     model, _ = train(SHORT, tmp_path / "other", seed=1)
     assert weights(model, tmp_path / "a") == weights(expected, tmp_path / "b")
+
+
+def test_a_damaged_checkpoint_is_refused_with_its_place(tmp_path: Path) -> None:
+    train(SHORT, tmp_path)
+    (tmp_path / CHECKPOINT_FILE).write_bytes(b"damaged")
+    with pytest.raises(Refusal, match=f"{CHECKPOINT_FILE}: can't read tensors"):
+        train(SHORT, tmp_path)
 
 
 CHILD = """

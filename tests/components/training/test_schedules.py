@@ -11,26 +11,30 @@ def shares(config: Schedule, *, steps: int, each: int = 10) -> list[float]:
     return [rate_share(config, Moment(step=step, steps=steps, steps_per_epoch=each)) for step in range(steps)]
 
 
-def test_one_cycle_is_torchs() -> None:
+@pytest.mark.parametrize("rise", [0.3, 0.6])
+def test_one_cycle_is_torchs(rise: float) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=40, pct_start=0.3)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=40, pct_start=rise)
     expected = []
     for _ in range(40):
         expected.append(theirs.get_last_lr()[0])
         optimizer.step()
         theirs.step()
-    assert shares(OneCycle(), steps=40) == pytest.approx(expected, abs=1e-9)
+    assert shares(OneCycle(rise_share=rise), steps=40) == pytest.approx(expected, abs=1e-9)
 
 
-def test_cosine_is_torchs() -> None:
+@pytest.mark.parametrize("final", [0.01, 0.2])
+def test_cosine_is_torchs(final: float) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40, eta_min=0.01)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40, eta_min=final)
     expected = []
     for _ in range(40):
         expected.append(theirs.get_last_lr()[0])
         optimizer.step()
         theirs.step()
-    assert shares(Cosine(), steps=40) == pytest.approx(expected, abs=1e-6)
+    assert shares(Cosine(final_share=final), steps=40) == pytest.approx(expected, abs=1e-6)
+    warm = shares(Cosine(final_share=final, warmup_epochs=2), steps=60)
+    assert warm[20:] == pytest.approx(expected, abs=1e-6)  # after the warm-up all of the cosine is left
 
 
 @pytest.mark.parametrize("config", [Constant(warmup_epochs=2), Cosine(warmup_epochs=2), OnPlateau(warmup_epochs=2)])

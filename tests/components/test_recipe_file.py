@@ -147,6 +147,11 @@ def test_a_misspelt_name_of_a_kind_is_an_unknown_key_with_its_near_name() -> Non
     assert found.do == "did you mean 'family'?"
 
 
+def test_a_key_that_is_no_text_is_refused_where_it_is() -> None:
+    (found,) = problems(GOOD + "? [train]\n: 3\n")
+    assert (found.where, found.allowed) == ("r.yaml:11:3", "a text")
+
+
 def test_three_mistakes_are_three_problems_in_one_refusal() -> None:
     found = problems(GOOD + "  widht: 3\ntrain:\n  epochs: 0\n  optimizer: {name: adamww}\n")
     assert {p.where for p in found} == {"r.yaml:11:3", "r.yaml:13:11", "r.yaml:14:21"}

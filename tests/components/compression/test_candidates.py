@@ -201,3 +201,8 @@ def test_candidates_are_the_product_with_names_of_their_own() -> None:
     assert "pruned-50+int8-static@openvino" in names
     assert not found[0].compressed
     assert found[0].prune is found[0].quantize is None
+
+
+def test_two_measurements_of_one_name_are_a_bug() -> None:
+    with pytest.raises(ValueError, match="the same name"):
+        verdicts(CONFIG, "accuracy", [WHOLE, WHOLE])

@@ -162,6 +162,19 @@ def test_what_is_no_statement_is_refused(junk):
         verify(junk, digest_of=HERE.get)
 
 
+@pytest.mark.parametrize(
+    "emptied", [lambda whole: whole["predicate"]["links"].clear(), lambda whole: whole["subject"].clear()]
+)
+def test_a_statement_of_nothing_is_refused(emptied):
+    with pytest.raises(Refusal, match="no subject, or no links"):
+        verify(edited(emptied), digest_of=HERE.get)
+
+
+def test_a_number_that_json_has_not_is_refused_wherever_it_is():
+    with pytest.raises(Refusal, match="NaN isn't JSON"):
+        verify(STATEMENT.replace(b"0.99", b"NaN"), digest_of=HERE.get)
+
+
 def test_a_chain_that_is_not_whole_is_not_built():
     with pytest.raises(ValueError, match="it must be data, split"):
         build(chain()[1:], subject="model.onnx")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from components.evaluation.beside import beside
 from components.evaluation.interval import Interval
 from components.figure import decimals
 from components.report.page import Baseline, Comparison, Decision, Front
@@ -161,11 +162,6 @@ def per_batch(batch_size: int) -> str:
     return "row" if batch_size == 1 else f"batch of {batch_size}"
 
 
-def is_better(one: float, other: float, metric: Metric) -> bool:
-    """Say whether a value of the metric is better than another."""
-    return one < other if metric in LOWER_IS_BETTER else one > other
-
-
 def speed(interval: Interval) -> str:
     """Say how fast against the uncompressed model, and only as much as the interval shows."""
     if interval.low > 1:
@@ -208,15 +204,23 @@ def comparison(given: Comparison, metric: Metric) -> str:
 
 
 def against_baselines(decision: Decision, baselines: Sequence[Baseline]) -> str:
-    """Say honestly whether the net is worth its trouble."""
+    """Say honestly whether the net is worth its trouble; the cautions have the same finding."""
     metric = decision.metric
     best = sorted(baselines, key=lambda b: b.quality.value, reverse=metric not in LOWER_IS_BETTER)[0]
     shown = f"{best.name} ({quality(best.quality.value, metric)})"
-    if not is_better(decision.quality.value, best.quality.value, metric):
-        return (
-            f"The net doesn't beat the best baseline, {shown}. On this data the simpler model is the better choice "
-            "unless the net is needed for another reason."
-        )
-    if best.lead is None or best.lead.low <= 0:
-        return f"The net is ahead of the best baseline, {shown}, but so few rows can't tell them apart for certain."
-    return f"The net beats the best baseline, {shown}, by more than the test rows leave in doubt."
+    choice = "on this data the simpler model is the better choice unless the net is needed for another reason"
+    match beside(metric, simple=best.quality.value, released=decision.quality.value, lead=best.lead):
+        case "better":
+            return f"The best baseline, {shown}, is better than the net: {choice}."
+        case "as good":
+            return f"The best baseline, {shown}, does as well as the net: {choice}."
+        case "perhaps better":
+            rows = plural(decision.test_rows, "row")
+            return (
+                f"The best baseline, {shown}, may be better than the net, which {rows} can't tell apart. Of two models "
+                "that can't be told apart, the simpler one is easier to keep."
+            )
+        case "perhaps as good":
+            return f"The net is ahead of the best baseline, {shown}, but so few rows can't tell them apart for certain."
+        case "worse":
+            return f"The net beats the best baseline, {shown}, by more than the test rows leave in doubt."

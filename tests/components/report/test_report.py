@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from components.evaluation.interval import Interval
+from components.evaluation.metrics import Evaluation
+from components.release.cautions import cautions
 from components.report import wording
 from components.report.front_plot import front_chart
 from components.report.marks import Box, Label, Text, log_ticks, p, placed, round_ticks, shortened, width_of
@@ -192,26 +194,55 @@ def test_ten_classes_are_a_matrix_and_more_are_a_list_of_the_largest_confusions(
 @pytest.mark.parametrize(
     ("best", "lead", "words"),
     [
-        (Interval(0.995, 0.98, 1.0), Interval(-0.005, -0.01, 0.01), "doesn't beat the best baseline"),
-        (Interval(0.98, 0.96, 0.99), Interval(0.01, -0.01, 0.03), "can't tell them apart for certain"),
-        (Interval(0.98, 0.96, 0.99), Interval(0.01, 0.001, 0.03), "by more than the test rows leave in doubt"),
+        (0.995, Interval(-0.006, -0.011, -0.001), "is better than the net: on this data the simpler model is"),
+        (0.995, Interval(-0.006, -0.016, 0.004), "may be better than the net, which 359 rows can't tell apart"),
+        (0.9889, Interval(0.0, -0.01, 0.01), "does as well as the net: on this data the simpler model is"),
+        (0.98, Interval(0.009, -0.01, 0.03), "can't tell them apart for certain"),
+        (0.98, Interval(0.009, 0.001, 0.03), "by more than the test rows leave in doubt"),
     ],
 )
-def test_the_report_is_honest_about_baselines(best: Interval, lead: Interval, words: str) -> None:
+def test_the_report_is_honest_about_baselines(best: float, lead: Interval, words: str) -> None:
     page = replace(
         digits(),
         baselines=(
-            Baseline(name="forest", quality=best, lead=lead),
+            Baseline(name="forest", quality=Interval(best, best - 0.01, best + 0.004), lead=lead),
             Baseline(name="constant", quality=Interval(0.1, 0.08, 0.12)),
         ),
     )
-    assert words in wording.against_baselines(page.decision, page.baselines)
-    assert "forest" in wording.against_baselines(page.decision, page.baselines)
+    said = wording.against_baselines(page.decision, page.baselines)
+    assert words in said
+    assert "forest" in said
+    assert ("the better choice" in said) == ("is better" in words or "does as well" in words)
+
+
+@pytest.mark.parametrize(
+    "lead", [Interval(-0.03, -0.05, -0.01), Interval(-0.03, -0.07, 0.01), Interval(0.0, -0.1, 0.1)]
+)
+def test_cautions_and_baselines_tell_of_one_finding_alike(lead: Interval) -> None:
+    page = digits()
+    ours = page.decision.quality
+    best = Baseline(name="linear", quality=Interval(ours.value - lead.value, 0.9, 1.0), lead=lead)
+    measured = Evaluation(
+        task="classification", rows=359, confidence=0.95, resamples=1000, figures={"accuracy": ours}, classes=()
+    )
+    (caution,) = cautions(
+        "accuracy",
+        released=measured,
+        uncompressed=ours.value,
+        simple={"linear": best.quality.value},
+        leads={"linear": lead},
+        worst=0.9,
+        selected_on=359,
+    )
+    section = wording.against_baselines(page.decision, (best,))
+    verbs = ("is better", "may be better", "does as well")
+    assert [verb in caution for verb in verbs] == [verb in section for verb in verbs]
+    assert sum(verb in section for verb in verbs) == 1
 
 
 def test_lower_is_better_is_heeded_for_baselines() -> None:
     page = replace(regression(), baselines=(Baseline(name="ridge", quality=Interval(50, 48, 52)),))
-    assert "doesn't beat" in wording.against_baselines(page.decision, page.baselines)
+    assert "may be better than the net" in wording.against_baselines(page.decision, page.baselines)
 
 
 def contrast(one: str, other: str) -> float:

@@ -62,7 +62,7 @@ def _beside(metric: Metric, released: Evaluation, simple: float, *, words: str, 
         case "better":
             yield f"{words} is better: it has {values}"
         case "perhaps better":
-            behind = None if lead is None else Interval(-lead.value, -lead.high, -lead.low)
+            behind = None if lead is None else Interval(0 - lead.value, 0 - lead.high, 0 - lead.low)
             yield f"{words} may be better: it has {values}{_untold(released, behind, ahead='it')}"
         case "perhaps as good" if words == WORDS["constant"]:
             yield f"{words} may do as well: it has {values}{_untold(released, lead, ahead='this one')}"

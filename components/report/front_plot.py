@@ -43,15 +43,15 @@ def latency_of(candidate: Candidate, batch_size: int) -> "tuple[float, float, fl
     return timing.latency_ms.value, timing.latency_ms.low, timing.latency_ms.high
 
 
-def front_chart(front: Front, *, metric: Metric) -> Chart:
-    """Draw quality against latency, size as area, intervals as whiskers."""
+def front_chart(front: Front, *, metric: Metric, intervals: str = "confidence intervals") -> Chart:
+    """Draw quality against latency, size as area, intervals as whiskers; `intervals` says of which confidence."""
     name = wording.NAMES[metric]
     verdicts = [v for v in FORMS if any(c.verdict == v for c in front.candidates)]
     return Chart(
         title=f"Candidates: {name} against latency",
         caption=f"{name[0].upper()}{name[1:]} on validation against the latency of one "
-        f"{wording.per_batch(front.batch_size)}; the area of a mark is the file's size, whiskers are confidence "
-        "intervals. Up and left is better.",
+        f"{wording.per_batch(front.batch_size)}; the area of a mark is the file's size, whiskers are "
+        f"{intervals}. Up and left is better.",
         drawings=drawn(FULL, lambda width: _front(front, metric, width)),
         legend=tuple((kind_of(v), v) for v in verdicts),
     )

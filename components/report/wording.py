@@ -33,6 +33,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 JOINER = "\N{WORD JOINER}"  # so that a range isn't broken at its dash
 MINUS, DASH, NARROW = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
 THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(\D|$))", re.ASCII)
+NEGATIVE: Final = re.compile(r"(?<![^\s(])-(?=\d)")  # not the hyphen of a name or a date
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -46,8 +47,8 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def typeset(sentence: str) -> str:
-    """Return a sentence of another room with the page's own thousands, and no break before a per cent sign."""
-    return THOUSANDS.sub(NARROW, sentence).replace(" %", f"{NBSP}%")
+    """Return a sentence of another room with the page's thousands and minus, and no break before a per cent sign."""
+    return NEGATIVE.sub(MINUS, THOUSANDS.sub(NARROW, sentence)).replace(" %", f"{NBSP}%")
 
 
 def count(value: int) -> str:
@@ -171,6 +172,19 @@ def speed(interval: Interval) -> str:
     return f"not measurably faster than the uncompressed model ({times_range(interval)})"
 
 
+def confidence(value: float) -> str:
+    """Write how sure an interval is."""
+    return f"{100 * value:g}{NARROW}%"
+
+
+def intervals(decision: Decision) -> str:
+    """Say what the intervals of the page are."""
+    quality_of, timing_of = confidence(decision.confidence), confidence(decision.timing_confidence)
+    if quality_of == timing_of:
+        return f"{quality_of} confidence intervals"
+    return f"confidence intervals, {quality_of} for quality and {timing_of} for latency"
+
+
 def headline(decision: Decision) -> str:
     """Say what the gate decided."""
     version = f" version {decision.version}" if decision.version else ""
@@ -184,22 +198,34 @@ def figures(decision: Decision, front: Front | None) -> str:
     how = "the uncompressed model itself" if untouched else speed(decision.speedup)
     return (
         f"{NAMES[decision.metric]} {quality(decision.quality.value, decision.metric)} "
-        f"({quality_range(decision.quality, decision.metric)}), {size(decision.size_bytes)}, "
+        f"({quality_range(decision.quality, decision.metric)} at {confidence(decision.confidence)} confidence), "
+        f"{size(decision.size_bytes)}, "
         f"{latency(decision.latency_ms.value)} per {per_batch(decision.batch_size)}, {how}."
     )
 
 
 def comparison(given: Comparison, metric: Metric) -> str:
     """Say what the beam shows."""
+    answer = {"yes": "met", "no": "not met"}.get(given.answer, given.answer)
     if given.against == "floor":
         return (
             f"{NAMES[metric].capitalize() if metric in SHARES else NAMES[metric]} "
-            f"{quality(given.gain.value, metric)} against the floor of {quality(given.limit, metric)}."
+            f"{quality(given.gain.value, metric)} against the floor of {quality(given.limit, metric)}: {answer}."
         )
     return (
         f"{gain(given.gain.value, metric)} against the {given.name} "
-        f"({gain(given.gain.low, metric)} to {gain(given.gain.high, metric)}); "
-        f"down to {gain(given.limit, metric)} is allowed."
+        f"({gain(given.gain.low, metric)} to {gain(given.gain.high, metric)}, each end at "
+        f"{confidence(given.confidence)} confidence); down to {gain(given.limit, metric)} is allowed: {answer}."
+    )
+
+
+def members(number: int) -> str:
+    """Say why a network of several members has so many outputs; nothing of a network that is one."""
+    if number == 1:
+        return ""
+    return (
+        f"It is {number} networks in one: they share these layers, and their answers are averaged. So its output layer "
+        f"has {number} times the outputs of a single network."
     )
 
 

@@ -19,20 +19,23 @@ from components.report import wording
 from components.report.front_plot import front_chart
 from components.report.marks import Box, Label, Text, log_ticks, p, placed, round_ticks, shortened, width_of
 from components.report.page import (
+    Answer,
     Baseline,
     BatchParity,
     Bin,
     Calibration,
+    Column,
     Confusion,
     Curve,
     Front,
+    Outcome,
     Page,
     Parity,
     Residuals,
     Training,
 )
 from components.report.plots import within
-from components.report.report import DARK, LIGHT, largest_confusions, render
+from components.report.report import DARK, ICONS, LIGHT, largest_confusions, render
 from tests.components.report.pages import PAGES, candidate, digits, least, many, names, regression
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -112,9 +115,56 @@ def test_the_same_page_gives_the_same_bytes_also_through_json(name: str) -> None
 def test_the_decision_comes_first_with_its_figures() -> None:
     text = Outline(render(digits())).text.replace(wording.NBSP, " ").replace(wording.NARROW, " ")
     first = text.replace(wording.JOINER, "")[:900]
-    assert "digits version 4 passes the gate: accuracy 98.9 % (97.8–99.7 %), 51.2 kB, 41.2 µs per row" in first
+    assert "digits version 4 passes the gate: accuracy 98.9 % (97.8–99.7 % at 95 % confidence), 51.2 kB" in first
     assert "3.21× as fast as the uncompressed model (3.05–3.38×)" in first
     assert text.index("passes the gate") < text.index("7 candidates") < text.index("Confusion matrix")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "beware", "words", "tone"),
+    [
+        ("passed", (), "Passed", "passed"),
+        ("passed", ("a linear model is better",), "Passed, with cautions", "cautioned"),
+        ("held", ("a linear model is better",), "Held", "held"),
+        ("refused", (), "Refused", "refused"),
+    ],
+)
+def test_a_pass_with_cautions_looks_like_no_other(
+    outcome: Outcome, beware: tuple[str, ...], words: str, tone: str
+) -> None:
+    page = digits(outcome)
+    html = render(replace(page, decision=replace(page.decision, beware=beware)))
+    assert f'<div class="hero {tone}">' in html
+    verdict = html.partition('<span class="verdict">')[2].partition("</span>")[0]
+    assert Outline(verdict).text == words, "colour isn't the only carrier"
+    assert ("passes the gate" in html) == (outcome == "passed"), "the decision stays what it is"
+    marks = [ICONS[name] for name in ("yes", "no", "not enough evidence", "beware")]
+    assert [mark in verdict for mark in marks].count(True) == 1
+    assert (ICONS["beware"] in verdict) == (tone == "cautioned")
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "not enough evidence"])
+def test_what_was_weighed_shows_its_own_outcome(answer: Answer) -> None:
+    """Of a release that is refused for its size."""
+    page = digits("refused")
+    assert page.comparison is not None
+    html = render(replace(page, comparison=replace(page.comparison, gain=Interval(0.24, 0.2, 0.28), answer=answer)))
+    assert f'<div class="beam-box is-{answer.replace(" ", "-")}">' in html
+    met = {"yes": "is allowed: met.", "no": "is allowed: not met.", "not enough evidence": "is allowed: not enough"}
+    assert met[answer] in Outline(html).text
+
+
+def test_the_confidence_is_told_with_the_first_interval_and_in_captions() -> None:
+    page = digits()
+    sure = replace(page.decision, confidence=0.9, timing_confidence=0.995)
+    assert page.comparison is not None
+    html = render(replace(page, decision=sure, comparison=replace(page.comparison, confidence=0.8)))
+    text = Outline(html).text.replace(wording.NARROW, " ").replace(wording.JOINER, "")
+    assert "98.9 % (97.8–99.7 % at 90 % confidence)" in text
+    assert "whiskers are confidence intervals, 90 % for quality and 99.5 % for latency" in text
+    assert "on the same test rows, with 90 % confidence intervals" in text
+    assert "each end at 80 % confidence" in text
+    assert "whiskers are 95 % confidence intervals" in Outline(drawn("digits")).text.replace(wording.NARROW, " ")
 
 
 def test_a_held_release_says_how_many_rows_are_needed() -> None:
@@ -148,6 +198,50 @@ def test_the_network_shows_what_is_left_of_each_layer() -> None:
     for words in ("body.3 conv 3x3", "64 → 32", "73.7", "18.4"):
         assert words in text, words
     assert 'id="network"' not in render(replace(digits(), network=()))
+
+
+def test_a_network_of_members_says_why_its_output_layer_is_so_wide() -> None:
+    assert "It is 8 networks in one" in render(replace(digits(), members=8))
+    assert "has 8 times the outputs of a single network" in render(replace(digits(), members=8))
+    assert "networks in one" not in render(replace(digits(), members=1))
+
+
+@pytest.mark.parametrize("number", [4, 200])
+def test_the_columns_stand_with_their_kind_and_what_is_missing(number: int) -> None:
+    page = digits()
+    assert page.data is not None
+    given = (
+        Column(name="id", kind="ignore"),
+        Column(name="worn <b>", kind="category", target=True),
+        *(Column(name=f"x{place}", kind="number", missing=place) for place in range(number - 2)),
+    )
+    html = render(replace(page, data=replace(page.data, columns=given)))
+    section = html.partition('<section id="data">')[2].partition("</section>")[0]
+    text = Outline(section).text.replace(wording.NARROW, " ")
+    assert f"{number - 2} columns for the model to learn from, the target, 1 ignored." in text
+    assert f"Values are missing in {number - 3} of those used." in text
+    assert '<li class="muted"><b>id</b> ignored</li>' in section
+    assert "worn <b> category, the target" in text
+    assert "x0 number" in text
+    assert "x1 number, 1 missing (0.1 %)" in text
+    assert section.count("<li") == number + 3, "and three parts"
+    assert ("<details><summary>All 200 columns" in section) == (number == 200)
+    assert len(html.encode()) < 500_000
+
+
+def test_the_recipe_is_folded_and_escaped() -> None:
+    html = render(replace(digits(), recipe="model: <digits>\ntask: classification\n"))
+    section = html.partition('<section id="recipe">')[2].partition("</section>")[0]
+    assert "<details><summary>2 lines</summary>" in section
+    assert "model: &lt;digits&gt;\ntask: classification" in section
+    assert 'id="recipe"' not in drawn("digits")
+
+
+def test_a_proof_that_stands_alone_has_the_width_of_the_page() -> None:
+    both, alone = (render(page) for page in (digits(), replace(digits(), quantization=())))
+    proofs = [html.partition('<section id="proof">')[2].partition("</section>")[0] for html in (both, alone)]
+    assert ["card whole" in proof for proof in proofs] == [False, True]
+    assert ['class="wide"' in proof for proof in proofs] == [False, True]
 
 
 def test_sections_without_data_are_left_out() -> None:
@@ -386,6 +480,7 @@ def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
             wording.typeset("1,454 of 1,234,567 rows, at 95 % (1,2)"),
             "1 454 of 1 234 567 rows, at 95 % (1,2)",
         ),
+        (wording.typeset("pruned-50 of 2026-11-29: -0.1 (-1,200 to 3)"), "pruned-50 of 2026-11-29: −0.1 (−1 200 to 3)"),
         (wording.significant(0), "0"),
         (wording.scientific(1e-4), "10⁻⁴"),
         (wording.scientific(8.8e-6), "8.8 × 10⁻⁶"),

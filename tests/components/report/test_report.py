@@ -374,6 +374,51 @@ def test_labels_of_forty_candidates_lie_neither_on_one_another_nor_outside() -> 
         assert all(box.left >= 0 and box.right <= drawing.width for box in boxes)
 
 
+def test_few_candidates_are_all_named_and_none_is_hidden_by_a_larger_mark() -> None:
+    """Two of nearly one latency, one with a long whisker."""
+    given = (
+        candidate("uncompressed", "front", 0.75, 99_000, 0.0358),
+        candidate("int8-static", "dominated", 0.75, 39_000, 0.0359),
+        candidate("pruned-50", "front", 0.75, 37_000, 0.0326),
+        candidate("pruned-50+int8-static", "front", 0.75, 21_000, 0.034),
+    )
+    timing = given[1].timings[0]
+    restless = replace(timing, latency_ms=replace(timing.latency_ms, high=0.09))
+    given = (given[0], replace(given[1], timings=(restless,)), *given[2:])
+    front = Front(
+        candidates=given,
+        selected="pruned-50",
+        uncompressed="uncompressed",
+        batch_size=1,
+        objective="latency",
+        quality_limit=0.745,
+    )
+    chart = front_chart(front, metric="accuracy")
+    assert "A whisker that meets the edge goes on." in chart.caption
+    for drawing in chart.drawings:
+        texts = [mark for mark in drawing.marks if isinstance(mark, Text)]
+        names = [mark.text for mark in texts if mark.kind.startswith("label")]
+        assert len(names) == len(given), drawing.fits
+        marks = [mark.tip.partition(":")[0] for mark in drawing.marks if not isinstance(mark, Text) and mark.tip]
+        assert marks == ["uncompressed", "int8-static", "pruned-50", "pruned-50+int8-static"], "small ones on top"
+        places = sorted(float(mark.d[1:].split()[0]) for mark in drawing.marks if "whisker" in mark.kind)  # type: ignore[union-attr]
+        assert places[-1] - places[0] > 0.4 * drawing.width, "the long whisker doesn't press the marks together"
+
+
+def test_no_whisker_crosses_the_words_of_the_limit() -> None:
+    """The last candidate's whisker stands where the words would be."""
+    given = tuple(candidate(f"c{place}", "front", 0.98, 9_000, 0.03 + 0.01 * place, half=0.05) for place in range(3))
+    front = Front(
+        candidates=given, selected="c0", uncompressed="c2", batch_size=1, objective="latency", quality_limit=0.96
+    )
+    for drawing in front_chart(front, metric="accuracy").drawings:
+        (words,) = (mark for mark in drawing.marks if isinstance(mark, Text) and mark.kind.startswith("limit-name"))
+        uprights = [float(mark.d[1:].split()[0]) for mark in drawing.marks if "whisker" in mark.kind]  # type: ignore[union-attr]
+        wide = width_of(words.text, font=11.5)
+        left = words.x - wide if words.anchor == "end" else words.x
+        assert not any(left < at < left + wide for at in uprights[::2]), drawing.fits
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_values_that_are_not_finite_are_left_out_of_charts(value: float) -> None:
     training = Training(

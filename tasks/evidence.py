@@ -35,7 +35,7 @@ class Evidence:
 
     def cautions(self, recipe: Recipe) -> tuple[str, ...]:
         """What a reader must beware of."""
-        metric, tested = recipe.judged_by, self.tested
+        metric, tested, judgement = recipe.judged_by, self.tested, self.judged.judgement
         uncompressed = tested.uncompressed.of(metric).value
         return cautions(
             metric,
@@ -45,4 +45,5 @@ class Evidence:
             leads=tested.leads,
             worst=limit(recipe.select, metric, uncompressed),
             selected_on=self.profiled.rows,
+            floorless=judgement.decision == "yes" and judgement.champion is None and recipe.gate.floor is None,
         )

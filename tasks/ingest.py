@@ -1,6 +1,6 @@
 """Bring the data in: packed and validated, versioned by DVC, kept in the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components.data.config import DataConfig
 from components.errors import refuse
@@ -20,6 +20,7 @@ class Dataset:
     source: str
     quarantined: int  # rows set aside as bad
     quarantine: Artifact | None  # the file of those rows, where there are any
+    missing: dict[str, int] = field(default_factory=dict)  # rows without a value, of the columns that lack some
 
 
 @stage(libraries=("pyarrow", "pillow"))
@@ -32,6 +33,7 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     import shutil
     from pathlib import Path
 
+    from components.data.missing import missing
     from components.data.pack import pack
     from components.data.quarantine import first_of, quarantine_path
     from tasks.versioning import snapshot
@@ -55,4 +57,5 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
         source=card.source,
         quarantined=card.quarantined,
         quarantine=here.keep(aside) if card.quarantined else None,
+        missing=missing(data),
     )

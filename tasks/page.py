@@ -8,8 +8,10 @@ from components.data.classes import in_order
 from components.data.purposes import PARTS
 from components.evaluation.metrics import Evaluation
 from components.gate.judgement import Judgement
+from components.models.config import MLP
 from components.planning.machine import Machine
 from components.recipe import Recipe
+from components.recipe_file import public, to_yaml
 from components.release.provenance import seal
 from components.report.page import (
     Answer,
@@ -21,6 +23,7 @@ from components.report.page import (
     Check,
     ClassChange,
     ClassShare,
+    Column,
     Comparison,
     Confusion,
     Curve,
@@ -60,10 +63,11 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
     selected, tested, judgement = evidence.selected, evidence.tested, evidence.judged.judgement
     return Page(
         decision=_decision(recipe, evidence, run=run),
-        comparison=_comparison(recipe, judgement),
+        comparison=_comparison(judgement),
         checks=tuple(Check(name=one.name, answer=ANSWERS[one.status], detail=one.text) for one in judgement.checks),
         front=_front(recipe, evidence.profiled, selected),
         network=_network(evidence),
+        members=recipe.network.members if isinstance(recipe.network, MLP) else 1,
         training=tuple(_training(recipe, one) for one in evidence.models if one.history),
         scores=_scores(tested),
         confusion=_confusion(tested.selected),
@@ -82,6 +86,7 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
             Link(name=one.name, digest=next(iter(one.artifacts.values()), one.digest), detail=_said(one.facts))
             for one in seal(links(recipe, evidence))
         ),
+        recipe=to_yaml(public(recipe)),
         environment=_environment(recipe, evidence.machine),
     )
 
@@ -107,18 +112,26 @@ def _decision(recipe: Recipe, evidence: Evidence, *, run: str) -> Decision:
         speedup=selected.measurement.speedup[size],
         uncompressed_size_bytes=selected.uncompressed.size_bytes,
         confidence=recipe.evaluate.confidence,
+        timing_confidence=recipe.profile.confidence,
         rows_needed=seen.rows_needed if seen and judgement.decision == "not enough evidence" else None,
         run=run,
         beware=evidence.cautions(recipe),
     )
 
 
-def _comparison(recipe: Recipe, judgement: Judgement) -> Comparison | None:
+def _comparison(judgement: Judgement) -> Comparison | None:
     seen = judgement.comparison
     if seen is None or seen.difference is None or judgement.champion is None:
         return None
     name = f"champion, {judgement.champion}"
-    return Comparison(against="champion", name=name, gain=seen.difference, limit=-recipe.gate.margin)
+    return Comparison(
+        against="champion",
+        name=name,
+        gain=seen.difference,
+        limit=-judgement.margin,
+        answer="yes" if seen.shown else "no" if seen.worse else "not enough evidence",
+        confidence=judgement.confidence,
+    )
 
 
 def _front(recipe: Recipe, profiled: Profiled, selected: Selected) -> Front:
@@ -249,6 +262,10 @@ def _data(recipe: Recipe, splits: Splits) -> Data:
         parts=tuple(Part(name=part, rows=splits.rows[part]) for part in PARTS),
         classes=tuple(
             ClassShare(name=name, rows=tuple(splits.classes[part].get(name, 0) for part in PARTS)) for name in names
+        ),
+        columns=tuple(
+            Column(name=name, kind=kind, target=name == recipe.data.target, missing=data.missing.get(name, 0))
+            for name, kind in recipe.data.columns.items()
         ),
         facts=(
             Fact(name="source", value=data.source),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from components.evaluation.beside import beside
 from components.evaluation.interval import Interval
 from components.evaluation.metrics import ClassFigures, Evaluation
 from components.figure import figure
@@ -10,6 +11,7 @@ from components.task import LOWER_IS_BETTER, Metric
 
 WORDS: Final = {"linear": "a linear model", "gradient_boosting": "gradient boosting", "constant": "a constant answer"}
 LEAST_FOUND: Final = 0.5  # share of a class's rows
+NAMED: Final = 3  # classes, beside the worst
 
 
 def cautions(
@@ -21,19 +23,22 @@ def cautions(
     leads: Mapping[str, Interval],
     worst: float,
     selected_on: int,
+    floorless: bool = False,
 ) -> tuple[str, ...]:
     """Return a sentence for each thing that a reader of the released model's figures would want to be told.
 
     All values are of the metric on the same test rows. `worst` is what selection would have allowed there;
     `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values,
-    `leads` by how much the released one is better than each.
+    `leads` by how much the released one is better than each, compared row by row. `floorless` is a release that passed
+    because nothing was asked of it: the first one, of a recipe without a floor.
     """
-    value = released.of(metric)
-    sentences = [*_lost(metric, value.value, uncompressed, worst=worst, selected_on=selected_on)]
+    value = released.of(metric).value
+    sentences = [*_lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)]
     for name, other in simple.items():
-        told_apart = name in leads and not leads[name].low <= 0 <= leads[name].high
-        sentences += _beside(
-            metric, value.value, other, words=WORDS.get(name, name), told_apart=told_apart, rows=released.rows
+        sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
+    if floorless:
+        sentences.append(
+            f"this first release would have passed with any {metric}: set gate.floor, and a poor one is refused"
         )
     return (*sentences, *_hardly_found(released.classes))
 
@@ -47,32 +52,49 @@ def _lost(metric: Metric, released: float, uncompressed: float, *, worst: float,
         )
 
 
-def _beside(
-    metric: Metric, released: float, simple: float, *, words: str, told_apart: bool, rows: int
-) -> Iterator[str]:
+def _beside(metric: Metric, released: Evaluation, simple: float, *, words: str, lead: Interval | None) -> Iterator[str]:
     """A simple model that does as well, or of which so few rows can't tell that it doesn't."""
-    values = f"{metric} {figure(simple)}, this one {figure(released)}"
-    if simple == released:
-        yield f"{words} does as well: {metric} {figure(simple)}"
-    elif _sign(metric) * simple > _sign(metric) * released:
-        yield (
-            f"{words} is better: it has {values}"
-            if told_apart
-            else (f"{words} may be better: it has {values}, which {rows:,} rows can't tell apart")
-        )
-    elif words == WORDS["constant"] and not told_apart:
-        yield f"{words} may do as well: it has {values}, which {rows:,} rows can't tell apart"
+    value = released.of(metric).value
+    values = f"{metric} {figure(simple)}, this one {figure(value)}"
+    match beside(metric, simple=simple, released=value, lead=lead):
+        case "as good":
+            yield f"{words} does as well: {metric} {figure(simple)}"
+        case "better":
+            yield f"{words} is better: it has {values}"
+        case "perhaps better":
+            behind = None if lead is None else Interval(0 - lead.value, 0 - lead.high, 0 - lead.low)
+            yield f"{words} may be better: it has {values}{_untold(released, behind, ahead='it')}"
+        case "perhaps as good" if words == WORDS["constant"]:
+            yield f"{words} may do as well: it has {values}{_untold(released, lead, ahead='this one')}"
+
+
+def _untold(released: Evaluation, lead: Interval | None, *, ahead: str) -> str:
+    """Say by what the two aren't told apart: the interval of their difference, which each one's own doesn't show."""
+    if lead is None:
+        return f", which {released.rows:,} rows can't tell apart"
+    return (
+        f"; compared row by row {ahead} is ahead by {figure(lead.value)} ({figure(lead.low)} to {figure(lead.high)} at "
+        f"{100 * released.confidence:g} % confidence), which {released.rows:,} rows can't tell from nothing"
+    )
 
 
 def _hardly_found(classes: tuple[ClassFigures, ...]) -> Iterator[str]:
     """Classes most of whose rows are taken for another's."""
     missed = sorted((one for one in classes if one.support and one.recall < LEAST_FOUND), key=lambda one: one.recall)
     if missed:
-        worst, others = missed[0], len(missed) - 1
+        worst, *others = missed
         found = round(worst.recall * worst.support)
-        more = f", and fewer than half of those of {others} other {'class' if others == 1 else 'classes'}"
+        more = f", and fewer than half of those of {_names([one.name for one in others])}" if others else ""
         rows = "row" if worst.support == 1 else "rows"
-        yield f"of {worst.support:,} {rows} of '{worst.name}' {found:,} are found{more if others else ''}"
+        yield f"of {worst.support:,} {rows} of '{worst.name}' {found:,} are found{more}"
+
+
+def _names(classes: list[str]) -> str:
+    """Name the first classes, and count the others."""
+    parts = [f"'{name}'" for name in classes[:NAMED]]
+    if left := len(classes) - len(parts):
+        parts.append(f"{left} other {'class' if left == 1 else 'classes'}")
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _sign(metric: Metric) -> float:

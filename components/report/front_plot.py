@@ -1,6 +1,7 @@
 """The front of candidates: quality against latency, size as area, the verdict by colour and shape."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from components.report import wording
@@ -19,6 +20,7 @@ from components.report.marks import (
     rect,
     shape,
     shortened,
+    width_of,
 )
 from components.report.page import Candidate, Front
 from components.report.plots import FULL, axes, drawn, quality_ticks
@@ -43,15 +45,18 @@ def latency_of(candidate: Candidate, batch_size: int) -> "tuple[float, float, fl
     return timing.latency_ms.value, timing.latency_ms.low, timing.latency_ms.high
 
 
-def front_chart(front: Front, *, metric: Metric) -> Chart:
-    """Draw quality against latency, size as area, intervals as whiskers."""
+def front_chart(front: Front, *, metric: Metric, intervals: str = "confidence intervals") -> Chart:
+    """Draw quality against latency, size as area, intervals as whiskers; `intervals` says of which confidence."""
     name = wording.NAMES[metric]
+    whiskers = [end for c in front.candidates for end in latency_of(c, front.batch_size)[1:]]
+    least, most = _reach(front)
+    cut = " A whisker that meets the edge goes on." if min(whiskers) < least or max(whiskers) > most else ""
     verdicts = [v for v in FORMS if any(c.verdict == v for c in front.candidates)]
     return Chart(
         title=f"Candidates: {name} against latency",
         caption=f"{name[0].upper()}{name[1:]} on validation against the latency of one "
-        f"{wording.per_batch(front.batch_size)}; the area of a mark is the file's size, whiskers are confidence "
-        "intervals. Up and left is better.",
+        f"{wording.per_batch(front.batch_size)}; the area of a mark is the file's size, whiskers are "
+        f"{intervals}.{cut} Up and left is better.",
         drawings=drawn(FULL, lambda width: _front(front, metric, width)),
         legend=tuple((kind_of(v), v) for v in verdicts),
     )
@@ -61,14 +66,14 @@ def _front(front: Front, metric: Metric, width: int) -> tuple[int, list[Mark]]:
     height = 380 if width < 500 else 440
     x, y = _front_scales(front, metric, width, height)
     top = max(c.size_bytes for c in front.candidates)
-    largest = (13 if width < 500 else 18) * (0.65 if len(front.candidates) > 20 else 1)
+    largest = (11 if width < 500 else 18) * (0.65 if len(front.candidates) > 20 else 1)
     radius = {c.name: max(largest * math.sqrt(c.size_bytes / top), 3.5) for c in front.candidates}
     times = [(v, wording.latency_tick(v, x.high)) for v in x.ticks(3 if width < 500 else 7)]
     marks = axes(x, y, times, quality_ticks(y, metric, 6))
-    marks += _limit(front, x, y, metric) + _staircase(front, x, y)
-    for candidate in sorted(front.candidates, key=lambda c: (_rank(c, front), -c.size_bytes)):
+    marks += _limit(front, x, y) + _staircase(front, x, y)
+    for candidate in sorted(front.candidates, key=lambda c: -c.size_bytes):  # so that no mark hides a smaller one
         marks += _point(candidate, front, x, y, radius=radius[candidate.name], metric=metric)
-    marks += _front_labels(front, x, y, radius=radius)
+    marks += _front_labels(front, x, y, radius=radius, metric=metric)
     name = wording.NAMES[metric]
     return height, [
         *marks,
@@ -84,20 +89,29 @@ def _front(front: Front, metric: Metric, width: int) -> tuple[int, list[Mark]]:
     ]
 
 
+def _reach(front: Front) -> tuple[float, float]:
+    """Return the latencies between which the chart must show something: one long whisker mustn't press it together."""
+    values, lows, highs = zip(*(latency_of(c, front.batch_size) for c in front.candidates), strict=True)
+    room = (max(values) - min(values) or 0.2 * max(values)) / 2
+    return (
+        max(min(low if low > 0 else value for low, value in zip(lows, values, strict=True)), min(values) - room),
+        min(max(highs), max(values) + room),
+    )
+
+
 def _front_scales(front: Front, metric: Metric, width: int, height: int) -> tuple[Scale, Scale]:
-    latencies = [v for c in front.candidates for v in latency_of(c, front.batch_size) if v > 0]
+    least, most = _reach(front)
     qualities = [v for c in front.candidates for v in (c.quality.low, c.quality.high, c.quality.value)]
     if front.quality_limit is not None:
         qualities.append(front.quality_limit)
     left, right = (52 if metric in wording.SHARES else 58), width - 14
-    log = max(latencies) > 6 * min(latencies)
+    log = most > 6 * least
     # Room on the right is for labels.
     if log:
-        x = Scale(low=min(latencies) / 1.25, high=max(latencies) * 1.6, start=left, end=right, log=True)
+        x = Scale(low=least / 1.25, high=most * 1.6, start=left, end=right, log=True)
     else:
-        room = (max(latencies) - min(latencies)) or max(latencies) * 0.2
-        low = min(latencies) - 0.12 * room
-        x = Scale(low=max(low, 0.0), high=max(latencies) + 0.22 * room, start=left, end=right)
+        room = (most - least) or most * 0.2
+        x = Scale(low=max(least - 0.12 * room, 0.0), high=most + 0.22 * room, start=left, end=right)
     ends = (28.0, height - 42.0) if metric in LOWER_IS_BETTER else (height - 42.0, 28.0)
     y = linear(qualities, start=ends[0], end=ends[1], pad=0.08)
     if metric in LOWER_IS_BETTER:  # better is up: turned over
@@ -109,16 +123,29 @@ def _rank(candidate: Candidate, front: Front) -> int:
     return (candidate.verdict == "front") + 2 * (candidate.name == front.selected)
 
 
-def _limit(front: Front, x: Scale, y: Scale, metric: Metric) -> list[Mark]:
+def _limit(front: Front, x: Scale, y: Scale) -> list[Mark]:
     if front.quality_limit is None:
         return []
     at = y(front.quality_limit)
-    words = f"limit {wording.quality(front.quality_limit, metric)}"
     return [
         rect(x.start, at, x.end - x.start, y.start - at, "zone"),
         line(x.start, at, x.end, at, "limit"),
-        Text(x=x.end - 4, y=min(at + 14, y.start - 3), text=words, kind="limit-name", anchor="end"),
     ]
+
+
+def _limit_words(front: Front, x: Scale, y: Scale, metric: Metric, *, obstacles: Sequence[Box]) -> tuple[Text, Box]:
+    """Return the limit in words, at that place along its line where least lies under it; best at its right end."""
+    assert front.quality_limit is not None
+    words, at = f"limit {wording.quality(front.quality_limit, metric)}", y(front.quality_limit)
+    wide = width_of(words, font=11.5)
+    places = []
+    for bottom in (min(at + 16, y.start - 1), at - 3):
+        for step in range(41):
+            left = x.end - 4 - wide - step / 40 * (x.end - x.start - 10 - wide)
+            box = Box(left=left, top=bottom - 14, right=left + wide, bottom=bottom)
+            places.append((sum(box.overlap(other) for other in obstacles), box))
+    _, best = min(places, key=lambda place: place[0])
+    return Text(x=best.left, y=best.bottom - 3, text=words, kind="limit-name on-chart"), best
 
 
 def _staircase(front: Front, x: Scale, y: Scale) -> list[Mark]:
@@ -149,23 +176,29 @@ def _point(candidate: Candidate, front: Front, x: Scale, y: Scale, *, radius: fl
     return [*whiskers, *ring, shape(FORMS[candidate.verdict], at, up, radius, f"mark {kind}", tip=tip)]
 
 
-def _front_labels(front: Front, x: Scale, y: Scale, *, radius: dict[str, float]) -> list[Mark]:
-    few = len(front.candidates) <= 12
+def _front_labels(front: Front, x: Scale, y: Scale, *, radius: dict[str, float], metric: Metric) -> list[Mark]:
+    few, all_fit = len(front.candidates) <= 12, len(front.candidates) <= 6
     ordered = sorted(front.candidates, key=lambda c: (-_rank(c, front), c.name != front.uncompressed, c.name))
     labels, boxes = [], []
     for c in ordered:
-        at, up = x(latency_of(c, front.batch_size)[0]), y(c.quality.value)
+        value, low, high = latency_of(c, front.batch_size)
+        at, up = x(value), y(c.quality.value)
         r = radius[c.name] + (5 if c.name == front.selected else 0)
         boxes.append(Box(left=at - r, top=up - r, right=at + r, bottom=up + r))
         ends = sorted((y(c.quality.low), y(c.quality.high)))
         boxes.append(Box(left=at - 1, top=ends[0], right=at + 1, bottom=ends[1], weight=0.25))
-        needed = c.name in (front.selected, front.uncompressed)
+        left, right = x(max(low, x.low)), x(min(high, x.high))
+        boxes.append(Box(left=left, top=up - 1, right=right, bottom=up + 1, weight=0.25))
+        needed = all_fit or c.name in (front.selected, front.uncompressed)
         if needed or few or c.verdict == "front":
             kind = "label strong" if c.name == front.selected else "label"
             words = shortened(c.name, (x.end - x.start) * 0.55)
             labels.append(Label(x=at, y=up, radius=r, text=words, kind=kind, needed=needed))
+    limit = []
     if front.quality_limit is not None:
+        words_of_limit, box = _limit_words(front, x, y, metric, obstacles=boxes)
+        limit.append(words_of_limit)
         at = y(front.quality_limit)
-        boxes.append(Box(left=x.end - 90, top=at, right=x.end, bottom=at + 18))
+        boxes += [box, Box(left=x.start, top=at - 1, right=x.end, bottom=at + 1, weight=0.25)]
     bounds = Box(left=x.start + 2, top=min(y.start, y.end) - 8, right=x.end + 8, bottom=max(y.start, y.end) - 2)
-    return placed(labels, bounds=bounds, obstacles=boxes)
+    return [*limit, *placed(labels, bounds=bounds, obstacles=boxes)]

@@ -41,7 +41,8 @@ class Decision:
     batch_size: int
     speedup: Interval  # uncompressed / selected latency
     uncompressed_size_bytes: int
-    confidence: float = 0.95  # of every interval of the page
+    confidence: float = 0.95  # of the intervals of quality
+    timing_confidence: float = 0.95  # of those of latency and speed
     rows_needed: int | None = None  # test rows for 80 % power, where evidence lacked
     run: str = ""  # the id under which the run is found
     beware: tuple[str, ...] = ()  # a sentence each
@@ -61,6 +62,8 @@ class Comparison:
     name: str  # such as "champion, version 3"
     gain: Interval
     limit: float
+    answer: Answer  # whether it is shown, whatever came of the other checks
+    confidence: float = 0.95  # of each end of the gain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,12 +255,23 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column of the data, of a kind that the recipe names; `ignore` is never shown to the model."""
+
+    name: str
+    kind: str
+    target: bool = False
+    missing: int = 0  # rows without a value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
     """The rows, and how they were split."""
 
     parts: tuple[Part, ...]
     classes: tuple[ClassShare, ...] = ()
-    facts: tuple[Fact, ...] = ()  # such as source, columns, digest, method of the split, rows set aside
+    columns: tuple[Column, ...] = ()
+    facts: tuple[Fact, ...] = ()  # such as source, digest, method of the split, rows set aside
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,6 +292,7 @@ class Page:
     checks: tuple[Check, ...] = ()
     front: Front | None = None
     network: tuple[LayerSize, ...] = ()
+    members: int = 1  # networks that share the layers, each with outputs of its own
     training: tuple[Training, ...] = ()
     scores: tuple[Score, ...] = ()
     confusion: Confusion | None = None
@@ -289,4 +304,5 @@ class Page:
     quantization: tuple[LayerError, ...] = ()
     data: Data | None = None
     provenance: tuple[Link, ...] = ()
+    recipe: str = ""  # as it ran, in YAML, without secrets
     environment: tuple[Fact, ...] = ()

@@ -32,10 +32,12 @@ LARGEST_MATRIX: Final = 10  # classes of a confusion matrix that is shown whole
 CONFUSIONS: Final = 18  # shown of a larger one
 TABLE_ROWS: Final = 14  # of candidates; of more, only the front is unfolded
 CLASSES: Final = 30  # shown of the split
+COLUMNS: Final = 24  # of the data that are shown; more are folded
 ICONS: Final = {
     "yes": "M5.8 10.4l2.9 2.9 5.6-6.2",
     "no": "M6.7 6.7l6.6 6.6M13.3 6.7l-6.6 6.6",
     "not enough evidence": "M7.4 6.4v7.2M12.6 6.4v7.2",
+    "beware": "M10 5.2v5.8M10 14.4v.1",
 }
 KEYS: Final = {kind_of(v): outline(form, 0, 0, 5.5) for v, form in FORMS.items()} | {"ring": ""}
 LIGHT: Final = (
@@ -60,6 +62,15 @@ class Tile:
     name: str
     value: str
     range: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Badge:
+    """The decision at a glance, by words, form and colour: a pass with cautions isn't shown as one without."""
+
+    words: str
+    icon: str
+    tone: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,12 +111,14 @@ def render(page: Page) -> str:
     rows = candidate_rows(page.front, metric=metric) if page.front else []
     first = sum(row.selected or row.uncompressed or row.verdict == "front" for row in rows)
     first = len(rows) if len(rows) <= TABLE_ROWS else first
+    intervals = wording.intervals(page.decision)
     return (
         environment()
         .get_template("report.html.j2")
         .render(
             page=page,
             decision=page.decision,
+            badge=badge(page.decision),
             headline=wording.headline(page.decision),
             figures=wording.figures(page.decision, page.front),
             metric_name=wording.NAMES[metric],
@@ -117,12 +130,16 @@ def render(page: Page) -> str:
                 page.decision, untouched=page.front is not None and page.front.uncompressed == page.decision.selected
             ),
             beam=beam_chart(page.comparison, metric=metric) if page.comparison else None,
-            front=front_chart(page.front, metric=metric) if page.front and page.front.candidates else None,
+            intervals=intervals,
+            front=front_chart(page.front, metric=metric, intervals=intervals)
+            if page.front and page.front.candidates
+            else None,
             candidates_words=candidates_words(page.front) if page.front else "",
             batch_sizes=batch_sizes(page.front) if page.front else [],
             rows=rows[:first],
             more_rows=rows[first:],
             network=network_chart(page.network) if page.network else None,
+            network_words=wording.members(page.members),
             trainings=[training_charts(training) for training in page.training],
             quality_cards=has_answers(page),
             confusion=confusion_chart(page.confusion) if page.confusion and small else None,
@@ -138,10 +155,15 @@ def render(page: Page) -> str:
             scores_champion=any(score.champion for score in page.scores),
             baselines=baseline_chart(page.decision, page.baselines) if page.baselines else None,
             baselines_words=wording.against_baselines(page.decision, page.baselines) if page.baselines else "",
-            parity=parity_chart(page.parity) if page.parity and page.parity.batches else None,
-            quantization=quantization_chart(page.quantization) if page.quantization else None,
+            parity=parity_chart(page.parity, alone=not page.quantization) if has_parity(page) and page.parity else None,
+            quantization=quantization_chart(page.quantization, alone=not has_parity(page))
+            if page.quantization
+            else None,
             parts=parts(page.data) if page.data else [],
             parts_words=parts_words(page.data) if page.data else "",
+            columns=columns(page.data) if page.data else [],
+            columns_words=columns_words(page.data) if page.data else "",
+            columns_folded=page.data is not None and len(page.data.columns) > COLUMNS,
             class_rows=class_rows(page.data) if page.data else [],
             classes_left_out=max(len(page.data.classes) - CLASSES, 0) if page.data else 0,
         )
@@ -158,6 +180,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "confidence": wording.confidence,
         "n": p,
         "count": wording.count,
         "typeset": wording.typeset,
@@ -183,9 +206,10 @@ def sections(page: Page) -> list[tuple[str, str]]:
         ("training", "Training", page.training),
         ("answers", "Answers on test", has_answers(page)),
         ("baselines", "Baselines", page.baselines),
-        ("proof", "Proof of the export", page.quantization or (page.parity and page.parity.batches)),
+        ("proof", "Proof of the export", page.quantization or has_parity(page)),
         ("data", "Data", page.data),
         ("provenance", "Where it comes from", page.provenance),
+        ("recipe", "Recipe", page.recipe),
         ("gate", "Gate", page.checks),
         ("environment", "Measured on", page.environment),
     ]
@@ -203,12 +227,30 @@ def has_answers(page: Page) -> bool:
     )
 
 
+def has_parity(page: Page) -> bool:
+    """Say whether the exported file was compared with PyTorch."""
+    return page.parity is not None and bool(page.parity.batches)
+
+
 def has_bins(page: Page) -> bool:
     """Say whether a calibration plot has something to show."""
     return page.calibration is not None and any(b.rows for b in page.calibration.bins)
 
 
 # The decision --------------------------------------------------------------------------------------------------------
+
+
+def badge(decision: Decision) -> Badge:
+    """Return the badge of the decision."""
+    match decision.outcome:
+        case "passed" if decision.beware:
+            return Badge(words="Passed, with cautions", icon="beware", tone="cautioned")
+        case "passed":
+            return Badge(words="Passed", icon="yes", tone="passed")
+        case "held":
+            return Badge(words="Held", icon="not enough evidence", tone="held")
+        case "refused":
+            return Badge(words="Refused", icon="no", tone="refused")
 
 
 def tiles(decision: Decision, *, untouched: bool) -> list[Tile]:
@@ -307,6 +349,38 @@ def parts(data: Data) -> list[dict[str, str | int]]:
 def parts_words(data: Data) -> str:
     """Say what the bar of the split shows."""
     return ", ".join(f"{part.name} {wording.plural(part.rows, 'row')}" for part in data.parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnWords:
+    """A column as the list shows it."""
+
+    name: str
+    words: str
+    ignored: bool
+
+
+def columns(data: Data) -> list[ColumnWords]:
+    """Return the columns in words: kind or use, and how many values are missing."""
+    rows = sum(part.rows for part in data.parts) or 1
+    result = []
+    for one in data.columns:
+        words = f"{one.kind}, the target" if one.target else "ignored" if one.kind == "ignore" else one.kind
+        if one.missing:
+            words += f", {wording.count(one.missing)} missing ({wording.percent(one.missing / rows)})"
+        result.append(ColumnWords(name=one.name, words=words, ignored=one.kind == "ignore"))
+    return result
+
+
+def columns_words(data: Data) -> str:
+    """Say how many columns the model is shown, and how many not."""
+    ignored = sum(one.kind == "ignore" for one in data.columns)
+    shown = sum(not one.target for one in data.columns) - ignored
+    missing = sum(one.missing > 0 for one in data.columns if one.kind != "ignore")
+    words = [f"{wording.plural(shown, 'column')} for the model to learn from", "the target"]
+    words += [f"{wording.count(ignored)} ignored"] if ignored else []
+    lack = f" Values are missing in {wording.count(missing)} of those used." if missing else ""
+    return f"{', '.join(words)}.{lack}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -75,7 +75,8 @@ def baseline_chart(decision: Decision, baselines: Sequence[Baseline]) -> Chart:
     name = wording.NAMES[metric]
     return Chart(
         title="This model beside simple ones",
-        caption=f"{name[0].upper()}{name[1:]} on the same test rows, with confidence intervals.",
+        caption=f"{name[0].upper()}{name[1:]} on the same test rows, with "
+        f"{wording.confidence(decision.confidence)} confidence intervals.",
         drawings=drawn(FULL, lambda width: _baselines(rows, metric, width)),
     )
 
@@ -164,8 +165,8 @@ def _classes(rows: Sequence[tuple[str, int, float, float]], width: int) -> tuple
 # Proof ---------------------------------------------------------------------------------------------------------------
 
 
-def parity_chart(parity: Parity) -> Chart:
-    """Draw the largest difference at each batch size against what is allowed."""
+def parity_chart(parity: Parity, *, alone: bool = False) -> Chart:
+    """Draw the largest difference at each batch size against what is allowed; `alone` it has the page's width."""
     allowed = (
         f" Allowed is {wording.scientific(parity.tolerance)}."
         if parity.tolerance is not None
@@ -185,7 +186,7 @@ def parity_chart(parity: Parity) -> Chart:
         title="The exported file against PyTorch",
         caption=f"Largest difference of an output on {wording.plural(parity.rows, 'real row')}, by batch size.{allowed}"
         f"{same}{batch}",
-        drawings=drawn(HALF, lambda width: _parity(parity, width)),
+        drawings=drawn(FULL if alone else HALF, lambda width: _parity(parity, width)),
     )
 
 
@@ -222,8 +223,8 @@ def _parity(parity: Parity, width: int) -> tuple[int, list[Mark]]:
     return math.ceil(bottom + 22), marks
 
 
-def quantization_chart(layers: Sequence[LayerError]) -> Chart:
-    """Draw each layer's signal to quantization noise; of many layers, the worst."""
+def quantization_chart(layers: Sequence[LayerError], *, alone: bool = False) -> Chart:
+    """Draw each layer's signal to quantization noise; of many layers, the worst. `alone` it has the page's width."""
     worst = {layer.name for layer in sorted(layers, key=lambda layer: (layer.sqnr_db, layer.name))[:STRIPS]}
     rows = [layer for layer in layers if layer.name in worst][:STRIPS]
     some = f" The worst {len(rows)} of {len(layers)} layers." if len(rows) < len(layers) else ""
@@ -231,7 +232,7 @@ def quantization_chart(layers: Sequence[LayerError]) -> Chart:
         title="Quantization error by layer",
         caption="Signal to quantization noise of each layer's output, in the order of the graph; more is better, and "
         f"below {GOOD_DB:.0f} dB is worth a look.{some}",
-        drawings=drawn(HALF, lambda width: _quantization(rows, width)),
+        drawings=drawn(FULL if alone else HALF, lambda width: _quantization(rows, width)),
     )
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from components.evaluation.beside import beside
 from components.evaluation.interval import Interval
 from components.figure import decimals
 from components.report.page import Baseline, Comparison, Decision, Front
@@ -32,6 +33,7 @@ NBSP = "\N{NO-BREAK SPACE}"
 JOINER = "\N{WORD JOINER}"  # so that a range isn't broken at its dash
 MINUS, DASH, NARROW = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
 THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(\D|$))", re.ASCII)
+NEGATIVE: Final = re.compile(r"(?<![^\s(])-(?=\d)")  # not the hyphen of a name or a date
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -45,8 +47,8 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def typeset(sentence: str) -> str:
-    """Return a sentence of another room with the page's own thousands, and no break before a per cent sign."""
-    return THOUSANDS.sub(NARROW, sentence).replace(" %", f"{NBSP}%")
+    """Return a sentence of another room with the page's thousands and minus, and no break before a per cent sign."""
+    return NEGATIVE.sub(MINUS, THOUSANDS.sub(NARROW, sentence)).replace(" %", f"{NBSP}%")
 
 
 def count(value: int) -> str:
@@ -161,11 +163,6 @@ def per_batch(batch_size: int) -> str:
     return "row" if batch_size == 1 else f"batch of {batch_size}"
 
 
-def is_better(one: float, other: float, metric: Metric) -> bool:
-    """Say whether a value of the metric is better than another."""
-    return one < other if metric in LOWER_IS_BETTER else one > other
-
-
 def speed(interval: Interval) -> str:
     """Say how fast against the uncompressed model, and only as much as the interval shows."""
     if interval.low > 1:
@@ -173,6 +170,19 @@ def speed(interval: Interval) -> str:
     if interval.high < 1:
         return f"slower than the uncompressed model ({times_range(interval)} as fast)"
     return f"not measurably faster than the uncompressed model ({times_range(interval)})"
+
+
+def confidence(value: float) -> str:
+    """Write how sure an interval is."""
+    return f"{100 * value:g}{NARROW}%"
+
+
+def intervals(decision: Decision) -> str:
+    """Say what the intervals of the page are."""
+    quality_of, timing_of = confidence(decision.confidence), confidence(decision.timing_confidence)
+    if quality_of == timing_of:
+        return f"{quality_of} confidence intervals"
+    return f"confidence intervals, {quality_of} for quality and {timing_of} for latency"
 
 
 def headline(decision: Decision) -> str:
@@ -188,35 +198,55 @@ def figures(decision: Decision, front: Front | None) -> str:
     how = "the uncompressed model itself" if untouched else speed(decision.speedup)
     return (
         f"{NAMES[decision.metric]} {quality(decision.quality.value, decision.metric)} "
-        f"({quality_range(decision.quality, decision.metric)}), {size(decision.size_bytes)}, "
+        f"({quality_range(decision.quality, decision.metric)} at {confidence(decision.confidence)} confidence), "
+        f"{size(decision.size_bytes)}, "
         f"{latency(decision.latency_ms.value)} per {per_batch(decision.batch_size)}, {how}."
     )
 
 
 def comparison(given: Comparison, metric: Metric) -> str:
     """Say what the beam shows."""
+    answer = {"yes": "met", "no": "not met"}.get(given.answer, given.answer)
     if given.against == "floor":
         return (
             f"{NAMES[metric].capitalize() if metric in SHARES else NAMES[metric]} "
-            f"{quality(given.gain.value, metric)} against the floor of {quality(given.limit, metric)}."
+            f"{quality(given.gain.value, metric)} against the floor of {quality(given.limit, metric)}: {answer}."
         )
     return (
         f"{gain(given.gain.value, metric)} against the {given.name} "
-        f"({gain(given.gain.low, metric)} to {gain(given.gain.high, metric)}); "
-        f"down to {gain(given.limit, metric)} is allowed."
+        f"({gain(given.gain.low, metric)} to {gain(given.gain.high, metric)}, each end at "
+        f"{confidence(given.confidence)} confidence); down to {gain(given.limit, metric)} is allowed: {answer}."
+    )
+
+
+def members(number: int) -> str:
+    """Say why a network of several members has so many outputs; nothing of a network that is one."""
+    if number == 1:
+        return ""
+    return (
+        f"It is {number} networks in one: they share these layers, and their answers are averaged. So its output layer "
+        f"has {number} times the outputs of a single network."
     )
 
 
 def against_baselines(decision: Decision, baselines: Sequence[Baseline]) -> str:
-    """Say honestly whether the net is worth its trouble."""
+    """Say honestly whether the net is worth its trouble; the cautions have the same finding."""
     metric = decision.metric
     best = sorted(baselines, key=lambda b: b.quality.value, reverse=metric not in LOWER_IS_BETTER)[0]
     shown = f"{best.name} ({quality(best.quality.value, metric)})"
-    if not is_better(decision.quality.value, best.quality.value, metric):
-        return (
-            f"The net doesn't beat the best baseline, {shown}. On this data the simpler model is the better choice "
-            "unless the net is needed for another reason."
-        )
-    if best.lead is None or best.lead.low <= 0:
-        return f"The net is ahead of the best baseline, {shown}, but so few rows can't tell them apart for certain."
-    return f"The net beats the best baseline, {shown}, by more than the test rows leave in doubt."
+    choice = "on this data the simpler model is the better choice unless the net is needed for another reason"
+    match beside(metric, simple=best.quality.value, released=decision.quality.value, lead=best.lead):
+        case "better":
+            return f"The best baseline, {shown}, is better than the net: {choice}."
+        case "as good":
+            return f"The best baseline, {shown}, does as well as the net: {choice}."
+        case "perhaps better":
+            rows = plural(decision.test_rows, "row")
+            return (
+                f"The best baseline, {shown}, may be better than the net, which {rows} can't tell apart. Of two models "
+                "that can't be told apart, the simpler one is easier to keep."
+            )
+        case "perhaps as good":
+            return f"The net is ahead of the best baseline, {shown}, but so few rows can't tell them apart for certain."
+        case "worse":
+            return f"The net beats the best baseline, {shown}, by more than the test rows leave in doubt."

@@ -45,6 +45,14 @@ def test_the_page_of_a_challenger_shows_what_the_gate_asked(both: Place) -> None
     assert names == ["floor", "quality", "latency", "size"]
 
 
+def test_the_page_shows_the_recipe_as_it_ran_without_where_the_data_lay(both: Place) -> None:
+    page = reported(both).read_text("utf-8")
+    recipe = page.partition('<section id="recipe">')[2].partition("</section>")[0]
+    assert "model: people" in recipe
+    assert str(both.folder) not in page
+    assert '<ul class="columns">' in page
+
+
 def test_a_page_that_is_gone_is_laid_out_again(place: Place) -> None:
     page = reported(place)
     content = page.read_bytes()

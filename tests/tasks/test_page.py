@@ -1,12 +1,18 @@
 """What of the stages' outputs the report is given."""
 
-from components.data.config import DataConfig
+import pytest
+
+from components.data.config import ColumnKind, DataConfig
 from components.data.purposes import PARTS
+from components.evaluation.interval import Interval
+from components.gate.judgement import Comparison as Compared
+from components.gate.judgement import Judgement
 from components.models.config import MLP
 from components.recipe import Recipe
+from components.report.page import Column
 from components.store.artifact import Artifact
 from tasks.ingest import Dataset
-from tasks.page import _data
+from tasks.page import _comparison, _data
 from tasks.split import Splits
 
 FILE = Artifact(digest="0" * 64, kind="file", size_bytes=1, name="file")
@@ -24,3 +30,53 @@ def test_classes_that_are_numbers_stand_in_their_order() -> None:
     )
     shown = _data(Recipe(model="m", task="classification", data=columns, network=MLP()), splits)
     assert [(one.name, one.rows[0]) for one in shown.classes] == [("1", 1), ("2", 2), ("10", 3)]
+
+
+def test_the_columns_are_the_recipe_s_with_what_ingest_found_missing() -> None:
+    kinds: dict[str, ColumnKind] = {"id": "ignore", "x": "number", "y": "category"}
+    data = Dataset(
+        folder=FILE,
+        dvc_file=FILE,
+        dvc_md5="",
+        rows=18,
+        source="",
+        quarantined=0,
+        quarantine=None,
+        missing={"x": 2},
+    )
+    splits = Splits(
+        dataset=data,
+        assignments=FILE,
+        previous=None,
+        rows=dict.fromkeys(PARTS, 6),
+        classes={part: {"1": 6} for part in PARTS},
+    )
+    recipe = Recipe(
+        model="m", task="classification", data=DataConfig(source="", target="y", columns=kinds), network=MLP()
+    )
+    assert _data(recipe, splits).columns == (
+        Column(name="id", kind="ignore"),
+        Column(name="x", kind="number", missing=2),
+        Column(name="y", kind="category", target=True),
+    )
+
+
+@pytest.mark.parametrize(("shown", "worse", "answer"), [(True, False, "yes"), (False, True, "no")])
+def test_the_comparison_has_its_own_outcome_whatever_the_gate_decided(shown: bool, worse: bool, answer: str) -> None:
+    """A release that is 24 points better, and refused for its size."""
+    judgement = Judgement(
+        decision="no",
+        reason="",
+        task="classification",
+        metric="accuracy",
+        challenger="m",
+        champion="m 1",
+        margin=0.01,
+        confidence=0.9,
+        rows=100,
+        looks=0,
+        comparison=Compared(difference=Interval(0.24, 0.2, 0.28), shown=shown, worse=worse),
+    )
+    weighed = _comparison(judgement)
+    assert weighed is not None
+    assert (weighed.answer, weighed.confidence, weighed.limit) == (answer, 0.9, -0.01)

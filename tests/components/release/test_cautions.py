@@ -1,9 +1,12 @@
 """What a reader is warned of."""
 
+import numpy as np
 import pytest
 
+from components.evaluation.config import EvaluateConfig
 from components.evaluation.interval import Interval
-from components.evaluation.metrics import ClassFigures, Evaluation
+from components.evaluation.metrics import ClassFigures, Evaluation, evaluate, lead
+from components.figure import figure
 from components.release.cautions import cautions
 from components.task import Metric
 
@@ -36,7 +39,10 @@ def evaluation(metric: Metric, figures: Interval, *classes: tuple[str, int, int]
             0.96,
             0.95,
             {"linear": 0.962},
-            ["a linear model may be better: it has accuracy 0.962, this one 0.96, which 160 rows can't tell apart"],
+            [
+                "a linear model may be better: it has accuracy 0.962, this one 0.96; compared row by row it is ahead by "
+                "0.002 (-0.018 to 0.022 at 95 % confidence), which 160 rows can't tell from nothing"
+            ],
         ),
         ("accuracy", 0.96, 0.96, 0.95, {"constant": 0.92}, []),
         ("accuracy", 0.93, 0.93, 0.92, {"constant": 0.92}, ["a constant answer may do as well: it has accuracy 0.92"]),
@@ -78,8 +84,20 @@ def test_what_is_worth_a_warning_is_said(
         ((("no", 160, 150), ("absent", 0, 0)), ()),
         ((("no", 147, 140), ("yes", 13, 2)), ("of 13 rows of 'yes' 2 are found",)),
         (
+            (("a", 50, 10), ("b", 40, 0)),
+            ("of 40 rows of 'b' 0 are found, and fewer than half of those of 'a'",),
+        ),
+        (
             (("a", 50, 10), ("b", 40, 0), ("c", 30, 10)),
-            ("of 40 rows of 'b' 0 are found, and fewer than half of those of 2 other classes",),
+            ("of 40 rows of 'b' 0 are found, and fewer than half of those of 'a' and 'c'",),
+        ),
+        (
+            tuple((name, 10, place) for place, name in enumerate("abcde")),
+            ("of 10 rows of 'a' 0 are found, and fewer than half of those of 'b', 'c', 'd' and 1 other class",),
+        ),
+        (
+            tuple((name, 20, place) for place, name in enumerate("abcdef")),
+            ("of 20 rows of 'a' 0 are found, and fewer than half of those of 'b', 'c', 'd' and 2 other classes",),
         ),
     ],
 )
@@ -89,3 +107,48 @@ def test_a_class_that_is_hardly_found_is_named(
     measured = evaluation("accuracy", Interval(0.9, 0.88, 0.92), *classes)
     found = cautions("accuracy", released=measured, uncompressed=0.9, simple={}, leads={}, worst=0.9, selected_on=30)
     assert found == expected
+
+
+def test_a_constant_whose_value_lies_outside_the_interval_is_compared_row_by_row() -> None:
+    """Of 36 rows the net has 20, a constant 12, 5 of them the same: neither's own interval shows the difference's."""
+    truth = np.repeat([0, 1, 2], 12)
+    said = np.where(np.isin(np.arange(36), [*range(5), *range(12, 27)]), truth, (truth + 1) % 3)
+    output, constant = np.eye(3)[said], np.eye(3)[np.zeros(36, dtype=int)]
+    config = EvaluateConfig()
+    made = evaluate(config, task="classification", target=truth, output=output, classes=("a", "b", "c"), seed=0)
+    ahead = lead(
+        config, metric="accuracy", task="classification", target=truth, output=output, other=constant, classes=3, seed=0
+    )
+    assert ahead is not None
+    assert made.of("accuracy").low > 12 / 36, "its own interval leaves the constant's value out"
+    assert ahead.low <= 0, "that of the difference doesn't: on other rows the constant would be right more often too"
+    found, *_ = cautions(
+        "accuracy",
+        released=made,
+        uncompressed=20 / 36,
+        simple={"constant": 12 / 36},
+        leads={"constant": ahead},
+        worst=0.5,
+        selected_on=30,
+    )
+    assert found == (
+        "a constant answer may do as well: it has accuracy 0.3333, this one 0.5556; compared row by row this one is "
+        f"ahead by 0.2222 ({figure(ahead.low)} to {figure(ahead.high)} at 95 % confidence), which 36 rows can't tell "
+        "from nothing"
+    )
+
+
+@pytest.mark.parametrize("floorless", [True, False])
+def test_a_first_release_of_which_nothing_was_asked_says_so(floorless: bool) -> None:
+    found = cautions(
+        "accuracy",
+        released=evaluation("accuracy", Interval(0.9, 0.88, 0.92)),
+        uncompressed=0.9,
+        simple={},
+        leads={},
+        worst=0.9,
+        selected_on=30,
+        floorless=floorless,
+    )
+    words = "this first release would have passed with any accuracy: set gate.floor, and a poor one is refused"
+    assert found == (words,) * floorless

@@ -8,6 +8,7 @@ from typing import Literal
 
 from components.evaluation.interval import Interval
 from components.report.page import (
+    Answer,
     Baseline,
     BatchParity,
     Bin,
@@ -263,6 +264,7 @@ SCORES: tuple[tuple[Metric, float], ...] = (
 
 
 def digits(outcome: Outcome = "passed") -> Page:
+    answers: dict[Outcome, Answer] = {"passed": "yes", "held": "not enough evidence", "refused": "no"}
     gains: dict[Outcome, Interval] = {
         "passed": Interval(0.003, -0.006, 0.012),
         "held": Interval(-0.004, -0.016, 0.008),
@@ -270,7 +272,9 @@ def digits(outcome: Outcome = "passed") -> Page:
     }
     return Page(
         decision=decision(outcome),
-        comparison=Comparison(against="champion", name="champion, version 3", gain=gains[outcome], limit=-0.01),
+        comparison=Comparison(
+            against="champion", name="champion, version 3", gain=gains[outcome], limit=-0.01, answer=answers[outcome]
+        ),
         checks=checks(outcome),
         front=front(),
         training=(training(),),
@@ -330,7 +334,7 @@ def binary() -> Page:
     return replace(
         base,
         decision=first,
-        comparison=Comparison(against="floor", name="floor", gain=first.quality, limit=0.93),
+        comparison=Comparison(against="floor", name="floor", gain=first.quality, limit=0.93, answer="yes"),
         checks=(Check(name="Reaches the floor", answer="yes", detail="Accuracy 96.5 %, the floor is 93 %."),),
         front=Front(
             candidates=candidates,
@@ -392,7 +396,11 @@ def regression() -> Page:
         base,
         decision=held,
         comparison=Comparison(
-            against="champion", name="champion, version 1", gain=Interval(-0.006, -0.022, 0.010), limit=-0.01
+            against="champion",
+            name="champion, version 1",
+            gain=Interval(-0.006, -0.022, 0.010),
+            limit=-0.01,
+            answer="not enough evidence",
         ),
         front=Front(
             candidates=given,

@@ -13,24 +13,29 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from components.evaluation.interval import Interval
+from components.evaluation.metrics import Evaluation
+from components.release.cautions import cautions
 from components.report import wording
 from components.report.front_plot import front_chart
 from components.report.marks import Box, Label, Text, log_ticks, p, placed, round_ticks, shortened, width_of
 from components.report.page import (
+    Answer,
     Baseline,
     BatchParity,
     Bin,
     Calibration,
+    Column,
     Confusion,
     Curve,
     Front,
+    Outcome,
     Page,
     Parity,
     Residuals,
     Training,
 )
 from components.report.plots import within
-from components.report.report import DARK, LIGHT, largest_confusions, render
+from components.report.report import DARK, ICONS, LIGHT, largest_confusions, render
 from tests.components.report.pages import PAGES, candidate, digits, least, many, names, regression
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -110,9 +115,56 @@ def test_the_same_page_gives_the_same_bytes_also_through_json(name: str) -> None
 def test_the_decision_comes_first_with_its_figures() -> None:
     text = Outline(render(digits())).text.replace(wording.NBSP, " ").replace(wording.NARROW, " ")
     first = text.replace(wording.JOINER, "")[:900]
-    assert "digits version 4 passes the gate: accuracy 98.9 % (97.8–99.7 %), 51.2 kB, 41.2 µs per row" in first
+    assert "digits version 4 passes the gate: accuracy 98.9 % (97.8–99.7 % at 95 % confidence), 51.2 kB" in first
     assert "3.21× as fast as the uncompressed model (3.05–3.38×)" in first
     assert text.index("passes the gate") < text.index("7 candidates") < text.index("Confusion matrix")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "beware", "words", "tone"),
+    [
+        ("passed", (), "Passed", "passed"),
+        ("passed", ("a linear model is better",), "Passed, with cautions", "cautioned"),
+        ("held", ("a linear model is better",), "Held", "held"),
+        ("refused", (), "Refused", "refused"),
+    ],
+)
+def test_a_pass_with_cautions_looks_like_no_other(
+    outcome: Outcome, beware: tuple[str, ...], words: str, tone: str
+) -> None:
+    page = digits(outcome)
+    html = render(replace(page, decision=replace(page.decision, beware=beware)))
+    assert f'<div class="hero {tone}">' in html
+    verdict = html.partition('<span class="verdict">')[2].partition("</span>")[0]
+    assert Outline(verdict).text == words, "colour isn't the only carrier"
+    assert ("passes the gate" in html) == (outcome == "passed"), "the decision stays what it is"
+    marks = [ICONS[name] for name in ("yes", "no", "not enough evidence", "beware")]
+    assert [mark in verdict for mark in marks].count(True) == 1
+    assert (ICONS["beware"] in verdict) == (tone == "cautioned")
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "not enough evidence"])
+def test_what_was_weighed_shows_its_own_outcome(answer: Answer) -> None:
+    """Of a release that is refused for its size."""
+    page = digits("refused")
+    assert page.comparison is not None
+    html = render(replace(page, comparison=replace(page.comparison, gain=Interval(0.24, 0.2, 0.28), answer=answer)))
+    assert f'<div class="beam-box is-{answer.replace(" ", "-")}">' in html
+    met = {"yes": "is allowed: met.", "no": "is allowed: not met.", "not enough evidence": "is allowed: not enough"}
+    assert met[answer] in Outline(html).text
+
+
+def test_the_confidence_is_told_with_the_first_interval_and_in_captions() -> None:
+    page = digits()
+    sure = replace(page.decision, confidence=0.9, timing_confidence=0.995)
+    assert page.comparison is not None
+    html = render(replace(page, decision=sure, comparison=replace(page.comparison, confidence=0.8)))
+    text = Outline(html).text.replace(wording.NARROW, " ").replace(wording.JOINER, "")
+    assert "98.9 % (97.8–99.7 % at 90 % confidence)" in text
+    assert "whiskers are confidence intervals, 90 % for quality and 99.5 % for latency" in text
+    assert "on the same test rows, with 90 % confidence intervals" in text
+    assert "each end at 80 % confidence" in text
+    assert "whiskers are 95 % confidence intervals" in Outline(drawn("digits")).text.replace(wording.NARROW, " ")
 
 
 def test_a_held_release_says_how_many_rows_are_needed() -> None:
@@ -146,6 +198,50 @@ def test_the_network_shows_what_is_left_of_each_layer() -> None:
     for words in ("body.3 conv 3x3", "64 → 32", "73.7", "18.4"):
         assert words in text, words
     assert 'id="network"' not in render(replace(digits(), network=()))
+
+
+def test_a_network_of_members_says_why_its_output_layer_is_so_wide() -> None:
+    assert "It is 8 networks in one" in render(replace(digits(), members=8))
+    assert "has 8 times the outputs of a single network" in render(replace(digits(), members=8))
+    assert "networks in one" not in render(replace(digits(), members=1))
+
+
+@pytest.mark.parametrize("number", [4, 200])
+def test_the_columns_stand_with_their_kind_and_what_is_missing(number: int) -> None:
+    page = digits()
+    assert page.data is not None
+    given = (
+        Column(name="id", kind="ignore"),
+        Column(name="worn <b>", kind="category", target=True),
+        *(Column(name=f"x{place}", kind="number", missing=place) for place in range(number - 2)),
+    )
+    html = render(replace(page, data=replace(page.data, columns=given)))
+    section = html.partition('<section id="data">')[2].partition("</section>")[0]
+    text = Outline(section).text.replace(wording.NARROW, " ")
+    assert f"{number - 2} columns for the model to learn from, the target, 1 ignored." in text
+    assert f"Values are missing in {number - 3} of those used." in text
+    assert '<li class="muted"><b>id</b> ignored</li>' in section
+    assert "worn <b> category, the target" in text
+    assert "x0 number" in text
+    assert "x1 number, 1 missing (0.1 %)" in text
+    assert section.count("<li") == number + 3, "and three parts"
+    assert ("<details><summary>All 200 columns" in section) == (number == 200)
+    assert len(html.encode()) < 500_000
+
+
+def test_the_recipe_is_folded_and_escaped() -> None:
+    html = render(replace(digits(), recipe="model: <digits>\ntask: classification\n"))
+    section = html.partition('<section id="recipe">')[2].partition("</section>")[0]
+    assert "<details><summary>2 lines</summary>" in section
+    assert "model: &lt;digits&gt;\ntask: classification" in section
+    assert 'id="recipe"' not in drawn("digits")
+
+
+def test_a_proof_that_stands_alone_has_the_width_of_the_page() -> None:
+    both, alone = (render(page) for page in (digits(), replace(digits(), quantization=())))
+    proofs = [html.partition('<section id="proof">')[2].partition("</section>")[0] for html in (both, alone)]
+    assert ["card whole" in proof for proof in proofs] == [False, True]
+    assert ['class="wide"' in proof for proof in proofs] == [False, True]
 
 
 def test_sections_without_data_are_left_out() -> None:
@@ -192,26 +288,55 @@ def test_ten_classes_are_a_matrix_and_more_are_a_list_of_the_largest_confusions(
 @pytest.mark.parametrize(
     ("best", "lead", "words"),
     [
-        (Interval(0.995, 0.98, 1.0), Interval(-0.005, -0.01, 0.01), "doesn't beat the best baseline"),
-        (Interval(0.98, 0.96, 0.99), Interval(0.01, -0.01, 0.03), "can't tell them apart for certain"),
-        (Interval(0.98, 0.96, 0.99), Interval(0.01, 0.001, 0.03), "by more than the test rows leave in doubt"),
+        (0.995, Interval(-0.006, -0.011, -0.001), "is better than the net: on this data the simpler model is"),
+        (0.995, Interval(-0.006, -0.016, 0.004), "may be better than the net, which 359 rows can't tell apart"),
+        (0.9889, Interval(0.0, -0.01, 0.01), "does as well as the net: on this data the simpler model is"),
+        (0.98, Interval(0.009, -0.01, 0.03), "can't tell them apart for certain"),
+        (0.98, Interval(0.009, 0.001, 0.03), "by more than the test rows leave in doubt"),
     ],
 )
-def test_the_report_is_honest_about_baselines(best: Interval, lead: Interval, words: str) -> None:
+def test_the_report_is_honest_about_baselines(best: float, lead: Interval, words: str) -> None:
     page = replace(
         digits(),
         baselines=(
-            Baseline(name="forest", quality=best, lead=lead),
+            Baseline(name="forest", quality=Interval(best, best - 0.01, best + 0.004), lead=lead),
             Baseline(name="constant", quality=Interval(0.1, 0.08, 0.12)),
         ),
     )
-    assert words in wording.against_baselines(page.decision, page.baselines)
-    assert "forest" in wording.against_baselines(page.decision, page.baselines)
+    said = wording.against_baselines(page.decision, page.baselines)
+    assert words in said
+    assert "forest" in said
+    assert ("the better choice" in said) == ("is better" in words or "does as well" in words)
+
+
+@pytest.mark.parametrize(
+    "lead", [Interval(-0.03, -0.05, -0.01), Interval(-0.03, -0.07, 0.01), Interval(0.0, -0.1, 0.1)]
+)
+def test_cautions_and_baselines_tell_of_one_finding_alike(lead: Interval) -> None:
+    page = digits()
+    ours = page.decision.quality
+    best = Baseline(name="linear", quality=Interval(ours.value - lead.value, 0.9, 1.0), lead=lead)
+    measured = Evaluation(
+        task="classification", rows=359, confidence=0.95, resamples=1000, figures={"accuracy": ours}, classes=()
+    )
+    (caution,) = cautions(
+        "accuracy",
+        released=measured,
+        uncompressed=ours.value,
+        simple={"linear": best.quality.value},
+        leads={"linear": lead},
+        worst=0.9,
+        selected_on=359,
+    )
+    section = wording.against_baselines(page.decision, (best,))
+    verbs = ("is better", "may be better", "does as well")
+    assert [verb in caution for verb in verbs] == [verb in section for verb in verbs]
+    assert sum(verb in section for verb in verbs) == 1
 
 
 def test_lower_is_better_is_heeded_for_baselines() -> None:
     page = replace(regression(), baselines=(Baseline(name="ridge", quality=Interval(50, 48, 52)),))
-    assert "doesn't beat" in wording.against_baselines(page.decision, page.baselines)
+    assert "may be better than the net" in wording.against_baselines(page.decision, page.baselines)
 
 
 def contrast(one: str, other: str) -> float:
@@ -247,6 +372,51 @@ def test_labels_of_forty_candidates_lie_neither_on_one_another_nor_outside() -> 
         assert any("strong" in mark.kind for mark in labels)
         assert all(one.overlap(other) == 0 for one, other in combinations(boxes, 2))
         assert all(box.left >= 0 and box.right <= drawing.width for box in boxes)
+
+
+def test_few_candidates_are_all_named_and_none_is_hidden_by_a_larger_mark() -> None:
+    """Two of nearly one latency, one with a long whisker."""
+    given = (
+        candidate("uncompressed", "front", 0.75, 99_000, 0.0358),
+        candidate("int8-static", "dominated", 0.75, 39_000, 0.0359),
+        candidate("pruned-50", "front", 0.75, 37_000, 0.0326),
+        candidate("pruned-50+int8-static", "front", 0.75, 21_000, 0.034),
+    )
+    timing = given[1].timings[0]
+    restless = replace(timing, latency_ms=replace(timing.latency_ms, high=0.09))
+    given = (given[0], replace(given[1], timings=(restless,)), *given[2:])
+    front = Front(
+        candidates=given,
+        selected="pruned-50",
+        uncompressed="uncompressed",
+        batch_size=1,
+        objective="latency",
+        quality_limit=0.745,
+    )
+    chart = front_chart(front, metric="accuracy")
+    assert "A whisker that meets the edge goes on." in chart.caption
+    for drawing in chart.drawings:
+        texts = [mark for mark in drawing.marks if isinstance(mark, Text)]
+        names = [mark.text for mark in texts if mark.kind.startswith("label")]
+        assert len(names) == len(given), drawing.fits
+        marks = [mark.tip.partition(":")[0] for mark in drawing.marks if not isinstance(mark, Text) and mark.tip]
+        assert marks == ["uncompressed", "int8-static", "pruned-50", "pruned-50+int8-static"], "small ones on top"
+        places = sorted(float(mark.d[1:].split()[0]) for mark in drawing.marks if "whisker" in mark.kind)  # type: ignore[union-attr]
+        assert places[-1] - places[0] > 0.4 * drawing.width, "the long whisker doesn't press the marks together"
+
+
+def test_no_whisker_crosses_the_words_of_the_limit() -> None:
+    """The last candidate's whisker stands where the words would be."""
+    given = tuple(candidate(f"c{place}", "front", 0.98, 9_000, 0.03 + 0.01 * place, half=0.05) for place in range(3))
+    front = Front(
+        candidates=given, selected="c0", uncompressed="c2", batch_size=1, objective="latency", quality_limit=0.96
+    )
+    for drawing in front_chart(front, metric="accuracy").drawings:
+        (words,) = (mark for mark in drawing.marks if isinstance(mark, Text) and mark.kind.startswith("limit-name"))
+        uprights = [float(mark.d[1:].split()[0]) for mark in drawing.marks if "whisker" in mark.kind]  # type: ignore[union-attr]
+        wide = width_of(words.text, font=11.5)
+        left = words.x - wide if words.anchor == "end" else words.x
+        assert not any(left < at < left + wide for at in uprights[::2]), drawing.fits
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -355,6 +525,7 @@ def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
             wording.typeset("1,454 of 1,234,567 rows, at 95 % (1,2)"),
             "1 454 of 1 234 567 rows, at 95 % (1,2)",
         ),
+        (wording.typeset("pruned-50 of 2026-11-29: -0.1 (-1,200 to 3)"), "pruned-50 of 2026-11-29: −0.1 (−1 200 to 3)"),
         (wording.significant(0), "0"),
         (wording.scientific(1e-4), "10⁻⁴"),
         (wording.scientific(8.8e-6), "8.8 × 10⁻⁶"),

@@ -48,6 +48,11 @@ class Draft:
         return name, self.classes[name] / sum(self.classes.values())
 
     @property
+    def uneven(self) -> bool:
+        """Whether one class is so many of the rows that accuracy says little of the others."""
+        return self.largest[1] > UNEVEN
+
+    @property
     def unlabelled(self) -> int:
         """Rows whose target is missing."""
         target = self.seen.columns[self.target]
@@ -171,7 +176,7 @@ def _metric_lines(plan: Draft) -> Iterator[str]:
     if plan.metric == "roc_auc":
         yield f"metric: {plan.metric}  # {most}: to say so always is right as often; or balanced_accuracy, f1_macro"
         yield "# To find more of the others, in train: loss: {name: cross_entropy, class_weights: balanced}"
-    elif share > UNEVEN:
+    elif plan.uneven:
         yield f"# {most}: accuracy says little of the others. Instead:"
         yield "# metric: balanced_accuracy  # or f1_macro, roc_auc"
         yield "# and in train: loss: {name: cross_entropy, class_weights: balanced}"
@@ -325,14 +330,24 @@ def _release_lines(plan: Draft) -> Iterator[str]:
     yield "  - {method: int8_static}"
     yield "select:"
     yield "  objective: latency  # or size, or quality"
-    unit = "1 % of the uncompressed model's" if plan.task == "regression" else "0.01 of"
-    yield f"  max_loss: 0.01  # {unit} {plan.metric} on validation may be lost"
+    yield f"  max_loss: 0.01  # {_hundredth(plan, of='uncompressed model')} on validation may be lost"
     yield "gate:"
     yield f"  # floor: {_floor(plan)}; without one any first release passes"
-    unit = "1 % of the champion's" if plan.task == "regression" else "0.01 of"
-    yield f"  margin: 0.01  # a later release must be shown to lose less than {unit} {plan.metric}"
+    if plan.uneven:
+        chance = 1 / len(plan.classes)
+        yield f"  # with balanced_accuracy: {(1 + chance) / 2:.2f}; always to say the same has {chance:.2f} of that"
+    yield f"  margin: 0.01  # a later release must be shown to lose less than {_hundredth(plan, of='champion')}"
+    if plan.task == "classification":
+        yield "  # class_margin: 0.1  # and not be shown to lose more of any class's recall; null: no limit;"
     yield "  max_slowdown: 1.2  # and to take no more than so many times the champion's latency,"
     yield "  max_growth: 1.5  # nor of its size"
+
+
+def _hundredth(plan: Draft, *, of: str) -> str:
+    """What 0.01 means: a share of an error, and so much of what lies between 0 and 1, whichever metric is chosen."""
+    if plan.task == "regression":
+        return f"1 % of the {of}'s {plan.metric}"
+    return f"0.01 of the metric, here {plan.metric},"
 
 
 def _floor(plan: Draft) -> str:

@@ -11,6 +11,7 @@ from components.data.images import png
 from components.data.pack import pack
 from components.data.shipped import SHIPPED, build
 from components.errors import Refusal
+from components.gate.config import GateConfig
 from components.recipe import Recipe
 from tests.components.data.tables import csv, packed, rows
 
@@ -88,6 +89,23 @@ def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_
         assert ("92% of the rows are 'no'" in text) == (metric == "roc_auc")
         assert "class_weights: balanced" in text
     assert "# floor: 0.90  # least test accuracy; always to say 'no' has 0.80" in text
+
+
+def test_where_another_metric_is_advised_each_number_says_of_which_metric_it_is(tmp_path: Path) -> None:
+    _, text = drafted(table(tmp_path, y=["no"] * 240 + ["yes"] * 40 + ["perhaps"] * 20), target="y")
+    assert "# metric: balanced_accuracy" in text
+    assert "# floor: 0.90  # least test accuracy; always to say 'no' has 0.80" in text
+    assert "# with balanced_accuracy: 0.67; always to say the same has 0.33 of that" in text
+    assert "max_loss: 0.01  # 0.01 of the metric, here accuracy, on validation may be lost" in text
+    assert "margin: 0.01  # a later release must be shown to lose less than 0.01 of the metric, here accuracy," in text
+    _, even = drafted(table(tmp_path), target="y")
+    assert "balanced_accuracy" not in even
+
+
+def test_the_limit_on_what_a_class_may_lose_is_shown_where_there_are_classes(tmp_path: Path) -> None:
+    limit = f"  # class_margin: {GateConfig().class_margin}  # "
+    assert limit in drafted(table(tmp_path), target="y")[1]
+    assert limit not in drafted(table(tmp_path), target="price: EUR")[1]
 
 
 def test_the_share_to_set_aside_holds_what_was_seen_to_be_wrong(tmp_path: Path) -> None:

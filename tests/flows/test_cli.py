@@ -246,7 +246,10 @@ def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place
     assert champion(place) == 1
     place.child("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--strict", code=3)
     assert place.call("promote", "people", "2").refused("barred", "it was rude", "--force")
-    assert place.call("rollback", "people").refused("replaced no other", "--to 2")
+    again = place.call("rollback", "people")
+    assert again.refused("replaced no other", "allowed: none", "`steelyard promote people 2 --force`")
+    assert "--to" not in again.err
+    assert place.call("rollback", "people", "--to", "2").refused("barred", "--force")
     assert place.call("promote", "people", "2", "--force").code == 0
     assert champion(place) == 2
 

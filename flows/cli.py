@@ -15,8 +15,6 @@ import typer
 
 from components.errors import Refusal, refuse
 
-MOST_DOUBTS = 10  # columns that `init` names
-
 app = typer.Typer(
     name="steelyard",
     no_args_is_help=True,
@@ -81,18 +79,16 @@ def init(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or npz file, or a folder of images.")],
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
     output: Annotated[Path, typer.Option(help="Where to write the recipe.")] = Path("recipe.yaml"),
-    model: Annotated[str | None, typer.Option(help="The model's name; else made from the data's.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model's name; else --output's, or for recipe.yaml the data's.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
 ) -> None:
     """Look at the data and write a commented recipe for it."""
     from flows.drafting import write_draft
 
     drafted = write_draft(source, target=target, output=output, model=model, overwrite=overwrite)
-    for doubt in drafted.doubts[:MOST_DOUBTS]:
-        _say(f"  {doubt}")
-    if len(drafted.doubts) > MOST_DOUBTS:
-        _say(f"  and {len(drafted.doubts) - MOST_DOUBTS} more columns to look at")
-    _say(f"wrote {output} for the model '{drafted.model}'; look through it, then: steelyard run {output}")
+    _say("\n".join(drafted.told()))
 
 
 @app.command()

@@ -1,30 +1,29 @@
 """Writes a commented starter recipe for a source, by looking at its rows."""
 
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-
 from components.data.card import NAME, read_card
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
-from components.data.guess import Guess, guess, guess_target
+from components.data.guess import Guess, decimal_comma, guess, guess_target
 from components.data.sources.chunk import Source
 from components.data.sources.table import SOURCES, kind_of
-from components.data.survey import ColumnFacts, Survey, survey
+from components.data.survey import Survey, survey
 from components.errors import nearest, refuse
+from components.figure import figure
 from components.task import Metric, Task
 
 SMALL_SIDE: Final = 64  # pixels; larger images get a residual network, and are made smaller
 UNEVEN: Final = 0.7  # share of the rows that the largest class has
 SCARCE: Final = 500  # rows of a class below which chance shares it out unevenly: 100 expected in a part are 91 to 109
 MOSTLY: Final = 0.85  # the same, from which accuracy says next to nothing
+WARNING: Final = "WARNING"  # what a line of the recipe begins with that is to be read before any other
+FEW: Final = 10  # columns or files that it names
 SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
-_ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +157,7 @@ def quoted(text: str) -> str:
 
 def _lines(plan: Draft) -> Iterator[str]:
     yield "# A starter recipe, written by looking at the data: read it, and change what you know better."
+    yield from (f"# {WARNING}: {_one_line(what)}" for what in _warnings(plan))
     yield f"model: {quoted(plan.model)}"
     yield f"task: {plan.task}  # {_about_task(plan)}"
     yield from _metric_lines(plan)
@@ -167,6 +167,23 @@ def _lines(plan: Draft) -> Iterator[str]:
     yield from _prepare_lines(plan)
     yield from _network_lines(plan)
     yield from _release_lines(plan)
+
+
+def _warnings(plan: Draft) -> Iterator[str]:
+    """Say what no run should begin with."""
+    commas = {name: comma for name, facts in plan.seen.columns.items() if (comma := decimal_comma(facts))}
+    if commas:
+        yield (
+            f"decimal commas: {_few(list(commas))}. Numbers such as '{next(iter(commas.values()))}' are read as text; "
+            "write them with a decimal point, then `init` again"
+        )
+    if unopened := plan.seen.unopened:
+        what = f"{len(unopened):,} of {plan.seen.rows:,} images can't be opened: {_few(unopened)}"
+        yield f"{what}. Mend or remove them; with `bad_rows: refuse` no run begins"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def _metric_lines(plan: Draft) -> Iterator[str]:
@@ -227,18 +244,12 @@ def _split_lines(plan: Draft) -> Iterator[str]:
         yield "  method: hash  # a row never changes its part when rows are added"
     yield f"  validation: {share}"
     yield f"  test: {share}"
-    dates = [name for name, said in plan.columns.items() if said.date and _splits(plan.seen.columns[name])]
+    dates = [name for name, said in plan.columns.items() if said.splits]
     if dates:
         yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates[0])},"
         yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
     yield "  # group: a column; rows with the same value there (one patient, one machine) stay together"
     yield ""
-
-
-def _splits(facts: ColumnFacts) -> bool:
-    """Say whether a split by time can read the column: in ISO form, and present in each row."""
-    written = pa.types.is_temporal(facts.type) or all(_ISO.match(text) for text in facts.distinct)
-    return facts.present == facts.rows and written
 
 
 def _prepare_lines(plan: Draft) -> Iterator[str]:
@@ -350,11 +361,16 @@ def _hundredth(plan: Draft, *, of: str) -> str:
     return f"0.01 of the metric, here {plan.metric},"
 
 
+def _plain(value: float) -> str:
+    """Four digits that count, without an exponent where it can be read, as YAML takes it."""
+    return figure(value).replace(",", "")
+
+
 def _floor(plan: Draft) -> str:
     """A first release's least value, half-way from what needs no model to what is perfect."""
     if plan.task == "regression":
         deviation = plan.seen.columns[plan.target].deviation
-        return f"{deviation * 0.8:.4g}  # largest test RMSE, 0.8 of the target's standard deviation"
+        return f"{_plain(deviation * 0.8)}  # largest test RMSE, 0.8 of the target's standard deviation"
     if plan.metric == "roc_auc":
         return "0.75  # least test ROC AUC; chance has 0.5"
     name, share = plan.largest

@@ -248,7 +248,12 @@ def test_a_split_by_time_is_offered_only_where_it_can_read_the_dates(tmp_path: P
     recipe, text = drafted(table(tmp_path, day=days), target="y")
     assert recipe.data.columns["day"] == "ignore"
     assert ("time_column: day" in text) == offered
-    assert "time_column" not in drafted(table(tmp_path, day=[*days[:-1], None]), target="y")[1]
+    assert ("day: ignore  # dates: of use for a split by time" in text) == offered
+    wanted = "day: ignore  # dates such as '01.01.2024': a split by time wants them written as 2024-12-31"
+    assert (wanted in text) != offered
+    _, gap = drafted(table(tmp_path, day=[*days[:-1], None]), target="y")
+    assert "time_column" not in gap
+    assert "of use for a split by time" not in gap
 
 
 def test_a_regression_is_told_of_no_classes(tmp_path: Path) -> None:
@@ -281,3 +286,33 @@ def test_values_that_differ_in_capitals_and_spaces_alone_are_named(tmp_path: Pat
     assert "category  # the target; 'stays' and 'Stays' differ in capitals or spaces alone: write them alike" in text
     _, plain = drafted(table(tmp_path, town=["Maße", "Masse", "Massen"] * 100), target="y")
     assert "write them alike" not in plain
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("customer_id", [f"c {i % 290}" for i in range(300)], "looks like an identifier: 290 different values"),
+        ("customer", [f"KD-{i * 13}" for i in range(300)], "looks like an identifier: 300 different values"),
+        ("customer", [f"mr {i}" for i in range(300)], "free text or names: 300 different values"),
+    ],
+)
+def test_what_names_rows_is_told_from_free_text(tmp_path: Path, name: str, values: list[str], said: str) -> None:
+    _, text = drafted(table(tmp_path, **{name: values}), target="y")
+    assert f"    {name}: ignore  # {said}" in text
+
+
+def test_the_floor_of_a_regression_is_written_as_people_write_numbers(tmp_path: Path) -> None:
+    _, text = drafted(table(tmp_path, price=rng.normal(5e5, 1e5, 300)), target="price")
+    (floor,) = (line.split()[2] for line in text.splitlines() if line.startswith("  # floor: "))
+    assert floor.isdigit()
+    assert 6e4 < float(floor) < 1e5
+
+
+def test_a_name_whose_ending_alone_is_alike_is_no_near_one(tmp_path: Path) -> None:
+    (tmp_path / "new_case.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(Refusal) as refused:
+        draft(tmp_path / "nothere.csv", target="y")
+    assert "did you mean" not in str(refused.value)
+    for near in ("new_cases.csv", "new_case"):
+        with pytest.raises(Refusal, match=r"did you mean 'new_case\.csv'"):
+            draft(tmp_path / near, target="y")

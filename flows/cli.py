@@ -434,7 +434,9 @@ def list_data(as_json: AsJson = False) -> None:
 @data.command()
 def restore(
     digest: Annotated[str, typer.Argument(help="The SHA-256 or DVC's MD5 of the data set, or its beginning.")],
-    output: Annotated[Path, typer.Option(help="The folder to make.")] = Path("data"),
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to make; else one here, named by 12 letters of the SHA-256.")
+    ] = None,
 ) -> None:
     """Have a data set back from the DVC remote."""
     from components.home import find_home

@@ -13,6 +13,7 @@ from components.planning.key import Json
 from components.reap.garbage import MEANING, Garbage
 from components.release.provenance import LinkCheck
 from flows.datasets import Listed as DataSet
+from flows.datasets import DIGEST_LETTERS
 from flows.doctor.examine import Finding
 from flows.explaining import Explanation
 from flows.releasing import Decision, Listed, Shown
@@ -25,7 +26,7 @@ Row = Sequence[str]
 GAP = "  "
 REASON_LETTERS = 60  # of a reason, in a list
 SHOWN_STAGES = 3  # by name, in a sentence
-DIGEST_LETTERS = 12  # of a digest, in a list
+RUN_LETTERS = 8  # of a run's id, beside a whole one
 UNSURE = {"unverifiable": "can't be verified here", "stated": "are only stated"}
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
@@ -283,8 +284,8 @@ def print_datasets(found: Sequence[DataSet]) -> None:
         return
     rows = [
         [
-            one.sha256[:12],
-            one.dvc_md5[:12],
+            one.sha256[:DIGEST_LETTERS],
+            one.dvc_md5[:DIGEST_LETTERS],
             f"{one.rows:,}",
             bytes_of(one.size_bytes),
             one.source,

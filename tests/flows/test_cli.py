@@ -300,9 +300,15 @@ def test_the_doctor_names_damaged_databases_and_servers_that_are_gone(place: Pla
 def test_data_is_listed_and_comes_back_byte_by_byte(both: Place, tmp_path: Path) -> None:
     (row,) = both.call("data", "list", "--json").json
     assert (row["rows"], row["models"], row["source"]) == (200, ["people"], "people.csv")
-    for place, digest in enumerate((row["sha256"][:8], row["dvc_md5"][:6])):
-        folder = tmp_path / f"back{place}"
-        told = both.call("data", "restore", digest, "--output", str(folder))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine").write_text("mine")
+    there = replace(both, folder=tmp_path)
+    for digest, output, name in (
+        (row["sha256"][:8], ("--output", "back"), "back"),
+        (row["dvc_md5"][:6], (), row["sha256"][:12]),
+    ):
+        folder = tmp_path / name
+        told = there.call("data", "restore", digest, *output)
         assert told.code == 0, told.err
         stored = {path.name: path.read_bytes() for path in (both.home / "store/folders" / row["sha256"]).iterdir()}
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == stored

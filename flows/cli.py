@@ -241,7 +241,7 @@ def list_releases(
     else:
         from flows.tables import print_releases
 
-        print_releases(rows)
+        print_releases(rows, home=find_home())
 
 
 @app.command()
@@ -428,7 +428,7 @@ def list_data(as_json: AsJson = False) -> None:
     else:
         from flows.tables import print_datasets
 
-        print_datasets(rows)
+        print_datasets(rows, home=find_home())
 
 
 @data.command()

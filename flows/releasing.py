@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from components.errors import Refusal, nearest, refuse
-from components.home import Home
+from components.home import WHICH, Home
 from components.planning.history import released
 from components.release.releases import Action, Move, Release, Releases, State
 from components.release.status import Word, status
@@ -70,7 +70,7 @@ def releases_of(home: Home, model: str) -> Releases:
     ledger = ledger_of(home)
     names = released(ledger)
     if model not in names:
-        do = nearest(model, names) or "`steelyard run RECIPE` makes one"
+        do = nearest(model, names) or f"`steelyard run RECIPE` makes one; {WHICH}"
         raise refuse(
             f"no model '{model}' was ever released", where=str(home.root), allowed=", ".join(names) or "", do=do
         )

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 from components.compression.candidates import UNCOMPRESSED
 from components.figure import figure
+from components.home import WHICH, Home
 from components.planning.key import Json
 from components.reap.garbage import MEANING, Garbage
 from components.release.provenance import LinkCheck
-from flows.datasets import Listed as DataSet
 from flows.datasets import DIGEST_LETTERS
+from flows.datasets import Listed as DataSet
 from flows.doctor.examine import Finding
 from flows.explaining import Explanation
 from flows.releasing import Decision, Listed, Shown
@@ -199,10 +200,10 @@ def _first_difference(one: Explanation) -> str:
     return change + (f", and {more} more" if more else "")
 
 
-def print_releases(versions: Sequence[Listed]) -> None:
-    """Show the registered versions."""
+def print_releases(versions: Sequence[Listed], *, home: Home) -> None:
+    """Show the registered versions; where there are none, which home was looked into."""
     if not versions:
-        write("no model was released yet: `steelyard run RECIPE`")
+        write(f"no model was released yet in {home.root}: `steelyard run RECIPE` ({WHICH})")
         return
     rows = [
         [
@@ -277,10 +278,10 @@ def print_examination(found: Sequence[Finding]) -> None:
     write("", f"{bad} to mend" if bad else "all is well")
 
 
-def print_datasets(found: Sequence[DataSet]) -> None:
-    """Show the data sets."""
+def print_datasets(found: Sequence[DataSet], *, home: Home) -> None:
+    """Show the data sets; where there are none, which home was looked into."""
     if not found:
-        write("no data set was taken in yet: `steelyard run RECIPE`")
+        write(f"no data set was taken in yet in {home.root}: `steelyard run RECIPE` ({WHICH})")
         return
     rows = [
         [

@@ -226,7 +226,9 @@ def test_a_version_is_a_word_or_named(both: Place) -> None:
 
 def test_an_empty_home_is_said_to_be_empty_and_stays_so(tmp_path: Path) -> None:
     place = Place(folder=tmp_path, home=tmp_path / "home")
-    assert "no model" in place.call("list").out
+    for told in (place.call("list").out, place.call("data", "list").out, place.call("show", "people").err):
+        assert str(place.home) in told
+        assert "STEELYARD_HOME" in told
     assert place.call("list", "--json").json == []
     assert place.call("data", "list", "--json").json == []
     assert place.call("show", "people").refused("'people'")

@@ -163,6 +163,7 @@ def print_plan(lines: Sequence[Planned], *, server: bool) -> None:
             "and is taken from the cache if not"
         )
     beside = ", beside the start of a Prefect server (`steelyard up` keeps one)" if server else ""
+    write(*(f"{line.label} was begun before, and goes on from its checkpoint" for line in open_ones if line.begun))
     write(_expected(open_ones) + beside)
 
 
@@ -171,7 +172,7 @@ def _expected(lines: Sequence[Planned]) -> str:
     known = [line.seconds for line in lines if line.seconds is not None]
     new = [line.label for line in lines if line.seconds is None]
     if not known:
-        return "expected time: unknown, none of them ran here before; the next plan will know"
+        return "expected time: unknown, none of them ran here to its end before; the next plan will know"
     beside = ", ".join(new) if len(new) <= SHOWN_STAGES else f"{len(new)} stages that never ran"
     return f"expected time: {seconds_of(sum(known))}, as they took before" + (f", without {beside}" if new else "")
 

@@ -141,7 +141,7 @@ def plan(
     force: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="As for run.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run would do, what is cached, and how long the rest took before."""
+    """Show what a run would do, what is cached, and how long it takes."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -166,7 +166,7 @@ def why(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which parts of a stage's key differed from the time before; without a stage, of each in short."""
+    """Say why each stage ran or not. Of one stage: which parts of its key differed from the time before."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -194,7 +194,7 @@ def up(
     postgres_port: Annotated[int | None, typer.Option(help="With --production; else 5432.", min=1, max=65535)] = None,
     s3_port: Annotated[int | None, typer.Option(help="With --production; else 9000.", min=1, max=65535)] = None,
 ) -> None:
-    """Start the Prefect server, the MLflow server and a worker on this machine, and leave them running."""
+    """Start Prefect, MLflow and a worker here, and leave them running."""
     from components.home import find_home
 
     asked = {"postgres": postgres_port, "s3": s3_port, "prefect": prefect_port, "mlflow": mlflow_port}
@@ -251,7 +251,7 @@ def show(
     named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one version: what it is, what it was tested with, and every decision about it."""
+    """Show one version, its tests, and every decision about it."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -276,7 +276,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "promoted by hand",
     force: Annotated[bool, typer.Option("--force", help="Even if it was rejected or rolled back.")] = False,
 ) -> None:
-    """Make a version champion, and undo that if it doesn't answer as it should."""
+    """Make a version champion, unless it answers wrongly."""
     from components.home import find_home
     from flows.releasing import promote_by_hand
 
@@ -291,7 +291,7 @@ def rollback(
     ] = None,
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "rolled back by hand",
 ) -> None:
-    """Make an earlier version champion again; the present one isn't promoted again without --force."""
+    """Make an earlier version champion again. The present one isn't promoted again without --force."""
     from components.home import find_home
     from flows.releasing import roll_back
 
@@ -305,7 +305,7 @@ def serve(
     port: Annotated[int, typer.Option(help="On loopback.", min=1, max=65535)] = 5001,
     named: NamedVersion = None,
 ) -> None:
-    """Serve a model over HTTP on this machine until Ctrl-C, and print a curl line that works."""
+    """Serve a model over HTTP until Ctrl-C. A curl line that works is printed."""
     from components.home import find_home
     from flows.serving import serve as serve_model
 
@@ -324,7 +324,7 @@ def predict(
         list[str] | None, typer.Option(metavar="COLUMN", help="Carry a column, such as an id, into the answers.")
     ] = None,
 ) -> None:
-    """Answer the rows of a file, and write the answers to a file; say what in them is strange to the model."""
+    """Answer the rows of a file. Say what in them is strange to the model, and write the answers to a file."""
     from components.home import find_home
     from flows.predicting import predict as predict_file
 
@@ -351,7 +351,7 @@ def verify(
     named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a release's chain of digests again, and name the link that is broken. Exit code 3 if one is."""
+    """Compute a release's chain of digests again. Name the link that is broken; exit code 3 if one is."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -370,7 +370,7 @@ def verify(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check this machine, its workers and the state: versions, servers, databases, store, disk."""
+    """Check this machine, its workers and the state. Versions, servers, databases, store, disk."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -398,7 +398,7 @@ def reap(
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only listed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what nothing live refers to, with its bytes, and remove it with --yes.
+    """List what nothing live refers to, and with --yes remove it.
 
     Nothing goes that a release, a run at work or a result of late refers to, and no bytes that are younger than a day.
     """

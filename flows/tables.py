@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Row = Sequence[str]
 GAP = "  "
-REASON_LETTERS = 60  # of a reason, in a list
+REASON_LETTERS = 60  # of a reason, in a list on a terminal
 SHOWN_STAGES = 3  # by name, in a sentence
 RUN_LETTERS = 8  # of a run's id, beside a whole one
 UNSURE = {"unverifiable": "can't be verified here", "stated": "are only stated"}
@@ -179,26 +179,38 @@ def _expected(lines: Sequence[Planned]) -> str:
 
 def print_explanation(found: Explanation) -> None:
     """Show why a stage ran."""
-    write(f"{found.stage}, run {found.run}: {found.text}")
+    before = f" (before: run {found.before})" if found.before else ""
+    write(f"{found.stage}, run {found.run}: {found.text}{before}")
     if found.differences:
-        rows = [[one.part, one.before or "(wasn't there)", one.now or "(is gone)"] for one in found.differences]
+        rows = [[one.part, _or(one.before, "(wasn't there)"), _or(one.now, "(is gone)")] for one in found.differences]
         write("")
         print_table(["part of the key", "before", "now"], rows)
 
 
 def print_explanations(found: Sequence[Explanation]) -> None:
-    """Show why each stage of a run ran, or didn't: with the first of the parts that differed, and how many they are."""
+    """Show why each stage of a run ran, or didn't: with the first of the parts that differed, and how many they are.
+
+    Where all stages are compared with the same run, it is named once.
+    """
+    runs = {one.before for one in found if one.before}
+    alone = f" (before: run {next(iter(runs))})" if len(runs) == 1 else ""
     if found:
-        write(f"run {found[0].run}", "")
-    print_table(["stage", "why", "what differed"], [[one.stage, one.text, _first_difference(one)] for one in found])
+        write(f"run {found[0].run}{alone}", "")
+    shown = {run: "" if alone else f" (before: run {run[:RUN_LETTERS]})" for run in runs} | {"": ""}
+    rows = [[one.stage, one.text + shown[one.before], _first_difference(one)] for one in found]
+    print_table(["stage", "why", "what differed"], rows)
+
+
+def _or(value: str | None, otherwise: str) -> str:
+    return otherwise if value is None else value
 
 
 def _first_difference(one: Explanation) -> str:
     if not one.differences:
         return ""
     first, more = one.differences[0], len(one.differences) - 1
-    change = f"{first.part}: {first.before or '(was not there)'} -> {first.now or '(is gone)'}"
-    return change + (f", and {more} more" if more else "")
+    values = f": {_or(first.before, '(was not there)')} -> {_or(first.now, '(is gone)')}"
+    return first.part + ("" if first.before == first.now else values) + (f"; and {more} more" if more else "")
 
 
 def print_releases(versions: Sequence[Listed], *, home: Home) -> None:
@@ -215,7 +227,7 @@ def print_releases(versions: Sequence[Listed], *, home: Home) -> None:
             bytes_of(one.size_bytes),
             one.state,
             minute(one.decided or one.at),
-            shorten(one.reason, width=REASON_LETTERS, placeholder=" ..."),
+            shorten(one.reason, width=REASON_LETTERS, placeholder=" ...") if sys.stdout.isatty() else one.reason,
         ]
         for one in versions
     ]

@@ -25,6 +25,7 @@ MADE_BY = {  # the stage whose outputs an input is, by the input's name
     "selected": "select",
     "tested": "evaluate_test",
     "judged": "gate",
+    "champion": "an earlier run",
 }
 
 

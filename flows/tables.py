@@ -210,7 +210,8 @@ def _first_difference(one: Explanation) -> str:
         return ""
     first, more = one.differences[0], len(one.differences) - 1
     values = f": {_or(first.before, '(was not there)')} -> {_or(first.now, '(is gone)')}"
-    return first.part + ("" if first.before == first.now else values) + (f"; and {more} more" if more else "")
+    others = f"; and {more} other{'s' * (more > 1)}" if more else ""
+    return first.part + ("" if first.before == first.now else values) + others
 
 
 def print_releases(versions: Sequence[Listed], *, home: Home) -> None:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from components.errors import refuse
 
@@ -86,6 +87,9 @@ class Home:
     def production(self) -> Path:
         """What those servers keep."""
         return self.root / "production"
+
+
+WHICH: Final = "a home is .steelyard in the current folder, or the folder that STEELYARD_HOME names"
 
 
 def find_home() -> Home:

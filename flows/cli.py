@@ -15,8 +15,6 @@ import typer
 
 from components.errors import Refusal, refuse
 
-MOST_DOUBTS = 10  # columns that `init` names
-
 app = typer.Typer(
     name="steelyard",
     no_args_is_help=True,
@@ -81,18 +79,16 @@ def init(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or npz file, or a folder of images.")],
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
     output: Annotated[Path, typer.Option(help="Where to write the recipe.")] = Path("recipe.yaml"),
-    model: Annotated[str | None, typer.Option(help="The model's name; else made from the data's.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model's name; else --output's, or for recipe.yaml the data's.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
 ) -> None:
     """Look at the data and write a commented recipe for it."""
     from flows.drafting import write_draft
 
     drafted = write_draft(source, target=target, output=output, model=model, overwrite=overwrite)
-    for doubt in drafted.doubts[:MOST_DOUBTS]:
-        _say(f"  {doubt}")
-    if len(drafted.doubts) > MOST_DOUBTS:
-        _say(f"  and {len(drafted.doubts) - MOST_DOUBTS} more columns to look at")
-    _say(f"wrote {output} for the model '{drafted.model}'; look through it, then: steelyard run {output}")
+    _say("\n".join(drafted.told()))
 
 
 @app.command()
@@ -145,7 +141,7 @@ def plan(
     force: Annotated[list[str] | None, typer.Option(metavar="STAGE", help="As for run.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run would do, what is cached, and how long the rest took before."""
+    """Show what a run would do, what is cached, and how long it takes."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -170,7 +166,7 @@ def why(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which parts of a stage's key differed from the time before; without a stage, of each in short."""
+    """Say why each stage ran or not. Of one stage: which parts of its key differed from the time before."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -198,7 +194,7 @@ def up(
     postgres_port: Annotated[int | None, typer.Option(help="With --production; else 5432.", min=1, max=65535)] = None,
     s3_port: Annotated[int | None, typer.Option(help="With --production; else 9000.", min=1, max=65535)] = None,
 ) -> None:
-    """Start the Prefect server, the MLflow server and a worker on this machine, and leave them running."""
+    """Start Prefect, MLflow and a worker here, and leave them running."""
     from components.home import find_home
 
     asked = {"postgres": postgres_port, "s3": s3_port, "prefect": prefect_port, "mlflow": mlflow_port}
@@ -245,7 +241,7 @@ def list_releases(
     else:
         from flows.tables import print_releases
 
-        print_releases(rows)
+        print_releases(rows, home=find_home())
 
 
 @app.command()
@@ -255,7 +251,7 @@ def show(
     named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one version: what it is, what it was tested with, and every decision about it."""
+    """Show one version, its tests, and every decision about it."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -280,7 +276,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "promoted by hand",
     force: Annotated[bool, typer.Option("--force", help="Even if it was rejected or rolled back.")] = False,
 ) -> None:
-    """Make a version champion, and undo that if it doesn't answer as it should."""
+    """Make a version champion, unless it answers wrongly."""
     from components.home import find_home
     from flows.releasing import promote_by_hand
 
@@ -295,7 +291,7 @@ def rollback(
     ] = None,
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "rolled back by hand",
 ) -> None:
-    """Make an earlier version champion again; the present one isn't promoted again without --force."""
+    """Make an earlier version champion again. The present one isn't promoted again without --force."""
     from components.home import find_home
     from flows.releasing import roll_back
 
@@ -309,7 +305,7 @@ def serve(
     port: Annotated[int, typer.Option(help="On loopback.", min=1, max=65535)] = 5001,
     named: NamedVersion = None,
 ) -> None:
-    """Serve a model over HTTP on this machine until Ctrl-C, and print a curl line that works."""
+    """Serve a model over HTTP until Ctrl-C. A curl line that works is printed."""
     from components.home import find_home
     from flows.serving import serve as serve_model
 
@@ -328,7 +324,7 @@ def predict(
         list[str] | None, typer.Option(metavar="COLUMN", help="Carry a column, such as an id, into the answers.")
     ] = None,
 ) -> None:
-    """Answer the rows of a file, and write the answers to a file; say what in them is strange to the model."""
+    """Answer the rows of a file. Say what in them is strange to the model, and write the answers to a file."""
     from components.home import find_home
     from flows.predicting import predict as predict_file
 
@@ -355,7 +351,7 @@ def verify(
     named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a release's chain of digests again, and name the link that is broken. Exit code 3 if one is."""
+    """Compute a release's chain of digests again. Name the link that is broken; exit code 3 if one is."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -374,7 +370,7 @@ def verify(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check this machine, its workers and the state: versions, servers, databases, store, disk."""
+    """Check this machine, its workers and the state. Versions, servers, databases, store, disk."""
     from dataclasses import asdict
 
     from components.home import find_home
@@ -402,7 +398,7 @@ def reap(
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only listed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what nothing live refers to, with its bytes, and remove it with --yes.
+    """List what nothing live refers to, and with --yes remove it.
 
     Nothing goes that a release, a run at work or a result of late refers to, and no bytes that are younger than a day.
     """
@@ -432,13 +428,15 @@ def list_data(as_json: AsJson = False) -> None:
     else:
         from flows.tables import print_datasets
 
-        print_datasets(rows)
+        print_datasets(rows, home=find_home())
 
 
 @data.command()
 def restore(
     digest: Annotated[str, typer.Argument(help="The SHA-256 or DVC's MD5 of the data set, or its beginning.")],
-    output: Annotated[Path, typer.Option(help="The folder to make.")] = Path("data"),
+    output: Annotated[
+        Path | None, typer.Option(help="The folder to make; else one here, named by 12 letters of the SHA-256.")
+    ] = None,
 ) -> None:
     """Have a data set back from the DVC remote."""
     from components.home import find_home

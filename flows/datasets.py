@@ -16,6 +16,7 @@ from flows.servers.environment import enter
 from flows.state import ledger_of, remote_of
 
 SHORTEST = 4  # letters of a digest's beginning
+DIGEST_LETTERS = 12  # of a digest, in a list and in the name of a folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,15 +64,22 @@ def datasets(home: Home) -> list[Listed]:
     return list(found.values())
 
 
-def restore(home: Home, digest: str, *, output: Path) -> Path:
+def taken_from(home: Home, model: str, source: Path) -> Listed | None:
+    """Return what runs of the model took in last from a source of that name, if they did."""
+    return next((one for one in datasets(home) if one.source == source.name and model in one.models), None)
+
+
+def restore(home: Home, digest: str, *, output: Path | None) -> Path:
     """Have a data set back from the DVC remote, in a new folder, and return the folder.
 
-    `digest` is its SHA-256 or DVC's MD5, or the beginning of one.
+    `digest` is its SHA-256 or DVC's MD5, or the beginning of one. Without an `output` the folder is made here, and
+    named after the data.
 
     Raises:
         Refusal: no or more than one data set has it, the folder is there already, or the remote lost the data.
     """
     wanted = _named(digest, datasets(home))
+    output = output or Path(wanted.sha256[:DIGEST_LETTERS])
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise refuse("there is something at this place", where=str(output), do="name a new folder with --output")
     enter(home)
@@ -102,7 +110,7 @@ def _named(digest: str, there: list[Listed]) -> Listed:
     matching = [one for one in there if one.sha256.startswith(beginning) or one.dvc_md5.startswith(beginning)]
     if len(matching) == 1:
         return matching[0]
-    shown = ", ".join(f"{one.sha256[:12]} ({one.source})" for one in (matching or there)[:10])
+    shown = ", ".join(f"{one.sha256[:DIGEST_LETTERS]} ({one.source})" for one in (matching or there)[:10])
     if matching:
         raise refuse(f"{len(matching)} data sets begin with '{digest}'", allowed=shown, do="give more of the digest")
     known = shown or "none was taken in yet"

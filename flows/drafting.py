@@ -13,12 +13,26 @@ UNNAMED: Final = "recipe"  # the stem of a recipe that was given no name
 DOUBTFUL: Final = ("aren't read as numbers", "not every value is a number", "mend them", "write them alike")
 
 
+MOST_DOUBTS: Final = 10  # columns that are named
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drafted:
-    """What was written: the model's name, and a line on each column that a person should look at."""
+    """What was written: the recipe, the model's name, and lines on what a person should look at."""
 
+    output: Path
     model: str
-    doubts: tuple[str, ...]
+    doubts: tuple[str, ...]  # a line per column
+    warnings: tuple[str, ...]
+
+    def told(self) -> Iterator[str]:
+        """Yield the lines that a person is told."""
+        yield from (f"  {doubt}" for doubt in self.doubts[:MOST_DOUBTS])
+        if len(self.doubts) > MOST_DOUBTS:
+            yield f"  and {len(self.doubts) - MOST_DOUBTS} more columns to look at"
+        if self.warnings:
+            yield from ("", *self.warnings, "")
+        yield f"wrote {self.output} for the model '{self.model}'; look through it, then: steelyard run {self.output}"
 
 
 def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> Drafted:
@@ -38,7 +52,7 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
         model = output.stem
     import yaml
 
-    from components.data.draft import draft
+    from components.data.draft import WARNING, draft
 
     data = Path(source).expanduser()
     text = draft(data, target=target, model=model, written_as=_from(data, output.parent))
@@ -46,7 +60,12 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
     fresh = output.with_name(f".{output.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(output)
-    return Drafted(model=str(yaml.safe_load(text)["model"]), doubts=tuple(_doubts(text)))
+    return Drafted(
+        output=output,
+        model=str(yaml.safe_load(text)["model"]),
+        doubts=tuple(_doubts(text)),
+        warnings=tuple(line.removeprefix("# ") for line in text.splitlines() if line.startswith(f"# {WARNING}: ")),
+    )
 
 
 def _doubts(text: str) -> Iterator[str]:

@@ -10,12 +10,31 @@ from components.planning.ledger import Ledger, Record
 from flows.state import ledger_of
 
 LONGEST = 80  # letters of a value that is shown
+NAMED = 4  # of a stage's outputs
+ORDER = "(order)"  # what a canonical mapping says beside its entries
 MANY = 1000  # uses of one stage that are looked through
+MADE_BY = {  # the stage whose outputs an input is, by the input's name
+    "dataset": "ingest",
+    "previous": "split, of an earlier run",
+    "splits": "split",
+    "trained": "train",
+    "models": "train and prune",
+    "graph": "convert or quantize",
+    "exported": "export",
+    "profiled": "profile",
+    "selected": "select",
+    "tested": "evaluate_test",
+    "judged": "gate",
+    "champion": "an earlier run",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """One part of a key, before and now; None: it wasn't there."""
+    """One part of a key, before and now; None: it wasn't there.
+
+    What another stage made is one part, whose name says which of its outputs differ; before and now are then empty.
+    """
 
     part: str
     before: str | None
@@ -30,6 +49,7 @@ class Explanation:
     run: str  # the run that is explained
     text: str  # in a sentence
     differences: tuple[Difference, ...]
+    before: str = ""  # the run that it is compared with, or whose result it took
 
 
 def explain(home: Home, named: str, label: str) -> Explanation:
@@ -58,13 +78,13 @@ def _explained(ledger: Ledger, model: str, run: str, found: str) -> Explanation:
     made = ledger.history(model, found, limit=MANY)  # the latest use first
     own = [record for record in made if record.run == run]
     if not own:
-        return Explanation(stage=found, run=run, text=_unchanged(ledger, made, run), differences=())
+        return _unchanged(ledger, made, found, run)
     now = max(own, key=lambda record: record.at)
     before = next((one for one in made[made.index(now) + 1 :] if one.at < now.at), None)
     if before is None:
         return Explanation(stage=found, run=run, text="it ran for the first time", differences=())
-    text = f"it ran since its key differed from that of run {before.run or 'unknown'}"
-    return Explanation(stage=found, run=run, text=text, differences=_differences(before, now))
+    text, differences = "it ran since its key differed", _differences(before, now)
+    return Explanation(stage=found, run=run, text=text, differences=differences, before=before.run)
 
 
 def _run(ledger: Ledger, named: str) -> tuple[str, str]:
@@ -93,22 +113,48 @@ def _label(ledger: Ledger, model: str, label: str) -> str:
     raise refuse(what, allowed=", ".join(f"'{one}'" if " " in one else one for one in of_stage or known), do=do)
 
 
-def _unchanged(ledger: Ledger, made: list[Record], run: str) -> str:
+def _unchanged(ledger: Ledger, made: list[Record], label: str, run: str) -> Explanation:
     """Say whose result a run took that didn't run the stage itself."""
     start = began(ledger, run)
     earlier = next((record for record in made if record.at <= start), made[0] if made else None)
     if earlier is None:
-        return "nothing is recorded of it any more"
-    return f"nothing changed: it was cached, from run {earlier.run or 'unknown'}"
+        return Explanation(stage=label, run=run, text="nothing is recorded of it any more", differences=())
+    text = "nothing changed: it was cached"
+    return Explanation(stage=label, run=run, text=text, differences=(), before=earlier.run)
 
 
 def _differences(before: Record, now: Record) -> tuple[Difference, ...]:
-    names = dict.fromkeys([*now.parts, *before.parts])
-    return tuple(
-        Difference(part=_readable(name), before=_value(before.parts.get(name)), now=_value(now.parts.get(name)))
-        for name in names
-        if before.parts.get(name) != now.parts.get(name)
-    )
+    """Return what differs: the stage's own parts first, then what other stages made."""
+    own, made = list[Difference](), dict[str, dict[str, None]]()
+    for name in dict.fromkeys([*now.parts, *before.parts]):
+        then, here = before.parts.get(name), now.parts.get(name)
+        if then == here:
+            continue
+        first, _, output = _readable(name).removeprefix("evidence.").partition(".")
+        if name.startswith("input ") and first in MADE_BY:
+            outputs = [output.partition(".")[0]] if output else _differing(then, here)
+            made.setdefault(first, {}).update(dict.fromkeys(outputs))
+        else:
+            own.append(Difference(part=_readable(name), before=_value(then), now=_value(here)))
+    said = (_said_of(name, list(outputs)) for name, outputs in made.items())
+    return (*own, *(Difference(part=part, before="", now="") for part in said))
+
+
+def _differing(before: str | None, now: str | None) -> list[str]:
+    """Return the names of the outputs that differ in a list of what a stage made for each candidate."""
+    then, here = (json.loads(text or "[]") for text in (before, now))
+    if not (isinstance(then, list) and isinstance(here, list)):
+        return []
+    if len(then) != len(here):
+        return [f"{len(here)} instead of {len(then)}"]
+    pairs = [(old, new) for old, new in zip(then, here, strict=True) if isinstance(old, dict) and isinstance(new, dict)]
+    return [name for old, new in pairs for name in new if new[name] != old.get(name) and name != ORDER]
+
+
+def _said_of(name: str, outputs: list[str]) -> str:
+    """Say in a few words what differs of what a stage made."""
+    said = ", ".join(outputs[:NAMED]) + (f" and {len(outputs) - NAMED} more" if len(outputs) > NAMED else "")
+    return f"{name}, from {MADE_BY[name]}" + (f": {said}" if said else "")
 
 
 def _readable(name: str) -> str:

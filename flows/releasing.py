@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from components.errors import nearest, refuse
-from components.home import Home
+from components.errors import Refusal, nearest, refuse
+from components.home import WHICH, Home
 from components.planning.history import released
 from components.release.releases import Action, Move, Release, Releases, State
 from components.release.status import Word, status
@@ -70,7 +70,7 @@ def releases_of(home: Home, model: str) -> Releases:
     ledger = ledger_of(home)
     names = released(ledger)
     if model not in names:
-        do = nearest(model, names) or "`steelyard run RECIPE` makes one"
+        do = nearest(model, names) or f"`steelyard run RECIPE` makes one; {WHICH}"
         raise refuse(
             f"no model '{model}' was ever released", where=str(home.root), allowed=", ".join(names) or "", do=do
         )
@@ -199,16 +199,21 @@ def _replaced_by(champion: Release, releases: Releases) -> int:
         and move.replaced != champion.version  # its alias was only mended
     ]
     if not rises or rises[-1] is None:
-        others = [
-            str(one.version)
-            for one in releases.all()
-            if one.version != champion.version and releases.was_champion(one.version)
-        ]
-        raise refuse(
-            f"version {champion.version} of {releases.model} replaced no other",
-            allowed=f"--to {', '.join(others)}" if others else "none: no other version was ever champion",
-        )
+        raise _nothing_before(champion, releases)
     return rises[-1]
+
+
+def _nothing_before(champion: Release, releases: Releases) -> Refusal:
+    """Say which earlier champions there are to go back to, and how one that is barred would rise again."""
+    what = f"version {champion.version} of {releases.model} replaced no other"
+    others = [one.version for one in releases.all() if one.version != champion.version]
+    earlier = [version for version in others if releases.was_champion(version)]
+    if not earlier:
+        return refuse(what, allowed="none: no other version was ever champion")
+    if free := [str(version) for version in earlier if not releases.barred(version)]:
+        return refuse(what, allowed=f"--to {', '.join(free)}")
+    forced = f"`steelyard promote {releases.model} {earlier[0]} --force`, if you know better"
+    return refuse(what, allowed="none: the champions of before are barred", do=forced)
 
 
 def _listed(release: Release, releases: Releases) -> Listed:

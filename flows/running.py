@@ -93,15 +93,27 @@ def find_source(recipe: Recipe, yard: Yard, *, bring: bool) -> Source | None:
         from tasks.versioning import tracks
 
         if not (bring_tracked(path) if bring else tracks(path)):
-            from components.data.sources.table import nearest_source
-
             raise refuse(
                 f"there is no file or folder '{path}'",
                 where="data.source",
                 allowed="a CSV, Parquet or npz file, a folder of images by class, a packed data set, a URL",
-                do=f"{nearest_source(path) or 'mend the path.'} A relative one is relative to the recipe",
+                do=_to_find(path, yard),
             )
     return look_at(path, yard.ledger)
+
+
+def _to_find(path: Path, yard: Yard) -> str:
+    """Say how data that isn't there may be found: by its right path, or as it was when it was taken in."""
+    from components.data.sources.table import nearest_source
+    from flows.datasets import DIGEST_LETTERS, taken_from
+
+    do = f"{nearest_source(path) or 'mend the path.'} A relative one is relative to the recipe"
+    taken = taken_from(yard.home, yard.model, path)
+    if taken is None:
+        return do
+    digest = taken.sha256[:DIGEST_LETTERS]
+    back = f"`steelyard data restore {digest}` brings back the {taken.rows:,} rows that were taken in from it"
+    return f"{do}. If it is lost, {back}: put the path of that folder into data.source"
 
 
 def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 from components.compression.candidates import UNCOMPRESSED
 from components.figure import figure
+from components.home import WHICH, Home
 from components.planning.key import Json
 from components.reap.garbage import MEANING, Garbage
 from components.release.provenance import LinkCheck
+from flows.datasets import DIGEST_LETTERS
 from flows.datasets import Listed as DataSet
 from flows.doctor.examine import Finding
 from flows.explaining import Explanation
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
 
 Row = Sequence[str]
 GAP = "  "
-REASON_LETTERS = 60  # of a reason, in a list
+REASON_LETTERS = 60  # of a reason, in a list on a terminal
 SHOWN_STAGES = 3  # by name, in a sentence
-DIGEST_LETTERS = 12  # of a digest, in a list
+RUN_LETTERS = 8  # of a run's id, beside a whole one
 UNSURE = {"unverifiable": "can't be verified here", "stated": "are only stated"}
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
@@ -161,6 +163,7 @@ def print_plan(lines: Sequence[Planned], *, server: bool) -> None:
             "and is taken from the cache if not"
         )
     beside = ", beside the start of a Prefect server (`steelyard up` keeps one)" if server else ""
+    write(*(f"{line.label} was begun before, and goes on from its checkpoint" for line in open_ones if line.begun))
     write(_expected(open_ones) + beside)
 
 
@@ -169,39 +172,52 @@ def _expected(lines: Sequence[Planned]) -> str:
     known = [line.seconds for line in lines if line.seconds is not None]
     new = [line.label for line in lines if line.seconds is None]
     if not known:
-        return "expected time: unknown, none of them ran here before; the next plan will know"
+        return "expected time: unknown, none of them ran here to its end before; the next plan will know"
     beside = ", ".join(new) if len(new) <= SHOWN_STAGES else f"{len(new)} stages that never ran"
     return f"expected time: {seconds_of(sum(known))}, as they took before" + (f", without {beside}" if new else "")
 
 
 def print_explanation(found: Explanation) -> None:
     """Show why a stage ran."""
-    write(f"{found.stage}, run {found.run}: {found.text}")
+    before = f" (before: run {found.before})" if found.before else ""
+    write(f"{found.stage}, run {found.run}: {found.text}{before}")
     if found.differences:
-        rows = [[one.part, one.before or "(wasn't there)", one.now or "(is gone)"] for one in found.differences]
+        rows = [[one.part, _or(one.before, "(wasn't there)"), _or(one.now, "(is gone)")] for one in found.differences]
         write("")
         print_table(["part of the key", "before", "now"], rows)
 
 
 def print_explanations(found: Sequence[Explanation]) -> None:
-    """Show why each stage of a run ran, or didn't: with the first of the parts that differed, and how many they are."""
+    """Show why each stage of a run ran, or didn't: with the first of the parts that differed, and how many they are.
+
+    Where all stages are compared with the same run, it is named once.
+    """
+    runs = {one.before for one in found if one.before}
+    alone = f" (before: run {next(iter(runs))})" if len(runs) == 1 else ""
     if found:
-        write(f"run {found[0].run}", "")
-    print_table(["stage", "why", "what differed"], [[one.stage, one.text, _first_difference(one)] for one in found])
+        write(f"run {found[0].run}{alone}", "")
+    shown = {run: "" if alone else f" (before: run {run[:RUN_LETTERS]})" for run in runs} | {"": ""}
+    rows = [[one.stage, one.text + shown[one.before], _first_difference(one)] for one in found]
+    print_table(["stage", "why", "what differed"], rows)
+
+
+def _or(value: str | None, otherwise: str) -> str:
+    return otherwise if value is None else value
 
 
 def _first_difference(one: Explanation) -> str:
     if not one.differences:
         return ""
     first, more = one.differences[0], len(one.differences) - 1
-    change = f"{first.part}: {first.before or '(was not there)'} -> {first.now or '(is gone)'}"
-    return change + (f", and {more} more" if more else "")
+    values = f": {_or(first.before, '(was not there)')} -> {_or(first.now, '(is gone)')}"
+    others = f"; and {more} other{'s' * (more > 1)}" if more else ""
+    return first.part + ("" if first.before == first.now else values) + others
 
 
-def print_releases(versions: Sequence[Listed]) -> None:
-    """Show the registered versions."""
+def print_releases(versions: Sequence[Listed], *, home: Home) -> None:
+    """Show the registered versions; where there are none, which home was looked into."""
     if not versions:
-        write("no model was released yet: `steelyard run RECIPE`")
+        write(f"no model was released yet in {home.root}: `steelyard run RECIPE` ({WHICH})")
         return
     rows = [
         [
@@ -212,7 +228,7 @@ def print_releases(versions: Sequence[Listed]) -> None:
             bytes_of(one.size_bytes),
             one.state,
             minute(one.decided or one.at),
-            shorten(one.reason, width=REASON_LETTERS, placeholder=" ..."),
+            shorten(one.reason, width=REASON_LETTERS, placeholder=" ...") if sys.stdout.isatty() else one.reason,
         ]
         for one in versions
     ]
@@ -276,15 +292,15 @@ def print_examination(found: Sequence[Finding]) -> None:
     write("", f"{bad} to mend" if bad else "all is well")
 
 
-def print_datasets(found: Sequence[DataSet]) -> None:
-    """Show the data sets."""
+def print_datasets(found: Sequence[DataSet], *, home: Home) -> None:
+    """Show the data sets; where there are none, which home was looked into."""
     if not found:
-        write("no data set was taken in yet: `steelyard run RECIPE`")
+        write(f"no data set was taken in yet in {home.root}: `steelyard run RECIPE` ({WHICH})")
         return
     rows = [
         [
-            one.sha256[:12],
-            one.dvc_md5[:12],
+            one.sha256[:DIGEST_LETTERS],
+            one.dvc_md5[:DIGEST_LETTERS],
             f"{one.rows:,}",
             bytes_of(one.size_bytes),
             one.source,

@@ -14,7 +14,7 @@ from components.planning.unknown import UNKNOWN, has_unknown
 from components.training.config import TrainConfig
 from components.workers import Worker, Workers
 from tasks.remote.call import perform_elsewhere
-from tasks.stage import Done, Inputs, Stage, Yard, find, perform
+from tasks.stage import Done, Inputs, Stage, Yard, begun, find, perform
 from tasks.tracking.away import patient
 from tasks.until import Reached
 
@@ -37,13 +37,17 @@ class Run(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One line of a plan. `seconds` is what the stage took when it last ran, None where it never did."""
+    """One line of a plan.
+
+    `seconds` is what the stage took when it last ran, None where it never did. `begun`: a stopped run left checkpoints.
+    """
 
     stage: str
     label: str
     state: Literal["cached", "run", "wait"]  # wait: it will run, or be cached, depending on the stages before it
     key: str
     seconds: float | None
+    begun: bool = False
 
 
 @dataclass(slots=True)
@@ -62,9 +66,11 @@ class Planner:
         _stop_after(self.until, stage.name, [line.stage for line in self.plan], self.order)
         inputs = stage.bind(*args, **kwargs)
         label = stage.label(inputs)
-        done = None if has_unknown(inputs) else find(stage, inputs, self.yard)
+        unknown = has_unknown(inputs)
+        done = None if unknown else find(stage, inputs, self.yard)
         if done is None:
-            self._note(stage.name, label, "wait" if has_unknown(inputs) else "run", "")
+            goes_on = not unknown and begun(stage, inputs, self.yard)
+            self._note(stage.name, label, "wait" if unknown else "run", "", begun=goes_on)
             self.libraries |= set(stage.libraries)
             return cast(R, UNKNOWN)
         self._note(stage.name, label, "cached", done.key)
@@ -88,9 +94,11 @@ class Planner:
         """Whether every stage is cached."""
         return all(line.state == "cached" for line in self.plan)
 
-    def _note(self, stage: str, label: str, state: Literal["cached", "run", "wait"], key: str) -> None:
+    def _note(
+        self, stage: str, label: str, state: Literal["cached", "run", "wait"], key: str, *, begun: bool = False
+    ) -> None:
         past = self.yard.ledger.history(self.yard.model, label, limit=1)
-        self.plan.append(Planned(stage, label, state, key, past[0].seconds if past else None))
+        self.plan.append(Planned(stage, label, state, key, past[0].seconds if past else None, begun))
 
 
 class Watcher(Protocol):

@@ -195,6 +195,15 @@ def find(stage: Stage[P, R], inputs: Inputs, yard: Yard) -> Done[R] | None:
     return recorded(stage, label, key_of(stage.parts(inputs)), yard)
 
 
+def begun(stage: Stage[P, R], inputs: Inputs, yard: Yard) -> bool:
+    """Say whether an attempt that was stopped left checkpoints, from which the next one goes on."""
+    if stage.settled is not None:
+        return False
+    key = key_of(stage.parts(inputs))
+    here = any(True for _ in (yard.home.work / key).glob("*/checkpoint/*"))
+    return here or (yard.travels and yard.ledger.checkpoint(key) is not None)
+
+
 def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logger) -> Done[R]:
     """Return the stage's outputs: from the record, or from another worker that is at it, or by doing the work."""
     if stage.settled is not None:

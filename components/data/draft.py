@@ -1,30 +1,29 @@
 """Writes a commented starter recipe for a source, by looking at its rows."""
 
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-
 from components.data.card import NAME, read_card
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
-from components.data.guess import Guess, guess, guess_target
+from components.data.guess import Guess, decimal_comma, guess, guess_target
 from components.data.sources.chunk import Source
 from components.data.sources.table import SOURCES, kind_of
-from components.data.survey import ColumnFacts, Survey, survey
+from components.data.survey import Survey, survey
 from components.errors import nearest, refuse
+from components.figure import figure
 from components.task import Metric, Task
 
 SMALL_SIDE: Final = 64  # pixels; larger images get a residual network, and are made smaller
 UNEVEN: Final = 0.7  # share of the rows that the largest class has
 SCARCE: Final = 500  # rows of a class below which chance shares it out unevenly: 100 expected in a part are 91 to 109
 MOSTLY: Final = 0.85  # the same, from which accuracy says next to nothing
+WARNING: Final = "WARNING"  # what a line of the recipe begins with that is to be read before any other
+FEW: Final = 10  # columns or files that it names
 SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
-_ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +45,11 @@ class Draft:
             return "", 0.0
         name = max(self.classes, key=lambda one: self.classes[one])
         return name, self.classes[name] / sum(self.classes.values())
+
+    @property
+    def uneven(self) -> bool:
+        """Whether one class is so many of the rows that accuracy says little of the others."""
+        return self.largest[1] > UNEVEN
 
     @property
     def unlabelled(self) -> int:
@@ -153,6 +157,7 @@ def quoted(text: str) -> str:
 
 def _lines(plan: Draft) -> Iterator[str]:
     yield "# A starter recipe, written by looking at the data: read it, and change what you know better."
+    yield from (f"# {WARNING}: {_one_line(what)}" for what in _warnings(plan))
     yield f"model: {quoted(plan.model)}"
     yield f"task: {plan.task}  # {_about_task(plan)}"
     yield from _metric_lines(plan)
@@ -164,6 +169,23 @@ def _lines(plan: Draft) -> Iterator[str]:
     yield from _release_lines(plan)
 
 
+def _warnings(plan: Draft) -> Iterator[str]:
+    """Say what no run should begin with."""
+    commas = {name: comma for name, facts in plan.seen.columns.items() if (comma := decimal_comma(facts))}
+    if commas:
+        yield (
+            f"decimal commas: {_few(list(commas))}. Numbers such as '{next(iter(commas.values()))}' are read as text; "
+            "write them with a decimal point, then `init` again"
+        )
+    if unopened := plan.seen.unopened:
+        what = f"{len(unopened):,} of {plan.seen.rows:,} images can't be opened: {_few(unopened)}"
+        yield f"{what}. Mend or remove them; with `bad_rows: refuse` no run begins"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+
+
 def _metric_lines(plan: Draft) -> Iterator[str]:
     """Say so where one class is most of the rows: accuracy then hides what becomes of the others."""
     largest, share = plan.largest
@@ -171,7 +193,7 @@ def _metric_lines(plan: Draft) -> Iterator[str]:
     if plan.metric == "roc_auc":
         yield f"metric: {plan.metric}  # {most}: to say so always is right as often; or balanced_accuracy, f1_macro"
         yield "# To find more of the others, in train: loss: {name: cross_entropy, class_weights: balanced}"
-    elif share > UNEVEN:
+    elif plan.uneven:
         yield f"# {most}: accuracy says little of the others. Instead:"
         yield "# metric: balanced_accuracy  # or f1_macro, roc_auc"
         yield "# and in train: loss: {name: cross_entropy, class_weights: balanced}"
@@ -222,18 +244,12 @@ def _split_lines(plan: Draft) -> Iterator[str]:
         yield "  method: hash  # a row never changes its part when rows are added"
     yield f"  validation: {share}"
     yield f"  test: {share}"
-    dates = [name for name, said in plan.columns.items() if said.date and _splits(plan.seen.columns[name])]
+    dates = [name for name, said in plan.columns.items() if said.splits]
     if dates:
         yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates[0])},"
         yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
     yield "  # group: a column; rows with the same value there (one patient, one machine) stay together"
     yield ""
-
-
-def _splits(facts: ColumnFacts) -> bool:
-    """Say whether a split by time can read the column: in ISO form, and present in each row."""
-    written = pa.types.is_temporal(facts.type) or all(_ISO.match(text) for text in facts.distinct)
-    return facts.present == facts.rows and written
 
 
 def _prepare_lines(plan: Draft) -> Iterator[str]:
@@ -325,21 +341,36 @@ def _release_lines(plan: Draft) -> Iterator[str]:
     yield "  - {method: int8_static}"
     yield "select:"
     yield "  objective: latency  # or size, or quality"
-    unit = "1 % of the uncompressed model's" if plan.task == "regression" else "0.01 of"
-    yield f"  max_loss: 0.01  # {unit} {plan.metric} on validation may be lost"
+    yield f"  max_loss: 0.01  # {_hundredth(plan, of='uncompressed model')} on validation may be lost"
     yield "gate:"
     yield f"  # floor: {_floor(plan)}; without one any first release passes"
-    unit = "1 % of the champion's" if plan.task == "regression" else "0.01 of"
-    yield f"  margin: 0.01  # a later release must be shown to lose less than {unit} {plan.metric}"
+    if plan.uneven:
+        chance = 1 / len(plan.classes)
+        yield f"  # with balanced_accuracy: {(1 + chance) / 2:.2f}; always to say the same has {chance:.2f} of that"
+    yield f"  margin: 0.01  # a later release must be shown to lose less than {_hundredth(plan, of='champion')}"
+    if plan.task == "classification":
+        yield "  # class_margin: 0.1  # and not be shown to lose more of any class's recall; null: no limit;"
     yield "  max_slowdown: 1.2  # and to take no more than so many times the champion's latency,"
     yield "  max_growth: 1.5  # nor of its size"
+
+
+def _hundredth(plan: Draft, *, of: str) -> str:
+    """What 0.01 means: a share of an error, and so much of what lies between 0 and 1, whichever metric is chosen."""
+    if plan.task == "regression":
+        return f"1 % of the {of}'s {plan.metric}"
+    return f"0.01 of the metric, here {plan.metric},"
+
+
+def _plain(value: float) -> str:
+    """Four digits that count, without an exponent where it can be read, as YAML takes it."""
+    return figure(value).replace(",", "")
 
 
 def _floor(plan: Draft) -> str:
     """A first release's least value, half-way from what needs no model to what is perfect."""
     if plan.task == "regression":
         deviation = plan.seen.columns[plan.target].deviation
-        return f"{deviation * 0.8:.4g}  # largest test RMSE, 0.8 of the target's standard deviation"
+        return f"{_plain(deviation * 0.8)}  # largest test RMSE, 0.8 of the target's standard deviation"
     if plan.metric == "roc_auc":
         return "0.75  # least test ROC AUC; chance has 0.5"
     name, share = plan.largest

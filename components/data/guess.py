@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind
-from components.data.kinds import accepts
+from components.data.kinds import MISSING, accepts
 from components.data.survey import MOST_DISTINCT, MOSTLY, ColumnFacts, Survey
 from components.errors import refuse
 from components.task import Task
@@ -18,6 +18,10 @@ MOST_WHOLE_CLASSES: Final = 20  # whole numbers with more values than this are a
 _ID_NAME: Final = re.compile(
     r"^$|^(id|index|uuid|guid|key|unnamed.*|__index_level_\d+__)$|[_\- .](id|uuid)$|[a-z]I[dD]$"
 )
+_ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
+_WHOLE: Final = re.compile(r"[+-]?\d{1,3}(?:[.,]?\d{3})*")  # thousands may stand apart
+_CODE: Final = re.compile(r"[A-Za-z]{0,4}[-_#]?\d+|[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _MARKED_NUMBER: Final = re.compile(
     r"[€$£¥]? ?[+-]?\d{1,3}(?:[., '\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?(?:%|[€$£¥]| [A-Za-z]{1,3})?"
 )
@@ -29,7 +33,7 @@ class Guess:
 
     kind: ColumnKind
     why: str = ""
-    date: bool = False
+    splits: bool = False  # dates by which rows can be split
 
 
 def guess(facts: ColumnFacts, seen: Survey) -> Guess:
@@ -57,10 +61,20 @@ def _guess_useless(facts: ColumnFacts) -> Guess | None:
     if len(facts.distinct) == 1 and facts.present == facts.rows:
         return Guess(kind="ignore", why="always the same value")
     if facts.dates == facts.present:
-        return Guess(kind="ignore", why="dates: of use for a split by time", date=True)
+        return _guess_date(facts)
     if _is_id(facts):
         return Guess(kind="ignore", why="names the row: a different value in each")
     return None
+
+
+def _guess_date(facts: ColumnFacts) -> Guess:
+    """A split by time reads ISO dates, and wants one in each row."""
+    if not pa.types.is_temporal(facts.type) and not all(_ISO.match(text) for text in facts.distinct):
+        why = f"dates such as '{next(iter(facts.distinct))[:40]}': a split by time wants them written as 2024-12-31"
+        return Guess(kind="ignore", why=why)
+    if facts.present < facts.rows:
+        return Guess(kind="ignore", why=f"dates, {_missing(facts)}: a split by time wants one in each")
+    return Guess(kind="ignore", why="dates: of use for a split by time", splits=True)
 
 
 def _guess_number(facts: ColumnFacts) -> Guess | None:
@@ -77,7 +91,8 @@ def _guess_text(facts: ColumnFacts) -> Guess:
     count = f"more than {MOST_DISTINCT:,}" if facts.uncounted else f"{distinct:,}"
     marked = _marked_numbers(facts)
     if facts.uncounted or distinct > facts.present / 2 or (distinct > 1000 and facts.present < 20 * distinct):
-        said = marked or "free text or names"
+        coded = _is_named_id(facts) or _is_coded(facts)
+        said = marked or ("looks like an identifier" if coded else "free text or names")
         return Guess(kind="ignore", why=f"{said}: {count} different values in {facts.present:,} rows")
     parts = [f"{count} values", marked, _spellings(facts), _missing(facts)]
     return Guess(kind="category", why="; ".join(filter(None, parts)))
@@ -104,6 +119,14 @@ def _marked_numbers(facts: ColumnFacts) -> str:
     return f"numbers written as '{_longest(marked)}' aren't read as numbers: write them like 1234.5"
 
 
+def decimal_comma(facts: ColumnFacts) -> str:
+    """Return a value with a decimal comma, where a person would read nearly all values as such numbers or as whole."""
+    values = [text for value in facts.distinct if (text := value.strip()).lower() not in MISSING]
+    whole = [value for value in values if _WHOLE.fullmatch(value)]
+    marked = [value for value in values if _DECIMAL_COMMA.fullmatch(value) and not _WHOLE.fullmatch(value)]
+    return _longest(marked) if marked and len(whole) + len(marked) >= MOSTLY * len(values) else ""
+
+
 def _longest(values: list[str]) -> str:
     return max(values, key=len)
 
@@ -113,7 +136,17 @@ def _is_id(facts: ColumnFacts) -> bool:
         return True
     differ = facts.uncounted or len(facts.distinct) == facts.present
     whole_or_text = facts.whole or facts.numbers < facts.present
-    return differ and whole_or_text and bool(_ID_NAME.search(facts.name.strip()) or _ID_NAME.search(facts.name.lower()))
+    return differ and whole_or_text and _is_named_id(facts)
+
+
+def _is_named_id(facts: ColumnFacts) -> bool:
+    return bool(_ID_NAME.search(facts.name.strip()) or _ID_NAME.search(facts.name.lower()))
+
+
+def _is_coded(facts: ColumnFacts) -> bool:
+    """Say whether each value differs, and is a number with a few letters before it, or a UUID."""
+    differ = facts.uncounted or len(facts.distinct) == facts.present
+    return differ and all(_CODE.fullmatch(value) for value in facts.distinct)
 
 
 def _missing(facts: ColumnFacts, *, blanks: int = 0) -> str:
@@ -145,7 +178,11 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
         )
         odd = f"not every value is a number, such as '{facts.odd[:40]}'" if facts.wrong and facts.odd else ""
         return "regression", Guess(kind="number", why="; ".join(filter(None, [why, odd])))
-    if facts.uncounted or len(facts.distinct) > facts.present / LEAST_ROWS:
+    few = not facts.uncounted and len(facts.distinct) <= facts.present / LEAST_ROWS
+    if not few and (comma := decimal_comma(facts)):
+        what = f"the target's numbers, such as '{comma}', have a decimal comma: they are read as text"
+        raise refuse(what, where=place, do="write them with a decimal point")
+    if not few:
         what = (
             f"the target has {len(facts.distinct):,} different values in {facts.present:,} rows: these are no classes"
         )

@@ -5,6 +5,7 @@ A guess for a starter recipe only: what a column means is the recipe's to say fr
 
 import io
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,6 +86,7 @@ class Survey:
     columns: dict[str, ColumnFacts]
     sizes: Counter[tuple[int, int]]  # images by height and width
     image: str | None  # the name of the image column
+    unopened: tuple[str, ...] = ()  # files of images whose head is none of an image, or their rows
 
 
 def survey(source: Source) -> Survey:
@@ -92,6 +94,7 @@ def survey(source: Source) -> Survey:
     image = next((c.name for c in source.schema if accepts("image", c.type) and not pa.types.is_null(c.type)), None)
     facts = {c.name: ColumnFacts(name=c.name, type=c.type) for c in source.schema}
     sizes: Counter[tuple[int, int]] = Counter()
+    unopened: list[str] = []
     rows = 0
     for chunk in source.chunks():
         rows += len(chunk.rows)
@@ -99,10 +102,12 @@ def survey(source: Source) -> Survey:
             values = one_array(chunk.table, name)
             column.rows += len(values)
             if name == image:
-                sizes.update(_sizes(values))
+                for place, size in _sizes(values, first=column.rows - len(values) + 1):
+                    sizes.update([size] if size else [])
+                    unopened += [] if size else [place]
             elif accepts("category", column.type):
                 _look(column, values)
-    return Survey(rows=rows, columns=facts, sizes=sizes, image=image)
+    return Survey(rows=rows, columns=facts, sizes=sizes, image=image, unopened=tuple(unopened))
 
 
 def _look(column: ColumnFacts, values: pa.Array) -> None:
@@ -164,15 +169,17 @@ def _count_distinct(column: ColumnFacts, text: pa.Array) -> None:
     column.uncounted = len(column.distinct) > MOST_DISTINCT
 
 
-def _sizes(values: pa.Array) -> list[tuple[int, int]]:
-    """Height and width of each image that can be opened, from its head alone."""
-    data = pc.struct_field(values, "bytes") if pa.types.is_struct(values.type) else values
-    return [size for size in map(_size, data.to_pylist()) if size is not None]
+def _sizes(values: pa.Array, *, first: int) -> Iterator[tuple[str, tuple[int, int] | None]]:
+    """Yield of each image that is there its file, else its row, and from its head alone its height and width."""
+    for row, value in enumerate(values.to_pylist(), start=first):
+        data, path = (value["bytes"], value.get("path")) if isinstance(value, dict) else (value, None)
+        if data is not None:
+            yield path or f"row {row}", _size(data)
 
 
-def _size(data: bytes | None) -> tuple[int, int] | None:
+def _size(data: bytes) -> tuple[int, int] | None:
     try:
-        with Image.open(io.BytesIO(data or b"")) as image:
+        with Image.open(io.BytesIO(data)) as image:
             turned = image.getexif().get(_ORIENTATION) in _TURNED
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

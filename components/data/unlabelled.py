@@ -98,7 +98,8 @@ def _paths(table: pa.Table, columns: Mapping[str, ColumnKind]) -> tuple[str, ...
 
 def _check_columns(schema: pa.Schema, columns: Mapping[str, ColumnKind], *, keep: Sequence[str], where: str) -> None:
     names, wanted = Counter(schema.names), list(dict.fromkeys([*columns, *keep]))
-    problems = _absent([name for name in wanted if name not in names], schema.names, wanted, where=where)
+    problems = _absent([name for name in columns if name not in names], schema.names, list(columns), where=where)
+    problems += [_not_to_keep(name, schema.names, where=where) for name in keep if name not in {*names, *columns}]
     for name in (name for name in wanted if name in names):
         if names[name] > 1:
             problems.append(Problem(what=f"{names[name]} columns are named '{name}'", where=where))
@@ -124,6 +125,11 @@ def _absent(absent: Sequence[str], names: Sequence[str], wanted: Sequence[str], 
     noun, verb = ("column", "is") if len(absent) == 1 else ("columns", "are")
     what = f"the {noun} {_listed([repr(name) for name in absent])} {verb} missing; there are {_listed(names)}"
     return [Problem(what=what, where=where, allowed=f"needed are {_listed(wanted)}", do=do)]
+
+
+def _not_to_keep(name: str, names: Sequence[str], *, where: str) -> Problem:
+    what = f"there is no column '{name}' to keep beside the answers; the model itself doesn't need it"
+    return Problem(what=what, where=where, allowed=_listed(names), do=nearest(name, names) or "keep another, or none")
 
 
 def _listed(names: Sequence[str]) -> str:

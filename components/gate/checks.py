@@ -82,7 +82,7 @@ def recall_check(changes: Sequence[ClassChange], *, margin: float, confidence: f
     worst = max(falls, default=0.0)
     if broken:
         names = ", ".join(f"'{change.name}'" for change in broken)
-        text = f"Recall is shown to have fallen by more than {100 * margin:g} points in {names}."
+        text = f"Recall is shown to have fallen by more than {100 * margin:g} points (gate.class_margin) in {names}."
         return Check(name="recall per class", status="failed", value=worst, limit=margin, text=text)
     text = f"No class is shown to have lost more than {100 * margin:g} points of recall."
     return Check(name="recall per class", status="passed", value=worst, limit=margin, text=text)

@@ -1,5 +1,6 @@
 """The command line, on the state that one real run left behind."""
 
+import inspect
 import json
 import os
 import resource
@@ -8,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ from mlflow import MlflowClient
 
 from components.home import Home
 from flows.cli import app
+from flows.explaining import MADE_BY
+from flows.retrain import STAGES
+from flows.tables import REASON_LETTERS
+from tasks.evidence import Evidence
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
 
@@ -49,6 +54,7 @@ def test_help_is_there_at_once_and_names_every_command() -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3  # CPU seconds
     assert all(f"\n  {name} " in told.stdout for name in COMMANDS)
+    assert "..." not in told.stdout.partition("Commands:")[2], "a summary is cut off at 80 columns"
 
 
 def test_it_says_its_version(first: Place) -> None:
@@ -161,7 +167,7 @@ def test_why_names_what_differed(both: Place) -> None:
 def test_why_says_that_nothing_changed(both: Place) -> None:
     found = both.call("why", both.told["second"].json["run_id"], "ingest", "--json").json
     assert found["differences"] == []
-    assert both.told["first"].json["run_id"] in found["text"]
+    assert found["before"] == both.told["first"].json["run_id"]
 
 
 def test_why_without_a_stage_tells_it_of_each(both: Place) -> None:
@@ -171,7 +177,28 @@ def test_why_without_a_stage_tells_it_of_each(both: Place) -> None:
     out = both.call("why", "people").out
     assert "config.optimizer.lr: 0.02 -> 0.03" in out
     assert "export int8-dynamic" in out
+    first, second = (both.told[name].json["run_id"] for name in ("first", "second"))
+    assert (out.count(first), out.count(second)) == (1, 1)
     assert both.call("why", "peoples").refused("no model 'peoples'")
+
+
+def test_why_says_of_what_other_stages_made_which_outputs_differ(both: Place) -> None:
+    """Not their values: where the cause lies is told by the stages above."""
+    made = {one["stage"]: one["differences"] for one in both.call("why", "people", "--json").json}
+    assert made["evaluate"] == [{"part": made["evaluate"][0]["part"], "before": "", "now": ""}]
+    assert made["evaluate"][0]["part"].startswith("trained, from train: ")
+    (exported, *_) = made["select"]
+    assert exported["part"].startswith("exported, from export: ")
+    assert "onnx" in exported["part"]
+    assert all(len(one["part"]) < 120 for differences in made.values() for one in differences)
+    out = both.call("why", "people").out
+    assert "->" in out
+    assert "{" not in out
+
+
+def test_the_inputs_that_other_stages_made_are_known_by_the_names_that_stages_give_them() -> None:
+    inputs = {name for stage in STAGES for name in inspect.signature(stage.function).parameters}
+    assert MADE_BY.keys() <= inputs | {field.name for field in fields(Evidence)}
 
 
 def test_why_of_a_first_run_says_that_it_was_the_first(both: Place) -> None:
@@ -226,12 +253,21 @@ def test_a_version_is_a_word_or_named(both: Place) -> None:
 
 def test_an_empty_home_is_said_to_be_empty_and_stays_so(tmp_path: Path) -> None:
     place = Place(folder=tmp_path, home=tmp_path / "home")
-    assert "no model" in place.call("list").out
+    for told in (place.call("list").out, place.call("data", "list").out, place.call("show", "people").err):
+        assert str(place.home) in told
+        assert "STEELYARD_HOME" in told
     assert place.call("list", "--json").json == []
     assert place.call("data", "list", "--json").json == []
     assert place.call("show", "people").refused("'people'")
     assert place.call("why", "people", "train").refused("nothing ran yet")
     assert not place.home.exists()
+
+
+def test_a_list_that_is_piped_tells_reasons_to_their_end(both: Place) -> None:
+    reasons = [row["reason"] for row in both.call("list", "people", "--json").json]
+    out = both.call("list", "people").out
+    assert max(map(len, reasons)) > REASON_LETTERS
+    assert all(reason in out for reason in reasons)
 
 
 def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place: Place) -> None:
@@ -246,7 +282,10 @@ def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place
     assert champion(place) == 1
     place.child("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--strict", code=3)
     assert place.call("promote", "people", "2").refused("barred", "it was rude", "--force")
-    assert place.call("rollback", "people").refused("replaced no other", "--to 2")
+    again = place.call("rollback", "people")
+    assert again.refused("replaced no other", "allowed: none", "`steelyard promote people 2 --force`")
+    assert "--to" not in again.err
+    assert place.call("rollback", "people", "--to", "2").refused("barred", "--force")
     assert place.call("promote", "people", "2", "--force").code == 0
     assert champion(place) == 2
 
@@ -297,9 +336,15 @@ def test_the_doctor_names_damaged_databases_and_servers_that_are_gone(place: Pla
 def test_data_is_listed_and_comes_back_byte_by_byte(both: Place, tmp_path: Path) -> None:
     (row,) = both.call("data", "list", "--json").json
     assert (row["rows"], row["models"], row["source"]) == (200, ["people"], "people.csv")
-    for place, digest in enumerate((row["sha256"][:8], row["dvc_md5"][:6])):
-        folder = tmp_path / f"back{place}"
-        told = both.call("data", "restore", digest, "--output", str(folder))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine").write_text("mine")
+    there = replace(both, folder=tmp_path)
+    for digest, output, name in (
+        (row["sha256"][:8], ("--output", "back"), "back"),
+        (row["dvc_md5"][:6], (), row["sha256"][:12]),
+    ):
+        folder = tmp_path / name
+        told = there.call("data", "restore", digest, *output)
         assert told.code == 0, told.err
         stored = {path.name: path.read_bytes() for path in (both.home / "store/folders" / row["sha256"]).iterdir()}
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == stored

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from components.data.images import png
 from components.recipe_file import read
 from tests.flows.place import Place
 
@@ -37,3 +40,32 @@ def test_init_names_the_columns_that_a_person_should_look_at(tmp_path: Path) -> 
     assert "'10,5 EUR' aren't read as numbers" in told.err
     assert "town: category, 2 values; 'Ulm' and 'ulm' differ in capitals or spaces alone: write them alike" in told.err
     assert "  n: " not in told.err
+
+
+def test_decimal_commas_are_warned_of_together_where_nobody_overlooks_it(tmp_path: Path) -> None:
+    rows = [f"{f'{i % 9},5' if i % 5 else 'NA'};{i % 7};{1000 + i},25;{i}.{i % 10};{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["age;n;income;fine;y", *rows]) + "\n", "utf-8")
+    place = Place(folder=tmp_path, home=tmp_path / "home")
+    told = place.call("init", "t.csv", "--target", "y", "--output", "r.yaml")
+    assert told.code == 0, told.err
+    *_, before, warning, after, _ = told.err.splitlines()
+    assert warning.startswith("WARNING: decimal commas: age, income. Numbers such as '1,5' are read as text; write")
+    assert (before, after) == ("", "")
+    assert f"# {warning}\n" in (tmp_path / "r.yaml").read_text("utf-8")
+    assert place.call("init", "t.csv", "--target", "income", "--output", "s.yaml").refused("decimal comma", "such as")
+    thousands = [f'"{i % 9 + 1},000",{"ab"[i % 2]}' for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["pay,y", *thousands]) + "\n", "utf-8")
+    assert "WARNING" not in place.call("init", "t.csv", "--target", "y", "--output", "u.yaml").err
+
+
+def test_images_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    for label in ("x", "y"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for i in range(6):
+            (tmp_path / "pictures" / label / f"{i}.png").write_bytes(png(np.full((8, 8), 9 * i, dtype=np.uint8)))
+    place = Place(folder=tmp_path, home=tmp_path / "home")
+    assert "WARNING" not in place.call("init", "pictures", "--output", "r.yaml").err
+    (tmp_path / "pictures" / "y" / "2.png").write_text("no picture")
+    told = place.call("init", "pictures", "--output", "s.yaml")
+    assert told.code == 0, told.err
+    assert "WARNING: 1 of 12 images can't be opened: y/2.png. Mend or remove them" in told.err

@@ -74,6 +74,17 @@ def test_a_wrong_option_is_an_error_of_use_with_code_2(first: Place) -> None:
     assert first.call("serve", "people", "--port", "70000").code == 2
 
 
+def test_data_that_is_gone_can_be_had_back_as_the_model_took_it_in(both: Place, tmp_path: Path) -> None:
+    (row,) = both.call("data", "list", "--json").json
+    gone = ("--set", f"data.source={tmp_path / 'people.csv'}")
+    told = both.call("run", "recipe.yaml", *gone)
+    back = f"`steelyard data restore {row['sha256'][:12]}` brings back the 200 rows that were taken in from it"
+    assert told.refused("no file or folder", "mend the path", back)
+    others = both.call("plan", "recipe.yaml", *gone, "--set", "model=others")
+    assert others.refused("no file or folder")
+    assert "restore" not in others.err
+
+
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_data_that_is_not_there_is_refused(first: Place, tmp_path: Path, command: str) -> None:
     told = first.call(command, "recipe.yaml", "--set", "data.source=missing.csv")

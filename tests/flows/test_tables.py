@@ -123,8 +123,16 @@ def test_a_plan_ends_with_the_time_that_what_may_run_took_before(capsys: pytest.
 def test_a_plan_without_a_past_says_that_the_time_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     print_plan([Planned("ingest", "ingest", "run", "", None), *[Planned("s", "s", "wait", "", None)] * 9], server=False)
     told = capsys.readouterr().out
-    assert told.splitlines()[-1].startswith("expected time: unknown, none of them ran here before")
+    assert told.splitlines()[-1].startswith("expected time: unknown, none of them ran here to its end before")
     assert "0.0" not in told
+
+
+def test_a_plan_says_what_goes_on_from_where_it_was_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [Planned("train", "train", "run", "", None, begun=True), Planned("export", "export", "wait", "", None)]
+    print_plan(lines, server=False)
+    told = capsys.readouterr().out
+    assert told.count("was begun before, and goes on from its checkpoint") == 1
+    assert "\ntrain was begun before" in told
 
 
 def test_what_may_go_is_shown_by_kind_with_the_oldest_of_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import Refusal
+from components.planning.key import key_of
 from components.planning.unknown import UNKNOWN
 from components.training.config import DDP, TrainConfig
 from tasks.runner import Planner, PrefectRun, Run, smaller_batches
@@ -65,6 +66,21 @@ def plan(
 def test_of_a_first_run_only_the_first_stage_is_certain(home: Path, journal: Path) -> None:
     assert plan(home, journal) == [("make", "run"), ("add twice", "wait"), ("add", "wait")]
     assert not journal.exists()
+
+
+def test_a_stage_whose_stopped_attempt_left_checkpoints_is_planned_as_begun(home: Path, journal: Path) -> None:
+    inputs = make.bind(PLAIN, journal=str(journal))
+    folder = home / "work" / key_of(make.parts(inputs)) / "attempt" / "checkpoint"
+    folder.mkdir(parents=True)
+
+    def begun() -> list[str]:
+        planner = Planner(yard_at(home, run=""))
+        small(planner, journal)
+        return [line.label for line in planner.plan if line.begun]
+
+    assert begun() == []
+    (folder / "state").write_text("so far")
+    assert begun() == ["make"]
 
 
 def test_a_planned_output_is_unknown(home: Path, journal: Path) -> None:

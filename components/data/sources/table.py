@@ -52,12 +52,15 @@ def image_column(config: DataConfig) -> str:
 
 
 def nearest_source(path: Path) -> str:
-    """Return `did you mean 'x'?` for the most similar name beside the path that can be read, or nothing."""
+    """Return `did you mean 'x'?` for the most similar name beside the path that can be read, or nothing.
+
+    Endings alone, which all such names share, make none of them similar.
+    """
     try:
         beside = [one.name for one in path.parent.iterdir() if one.suffix.lower() in KIND_OF_SUFFIX or one.is_dir()]
     except OSError:
         return ""
-    return nearest(path.name, beside)
+    return nearest(path.name, [name for name in beside if nearest(path.stem, [Path(name).stem])])
 
 
 def kind_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from components.data.images import png
 from components.data.pack import pack
 from components.data.shipped import SHIPPED, build
 from components.errors import Refusal
+from components.gate.config import GateConfig
 from components.recipe import Recipe
 from tests.components.data.tables import csv, packed, rows
 
@@ -88,6 +89,23 @@ def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_
         assert ("92% of the rows are 'no'" in text) == (metric == "roc_auc")
         assert "class_weights: balanced" in text
     assert "# floor: 0.90  # least test accuracy; always to say 'no' has 0.80" in text
+
+
+def test_where_another_metric_is_advised_each_number_says_of_which_metric_it_is(tmp_path: Path) -> None:
+    _, text = drafted(table(tmp_path, y=["no"] * 240 + ["yes"] * 40 + ["perhaps"] * 20), target="y")
+    assert "# metric: balanced_accuracy" in text
+    assert "# floor: 0.90  # least test accuracy; always to say 'no' has 0.80" in text
+    assert "# with balanced_accuracy: 0.67; always to say the same has 0.33 of that" in text
+    assert "max_loss: 0.01  # 0.01 of the metric, here accuracy, on validation may be lost" in text
+    assert "margin: 0.01  # a later release must be shown to lose less than 0.01 of the metric, here accuracy," in text
+    _, even = drafted(table(tmp_path), target="y")
+    assert "balanced_accuracy" not in even
+
+
+def test_the_limit_on_what_a_class_may_lose_is_shown_where_there_are_classes(tmp_path: Path) -> None:
+    limit = f"  # class_margin: {GateConfig().class_margin}  # "
+    assert limit in drafted(table(tmp_path), target="y")[1]
+    assert limit not in drafted(table(tmp_path), target="price: EUR")[1]
 
 
 def test_the_share_to_set_aside_holds_what_was_seen_to_be_wrong(tmp_path: Path) -> None:
@@ -239,7 +257,12 @@ def test_a_split_by_time_is_offered_only_where_it_can_read_the_dates(tmp_path: P
     recipe, text = drafted(table(tmp_path, day=days), target="y")
     assert recipe.data.columns["day"] == "ignore"
     assert ("time_column: day" in text) == offered
-    assert "time_column" not in drafted(table(tmp_path, day=[*days[:-1], None]), target="y")[1]
+    assert ("day: ignore  # dates: of use for a split by time" in text) == offered
+    wanted = "day: ignore  # dates such as '01.01.2024': a split by time wants them written as 2024-12-31"
+    assert (wanted in text) != offered
+    _, gap = drafted(table(tmp_path, day=[*days[:-1], None]), target="y")
+    assert "time_column" not in gap
+    assert "of use for a split by time" not in gap
 
 
 def test_a_regression_is_told_of_no_classes(tmp_path: Path) -> None:
@@ -272,3 +295,33 @@ def test_values_that_differ_in_capitals_and_spaces_alone_are_named(tmp_path: Pat
     assert "category  # the target; 'stays' and 'Stays' differ in capitals or spaces alone: write them alike" in text
     _, plain = drafted(table(tmp_path, town=["Maße", "Masse", "Massen"] * 100), target="y")
     assert "write them alike" not in plain
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("customer_id", [f"c {i % 290}" for i in range(300)], "looks like an identifier: 290 different values"),
+        ("customer", [f"KD-{i * 13}" for i in range(300)], "looks like an identifier: 300 different values"),
+        ("customer", [f"mr {i}" for i in range(300)], "free text or names: 300 different values"),
+    ],
+)
+def test_what_names_rows_is_told_from_free_text(tmp_path: Path, name: str, values: list[str], said: str) -> None:
+    _, text = drafted(table(tmp_path, **{name: values}), target="y")
+    assert f"    {name}: ignore  # {said}" in text
+
+
+def test_the_floor_of_a_regression_is_written_as_people_write_numbers(tmp_path: Path) -> None:
+    _, text = drafted(table(tmp_path, price=rng.normal(5e5, 1e5, 300)), target="price")
+    (floor,) = (line.split()[2] for line in text.splitlines() if line.startswith("  # floor: "))
+    assert floor.isdigit()
+    assert 6e4 < float(floor) < 1e5
+
+
+def test_a_name_whose_ending_alone_is_alike_is_no_near_one(tmp_path: Path) -> None:
+    (tmp_path / "new_case.csv").write_text("a,y\n1,2\n")
+    with pytest.raises(Refusal) as refused:
+        draft(tmp_path / "nothere.csv", target="y")
+    assert "did you mean" not in str(refused.value)
+    for near in ("new_cases.csv", "new_case"):
+        with pytest.raises(Refusal, match=r"did you mean 'new_case\.csv'"):
+            draft(tmp_path / near, target="y")

@@ -72,6 +72,24 @@ def test_missing_columns_and_columns_of_an_impossible_type_are_all_named(tmp_pat
     assert "for 'city', did you mean 'citty'?" in told
 
 
+def test_a_column_to_keep_that_is_not_there_is_not_said_to_be_needed_by_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("age,city,smoker,customer\n1,a,yes,7\n")
+    with pytest.raises(Refusal) as refused:
+        next(unlabelled(path, COLUMNS, target="label", known={}, keep=["custmer"]))
+    told = str(refused.value)
+    assert "there is no column 'custmer' to keep beside the answers; the model itself doesn't need it" in told
+    assert "did you mean 'customer'?" in told
+    assert "needed are" not in told
+    path.write_text("age,smoker\n1,yes\n")
+    with pytest.raises(Refusal) as both:
+        next(unlabelled(path, COLUMNS, target="label", known={}, keep=["id", "city"]))
+    assert [problem.what.partition(";")[0] for problem in both.value.problems] == [
+        "the column 'city' is missing",
+        "there is no column 'id' to keep beside the answers",
+    ]
+
+
 def test_bad_cells_and_torn_lines_are_named_by_their_places(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("age,city,smoker\n1,a,yes\nx,a,maybe\n1,a,no,more\n")
@@ -137,7 +155,7 @@ def test_columns_to_keep_come_as_they_are_and_others_are_named(tmp_path: Path) -
     (asked,) = unlabelled(path, COLUMNS, target="label", known={}, keep=["id", "age"])
     assert {name: column.to_pylist() for name, column in asked.kept.items()} == {"id": ["007", ""], "age": ["3", "4"]}
     assert asked.ignored == ("note",)
-    with pytest.raises(Refusal, match=r"the column 'idd' is missing(.|\n)*for 'idd', did you mean 'id'"):
+    with pytest.raises(Refusal, match=r"no column 'idd' to keep(.|\n)*did you mean 'id'"):
         list(unlabelled(path, COLUMNS, target="label", known={}, keep=["idd"]))
     pq.write_table(pa.table({"age": [1], "city": ["x"], "smoker": [True], "tags": [["a"]]}), tmp_path / "rows.parquet")
     with pytest.raises(Refusal, match=r"column 'tags': holds values of type list.*, which can't be kept"):

@@ -217,7 +217,7 @@ def test_a_class_that_is_shown_to_suffer_is_refused_by_name():
     lost = [row for row in range(2000) if row % 3 == 1][:120]
     made = judged(lost=lost, won=[r for r in range(2000) if r % 3 == 0][:125])
     assert made.decision == "no"
-    assert "'b'" in made.reason
+    assert "fallen by more than 10 points (gate.class_margin) in 'b'" in made.reason
     assert judged(lost=lost, won=[r for r in range(2000) if r % 3 == 0][:125], config=GateConfig(class_margin=None))
     (worst,) = [change for change in made.classes if change.name == "b"]
     assert worst.lost == 120

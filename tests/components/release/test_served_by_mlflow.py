@@ -46,9 +46,8 @@ def log(onnx_path: Path, signature: serving.Signature, example: list[dict[str, s
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow.db'}")
-    mlflow.create_experiment("e", artifact_location=(home / "artifacts").as_uri())
-    mlflow.set_experiment("e")
-    with mlflow.start_run():
+    experiment = mlflow.create_experiment("e", artifact_location=(home / "artifacts").as_uri())
+    with mlflow.start_run(experiment_id=experiment):  # set_experiment would be for all tests that come after
         logged = mlflow.pyfunc.log_model(
             name="model",
             python_model=served.__file__,

@@ -16,7 +16,8 @@ from components.recipe_types import Decoder, plain
 
 URL_MARK: Final = "://"
 _SECRETS: Final = re.compile(r"(?<=://)[^/?#\s]*@|(?<=[^\s?#])[?#][^\s'\"]*")
-_URLS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
+_URLS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#\s]*@)?[^\s'\"]*")
+_HOST: Final = re.compile(r"[^:/@]*(?::\d*)?(?:/.*)?")
 
 
 def read(path: Path, *, changes: Sequence[str] = ()) -> Recipe:
@@ -59,10 +60,19 @@ def public(recipe: Recipe) -> Recipe:
 
 
 def public_source(source: str) -> str:
-    """Return the last part of a path, or a URL without user, password, query and fragment."""
-    if URL_MARK in source and not source.startswith("file:"):
-        return without_secrets(source)
-    return Path(source).name
+    """Return the last part of a path, or a URL without user, password, query and fragment.
+
+    A password may hold what belongs in no URL: where the host can't be told from it, the URL ends before it.
+    """
+    scheme, mark, rest = source.partition(URL_MARK)
+    if not mark or scheme == "file":
+        return Path(source).name
+    shown, _, cut = re.sub("[?#]", "\n", rest, count=1).partition("\n")
+    while not _HOST.fullmatch(shown):
+        before, at, shown = shown.partition("@")
+        if not at:
+            return scheme + mark + ("" if "@" in cut else before)
+    return scheme + mark + shown
 
 
 def without_secrets(text: str) -> str:

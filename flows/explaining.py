@@ -17,7 +17,7 @@ MADE_BY = {  # the stage whose outputs an input is, by the input's name
     "dataset": "ingest",
     "previous": "split, of an earlier run",
     "splits": "split",
-    "trained": "train",
+    "trained": "train or prune",
     "models": "train and prune",
     "graph": "convert or quantize",
     "exported": "export",

@@ -112,7 +112,7 @@ def _to_find(path: Path, yard: Yard) -> str:
     if taken is None:
         return do
     digest = taken.sha256[:DIGEST_LETTERS]
-    back = f"`steelyard data restore {digest}` brings back the {taken.rows:,} rows that were taken in from it"
+    back = f"`steelyard data restore {digest}` brings back {taken.rows:,} rows of a file of that name"
     return f"{do}. If it is lost, {back}: put the path of that folder into data.source"
 
 

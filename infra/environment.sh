@@ -5,14 +5,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 stamp=.venv/.steelyard-stamp
-wanted="$(cat requirements.lock pyproject.toml infra/environment.sh | sha256sum) $PWD"  # its scripts hold the folder's path
+here=$(pwd -P)  # which its scripts hold
+wanted="$(cat requirements.lock pyproject.toml infra/environment.sh | sha256sum) $here"
 if [[ -x .venv/bin/steelyard && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
     exit 0
 fi
 started=$SECONDS
 
 # A folder that was moved keeps the old place in its scripts: begin anew then.
-if [[ -f $stamp && $(<"$stamp") != *" $PWD" ]] || { [[ -d .venv ]] && ! .venv/bin/python -c '' 2>/dev/null; }; then
+if [[ -f $stamp && $(<"$stamp") != *" $here" ]] || { [[ -d .venv ]] && ! .venv/bin/python -c '' 2>/dev/null; }; then
     rm -rf .venv
 fi
 if [[ ! -d .venv ]]; then

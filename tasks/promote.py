@@ -104,6 +104,7 @@ def move_champion(
         Refusal: the version was rejected or rolled back before, the champion isn't the expected one, or the new
             champion doesn't answer as it should; the champion is then the old one again.
     """
+    from tasks.registry import Gone
     from tasks.tracking.connecting import client_here
 
     client = client_here()
@@ -128,9 +129,10 @@ def move_champion(
         except BaseException as error:
             # The alias first: where the registry can't be reached the move stays pending, and the next one undoes it.
             _set_alias(releases, client, releases.champion())
-            # Only wrong bytes or answers say something of the version; a full disk or Ctrl-C doesn't.
-            _end(releases, client, seq, "undone" if isinstance(error, Refusal) else "abandoned")
-            if isinstance(error, Refusal):
+            # Only wrong bytes or answers say something of the version; lost files, a full disk or Ctrl-C don't.
+            wrong = isinstance(error, Refusal) and not isinstance(error, Gone)
+            _end(releases, client, seq, "undone" if wrong else "abandoned")
+            if isinstance(error, Refusal) and wrong:
                 raise refuse(
                     f"version {version} of {releases.model} failed its smoke test: {error.problems[0].what}",
                     do=f"the champion is {f'version {expected}' if expected else 'none'}, as before",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from components.errors import refuse
+from components.errors import Problem, Refusal, refuse
 from components.home import Home
 from components.reap.marking import Registered
 from tasks.stage import Yard
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
 CHAMPION: Final = "champion"
+
+
+class Gone(Refusal):
+    """The files of a version aren't where they were put: that says nothing of the version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +114,7 @@ def download(model: str, version: int | str, *, into: Path) -> Path:
     """Have the files of a version, or of what an alias such as `champion` names, and return their folder.
 
     Raises:
-        Refusal: MLflow knows the version, and its files aren't where they were put.
+        Gone: MLflow knows the version, and its files aren't where they were put.
     """
     import mlflow
 
@@ -119,7 +123,7 @@ def download(model: str, version: int | str, *, into: Path) -> Path:
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}", dst_path=str(into)))
     if not (folder / "MLmodel").is_file():  # MLflow takes a folder that isn't there for an empty one
         do = "bring MLflow's artifacts back, or make and promote another: steelyard run RECIPE --force register"
-        raise refuse(f"the files of {name} are gone from the registry", do=do)
+        raise Gone([Problem(what=f"the files of {name} are gone from the registry", do=do)])
     return folder
 
 

@@ -17,13 +17,14 @@ def program(file: Path, body: str) -> None:
 
 def test_an_environment_is_kept_where_it_was_made_and_made_anew_in_a_folder_that_was_moved(tmp_path: Path) -> None:
     folder, moved, tools = tmp_path / "project", tmp_path / "moved", tmp_path / "tools"
+    link = tmp_path / "link"
     for name in READ:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     program(folder / ".venv" / "bin" / "steelyard", "exit 0")
     program(folder / ".venv" / "bin" / "python", "exit 0")
     program(tools / "python3.11", "exit 1")  # of which no environment can be made
-    stamp = f'echo "$(cat {" ".join(READ)} | sha256sum) $PWD" > .venv/.steelyard-stamp'
+    stamp = f'echo "$(cat {" ".join(READ)} | sha256sum) $(pwd -P)" > .venv/.steelyard-stamp'
     subprocess.run(["bash", "-c", stamp], cwd=folder, check=True)
 
     def made(at: Path) -> bool:
@@ -33,6 +34,8 @@ def test_an_environment_is_kept_where_it_was_made_and_made_anew_in_a_folder_that
         return told.returncode == 0
 
     assert made(folder)
+    link.symlink_to(folder)
+    assert made(link), "it is the same folder, by another name"
     assert (folder / ".venv").is_dir()
     folder.rename(moved)
     assert not made(moved)

@@ -171,11 +171,12 @@ def _lines(plan: Draft) -> Iterator[str]:
 
 def _warnings(plan: Draft) -> Iterator[str]:
     """Say what no run should begin with."""
-    commas = {name: comma for name, facts in plan.seen.columns.items() if (comma := decimal_comma(facts))}
+    text = [name for name, said in plan.columns.items() if said.kind != "number"]
+    commas = {name: comma for name in text if (comma := decimal_comma(plan.seen.columns[name]))}
     if commas:
         yield (
-            f"decimal commas: {_few(list(commas))}. Numbers such as '{next(iter(commas.values()))}' are read as text; "
-            "write them with a decimal point, then `init` again"
+            f"decimal commas: {_few(list(commas))}. Values such as '{next(iter(commas.values()))}' are read as text; "
+            "if they are numbers, write them with a decimal point, then `init` again"
         )
     if unopened := plan.seen.unopened:
         what = f"{len(unopened):,} of {plan.seen.rows:,} images can't be opened: {_few(unopened)}"

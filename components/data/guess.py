@@ -20,7 +20,7 @@ _ID_NAME: Final = re.compile(
 )
 _ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
-_WHOLE: Final = re.compile(r"[+-]?\d{1,3}(?:[.,]?\d{3})*")  # thousands may stand apart
+_WHOLE: Final = re.compile(r"[+-]?(?:\d+|[1-9]\d{0,2}(?:[.,]\d{3})+)")  # thousands may stand apart
 _CODE: Final = re.compile(r"[A-Za-z]{0,4}[-_#]?\d+|[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _MARKED_NUMBER: Final = re.compile(
     r"[€$£¥]? ?[+-]?\d{1,3}(?:[., '\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?(?:%|[€$£¥]| [A-Za-z]{1,3})?"
@@ -69,8 +69,9 @@ def _guess_useless(facts: ColumnFacts) -> Guess | None:
 
 def _guess_date(facts: ColumnFacts) -> Guess:
     """A split by time reads ISO dates, and wants one in each row."""
-    if not pa.types.is_temporal(facts.type) and not all(_ISO.match(text) for text in facts.distinct):
-        why = f"dates such as '{next(iter(facts.distinct))[:40]}': a split by time wants them written as 2024-12-31"
+    other = [text for text in facts.distinct if not _ISO.match(text)]
+    if other and not pa.types.is_temporal(facts.type):
+        why = f"dates such as '{other[0][:40]}': a split by time wants them written as 2024-12-31"
         return Guess(kind="ignore", why=why)
     if facts.present < facts.rows:
         return Guess(kind="ignore", why=f"dates, {_missing(facts)}: a split by time wants one in each")

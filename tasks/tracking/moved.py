@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -19,17 +19,17 @@ FOLDER: Final = "/mlflow/artifacts/"  # of a home
 
 
 def follow(home: Home) -> None:
-    """Let MLflow's database name the artifacts where they lie now, for each experiment that has its folder here."""
-    with (
-        suppress(sqlite3.OperationalError),  # tables of another version, of which MLflow says more
-        closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection,
-        connection,
-    ):
-        for old, new in _moved(connection, home):
-            for table, column in PLACES:
-                within = f"substr({column} || '/', 1, length(:old) + 1) = :old || '/'"
-                moved = f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) WHERE {within}"  # noqa: S608
-                connection.execute(moved, {"old": old, "new": new})
+    """Let MLflow's database name the artifacts where they lie now, or would."""
+    with closing(sqlite3.connect(home.mlflow_db, timeout=60)) as connection, connection:
+        try:
+            for old, new in _moved(connection, home):
+                for table, column in PLACES:
+                    within = f"substr({column} || '/', 1, length(:old) + 1) = :old || '/'"
+                    moved = f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) WHERE {within}"  # noqa: S608
+                    connection.execute(moved, {"old": old, "new": new})
+        except sqlite3.OperationalError as error:
+            if "no such" not in str(error):  # tables of another version, of which MLflow says more
+                raise
 
 
 def _moved(connection: sqlite3.Connection, home: Home) -> Iterator[tuple[str, str]]:
@@ -37,11 +37,16 @@ def _moved(connection: sqlite3.Connection, home: Home) -> Iterator[tuple[str, st
     for (said,) in connection.execute("SELECT artifact_location FROM experiments").fetchall():
         place, _, name = (said or "").rpartition(FOLDER)
         here = home.mlflow_artifacts / unquote(name)
-        if place.startswith("file://") and here.is_dir() and said != here.as_uri() and _left(said, place):
+        if place.startswith("file://") and said != here.as_uri() and _left(said, place, here):
             yield said, here.as_uri()
 
 
-def _left(folder: str, place: str) -> bool:
-    """Say whether a folder is gone, or lies in a home that this one is a copy of: else it is where somebody put it."""
+def _left(folder: str, place: str, here: Path) -> bool:
+    """Say whether a folder was left for the one here: its home is one that this is a copy of, or isn't there any more.
+
+    Else it is where somebody wanted it.
+    """
     there, home = (Path(unquote(uri.removeprefix("file://"))) for uri in (folder, place))
-    return not there.exists() or Home(home).mlflow_db.exists()
+    if Home(home).mlflow_db.exists():
+        return True
+    return not there.exists() and (here.is_dir() or not home.exists())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from components.home import Home
+from tasks.tracking.moved import follow
 from tests.flows.place import Place
 from tests.servers.tables import with_tables
 
@@ -63,8 +65,9 @@ def both(first: Place) -> Place:
 
 @pytest.fixture
 def place(both: Place, tmp_path: Path) -> Place:
-    """A copy of the state, to be changed. MLflow's artifacts are shared with the others."""
+    """A copy of the state, to be changed."""
     shutil.copytree(both.home, tmp_path / "home")
+    follow(Home(tmp_path / "home"))  # as the first command there would
     return Place(folder=both.folder, home=tmp_path / "home", told=both.told)
 
 

@@ -49,10 +49,21 @@ def test_decimal_commas_are_warned_of_together_where_nobody_overlooks_it(tmp_pat
     told = place.call("init", "t.csv", "--target", "y", "--output", "r.yaml")
     assert told.code == 0, told.err
     *_, before, warning, after, _ = told.err.splitlines()
-    assert warning.startswith("WARNING: decimal commas: age, income. Numbers such as '1,5' are read as text; write")
+    assert warning.startswith(
+        "WARNING: decimal commas: age, income. Values such as '1,5' are read as text; if they are"
+    )
     assert (before, after) == ("", "")
     assert f"# {warning}\n" in (tmp_path / "r.yaml").read_text("utf-8")
     assert place.call("init", "t.csv", "--target", "income", "--output", "s.yaml").refused("decimal comma", "such as")
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["x;n;y", *(f"0,{250 + i};{i % 7};{'ab'[i % 2]}" for i in range(60))]) + "\n", "utf-8"
+    )
+    assert "decimal commas: x" in place.call("init", "t.csv", "--target", "y", "--output", "v.yaml").err
+    whole = [f"{'3,5' if i == 7 else i % 9 + 1};{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;y", *whole]) + "\n", "utf-8")
+    told = place.call("init", "t.csv", "--target", "y", "--output", "w.yaml").err
+    assert "x: number" in (tmp_path / "w.yaml").read_text("utf-8"), "of which its own line says what is wrong"
+    assert "WARNING" not in told
     thousands = [f'"{i % 9 + 1},000",{"ab"[i % 2]}' for i in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["pay,y", *thousands]) + "\n", "utf-8")
     assert "WARNING" not in place.call("init", "t.csv", "--target", "y", "--output", "u.yaml").err

@@ -78,7 +78,7 @@ def test_data_that_is_gone_can_be_had_back_as_the_model_took_it_in(both: Place, 
     (row,) = both.call("data", "list", "--json").json
     gone = ("--set", f"data.source={tmp_path / 'people.csv'}")
     told = both.call("run", "recipe.yaml", *gone)
-    back = f"`steelyard data restore {row['sha256'][:12]}` brings back the 200 rows that were taken in from it"
+    back = f"`steelyard data restore {row['sha256'][:12]}` brings back 200 rows of a file of that name"
     assert told.refused("no file or folder", "mend the path", back)
     others = both.call("plan", "recipe.yaml", *gone, "--set", "model=others")
     assert others.refused("no file or folder")

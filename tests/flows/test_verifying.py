@@ -44,7 +44,7 @@ def digests(place: Place) -> dict[str, str]:
 
 @contextmanager
 def registered(place: Place, name: str, *, version: int = 2) -> Iterator[Path]:
-    """A file of a version as MLflow keeps it. It is shared among tests, and whole again at the end."""
+    """A file of a version as MLflow keeps it; it is whole again at the end."""
     query = "SELECT storage_location FROM model_versions WHERE version = ?"
     with closing(sqlite3.connect(place.home / "mlflow" / "mlflow.db")) as connection:
         (where,) = connection.execute(query, (version,)).fetchone()

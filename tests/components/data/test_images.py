@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.data import pack as pack_module
 from components.data.config import PrepareConfig
 from components.data.draft import draft
 from components.data.images import Unreadable, decode, png, with_channels
 from components.data.load import load
 from components.data.pack import look_ahead
 from components.data.prepare import encode, fit, image_groups
+from components.data.sources import image_folder
 from components.errors import Refusal
 from tests.components.data.tables import config, csv, packed, refusal
 
@@ -193,3 +195,16 @@ def test_a_look_ahead_finds_a_damaged_picture(tmp_path: Path) -> None:
     cut.write_bytes(cut.read_bytes()[:60])
     with pytest.raises(Refusal, match=r"dog/2\.png.*damaged"):
         look_ahead(COLUMNS, source)
+
+
+def test_a_look_ahead_at_pictures_ends_in_time_though_one_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = pictures(tmp_path)
+    for name in ("cat/0.png", "dog/3.png"):
+        (source / name).write_bytes(b"no picture")
+    monkeypatch.setattr(pack_module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(image_folder, "CHUNK_BYTES", 1)  # one at a time
+    with pytest.raises(Refusal) as seen:
+        look_ahead(COLUMNS, source)
+    assert [problem.where for problem in seen.value.problems] == ["cat/0.png, column 'image'"]

@@ -268,7 +268,7 @@ def test_a_home_that_was_moved_has_its_versions_and_one_whose_files_are_gone_say
     before, after, elsewhere = (
         Home(tmp_path / "here"),
         Home(tmp_path / "over there, ü"),
-        tmp_path / "mlflow/artifacts/m",
+        tmp_path / "mlflow/artifacts/n",
     )
     shutil.copytree(home.root, before.root)
     spoken = {"inputs": [("age", "double", True)], "outputs": [("prediction", "double", True)]}
@@ -277,14 +277,17 @@ def test_a_home_that_was_moved_has_its_versions_and_one_whose_files_are_gone_say
     with tracked(client, before, model="moved", run_name="r", artifacts=before.mlflow_artifacts.as_uri()) as run:
         version = register(run, bundle, model="moved", description="", tags={})
         run.artifact(tmp_path / "model.onnx")
-    elsewhere.mkdir(parents=True)
+    (tmp_path / "mlflow").mkdir()
     client.create_experiment("of another place", artifact_location=elsewhere.as_uri())
+    client.create_experiment("empty", artifact_location=(before.mlflow_artifacts / "empty").as_uri())
     before.root.rename(after.root)
     client = connect(after)
     folder = download("moved", version, into=tmp_path / "whole")
     assert (folder / "artifacts" / "model.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
     assert [one.path for one in client.list_artifacts(run.run_id)] == ["model.onnx"]
-    assert client.get_experiment_by_name("of another place").artifact_location == elsewhere.as_uri()
+    kept = {one.name: one.artifact_location for one in client.search_experiments()}
+    assert kept["of another place"] == elsewhere.as_uri()
+    assert kept["empty"] == (after.mlflow_artifacts / "empty").as_uri()
     with tracked(client, after, model="moved", run_name="again", artifacts=None) as run:
         run.artifact(tmp_path / "model.onnx")
     assert not before.root.exists(), "what is new is written where the home is"

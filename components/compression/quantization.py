@@ -42,7 +42,8 @@ _CALIBRATIONS = {
     "percentile": CalibrationMethod.Percentile,
 }
 # The library's own 128 bins for 128 levels leave entropy no range to choose but the whole one: it would be minmax.
-_ENTROPY = {"num_bins": 512, "num_quantized_bins": 128}
+# Levels are those of an unsigned byte: with fewer, a value that few rows have loses half its range.
+_ENTROPY = {"num_bins": 512, "num_quantized_bins": 256}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -119,6 +119,20 @@ def test_a_version_that_fails_its_smoke_test_does_not_become_champion(place: Pla
     assert place.call("promote", "people", "1").refused("barred: promote, it didn't answer as it should")
 
 
+def test_a_version_whose_files_are_away_is_not_barred_for_that(place: Place, tmp_path: Path) -> None:
+    with registered(place, "model.onnx", version=1) as file:
+        files = file.parent.parent
+        files.rename(tmp_path / "unmounted")
+        assert place.call("promote", "people", "1").refused("the files of people@champion are gone", "bring MLflow's")
+        (tmp_path / "unmounted").rename(files)
+    releases = releases_of(place)
+    champion = releases.champion()
+    assert champion is not None
+    assert (champion.version, alias_of(place)) == (2, 2)
+    assert [move.state for move in releases.moves()] == ["done", "done", "abandoned"]
+    assert place.call("promote", "people", "1").code == 0
+
+
 def test_the_smoke_test_asks_what_the_alias_names(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the registry moved no alias, the version isn't called champion, though it answers well itself."""
     connect(Home(place.home))

@@ -1,12 +1,16 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from components.compression.config import Int8Dynamic, Int8Static, Quantize
 from components.compression.layer_errors import layer_errors
-from components.compression.quantization import QUANTIZERS, quantize, quantized_operators
+from components.compression.quantization import QUANTIZERS, _entropy, quantize, quantized_operators
 from components.data.preparation import Preparation
 from components.data.prepare import encode, encode_target
 from components.data.rows import Rows
@@ -116,6 +120,19 @@ def test_static_int8_of_images_stays_as_accurate_and_gets_smaller() -> None:
         assert len(canonical_bytes(small.core)) < 0.45 * len(canonical_bytes(graph))
         assert (answers(small.core, preparation, fresh).argmax(1) == target).mean() > right - 0.02
     assert len(files) == 3  # each way to calibrate finds ranges of its own
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_entropy_leaves_a_rare_value_in_its_range(tmp_path: Path, share: float) -> None:
+    """One of two values, of which few rows have the larger: a category, say."""
+    passed = helper.make_node("Identity", ["seen"], ["passed"])
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch"]) for name in ("seen", "passed")]
+    opsets = [helper.make_opsetid("", 20)]
+    graph = helper.make_graph([passed], "g", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    rare = (np.random.default_rng(0).random(500) < share).astype(np.float32)
+    ranges = json.loads(_entropy(model, ["Identity"], [{"seen": rare}], str(tmp_path)).read_text())
+    assert ranges["data"]["seen"]["highest"] > 0.99
 
 
 def test_int8_of_a_regression_loses_little() -> None:

@@ -3,8 +3,8 @@
 The plain script (plain.py) makes the same files and a registered version of one, and no more: no cache, no proof, no
 report, no server. Each figure is the wall time of a whole process. In one round, in turn: the plain script; the first
 run ever in a new home (the servers' databases are made); a run with a changed seed there (everything from training
-on), and the plain script with that seed, whose MLflow has its tables now, too; a run with nothing to do; another seed
-with the servers up.
+on), and the plain script with that seed, which has its data and MLflow's tables now, too; a run with nothing to do;
+another seed with the servers up.
 """
 
 import argparse

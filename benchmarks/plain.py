@@ -1,8 +1,9 @@
 """The main job as a person would write it by hand: `python -m benchmarks.plain RECIPE FOLDER [KEY=VALUE ...]`.
 
 Steelyard's components one after the other, a data set in DVC, and a registered version with the alias `champion` in
-MLflow's own file, which lies beside FOLDER. No stages, keys, leases or store, no Prefect, no report, no provenance:
-nothing of it is cached, resumed or proven. What `steelyard run` takes longer than this is what those cost.
+MLflow's own file. That file and the data lie beside FOLDER, for the scripts that come after. No stages, keys, leases
+or store, no Prefect, no report, no provenance: nothing of it is cached, resumed or proven. What `steelyard run` takes
+longer than this is what those cost.
 """
 
 import sys
@@ -75,10 +76,11 @@ class Watch:
 
 def release(recipe: Recipe, folder: Path) -> None:
     """Take the model from its data to the alias `champion`."""
-    data, parts = folder / "dvc" / "data", folder / "assignments.parquet"
-    pack(recipe.data, data, source=Path(recipe.data.source))
-    snapshot(data, workspace=data.parent, remote=Remote(url=str(folder / "remote")))
-    split(recipe.split, recipe.data, data, parts, task=recipe.task)
+    data, parts = folder.parent / "dvc" / "data", folder.parent / "assignments.parquet"
+    if not parts.exists():
+        pack(recipe.data, data, source=Path(recipe.data.source))
+        snapshot(data, workspace=data.parent, remote=Remote(url=str(folder.parent / "remote")))
+        split(recipe.split, recipe.data, data, parts, task=recipe.task)
 
     def rows(part: Part, purpose: Purpose) -> Rows:
         return load(data, rows_of(parts, part, purpose=purpose), recipe.data.columns)

@@ -186,7 +186,7 @@ def test_why_says_of_what_other_stages_made_which_outputs_differ(both: Place) ->
     """Not their values: where the cause lies is told by the stages above."""
     made = {one["stage"]: one["differences"] for one in both.call("why", "people", "--json").json}
     assert made["evaluate"] == [{"part": made["evaluate"][0]["part"], "before": "", "now": ""}]
-    assert made["evaluate"][0]["part"].startswith("trained, from train: ")
+    assert made["evaluate"][0]["part"].startswith("trained, from train or prune: ")
     (exported, *_) = made["select"]
     assert exported["part"].startswith("exported, from export: ")
     assert "onnx" in exported["part"]

@@ -124,7 +124,7 @@ def told_by(script: str, place: Place, *arguments: str) -> subprocess.CompletedP
 
 def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_release(place: Place) -> None:
     known = [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()]
-    told = told_by(FLIPPED, place, str(place.folder))
+    told = told_by(FLIPPED, place, str(place.home))
     assert told.returncode == 2, told.stderr[-3000:]
     assert "the registry holds another file than was released" in told.stderr
     assert [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()] == known

@@ -11,6 +11,7 @@ from components.errors import refuse
 T = TypeVar("T")
 PATIENCE_SECONDS: Final = 600.0
 TURN_SECONDS: Final = 1.0
+LATER: Final = (408, 429)  # it, or a proxy before it, had no time for the request
 
 
 @dataclass(slots=True)
@@ -59,9 +60,9 @@ def is_absence(error: Exception) -> bool:
     """Say whether a server wasn't there, or not well, rather than of another opinion."""
     from httpx import HTTPStatusError, TransportError
 
-    return isinstance(error, TransportError) or (
-        isinstance(error, HTTPStatusError) and error.response.is_server_error  # behind a proxy, or its database is away
-    )
+    if isinstance(error, HTTPStatusError):  # behind a proxy, or its database is away
+        return error.response.is_server_error or error.response.status_code in LATER
+    return isinstance(error, TransportError)
 
 
 @contextmanager

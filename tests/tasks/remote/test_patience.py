@@ -55,6 +55,14 @@ def test_a_server_that_is_away_or_unwell_is_borne_and_that_is_said_once(url: str
     assert "answers again" in said[1]
 
 
+@pytest.mark.parametrize("status", [408, 429])
+def test_a_server_that_has_no_time_now_is_borne(url: str, status: int) -> None:
+    said: list[str] = []
+    patience = Patience(said.append)
+    assert [patience.ask(lambda now=now: asked(url, now), 0) for now in (status, 200)] == [0, 200]
+    assert len(said) == 2
+
+
 def test_patience_ends(away: str) -> None:
     patience = Patience([].append, seconds=0.01)
     with pytest.raises(Refusal, match=r"hasn't answered for(.|\n)*run again: what was done is kept"):

@@ -28,7 +28,11 @@ class Refusal(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
     def __reduce__(self) -> tuple[type["Refusal"], tuple[tuple[Problem, ...]]]:
-        return (Refusal, (self.problems,))
+        return (type(self), (self.problems,))
+
+
+class Unreachable(Refusal):
+    """A server can't be reached: its address is wrong, or it comes back."""
 
 
 def refuse(what: str, *, where: str = "", allowed: str = "", do: str = "") -> Refusal:

@@ -150,7 +150,7 @@ def _locked(path: Path) -> Iterator[FileIO]:
     while True:
         with path.open("ab", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if path.exists() and os.path.samefile(path, file.fileno()):
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 yield file
                 return
 

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from components.database import connecting
 from components.errors import Refusal
-from flows.remote import MEMORY, _limits
+from components.home import Home
+from components.settings import variable
+from flows.remote import MEMORY, _limits, _met
+from tasks.remote.patience import reached
+from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]
 LIMITED = """
@@ -44,3 +49,20 @@ def test_a_memory_limit_counts_no_reserve_of_pyarrows() -> None:
         [sys.executable, "-c", LIMITED], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert int(told.stdout) * 1024 < 700e6
+
+
+def test_a_process_that_starts_while_its_ledger_restarts_begins_when_that_is_back(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "FIRST_SECONDS", 0.0)
+    monkeypatch.setenv(variable("ledger"), postgres.emptied())
+    said: list[str] = []
+
+    def back(line: str) -> None:
+        said.append(line)
+        postgres.start()
+
+    postgres.stop()
+    yard = reached(lambda: _met(Home(tmp_path)), say=back)
+    assert yard.ledger.now() > 0
+    assert [line.count("the ledger's server can't be reached") for line in said] == [1]

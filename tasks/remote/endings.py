@@ -59,7 +59,7 @@ def error_of(name: str, message: str, *, stage: str) -> Exception:
         case "Out of GPU memory":
             return OutOfMemory(_told("out of GPU memory", message), of="GPU")
         case "Crashed" | "Abandoned":
-            first, _, _ = message.partition("\n  ")  # what a refusal says of what to do is for nobody: it is asked again
+            first, _, _ = message.partition("\n  ")  # without what to do: it is asked again
             return Lost(first.rstrip(".") or "its process ended before its work did")
         case _:
             return RuntimeError(message or f"it ended as {name}")

@@ -171,7 +171,9 @@ class _Told:
         self.say(epoch_line(values, step=step))
 
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
-        """Say where training goes on. The epochs before were passed on by the process that did them."""
+        """Pass on what another process had done, perhaps without sending it, and say where it goes on."""
+        for epoch, values in enumerate(epochs):
+            self.kept.metrics(values, step=epoch)
         self.say(resumed_line(name, epochs=len(epochs), step=step))
 
     def progress(self, step: int, steps: int) -> None:

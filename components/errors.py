@@ -31,6 +31,10 @@ class Refusal(Exception):
         return (type(self), (self.problems,))
 
 
+class Unreachable(Refusal):
+    """A server can't be reached: its address is wrong, or it comes back."""
+
+
 def refuse(what: str, *, where: str = "", allowed: str = "", do: str = "") -> Refusal:
     """Return the Refusal of a single problem, to be raised by the caller."""
     return Refusal([Problem(what=what, where=where, allowed=allowed, do=do)])

@@ -20,17 +20,18 @@ from prefect.states import Cancelled, Completed, Failed
 
 from components.errors import refuse
 from components.every import every
-from components.home import find_home
+from components.home import Home, find_home
 from components.planning.held import RUN, Taken, living
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
-from flows.running import Wish, yard_of
+from flows.running import yard_of
 from flows.servers.backend import enter_record
 from tasks.living.pulse import pulse
 from tasks.living.stopping import Stop, Stopped, stoppable
 from tasks.remote.asker import GONE, TURN_SECONDS, Asker
 from tasks.remote.attempt import LOGGER, lease_of
 from tasks.remote.endings import ABANDONED, name_of, over
+from tasks.remote.patience import reached
 from tasks.remote.request import Request, got, understood
 from tasks.stage import Yard, perform
 from tasks.tracker import Figures
@@ -51,7 +52,8 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
     `request` is an Artifact as a dictionary, `minutes` the time that the stage may take.
     """
     try:
-        yard = yard_of(find_home(), "")
+        log = _log()
+        yard = reached(lambda: _met(find_home()), say=log.info)
         with (
             _alive(yard),
             stoppable(deaf_seconds=DEAF_SECONDS) as stop,
@@ -59,7 +61,8 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
             _limits(minutes),
         ):
             try:
-                return _done(got(Artifact(**request), yard.store), yard, stop)
+                asked = reached(lambda: got(Artifact(**request), yard.store), say=log.info)
+                return _done(asked, yard, stop, log)
             finally:
                 APILogHandler().flush()  # before the run that waits hears of the end
     except Stopped as stopped:
@@ -82,15 +85,27 @@ def doctor(blob: str, lease: str) -> State[None]:
     return Completed(name="Examined", message=json.dumps([asdict(one) for one in found]))
 
 
-def _done(request: Request, yard: Yard, stop: Stop) -> State[None]:
+def _log() -> logging.Logger:
+    """Return the log that is shown where the run was started."""
     said = logging.LoggerAdapter(logging.getLogger(LOGGER), cast(Any, get_run_logger()).extra)
-    log = cast(logging.Logger, said)  # it has all that a logger is asked for
+    return cast(logging.Logger, said)  # it has all that a logger is asked for
+
+
+def _met(home: Home) -> Yard:
+    """Return where to work. Its ledger has answered, and is waited for from then on."""
+    yard = yard_of(home, "")
+    yard.ledger.now()
+    return yard
+
+
+def _done(request: Request, yard: Yard, stop: Stop, log: logging.Logger) -> State[None]:
     asker = Asker(yard.ledger, RUN + request.run, stop)
     with every(TURN_SECONDS, asker.look, name="the run that waits"):
         asked, inputs = understood(request)
-        wish = Wish(force=frozenset([asked.name]) if request.force else frozenset())
+        force = frozenset([asked.name]) if request.force else frozenset()
         with joined(yard.home, request.run, uri=enter_record(yard.home)) as tracking:
-            working = replace(yard_of(yard.home, request.model, wish), run=request.run, tracker=_Told(tracking, log))
+            told = _Told(tracking, log)
+            working = replace(yard, model=request.model, force=force, run=request.run, tracker=told)
             done = perform(asked, inputs, working, log=cast(logging.Logger, get_run_logger()))
     return Completed(name="Cached" if done.cached else "Completed")
 
@@ -156,7 +171,9 @@ class _Told:
         self.say(epoch_line(values, step=step))
 
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
-        """Say where training goes on. The epochs before were passed on by the process that did them."""
+        """Pass on what another process had done, perhaps without sending it, and say where it goes on."""
+        for epoch, values in enumerate(epochs):
+            self.kept.metrics(values, step=epoch)
         self.say(resumed_line(name, epochs=len(epochs), step=step))
 
     def progress(self, step: int, steps: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from components.errors import Refusal, refuse
+from components.errors import Unreachable, refuse
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class Database(Protocol):
         """
 
 
-class Undone(Refusal):
+class Undone(Unreachable):
     """A transaction didn't take effect, for no fault of its own: it may be done again."""
 
 

@@ -6,7 +6,7 @@ import psycopg2
 
 from components.database.address import Address
 from components.database.database import Undone
-from components.errors import Problem, Refusal, refuse
+from components.errors import Problem, Refusal, Unreachable, refuse
 
 _AGAIN = "look whether the server keeps running, and try again"
 _NAME = "look at the name and the password in the address"
@@ -61,8 +61,11 @@ def is_final(error: psycopg2.Error) -> bool:
 
 def unreachable(error: psycopg2.Error, *, what: str, address: Address) -> Refusal:
     """Return the refusal of a connection that didn't come about."""
-    text, do = _denial(str(error)) or (f"the {what}'s server can't be reached", "look whether it runs at this address")
-    return refuse(f"{text} ({_said(error, address)})", where=str(address), do=do)
+    said, where = _said(error, address), str(address)
+    if denial := _denial(str(error)):
+        return refuse(f"{denial[0]} ({said})", where=where, do=denial[1])
+    told = f"the {what}'s server can't be reached ({said})"
+    return Unreachable([Problem(what=told, where=where, do="look whether it runs at this address")])
 
 
 def _denial(said: str) -> tuple[str, str] | None:

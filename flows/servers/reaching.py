@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
-from components.errors import refuse
+from components.errors import Problem, Unreachable
 from components.home import Home
 from components.production import production_of
 from components.settings import NEEDED_BY, Settings
@@ -35,7 +35,7 @@ def reach(settings: Settings, name: str) -> None:
             if time.monotonic() > end:
                 what = f"can't be reached ({error.strerror or error}), and is needed by {NEEDED_BY[name]}"
                 do = f"start it, or mend {name} (from {settings.origin(name)}); `steelyard doctor` tries it"
-                raise refuse(what, where=masked(url), do=do) from None
+                raise Unreachable([Problem(what=what, where=masked(url), do=do)]) from None
         time.sleep(0.2)
 
 
@@ -44,7 +44,7 @@ def check_up(home: Home) -> None:
     production = production_of(home)
     if production is not None and not listens(production.urls["postgres"]):
         what = "this home uses the servers of `up --production`, and they are down"
-        raise refuse(what, where=str(home.root), do="steelyard up --production")
+        raise Unreachable([Problem(what=what, where=str(home.root), do="steelyard up --production")])
 
 
 def listens(url: str) -> bool:

@@ -4,7 +4,7 @@ import re
 from signal import SIGABRT, SIGBUS, SIGKILL, SIGSEGV
 from typing import Final
 
-from components.errors import Problem, Refusal, refuse
+from components.errors import Problem, Refusal, Unreachable, refuse
 from components.memory import OutOfMemory, short_memory
 
 REFUSED: Final = "Refused"  # input that a person can mend; the message says what
@@ -13,7 +13,8 @@ GPU_MEMORY: Final = "Out of GPU memory"
 # How a process ends that the system kills, or whose stack or native code gets no memory; in containers 128 and more.
 _KILLED: Final = {code for sig in (SIGKILL, SIGSEGV, SIGABRT, SIGBUS) for code in (-sig, 128 + sig)}
 _CODE: Final = re.compile(r"status code:? (-?\d+)")
-ABANDONED: Final = "Abandoned"  # the run that asked for it seemed to be gone; one that is there asks again
+# The run that asked for it seemed to be gone, or a server could not be reached from here. One that is there asks again.
+ABANDONED: Final = "Abandoned"
 
 
 def over(minutes: float) -> Refusal:
@@ -34,6 +35,8 @@ class Lost(Exception):
 
 def name_of(error: BaseException) -> str | None:
     """Return the name of an ending, None where the error is a bug."""
+    if isinstance(error, Unreachable):
+        return ABANDONED
     if isinstance(error, Refusal):
         return REFUSED
     return {"main": MEMORY, "GPU": GPU_MEMORY, None: None}[short_memory(error)]
@@ -56,6 +59,7 @@ def error_of(name: str, message: str, *, stage: str) -> Exception:
         case "Out of GPU memory":
             return OutOfMemory(_told("out of GPU memory", message), of="GPU")
         case "Crashed" | "Abandoned":
-            return Lost(message.rstrip(".") or "its process ended before its work did")
+            first, _, _ = message.partition("\n  ")  # without what to do: it is asked again
+            return Lost(first.rstrip(".") or "its process ended before its work did")
         case _:
             return RuntimeError(message or f"it ended as {name}")

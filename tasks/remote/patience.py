@@ -1,4 +1,4 @@
-"""A Prefect server that doesn't answer is waited for: it restarts, while workers go on with their stages."""
+"""Servers that don't answer are waited for: Prefect's by the run, while workers go on; others by a worker's process."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from components.errors import refuse
+from components.errors import Unreachable, refuse
 
 T = TypeVar("T")
 PATIENCE_SECONDS: Final = 600.0
+SERVER_SECONDS: Final = 60.0  # for a ledger or a store, as the run that waits gives its ledger
 TURN_SECONDS: Final = 1.0
+LATER: Final = (408, 429)  # it, or a proxy before it, had no time for the request
 
 
 @dataclass(slots=True)
@@ -55,13 +57,32 @@ class Patience:
             raise refuse(what, do="start its server, then run again: what was done is kept") from error
 
 
+def reached(work: Callable[[], T], *, say: Callable[[str], None], seconds: float = SERVER_SECONDS) -> T:
+    """Do what asks servers; where one can't be reached, as one that restarts, again for so long, and say so.
+
+    Raises:
+        Unreachable: it stayed away.
+    """
+    end, told = time.monotonic() + seconds, False
+    while True:
+        try:
+            return work()
+        except Unreachable as error:
+            if time.monotonic() >= end:
+                raise
+            if not told:
+                say(f"{'':10}the worker waits: {error.problems[0].where}: {error.problems[0].what}")
+            told = True
+        time.sleep(TURN_SECONDS)
+
+
 def is_absence(error: Exception) -> bool:
     """Say whether a server wasn't there, or not well, rather than of another opinion."""
     from httpx import HTTPStatusError, TransportError
 
-    return isinstance(error, TransportError) or (
-        isinstance(error, HTTPStatusError) and error.response.is_server_error  # behind a proxy, or its database is away
-    )
+    if isinstance(error, HTTPStatusError):  # behind a proxy, or its database is away
+        return error.response.is_server_error or error.response.status_code in LATER
+    return isinstance(error, TransportError)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from components.errors import Problem, Refusal, refuse
+from components.errors import Problem, Unreachable, refuse
 from components.recipe_file import without_secrets
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ AWAY_SECONDS = 1800.0  # that a server may be away while a run waits for it
 AGAIN_SECONDS = 2.0
 
 
-class Away(Refusal):
+class Away(Unreachable):
     """MLflow's server doesn't answer, and may come back."""
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from components.home import Home
 from components.recipe_file import without_secrets
@@ -27,6 +27,7 @@ LEDGER = "steelyard.ledger"  # a tag of runs
 LAST_FLUSH_SECONDS = 20.0
 END = "unsent-end.json"  # how a run ended, where the server wasn't told
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+Known: TypeAlias = dict[str, set[tuple[float, int]]]  # values and steps of each name that a run has already
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,16 +149,31 @@ def _write_end(file: Path, status: Status) -> None:
         log.warning("nor can it be written beside the run: %s", error)
 
 
-def _live(client: "Callable[[], Client]", home: Home, run_id: str, *, file: str) -> Live:
-    """Return what sends the figures of a run, and then what earlier processes of the home have left."""
+def _live(client: "Callable[[], Client]", home: Home, run_id: str, *, file: str, known: Known | None = None) -> Live:
+    """Return what sends the figures of a run, and then what earlier processes of the home have left.
+
+    `known` is for a run that others may have added the same to; None: there is nobody else.
+    """
     place = home.runs / run_id / file
-    sender = Sender(
-        send=lambda points: _log(client(), run_id, points),
-        file=place,
-        then=lambda: _send_left(client(), home, but=place),
-    )
+
+    def send(points: Sequence[Point]) -> None:
+        _log(client(), run_id, points if known is None else _missing(client(), run_id, points, known))
+
+    def then() -> None:
+        _send_left(client(), home, but=place)
+        if known is not None:
+            known.clear()  # there may be more now
+
+    sender = Sender(send=send, file=place, then=then)
     sender.start()
     return Live(sender)
+
+
+def _missing(client: "Client", run_id: str, points: Sequence[Point], known: Known) -> list[Point]:
+    """Return the points that aren't there: a stage that was taken up again does some epochs twice, at other times."""
+    for name in {name for name, *_ in points} - known.keys():
+        known[name] = {(one.value, one.step) for one in client.get_metric_history(run_id, name)}
+    return [point for point in points if (point[1], point[3]) not in known[point[0]]]
 
 
 def _log(client: "Client", run_id: str, points: Sequence[Point]) -> None:
@@ -171,7 +187,7 @@ def _send_left(client: "Client", home: Home, *, but: Path) -> None:
     """Send what processes left that ended while the server was away. What isn't taken, as of another server, stays."""
     for one in unsent(home.runs, but=but):
         try:
-            _log(client, one.run, one.points)
+            _log(client, one.run, _missing(client, one.run, one.points, {}))
             one.file.unlink(missing_ok=True)
         except Exception as error:
             log.info("MLflow doesn't take the figures in %s: %s", one.file, error)
@@ -218,7 +234,7 @@ def joined(home: Home, run_id: str, *, uri: str | None) -> Iterator[Live]:
     MLflow takes seconds to load: that is done by the thread that sends, once there are figures.
     """
     client = cache(partial(connect, home, uri=uri, ask=False))
-    live = _live(client, home, run_id, file=f"unsent-{uuid.uuid4().hex}.jsonl")
+    live = _live(client, home, run_id, file=f"unsent-{uuid.uuid4().hex}.jsonl", known={})
     try:
         yield live
     finally:

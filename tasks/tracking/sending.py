@@ -4,13 +4,18 @@ A thread sends them in batches, again and again until they are taken. What isn't
 well, and a later process of the same home sends it. A point that was sent twice is one point to MLflow.
 """
 
+import fcntl
 import json
 import logging
+import os
 import queue
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -131,12 +136,34 @@ class Sender:
         lines = "".join(json.dumps(point) + "\n" for point in points[self._written :])
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(lines)
+            with _locked(self.file) as file:
+                _append(file, lines.encode())
         except OSError as error:  # a full disk: the run's own writes say so
             log.warning("figures can't be written beside the run either: %s", error)
         else:
             self._written = len(points)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[FileIO]:
+    """Open the file to append to it, which no other process may take meanwhile; one that was just taken, anew."""
+    while True:
+        with path.open("ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                yield file
+                return
+
+
+def _append(file: FileIO, lines: bytes) -> None:
+    """Append the lines, or none of them: what is appended later isn't to follow on half a line."""
+    start, rest = file.seek(0, os.SEEK_END), memoryview(lines)
+    try:
+        while rest:  # a nearly full disk takes a part
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.truncate(start)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +176,27 @@ class Unsent:
 
 
 def unsent(runs: Path, *, but: Path) -> Iterator[Unsent]:
-    """Yield what lies beside the runs of a home, but for one file. What can't be read is left alone."""
+    """Yield what lies beside the runs of a home, but for one file. What can't be read is left alone.
+
+    Each file is given a name of its own first: the process that writes it may be alive, and then begins another.
+    """
     for file in sorted(runs.glob(f"*/{FILES}")):
         if file == but:
             continue
         try:
-            points = [_point(line) for line in file.read_text("utf-8").splitlines()]
-        except (OSError, ValueError):  # it is being written, or was sent by another process
+            taken = _taken(file)
+        except (OSError, ValueError):  # it was sent by another process, or is damaged
             continue
-        yield Unsent(run=file.parent.name, file=file, points=points)
+        yield taken
+
+
+def _taken(path: Path) -> Unsent:
+    """Rename a file and read it. A killed process may have left half a line at its end."""
+    file = path.rename(path.with_name(f"unsent-{uuid.uuid4().hex}.jsonl"))
+    with file.open(encoding="utf-8") as lines:
+        fcntl.flock(lines, fcntl.LOCK_EX)  # whoever writes to it just now does that to its end
+        whole, _, _ = lines.read().rpartition("\n")
+    return Unsent(run=file.parent.name, file=file, points=[_point(line) for line in whole.splitlines()])
 
 
 def _point(line: str) -> Point:

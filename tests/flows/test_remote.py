@@ -1,5 +1,6 @@
 """What a worker's process is kept to."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from components.database import connecting
 from components.errors import Refusal
-from flows.remote import MEMORY, _limits
+from components.home import Home
+from components.settings import variable
+from flows.remote import MEMORY, _limits, _met, _Told
+from tasks.remote.patience import reached
+from tasks.tracking.runs import Live
+from tasks.tracking.sending import Sender, unsent
+from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]
 LIMITED = """
@@ -44,3 +52,30 @@ def test_a_memory_limit_counts_no_reserve_of_pyarrows() -> None:
         [sys.executable, "-c", LIMITED], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert int(told.stdout) * 1024 < 700e6
+
+
+def test_a_process_that_starts_while_its_ledger_restarts_begins_when_that_is_back(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "FIRST_SECONDS", 0.0)
+    monkeypatch.setenv(variable("ledger"), postgres.emptied())
+    said: list[str] = []
+
+    def back(line: str) -> None:
+        said.append(line)
+        postgres.start()
+
+    postgres.stop()
+    yard = reached(lambda: _met(Home(tmp_path)), say=back)
+    assert yard.ledger.now() > 0
+    assert [line.count("the ledger's server can't be reached") for line in said] == [1]
+
+
+def test_the_epochs_before_are_passed_on_where_a_stage_is_taken_up_again(tmp_path: Path) -> None:
+    """The process that did them may have been killed before they were sent: they lie in the file until they are."""
+    sender = Sender(send=print, file=tmp_path / "run" / "unsent.jsonl")
+    told = _Told(Live(sender), logging.getLogger(__name__))
+    told.past("train", [{"train.loss": 2.0}, {"train.loss": 1.0}], step=4)
+    sender.finish(0)
+    (left,) = unsent(tmp_path, but=tmp_path)
+    assert [(value, step) for _, value, _, step in left.points] == [(2.0, 0), (1.0, 1)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 CHUNK: Final = 1 << 20  # bytes read at a time
 CONNECTIONS: Final = 16
@@ -119,35 +120,35 @@ class Bucket:
             self._s3.delete_object(Bucket=self.name, Key=key)
 
     def read(self, key: str, start: int, stop: int) -> Piece:
-        """Return the bytes from start up to stop, or to the object's end. It goes on where a connection is cut."""
+        """Return the bytes from start up to stop, or to the object's end. It goes on where an answer is cut."""
         from botocore.exceptions import HTTPClientError, IncompleteReadError
 
         content, failures = bytearray(), 0
         with self._refusals(key):
-            while True:
+            while answer := self._answer(key, start + len(content), stop):  # botocore itself asks again for that
                 try:
-                    return Piece(content, self._read_on(key, start, stop, content))
+                    with closing(answer["Body"]) as body:  # its own `with` takes a cut for the end
+                        while chunk := body.read(CHUNK):
+                            content += chunk
                 except (HTTPClientError, IncompleteReadError):
                     failures += 1
                     if failures >= self.access.attempts:
                         raise
                     time.sleep(waits(failures))
+                else:
+                    return Piece(content, int(answer["ContentRange"].rpartition("/")[2]))
+        return Piece(content, start + len(content))
 
-    def _read_on(self, key: str, start: int, stop: int, content: bytearray) -> int:
-        """Append what is missing up to stop, and return the size of the whole object."""
+    def _answer(self, key: str, start: int, stop: int) -> "GetObjectOutputTypeDef | None":
+        """Return what S3 answers before the bytes, or None where the object ends before start."""
         from botocore.exceptions import ClientError
 
-        start += len(content)
         try:
-            answer = self._s3.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{stop - 1}")
+            return self._s3.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{stop - 1}")
         except ClientError as error:
-            if code_of(error) in ("InvalidRange", "416"):  # the object ends before
-                return start
+            if code_of(error) in ("InvalidRange", "416"):
+                return None
             raise
-        with closing(answer["Body"]) as body:  # its own `with` hands out a stream that takes a cut for the end
-            while chunk := body.read(CHUNK):
-                content += chunk
-        return int(answer["ContentRange"].rpartition("/")[2])
 
     def begin(self, key: str) -> str:
         """Begin a multipart upload and return its id."""

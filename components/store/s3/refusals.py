@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from components.errors import Refusal, refuse
+from components.errors import Problem, Refusal, Unreachable, refuse
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
 ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "InvalidPart"})  # the last: a part of an upload
 DENIED: Final = frozenset({"403", "AccessDenied", "AllAccessDisabled"})
+LATER: Final = (408, 429)  # S3, or a proxy before it, had no time for the request
 _GO_ON: Final = "the next run goes on from here"
 _CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), or the machine's role"
 
@@ -56,9 +57,10 @@ def _answered(error: "ClientError", place: str, endpoint: str) -> Exception:
     code, call = code_of(error), error.operation_name
     if code in ABSENT:
         return FileNotFoundError(place)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     what, do = _ANSWERS.get(code, ("S3 failed, time and again", f"look at {endpoint}; {_GO_ON}"))
-    return refuse(f"{what} ({call}: {status} {code})", where=place, do=do)
+    kind = Unreachable if code not in _ANSWERS and (status >= 500 or status in LATER) else Refusal
+    return kind([Problem(what=f"{what} ({call}: {status} {code})", where=place, do=do)])
 
 
 def _unanswered(error: "BotoCoreError", place: str, endpoint: str) -> Refusal:
@@ -78,5 +80,6 @@ def _unanswered(error: "BotoCoreError", place: str, endpoint: str) -> Refusal:
         return refuse(f"{endpoint} isn't trusted ({kind})", where=place, do=do)
     if isinstance(error, known.ConnectionError | known.HTTPClientError | known.IncompleteReadError):
         do = f"check the endpoint and the network; {_GO_ON}"
-        return refuse(f"{endpoint} can't be reached, or stopped answering ({kind})", where=place, do=do)
+        what = f"{endpoint} can't be reached, or stopped answering ({kind})"
+        return Unreachable([Problem(what=what, where=place, do=do)])
     return refuse(f"boto3 can't ask {endpoint} ({kind})", where=place, do="check the settings of the store")

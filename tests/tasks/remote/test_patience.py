@@ -3,12 +3,18 @@
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from components.errors import Refusal
-from tasks.remote.patience import Patience, asked_once
+from components.errors import Refusal, Unreachable
+from components.home import Home
+from components.planning.ledger import ledger_at
+from components.production import Ports, Production, new_secrets, write_down
+from flows.servers.reaching import check_up
+from tasks.remote.patience import Patience, asked_once, reached
+from tests.servers.postgres import PostgresServer
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -55,6 +61,14 @@ def test_a_server_that_is_away_or_unwell_is_borne_and_that_is_said_once(url: str
     assert "answers again" in said[1]
 
 
+@pytest.mark.parametrize("status", [408, 429])
+def test_a_server_that_has_no_time_now_is_borne(url: str, status: int) -> None:
+    said: list[str] = []
+    patience = Patience(said.append)
+    assert [patience.ask(lambda now=now: asked(url, now), 0) for now in (status, 200)] == [0, 200]
+    assert len(said) == 2
+
+
 def test_patience_ends(away: str) -> None:
     patience = Patience([].append, seconds=0.01)
     with pytest.raises(Refusal, match=r"hasn't answered for(.|\n)*run again: what was done is kept"):
@@ -74,3 +88,28 @@ def test_what_a_server_denies_is_no_absence(url: str) -> None:
 
     with pytest.raises(HTTPStatusError):
         Patience([].append).ask(lambda: asked(url, 403), 0)
+
+
+def test_a_server_that_a_worker_needs_is_waited_for_and_that_is_said_once(tmp_path: Path, away: str) -> None:
+    said: list[str] = []
+    servers: list[socket.socket] = []
+    port = int(away.rpartition(":")[2])
+    write_down(Production(ports=Ports(postgres=port), secrets=new_secrets()), Home(tmp_path))
+
+    def start(line: str) -> None:
+        said.append(line)
+        servers.append(socket.create_server(("127.0.0.1", port)))
+
+    reached(lambda: check_up(Home(tmp_path)), say=start)
+    assert len(said) == 1
+    assert "the worker waits" in said[0]
+    servers[0].close()
+    with pytest.raises(Unreachable, match="they are down"):
+        reached(lambda: check_up(Home(tmp_path)), say=said.append, seconds=0.0)
+
+
+def test_what_a_person_must_mend_is_not_waited_for(postgres: PostgresServer) -> None:
+    said: list[str] = []
+    with pytest.raises(Refusal, match="denies the user's name"):
+        reached(lambda: ledger_at(postgres.address(password="wrong")).now(), say=said.append)
+    assert said == []

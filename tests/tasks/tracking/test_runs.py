@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
+from mlflow.entities import Metric, ViewType
 from mlflow.exceptions import MlflowException, RestException
 from onnx import TensorProto, helper
 
@@ -25,7 +25,7 @@ from tasks.registry import Bundle, alias_in_database, answers, download, registe
 from tasks.tracking import away, runs, sending
 from tasks.tracking.away import patient
 from tasks.tracking.connecting import PROBES, check, connect, probe
-from tasks.tracking.runs import LEDGER, tracked
+from tasks.tracking.runs import LEDGER, joined, tracked
 from tasks.tracking.unended import began, end_open, open_runs
 from tasks.until import Reached
 from tests.servers.faults import wait_until
@@ -129,6 +129,33 @@ def test_what_a_server_that_stayed_away_did_not_take_is_sent_by_the_next_run(
     assert recorded(client, run.run_id, "loss") == [7, 8]
     assert client.get_run(run.run_id).info.status == "FAILED"
     assert not list(left.iterdir())
+
+
+def test_a_stage_that_is_taken_up_again_has_each_epoch_once_whoever_sent_it(home: Home) -> None:
+    """The first process sent some epochs, left one in a file, and was killed before it sent another."""
+    client = connect(home)
+    with tracked(client, home, model="m", run_name="r", artifacts=None) as run:
+        done = [Metric("loss", 1.0 - step / 8, 1000 + step, step) for step in (0, 2)]
+        client.log_batch(run.run_id, metrics=done)
+        left = home.runs / run.run_id / "unsent-of-the-first.jsonl"
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.write_text(json.dumps(["loss", 1.0 - 3 / 8, 1003, 3]) + "\n")
+        with joined(home, run.run_id, uri=None) as again:
+            again.metrics({"loss": 1.0}, step=0)
+            soon(lambda: not left.exists())
+            for step in range(1, 6):
+                again.metrics({"loss": 1.0 - step / 8}, step=step)
+    assert recorded(client, run.run_id, "loss") == [0, 1, 2, 3, 4, 5]
+
+
+def test_another_value_of_an_epoch_is_another_figure(home: Home) -> None:
+    """A stage that runs short of memory begins again with half the batch."""
+    client = connect(home)
+    with tracked(client, home, model="m", run_name="r", artifacts=None) as run:
+        for value in (1.0, 2.0):
+            with joined(home, run.run_id, uri=None) as live:
+                live.metrics({"loss": value}, step=0)
+    assert recorded(client, run.run_id, "loss") == [0, 0]
 
 
 def test_a_run_that_a_worker_joins_may_be_on_a_server_that_is_away(home: Home) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -15,6 +17,19 @@ from tasks.tracking.sending import Point, Sender, unsent
 from tests.servers.faults import wait_until
 
 soon = partial(wait_until, seconds=20)
+ROOT = Path(__file__).parents[3]
+FULL = """
+import resource, sys
+from pathlib import Path
+from tasks.tracking.sending import Sender
+
+sender = Sender(send=print, file=Path(sys.argv[1]))
+points = [("loss", 1.0, 0, step) for step in range(3)]
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+for size in (50, most):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    sender._write(points)
+"""
 
 
 class Server:
@@ -32,6 +47,10 @@ class Server:
         if not self.up:
             raise ConnectionError("away")
         self.took |= dict.fromkeys(batch)
+
+
+def all_left(folder: Path) -> set[Point]:
+    return {point for left in unsent(folder, but=folder) for point in left.points}
 
 
 def points(count: int, start: int = 0) -> list[Point]:
@@ -93,7 +112,7 @@ def test_a_process_that_is_killed_meanwhile_has_written_down_what_it_had(
     sender.put(points(2))
     soon(lambda: len(list(unsent(tmp_path, but=tmp_path))) == 1)
     sender.put(points(2, start=2))
-    soon(lambda: [left.points for left in unsent(tmp_path, but=tmp_path)] == [points(4)])
+    soon(lambda: all_left(tmp_path) == set(points(4)))
 
 
 def test_what_others_left_is_asked_for_once_and_only_of_a_server_that_takes_something(
@@ -140,11 +159,64 @@ def test_points_that_can_go_nowhere_leave_a_word(
 
 
 def test_what_can_not_be_read_is_left_alone(tmp_path: Path) -> None:
-    for name, text in (("torn", '["loss", 1.0, 0'), ("whole", json.dumps(points(1)[0]) + "\n")):
+    line = json.dumps(points(1)[0]) + "\n"
+    for name, text in (("damaged", '["loss", 1.0, 0\n' + line), ("whole", line)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "unsent.jsonl").write_text(text)
     assert [left.run for left in unsent(tmp_path, but=tmp_path)] == ["whole"]
-    assert (tmp_path / "torn" / "unsent.jsonl").exists()
+    (left,) = (tmp_path / "damaged").iterdir()
+    assert left.read_text() == '["loss", 1.0, 0\n' + line
+
+
+def test_half_a_line_that_a_killed_process_left_costs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    lines = "".join(json.dumps(point) + "\n" for point in points(3))
+    (tmp_path / "run" / "unsent.jsonl").write_text(lines[:-4])
+    assert [left.points for left in unsent(tmp_path, but=tmp_path)] == [points(2)]
+
+
+def test_a_disk_that_was_full_meanwhile_costs_no_line(tmp_path: Path) -> None:
+    """The system lets this process write half a line, as a full disk does."""
+    file = tmp_path / "run" / "unsent.jsonl"
+    subprocess.run([sys.executable, "-c", FULL, file], cwd=ROOT, check=True)
+    assert [left.points for left in unsent(tmp_path, but=tmp_path)] == [points(3)]
+
+
+def test_what_a_living_process_writes_after_another_has_read_its_file_is_kept(
+    server: Server, sender: Sender, tmp_path: Path
+) -> None:
+    server.up = False
+    sender.put(points(2))
+    soon(sender.file.exists)
+    soon(lambda: len(sender.file.read_text().splitlines()) == 2)
+    (left,) = unsent(tmp_path, but=tmp_path)
+    sender.put(points(2, start=2))
+    sender.finish(0.1)
+    left.file.unlink()  # the other process has sent it
+    assert set(left.points) | all_left(tmp_path) == set(points(4))
+
+
+def test_a_file_that_is_written_to_and_taken_at_once_loses_nothing(tmp_path: Path) -> None:
+    sender = Sender(send=print, file=tmp_path / "run" / "unsent.jsonl")
+    taken: list[Point] = []
+    ended = threading.Event()
+
+    def take() -> None:
+        while True:
+            last = ended.is_set()
+            for left in unsent(tmp_path, but=tmp_path):
+                taken.extend(left.points)
+                left.file.unlink()
+            if last:
+                return
+
+    other = threading.Thread(target=take)
+    other.start()
+    for count in range(1, 1001):
+        sender._write(points(count))
+    ended.set()
+    other.join()
+    assert sorted(taken) == points(1000)
 
 
 def test_points_lie_in_the_file_while_the_first_attempt_loads_what_sends_them(server: Server, sender: Sender) -> None:

@@ -80,6 +80,18 @@ def test_an_answer_that_is_always_cut_is_refused_after_so_many_attempts(impatien
     assert faults.count("GET") == 2
 
 
+@pytest.mark.parametrize("fault", ["hang", "cut"])
+def test_a_read_that_is_never_answered_is_refused_after_so_many_attempts(
+    faults: Proxy, s3: object, fault: Fault
+) -> None:
+    bucket = Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, timeout_seconds=0.5, attempts=2))
+    bucket.put("any", b"bytes")
+    faults.fault = lambda request: fault
+    with pytest.raises(Refusal, match="the next run goes on from here"):
+        bucket.read("any", 0, 5)
+    assert faults.count("GET") == 2
+
+
 def test_no_answer_within_the_time_is_no_answer(s3: object, faults: Proxy) -> None:
     faults.fault = lambda request: "hang"
     bucket = Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, timeout_seconds=0.5, attempts=1))

@@ -14,6 +14,7 @@ from components.planning.held import RUN
 from components.planning.history import results
 from components.planning.key import Json
 from components.planning.ledger import Lease, Ledger, Record, ledger_at
+from components.planning.mirror import Mirror
 from components.store.artifact import Stored
 from components.store.folder import sha256
 from flows.reap.reap import reap
@@ -290,6 +291,30 @@ def test_data_that_is_taken_in_again_stays_though_its_removal_was_put_off(taken_
     taken_in.ledger.commit(working, again)
     assert (reaped(taken_in), in_remote(taken_in)) == (set(), 3)
     assert taken_in.ledger.database.ask("SELECT key FROM records") == [("data",)]
+
+
+def test_the_checkpoint_of_a_stage_that_is_done_goes_and_what_another_began_with_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEELYARD_HOME", str(tmp_path / "home"))
+    yard = yard_of(Home(tmp_path / "home"), "people")
+    done, working = (Mirror(tmp_path / key / "checkpoint", key, yard.store, yard.ledger) for key in ("done", "working"))
+    for mirror in (done, working):
+        mirror.folder.mkdir(parents=True)
+        (mirror.folder / "state").write_text(mirror.key)
+        (mirror.folder / "start").write_text("how both begin")
+        lease = yard.ledger.acquire(f"stage {mirror.key}", seconds=600)
+        assert lease is not None
+        assert mirror.send(lease)
+    sign(yard)
+    needed = stored(yard.home)
+    done.drop()
+    state = sha256(done.folder / "state")
+    for path in yard.home.store.rglob("*"):
+        os.utime(path, (time.time() - 2 * DAY,) * 2)
+    gone = {one.name for one in reap(yard.home, keep_days=30, remove=True).found if one.kind == "objects"}
+    assert (len(gone), state in gone, stored(yard.home)) == (2, True, needed - gone)
+    assert sha256(working.folder / "start") in needed - gone
 
 
 def test_one_reap_at_a_time(place: Place, yard: Yard) -> None:

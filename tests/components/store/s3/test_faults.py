@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from components.errors import Refusal
 from components.store.s3.access import Access
@@ -59,9 +60,41 @@ def test_a_byte_that_is_flipped_on_the_way_in_is_noticed_and_sent_again(
     assert faults.count("PUT") == 2
 
 
+def without(bucket: Bucket, header: str) -> None:
+    """Let no request have that header any more: what a server doesn't look at needn't be sent to one that does."""
+
+    def take_out(request: AWSRequest, **_: object) -> None:
+        del request.headers[header]
+
+    bucket._s3.meta.events.register("before-sign.s3", take_out)
+
+
+@pytest.mark.parametrize(("size", "part"), [(1000, ""), (3 * PART, "partNumber=2")])
+def test_a_byte_that_is_flipped_on_the_way_in_is_noticed_where_the_server_does_not_look(
+    shaky: S3Blobs, faults: Proxy, remote: S3Blobs, tmp_path: Path, size: int, part: str
+) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(bytes(size))
+    without(shaky.bucket, "Content-MD5")
+    faults.fault = times(1, "flip", "PUT", part)
+    digest = shaky.put(source)
+    assert remote.digest_now(digest) == digest
+    assert remote.bucket.unfinished(remote.key(digest)) == []
+
+
 @pytest.fixture
 def impatient(faults: Proxy) -> Bucket:
     return Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, attempts=2))
+
+
+def test_bytes_that_never_arrive_as_they_are_are_refused_where_the_server_does_not_look(
+    impatient: Bucket, faults: Proxy
+) -> None:
+    without(impatient, "Content-MD5")
+    faults.fault = lambda request: "flip"
+    with pytest.raises(Refusal, match="other bytes than were sent"):
+        impatient.put("any", b"bytes")
+    assert len(faults.requests) == 2
 
 
 @pytest.mark.parametrize("fault", ["500", "503 SlowDown", "429 TooManyRequests", "cut", "flip"])

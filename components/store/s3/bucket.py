@@ -163,6 +163,10 @@ class Bucket:
             if code_of(error) in ("InvalidRange", "416"):  # the object ends before
                 return start
             raise
+        if "ContentRange" not in answer:
+            answer["Body"].close()
+            what = "the endpoint was asked for a part of the object, and answers with the whole"
+            raise refuse(what, where=self._place(key), do="use an S3, or a proxy before it, that understands Range")
         with closing(answer["Body"]) as body:  # its own `with` hands out a stream that takes a cut for the end
             while chunk := body.read(CHUNK):
                 content += chunk

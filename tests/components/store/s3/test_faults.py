@@ -113,6 +113,13 @@ def test_an_answer_that_is_always_cut_is_refused_after_so_many_attempts(impatien
     assert faults.count("GET") == 2
 
 
+def test_a_server_that_does_not_understand_ranges_is_refused(bucket: Bucket, prefix: str) -> None:
+    bucket.put(f"{prefix}/any", b"bytes")
+    without(bucket, "Range")
+    with pytest.raises(Refusal, match="answers with the whole"):
+        bucket.read(f"{prefix}/any", 1, 2)
+
+
 def test_no_answer_within_the_time_is_no_answer(s3: object, faults: Proxy) -> None:
     faults.fault = lambda request: "hang"
     bucket = Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, timeout_seconds=0.5, attempts=1))

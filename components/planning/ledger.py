@@ -170,6 +170,10 @@ class Ledger:
         """Give the lease back. Does nothing where it was lost."""
         self.database.change(_GIVE_BACK, (lease.name, lease.token))
 
+    def forget_leases(self, *, seconds: float) -> None:
+        """Forget the leases that ran out so long ago: whoever held them was killed, and nobody wanted them since."""
+        self.database.change("DELETE FROM leases WHERE expires < clock() - ?", (seconds,))
+
     # Checkpoints of stages that are at work, or were killed
 
     def keep_checkpoint(self, lease: Lease, key: str, folder: Artifact) -> bool:

@@ -21,7 +21,7 @@ from components.reap.folders import (
     remove_folder,
     remove_work,
 )
-from components.reap.garbage import DAY, MEANING, Garbage, Kind, Limits
+from components.reap.garbage import DAY, GRACE_SECONDS, MEANING, Garbage, Kind, Limits
 from components.reap.marking import old_data, old_results, unknown_data, unreached
 from components.reap.processes import Alive, left_processes
 from components.reap.recorded import forget
@@ -136,6 +136,8 @@ class _Round:
             self._folders()
             self._data()
             self._rows(prefect)
+            if self.remove:
+                self.yard.ledger.forget_leases(seconds=GRACE_SECONDS)
 
     def _take(self, found: Iterable[Garbage], away: Callable[[Garbage], bool], *, at_once: int = 1) -> None:
         """Note what was found; what is to be removed counts where it was."""

@@ -279,6 +279,15 @@ def test_a_removal_of_data_that_was_broken_off_goes_on(
     assert (reaped(taken_in), in_remote(taken_in)) == ({"data"}, 0)
 
 
+def test_leases_of_those_that_were_killed_long_ago_are_forgotten(taken_in: Yard) -> None:
+    ledger = taken_in.ledger
+    for name in ("stage killed", "stage late"):
+        assert ledger.acquire(name, seconds=0.0) is not None
+    ledger.database.change("UPDATE leases SET expires = expires - ? WHERE name = 'stage killed'", (2 * DAY,))
+    reaped(taken_in)
+    assert ledger.database.ask("SELECT name FROM leases") == [("stage late",)]
+
+
 def test_data_that_is_taken_in_again_stays_though_its_removal_was_put_off(taken_in: Yard) -> None:
     working = taken_in.ledger.acquire("stage working", seconds=600)
     assert working is not None

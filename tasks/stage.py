@@ -211,9 +211,10 @@ def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logg
     label, parts = stage.label(inputs), stage.parts(inputs)
     key = key_of(parts)
     while True:
+        since = time.monotonic()
         if hit := taken(stage, label, key, yard):
             return hit
-        lease = _lease(f"stage {key}", label, yard, log)
+        lease = _lease(f"stage {key}", label, yard, log, since=since)
         try:
             # Between the look and the lease the other worker may have ended: look again before working.
             return taken(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
@@ -227,7 +228,7 @@ def _settle(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Logger)
     """Make the actual state the wanted one, if it isn't: one run of a model at a time."""
     if done := find(stage, inputs, yard):
         return done
-    lease = _lease(f"{stage.name} of {yard.model}", stage.label(inputs), yard, log)
+    lease = _lease(f"{stage.name} of {yard.model}", stage.label(inputs), yard, log, since=time.monotonic())
     try:
         with held(lease, yard.ledger, seconds=yard.lease_seconds):
             return find(stage, inputs, yard) or _do_uncached(stage, inputs, yard, log)
@@ -235,15 +236,24 @@ def _settle(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Logger)
         yard.ledger.release(lease)
 
 
-def _lease(name: str, label: str, yard: Yard, log: logging.Logger) -> Lease:
-    """Wait for the right to do the work."""
-    waiting = False
-    while (lease := yard.ledger.acquire(name, seconds=yard.lease_seconds)) is None:
+def _lease(name: str, label: str, yard: Yard, log: logging.Logger, *, since: float) -> Lease:
+    """Wait for the right to do the work. The ledger was asked at `since`, by time.monotonic(), and has answered.
+
+    Where the ledger was away, the worker that is at it couldn't renew its lease: it is given the time to.
+    """
+    slow, pause = yard.lease_seconds / 3, min(POLL_SECONDS, yard.lease_seconds / 3)
+    waiting, patient_until = False, 0.0
+    while True:
+        now, answered = yard.ledger.now(), time.monotonic()
+        if answered - since > slow + pause:
+            patient_until = answered + yard.lease_seconds
+        since, over_by = answered, 0.0 if answered < patient_until else now + slow
+        if lease := yard.ledger.acquire(name, seconds=yard.lease_seconds, over_by=over_by):
+            return lease
         if not waiting:
             log.info("%s: another worker is at it; waiting for its result", label)
         waiting = True
-        time.sleep(min(POLL_SECONDS, yard.lease_seconds / 3))
-    return lease
+        time.sleep(pause)
 
 
 def taken(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | None:

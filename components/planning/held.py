@@ -31,11 +31,15 @@ def living(name: str, ledger: Ledger, *, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def held(lease: Lease, ledger: Ledger, *, seconds: float) -> Iterator[None]:
-    """Renew a lease of so many seconds until the block ends. One that is lost stays so."""
+    """Renew a lease of so many seconds until the block ends. One that is lost stays so, and that is said once."""
+    lost = False
 
     def renew() -> None:
+        nonlocal lost
         try:
-            ledger.renew(lease, seconds=seconds)
+            if not lost and not ledger.renew(lease, seconds=seconds):
+                lost = True
+                logger.warning("the lease of %s was taken over: what is done under it is thrown away", lease.name)
         except Exception as error:  # the ledger is busy: the next turn may do, and what is written last decides
             logger.warning("the lease of %s wasn't renewed: %s", lease.name, error)
 

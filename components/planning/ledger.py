@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY, id TEXT);
 )
 
 
+NEVER: Final = 1e15  # seconds since 1970
 LATE_SECONDS: Final = 300.0  # for a database to restart, and for those who live to renew their leases
 
 
@@ -135,10 +136,14 @@ class Ledger:
 
     # Leases
 
-    def acquire(self, name: str, *, seconds: float) -> Lease | None:
-        """Take the lease, if nobody holds it or its time is over."""
+    def acquire(self, name: str, *, seconds: float, over_by: float = NEVER) -> Lease | None:
+        """Take the lease, if nobody holds it or its time is over.
+
+        After `over_by`, by the database's time, one that ran out isn't taken over: while the database was away nobody
+        could renew any.
+        """
         lease = Lease(name, uuid.uuid4().hex)
-        return lease if self.database.change(_TAKE, (name, lease.token, seconds)) else None
+        return lease if self.database.change(_TAKE, (name, lease.token, seconds, over_by)) else None
 
     def renew(self, lease: Lease, *, seconds: float) -> bool:
         """Hold the lease for so long from now. False: it was taken over, and can't be had back."""
@@ -164,6 +169,10 @@ class Ledger:
     def release(self, lease: Lease) -> None:
         """Give the lease back. Does nothing where it was lost."""
         self.database.change(_GIVE_BACK, (lease.name, lease.token))
+
+    def forget_leases(self, *, seconds: float) -> None:
+        """Forget the leases that ran out so long ago: whoever held them was killed, and nobody wanted them since."""
+        self.database.change("DELETE FROM leases WHERE expires < clock() - ?", (seconds,))
 
     # Checkpoints of stages that are at work, or were killed
 
@@ -257,7 +266,7 @@ _USE = """
 """
 _TAKE = """
     INSERT INTO leases VALUES (?, ?, clock() + ?) ON CONFLICT (name) DO UPDATE SET
-    token = excluded.token, expires = excluded.expires WHERE leases.expires <= clock()
+    token = excluded.token, expires = excluded.expires WHERE leases.expires <= clock() AND clock() <= ?
 """
 _GIVE_BACK = "DELETE FROM leases WHERE name = ? AND token = ?"
 _KEEP_CHECKPOINT = """

@@ -22,6 +22,7 @@ from components.store.store import Stamps, Store
 POLL_SECONDS: Final = 1.0
 SENT: Final = ".sent"  # a file: the digest of what was in the store when the folder was as new as that
 SHARE: Final = 0.1  # of the time may go to sending: a large checkpoint is sent less often
+Seen = frozenset[tuple[str, int, int]]  # of each file: name, nanoseconds since 1970, bytes
 logger = logging.getLogger(__name__)
 
 
@@ -56,30 +57,40 @@ class Mirror:
     @contextmanager
     def kept(self, lease: Lease) -> Iterator[None]:
         """Send what changes until the block ends, as long as the lease is held. Work doesn't fail for it."""
-        sending = _Sending(self, lease, sent=_newest(self.folder))
+        sending = _Sending(self, lease, sent=_seen(self.folder))
         with every(POLL_SECONDS, sending.turn, name=f"mirror {self.key}", first=POLL_SECONDS):
             yield
 
     def drop(self) -> None:
-        """Forget what was sent: the work is done. What can't be removed now is left to `steelyard reap`."""
+        """Forget what was sent: the work is done.
+
+        Its bytes are left to `steelyard reap`, which asks what else needs them: a stage that begins in the same way may
+        have just put them, too, and name them in a moment.
+        """
         try:
-            kept = self.ledger.checkpoint(self.key)
-            if kept is not None:
-                self.ledger.drop_checkpoint(self.key)
-                self._discard(kept.folder, but={})
+            self.ledger.drop_checkpoint(self.key)
         except Exception as error:
-            logger.warning("the checkpoint in the store was not removed: %s", error)
+            logger.warning("the checkpoint in the ledger was not removed: %s", error)
 
     def send(self, lease: Lease) -> bool:
-        """Put the folder into the store and name it in the ledger. False: the lease is lost."""
+        """Put the folder into the store and name it in the ledger. False: the lease is lost.
+
+        What it replaces is discarded: a state of this work alone, since each tells how long it took.
+
+        Raises:
+            FileNotFoundError: somebody has removed some of it meanwhile.
+        """
         before = self.ledger.checkpoint(self.key)
         with _snapshot(self.folder) as whole:
             now = self.store.put(whole)
         if not self.ledger.keep_checkpoint(lease, self.key, now):
             return False
+        there = self.store.stamps(now)
+        if there is None:
+            raise FileNotFoundError("some of it was removed meanwhile")
         (self.folder / SENT).write_text(now.digest)
         if before is not None:
-            self._discard(before.folder, but=self.store.stamps(now) or {})
+            self._discard(before.folder, but=there)
         return True
 
     def _sent(self) -> str:
@@ -101,26 +112,27 @@ class _Sending:
 
     mirror: Mirror
     lease: Lease
-    sent: float  # the time of the newest file that the store has
+    sent: Seen  # what the store has; an older time is a change too: clocks are set back
     rests_until: float = 0.0
     lost: bool = False  # the lease
 
     def turn(self) -> None:
         """Send it, unless it is too soon."""
-        began, newest = time.monotonic(), _newest(self.mirror.folder)
-        if newest == self.sent or self.lost or began < self.rests_until:
+        began, seen = time.monotonic(), _seen(self.mirror.folder)
+        if seen == self.sent or self.lost or began < self.rests_until:
             return
         try:
             self.lost = not self.mirror.send(self.lease)
-            self.sent = newest
+            self.sent = seen
         except Exception as error:  # the store is away: the next turn may do
             logger.warning("the checkpoint was not sent: %s", error)
         self.rests_until = time.monotonic() + (time.monotonic() - began) / SHARE
 
 
-def _newest(folder: Path) -> float:
-    """Return when a file in the folder was written last, in seconds since 1970; 0 where there is none."""
-    return max((path.stat().st_mtime for path in _files(folder)), default=0.0)
+def _seen(folder: Path) -> Seen:
+    """Return what tells the folder's files from those that replace them."""
+    stats = ((path.name, path.stat()) for path in _files(folder))
+    return frozenset((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
 def _files(folder: Path) -> list[Path]:

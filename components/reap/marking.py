@@ -27,6 +27,7 @@ class Result:
     data: str = ""  # of `ingest` and `split`: the digest of the data set
     assignments: str = ""  # of `split`
     dvc_md5: str = ""  # of `ingest`
+    going: bool = False  # nobody finds it any more; it only says which data is still to be removed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +95,7 @@ def old_results(results: Iterable[Result], kept: AbstractSet[str]) -> list[Garba
     return [
         Garbage("results", one.key, None, one.used, note=f"{one.model} {one.label}")
         for one in results
-        if one.key not in kept
+        if one.key not in kept and not one.going
     ]
 
 

@@ -21,8 +21,8 @@ from components.reap.folders import (
     remove_folder,
     remove_work,
 )
-from components.reap.garbage import DAY, MEANING, Garbage, Kind, Limits
-from components.reap.marking import Result, old_data, old_results, unknown_data, unreached
+from components.reap.garbage import DAY, GRACE_SECONDS, MEANING, Garbage, Kind, Limits
+from components.reap.marking import old_data, old_results, unknown_data, unreached
 from components.reap.processes import Alive, left_processes
 from components.reap.recorded import forget
 from components.settings import settings_of
@@ -131,11 +131,13 @@ class _Round:
             prefect = self._prefect(stack)
             self._processes(prefect)
             self._runs()
-            old = self._results()
+            self._results()
             self._store()
             self._folders()
-            self._data(old)
+            self._data()
             self._rows(prefect)
+            if self.remove:
+                self.yard.ledger.forget_leases(seconds=GRACE_SECONDS)
 
     def _take(self, found: Iterable[Garbage], away: Callable[[Garbage], bool], *, at_once: int = 1) -> None:
         """Note what was found; what is to be removed counts where it was."""
@@ -197,14 +199,15 @@ class _Round:
         ]
         self._take(found, lambda one: end_open(self.client, one.name))
 
-    def _results(self) -> list[Result]:
-        """Forget the results that are old, and return them; and the checkpoints."""
-        before = self._staying()
-        found = old_results(before.results, before.kept)
-        self._take(found, lambda one: forget(self.yard.ledger, one.name, used_before=self.limits.used_before))
-        self._take(before.old_checkpoints, lambda one: remove_checkpoint(one, self.yard.ledger))
-        gone = {one.name for one in found}
-        return [one for one in before.results if one.key in gone]
+    def _results(self) -> None:
+        """Forget the results that are old, but of data which of it is still to be removed; and the checkpoints."""
+        before, ledger, used_before = self._staying(), self.yard.ledger, self.limits.used_before
+        of_data = {one.key for one in before.results if one.dvc_md5}
+        self._take(
+            old_results(before.results, before.kept),
+            lambda one: forget(ledger, one.name, used_before=used_before, data_stays=one.name in of_data),
+        )
+        self._take(before.old_checkpoints, lambda one: remove_checkpoint(one, ledger))
 
     def _staying(self) -> Staying:
         """Return what stays of the results that are there now."""
@@ -237,7 +240,7 @@ class _Round:
         )
         self._take(left_downloads(home.dvc_imports, limits), lambda one: remove_folder(one, before=limits.used_before))
 
-    def _data(self, old: list[Result]) -> None:
+    def _data(self) -> None:
         """Look at the DVC remote. What is there already isn't sent again, so its age says nothing of who needs it."""
         own = settings_of(self.yard.home).dvc_remote is None
         if not self._is_ours(remote_blobs(self.yard.home), "data", self.yard.remote.url):
@@ -251,20 +254,27 @@ class _Round:
             names = ", ".join(f"{one.model} {one.version}" for one in lost[:5])
             self._note(f"data: it isn't known any more which data set is that of {names}, so all of them stay")
             return
+        rest = [one for one in staying.results if one.key not in staying.kept and one.dvc_md5]
+        old = [one for one in rest if one.going or not self.remove]  # a use that comes now finds no other result
         from tasks.versioning import pieces
 
         with pieces(self.yard.remote) as there:
             needed = {name for one in kept if one.dvc_md5 for name in there.of(one.dvc_md5)}
-            going = {name for one in old if one.dvc_md5 for name in there.of(one.dvc_md5)} - needed
+            of_each = {one.key: there.of(one.dvc_md5) - needed for one in old}
+            going = sorted(set().union(*of_each.values()), key=_is_list)  # which says what else there is: last
             self._take(
                 old_data(
                     there.all() if own else there.look(going),
                     kept=needed,
-                    going=None if own else going,
+                    going=None if own else set(going),
                     limits=self.limits,
                 ),
                 lambda one: there.remove(_stored(one), before=self.limits.made_before),
             )
+            if self.remove:
+                left = {one.name for one in there.look(going)}
+                for key in (key for key, names in of_each.items() if left.isdisjoint(names)):
+                    forget(self.yard.ledger, key, used_before=self.limits.used_before)
 
     def _rows(self, prefect: "SyncPrefectClient | None") -> None:
         if prefect is None:
@@ -289,6 +299,10 @@ class _Round:
         elif not signed:
             self._note(f"{what}: no run has noted yet that this ledger has records about {address}; the next one does")
         return signed == {own}
+
+
+def _is_list(piece: str) -> bool:
+    return piece.endswith(".dir")
 
 
 def _time(at: float) -> str:

@@ -11,10 +11,17 @@ import pytest
 
 from components.home import Home
 from components.planning.held import RUN
+from components.planning.history import results
+from components.planning.key import Json
 from components.planning.ledger import Lease, Ledger, Record, ledger_at
+from components.planning.mirror import Mirror
+from components.store.artifact import Stored
 from components.store.folder import sha256
+from flows.reap.reap import reap
 from flows.running import yard_of
+from flows.state import sign
 from tasks.stage import Yard
+from tasks.versioning import Pieces, snapshot
 from tests.flows.conftest import people
 from tests.flows.place import Place, Told
 
@@ -209,6 +216,114 @@ def test_a_place_that_another_ledger_knows_is_left_alone(place: Place, yard: Yar
     assert not names(told, "objects")
     assert any("another ledger has records about" in note for note in told.json["left_out"])
     assert left in stored(yard.home)
+
+
+@pytest.fixture
+def taken_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Yard:
+    """A home whose only result is a data set, old, in a DVC remote that isn't the home's own."""
+    monkeypatch.setenv("STEELYARD_DVC_REMOTE", str(tmp_path / "remote"))
+    yard, work = yard_of(Home(tmp_path / "home"), "people"), tmp_path / "taken in"
+    (work / "data").mkdir(parents=True)
+    for name in ("a", "b"):
+        (work / "data" / name).write_text(name)
+    outputs: Json = {"dvc_md5": snapshot(work / "data", workspace=work, remote=yard.remote).md5}
+    lease = yard.ledger.acquire("data", seconds=5)
+    assert lease is not None
+    record = Record(
+        key="data", stage="ingest", label="ingest", model="people", run="gone", outputs=outputs, stamps={}, parts={},
+        seconds=1.0, at=time.time() - 40 * DAY,
+    )  # fmt: skip
+    yard.ledger.commit(lease, record)
+    yard.ledger.database.change("UPDATE uses SET at = at - ?", (40 * DAY,))
+    for path in (tmp_path / "remote").rglob("*"):
+        os.utime(path, (time.time() - 40 * DAY,) * 2)
+    sign(yard)
+    return yard
+
+
+def in_remote(yard: Yard) -> int:
+    return sum(path.is_file() for path in (Path(yard.remote.url) / "files").rglob("*"))
+
+
+def reaped(yard: Yard) -> set[str]:
+    return {one.kind for one in reap(yard.home, keep_days=30, remove=True).found}
+
+
+def test_data_that_could_not_go_along_with_its_result_goes_the_next_time(taken_in: Yard) -> None:
+    working = taken_in.ledger.acquire("stage working", seconds=600)
+    assert working is not None
+    assert (reaped(taken_in), in_remote(taken_in)) == ({"results"}, 3)
+    assert (taken_in.ledger.record("data"), results(taken_in.ledger, "ingest")) == (None, [])
+    taken_in.ledger.release(working)
+    assert (reaped(taken_in), in_remote(taken_in)) == ({"data"}, 0)
+    assert taken_in.ledger.database.ask("SELECT key FROM records") == []
+
+
+@pytest.mark.parametrize("until", [0, 1, 2])
+def test_a_removal_of_data_that_was_broken_off_goes_on(
+    taken_in: Yard, monkeypatch: pytest.MonkeyPatch, until: int
+) -> None:
+    real, removed = Pieces.remove, list[str]()
+
+    def remove(there: Pieces, one: Stored, *, before: float) -> bool:
+        if len(removed) == until:
+            raise OSError("the network is gone")
+        removed.append(one.name)
+        return real(there, one, before=before)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Pieces, "remove", remove)
+        with pytest.raises(OSError, match="the network is gone"):
+            reaped(taken_in)
+    assert in_remote(taken_in) == 3 - until
+    assert (reaped(taken_in), in_remote(taken_in)) == ({"data"}, 0)
+
+
+def test_leases_of_those_that_were_killed_long_ago_are_forgotten(taken_in: Yard) -> None:
+    ledger = taken_in.ledger
+    for name in ("stage killed", "stage late"):
+        assert ledger.acquire(name, seconds=0.0) is not None
+    ledger.database.change("UPDATE leases SET expires = expires - ? WHERE name = 'stage killed'", (2 * DAY,))
+    reaped(taken_in)
+    assert ledger.database.ask("SELECT name FROM leases") == [("stage late",)]
+
+
+def test_data_that_is_taken_in_again_stays_though_its_removal_was_put_off(taken_in: Yard) -> None:
+    working = taken_in.ledger.acquire("stage working", seconds=600)
+    assert working is not None
+    (outputs,) = taken_in.ledger.database.ask("SELECT outputs FROM records")[0]
+    reaped(taken_in)
+    again = Record(
+        key="data", stage="ingest", label="ingest", model="people", run="later", outputs=json.loads(outputs),
+        stamps={}, parts={}, seconds=1.0, at=time.time(),
+    )  # fmt: skip
+    taken_in.ledger.commit(working, again)
+    assert (reaped(taken_in), in_remote(taken_in)) == (set(), 3)
+    assert taken_in.ledger.database.ask("SELECT key FROM records") == [("data",)]
+
+
+def test_the_checkpoint_of_a_stage_that_is_done_goes_and_what_another_began_with_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEELYARD_HOME", str(tmp_path / "home"))
+    yard = yard_of(Home(tmp_path / "home"), "people")
+    done, working = (Mirror(tmp_path / key / "checkpoint", key, yard.store, yard.ledger) for key in ("done", "working"))
+    for mirror in (done, working):
+        mirror.folder.mkdir(parents=True)
+        (mirror.folder / "state").write_text(mirror.key)
+        (mirror.folder / "start").write_text("how both begin")
+        lease = yard.ledger.acquire(f"stage {mirror.key}", seconds=600)
+        assert lease is not None
+        assert mirror.send(lease)
+    sign(yard)
+    needed = stored(yard.home)
+    done.drop()
+    state = sha256(done.folder / "state")
+    for path in yard.home.store.rglob("*"):
+        os.utime(path, (time.time() - 2 * DAY,) * 2)
+    gone = {one.name for one in reap(yard.home, keep_days=30, remove=True).found if one.kind == "objects"}
+    assert (len(gone), state in gone, stored(yard.home)) == (2, True, needed - gone)
+    assert sha256(working.folder / "start") in needed - gone
 
 
 def test_one_reap_at_a_time(place: Place, yard: Yard) -> None:

@@ -2,10 +2,12 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -355,6 +357,28 @@ def test_two_equal_runs_at_once_change_the_world_once(home: Path, journal: Path)
         ended = list(pool.map(lambda run: perform(settling, inputs, yard_at(home, run=run), log=log), ("r1", "r2")))
     assert sorted(done.cached for done in ended) == [False, True]
     assert len(journal.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_worker_that_could_not_renew_its_lease_while_the_ledger_was_away_is_given_the_time_to(
+    home: Path, journal: Path, back: bool
+) -> None:
+    """The ledger is locked for longer than a lease lasts, while another waits for the stage."""
+    yard = replace(yard_at(home), lease_seconds=3.0)
+    name = f"stage {key_of(make.parts(make.bind(PLAIN, journal=str(journal))))}"
+    held = yard.ledger.acquire(name, seconds=1.0)
+    assert held is not None
+    with ThreadPoolExecutor() as pool, closing(sqlite3.connect(home / "ledger.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = pool.submit(run, yard, journal)
+        time.sleep(2.5)
+        other.execute("COMMIT")
+        if back:
+            time.sleep(1.0)  # the waiting one may ask by now
+            assert yard.ledger.renew(held, seconds=60.0)
+            yard.ledger.release(held)
+        assert not waiting.result().cached
+    assert lines(journal) == 1
 
 
 def test_another_machine_finds_the_checkpoints_of_a_stage_where_the_store_is_shared(

@@ -3,14 +3,17 @@
 import base64
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from components.errors import refuse
 from components.store.s3.access import Access, connect, waits
 from components.store.s3.refusals import DENIED, code_of, refusals
 
@@ -18,12 +21,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import GetObjectOutputTypeDef
+    from types_boto3_s3.type_defs import GetObjectOutputTypeDef, PutObjectOutputTypeDef, UploadPartOutputTypeDef
 
 CHUNK: Final = 1 << 20  # bytes read at a time
 CONNECTIONS: Final = 16
 PAGE: Final = 1000  # objects of a listing, the most that S3 gives at once
 NO_LISTING: Final = DENIED | {"NotImplemented", "MethodNotAllowed", "501", "405"}
+IS_MD5: Final = re.compile(r"[0-9a-f]{32}").fullmatch
+_new_md5 = partial(hashlib.md5, usedforsecurity=False)
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +88,14 @@ class Bucket:
             return self._client
 
     def _refusals(self, key: str) -> "AbstractContextManager[None]":
-        return refusals(f"s3://{self.name}/{key}", self.access.endpoint_url or "S3")
+        return refusals(self._place(key), self.access.endpoint_url or "S3")
+
+    def _place(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    @property
+    def _look(self) -> str:
+        return f"look at {self.access.endpoint_url or 'S3'}; the next run goes on from here"
 
     def head(self, key: str) -> Head | None:
         """Return what is there under the key, if anything."""
@@ -110,9 +122,15 @@ class Bucket:
                 yield Listed(one["Key"], one["Size"], one["LastModified"].timestamp())
 
     def put(self, key: str, content: bytes) -> None:
-        """Store a small object. S3 refuses bytes that arrive other than they were sent."""
-        with self._refusals(key):
-            self._s3.put_object(Bucket=self.name, Key=key, Body=content, ContentMD5=_md5(content))
+        """Store a small object. Bytes that arrive other than they were sent are sent again."""
+        for failures in range(1, self.access.attempts + 1):
+            with self._refusals(key):
+                answer = self._s3.put_object(Bucket=self.name, Key=key, Body=content, ContentMD5=_md5(content))
+            if _arrived(content, answer) or self.read(key, 0, len(content)).content == content:
+                return  # a tag may be another thing than a digest
+            if failures < self.access.attempts:
+                time.sleep(waits(failures))
+        raise refuse("S3 took other bytes than were sent, time and again", where=self._place(key), do=self._look)
 
     def delete(self, key: str) -> None:
         """Remove the object; none under the key is fine."""
@@ -144,11 +162,16 @@ class Bucket:
         from botocore.exceptions import ClientError
 
         try:
-            return self._s3.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{stop - 1}")
+            answer = self._s3.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{stop - 1}")
         except ClientError as error:
             if code_of(error) in ("InvalidRange", "416"):
                 return None
             raise
+        if "ContentRange" not in answer:
+            answer["Body"].close()
+            what = "the endpoint was asked for a part of the object, and answers with the whole"
+            raise refuse(what, where=self._place(key), do="use an S3, or a proxy before it, that understands Range")
+        return answer
 
     def begin(self, key: str) -> str:
         """Begin a multipart upload and return its id."""
@@ -156,18 +179,27 @@ class Bucket:
             return self._s3.create_multipart_upload(Bucket=self.name, Key=key)["UploadId"]
 
     def send(self, key: str, upload: str, number: int, content: bytes) -> str:
-        """Store a part (numbers begin with 1) and return its tag."""
+        """Store a part (numbers begin with 1) and return its tag.
+
+        Raises:
+            FileNotFoundError: the upload isn't there any more; or it was aborted here, since the part arrived other
+                than it was sent, and not every S3 lets a part be replaced.
+        """
         with self._refusals(key):
             answer = self._s3.upload_part(
                 Bucket=self.name, Key=key, UploadId=upload, PartNumber=number, Body=content, ContentMD5=_md5(content)
             )
+        if not _arrived(content, answer):
+            self.abort(key, upload)
+            raise FileNotFoundError(self._place(key))
         return answer["ETag"].strip('"')
 
-    def finish(self, key: str, upload: str, etags: Sequence[str]) -> None:
-        """Make the object of its parts, all at once.
+    def finish(self, key: str, upload: str, etags: Sequence[str], *, size_bytes: int) -> None:
+        """Make the object of its parts, all at once, and look whether it has that size.
 
         Raises:
             FileNotFoundError: the upload, or one of its parts, isn't there any more: somebody else ended it.
+            Refusal: the object has another size, and keeps it.
         """
         with self._refusals(key):
             self._s3.complete_multipart_upload(
@@ -178,6 +210,14 @@ class Bucket:
                     "Parts": [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, start=1)]
                 },
             )
+        for failures in range(1, self.access.attempts + 1):
+            found = self.head(key)
+            if found is not None and found.size_bytes == size_bytes:
+                return
+            if failures < self.access.attempts:  # rclone shows it in the making where another finishes the same
+                time.sleep(waits(failures))
+        what = f"parts of {size_bytes} bytes became {f'{found.size_bytes} bytes' if found else 'nothing'}"
+        raise refuse(what, where=self._place(key), do=self._look)
 
     def abort(self, key: str, upload: str) -> None:
         """Give up an upload and the room that its parts take; one that isn't there any more is fine."""
@@ -215,5 +255,13 @@ class Bucket:
         }
 
 
+def _arrived(content: bytes, answer: "PutObjectOutputTypeDef | UploadPartOutputTypeDef") -> bool:
+    """Say whether S3 has the bytes as they were sent, where its tag is their MD5: not every S3 looks at Content-MD5."""
+    etag = answer["ETag"].strip('"')
+    if "SSECustomerAlgorithm" in answer or answer.get("ServerSideEncryption", "").startswith("aws:kms"):
+        return True  # the tag is an MD5 of something else
+    return not IS_MD5(etag) or etag == _new_md5(content).hexdigest()
+
+
 def _md5(content: bytes) -> str:
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    return base64.b64encode(_new_md5(content).digest()).decode()

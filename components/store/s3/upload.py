@@ -42,11 +42,12 @@ def upload(bucket: Bucket, key: str, source: Path, *, digest: str, below: str) -
             for _ in range(TRIES):
                 if _is_there(bucket.head(key), file):
                     return
-                with suppress(FileNotFoundError):  # another process has finished or aborted that upload meanwhile
+                with suppress(FileNotFoundError):  # another process has ended that upload, or a part came in damaged
                     _send(bucket, key, file, digest=digest, begun=begun)
                     return
                 begun = None
-    raise refuse("its upload was ended by others, time and again", where=str(source), do="run again")
+    what = "its upload was ended by others, or its parts arrived other than they were sent, time and again"
+    raise refuse(what, where=str(source), do="run again")
 
 
 def _send(bucket: Bucket, key: str, file: BufferedReader, *, digest: str, begun: str | None = None) -> None:
@@ -66,7 +67,7 @@ def _send(bucket: Bucket, key: str, file: BufferedReader, *, digest: str, begun:
     if whole.hexdigest() != digest:
         bucket.abort(key, upload)
     _check(Path(file.name), whole.hexdigest(), digest)
-    bucket.finish(key, upload, etags)
+    bucket.finish(key, upload, etags, size_bytes=file.seek(0, 2))
 
 
 def _parts(file: BufferedReader) -> Iterator[bytes]:

@@ -135,6 +135,13 @@ def test_a_lease_is_held_by_one_until_it_is_released_or_expires(ledger: Ledger) 
     assert not ledger.renew(again, seconds=5)
 
 
+def test_a_lease_that_ran_out_is_not_taken_over_too_late(ledger: Ledger) -> None:
+    assert ledger.acquire("work", seconds=0.0) is not None
+    assert ledger.acquire("work", seconds=5, over_by=ledger.now() - 1) is None
+    assert ledger.acquire("free", seconds=5, over_by=ledger.now() - 1) is not None
+    assert ledger.acquire("work", seconds=5, over_by=ledger.now() + 60) is not None
+
+
 def test_who_lost_the_lease_commits_nothing_and_takes_nothing_away(ledger: Ledger) -> None:
     slow = ledger.acquire("k", seconds=0.01)
     time.sleep(0.05)

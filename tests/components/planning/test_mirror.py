@@ -14,6 +14,7 @@ import pytest
 from components.planning import mirror as module
 from components.planning.ledger import Checkpoint, Lease, Ledger, ledger_at
 from components.planning.mirror import Mirror
+from components.store.artifact import Artifact
 from components.store.folder import FolderBlobs
 from components.store.store import Store
 
@@ -238,11 +239,67 @@ def test_what_another_stage_can_go_on_from_stays(
     assert (another.folder / "start").read_text() == "how both begin"
 
 
-def test_work_that_is_done_leaves_nothing(machine: Callable[[str], Mirror], lease: Lease) -> None:
+def test_what_another_stage_has_put_and_not_yet_named_stays(
+    machine: Callable[[str], Mirror], ledger: Ledger, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = machine("one")
+    other, another = replace(machine("another"), key="other"), replace(machine("third"), key="other")
+    own = ledger.acquire("stage other", seconds=60)
+    assert own is not None
+    for mirror in (one, other):
+        write(mirror, "how both begin", name="start")
+    assert one.send(lease)
+    real = Ledger.keep_checkpoint
+
+    def keep(ledger: Ledger, lease: Lease, key: str, folder: Artifact) -> bool:
+        one.drop()
+        return real(ledger, lease, key, folder)
+
+    monkeypatch.setattr(Ledger, "keep_checkpoint", keep)
+    assert other.send(own)
+    another.bring()
+    assert lying(another) == {"start": "how both begin"}
+
+
+def test_what_was_removed_before_it_was_named_is_sent_again(
+    machine: Callable[[str], Mirror], lease: Lease, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = machine("one"), machine("two")
+    real, removed = Ledger.keep_checkpoint, list[str]()
+
+    def keep(ledger: Ledger, lease: Lease, key: str, folder: Artifact) -> bool:
+        if not removed:
+            removed.extend(one.store.digests(folder))
+            one.store.blobs.discard(removed[-1])
+        return real(ledger, lease, key, folder)
+
+    monkeypatch.setattr(Ledger, "keep_checkpoint", keep)
+    with one.kept(lease):
+        write(one, "state")
+        until(lambda: removed and one.store.blobs.stamp(removed[-1]))
+    assert "some of it was removed meanwhile" in caplog.text
+    two.bring()
+    assert lying(two) == {"state": "state"}
+
+
+def test_a_clock_that_was_set_back_keeps_nothing_from_being_sent(
+    machine: Callable[[str], Mirror], lease: Lease
+) -> None:
+    one, two = machine("one"), machine("two")
+    write(one, "in the future", name="start")
+    os.utime(one.folder / "start", (4e9, 4e9))  # in 2096
+    with sending(one, lease, "first", "second"):
+        pass
+    two.bring()
+    assert lying(two) == {"start": "in the future", "state": "second"}
+
+
+def test_work_that_is_done_leaves_nothing_to_go_on_from(machine: Callable[[str], Mirror], lease: Lease) -> None:
+    one, two = machine("one"), machine("two")
     with sending(one, lease, "first"):
         pass
     one.drop()
     assert one.ledger.checkpoint("k") is None
-    assert objects(one) == []
+    two.bring()
+    assert not two.folder.exists()
     one.drop()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.database.database import Connection
+from components.planning.history import results
 from components.planning.key import Json
 from components.planning.ledger import Ledger, Record, ledger_at
 from components.reap import recorded
@@ -67,6 +68,18 @@ def test_what_is_old_is_forgotten_with_its_uses_and_what_was_used_since_is_not(l
     assert forget(ledger, "never there", used_before=before)
     assert [one.key for one in results_of(ledger)] == ["used"]
     assert {key for (key,) in ledger.database.ask("SELECT key FROM uses")} == {"used"}
+
+
+def test_a_result_whose_data_stays_is_found_by_nobody_and_still_says_which_data_that_is(ledger: Ledger) -> None:
+    before = ledger.now() - AGO / 2
+    for _ in range(2):  # it is taken in again before its data is gone
+        record(ledger, "k", stage="ingest", outputs={"dvc_md5": "a.dir"}, ago=AGO)
+        assert forget(ledger, "k", used_before=before, data_stays=True)
+    assert (ledger.record("k"), ledger.note_use("m", "ingest", "k"), results(ledger, "ingest")) == (None, False, [])
+    (left,) = results_of(ledger)
+    assert (left.going, left.dvc_md5, left.digests) == (True, "a.dir", ())
+    assert forget(ledger, left.key, used_before=before)
+    assert list(results_of(ledger)) == []
 
 
 def test_a_use_that_meets_the_forgetting_waits_for_it_and_finds_nothing(address: Path | str) -> None:

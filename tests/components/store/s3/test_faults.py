@@ -4,8 +4,10 @@ import time
 from pathlib import Path
 
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from components.errors import Refusal
+from components.store.s3 import bucket as bucket_module
 from components.store.s3.access import Access
 from components.store.s3.blobs import S3Blobs
 from components.store.s3.bucket import Bucket
@@ -59,9 +61,49 @@ def test_a_byte_that_is_flipped_on_the_way_in_is_noticed_and_sent_again(
     assert faults.count("PUT") == 2
 
 
+def without(bucket: Bucket, header: str) -> None:
+    """Let no request have that header any more: what a server doesn't look at needn't be sent to one that does."""
+
+    def take_out(request: AWSRequest, **_: object) -> None:
+        del request.headers[header]
+
+    bucket._s3.meta.events.register("before-sign.s3", take_out)
+
+
+@pytest.mark.parametrize(("size", "part"), [(1000, ""), (3 * PART, "partNumber=2")])
+def test_a_byte_that_is_flipped_on_the_way_in_is_noticed_where_the_server_does_not_look(
+    shaky: S3Blobs, faults: Proxy, remote: S3Blobs, tmp_path: Path, size: int, part: str
+) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(bytes(size))
+    without(shaky.bucket, "Content-MD5")
+    faults.fault = times(1, "flip", "PUT", part)
+    digest = shaky.put(source)
+    assert remote.digest_now(digest) == digest
+    assert remote.bucket.unfinished(remote.key(digest)) == []
+
+
 @pytest.fixture
 def impatient(faults: Proxy) -> Bucket:
     return Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, attempts=2))
+
+
+def test_bytes_that_never_arrive_as_they_are_are_refused_where_the_server_does_not_look(
+    impatient: Bucket, faults: Proxy
+) -> None:
+    without(impatient, "Content-MD5")
+    faults.fault = lambda request: "flip"
+    with pytest.raises(Refusal, match="other bytes than were sent"):
+        impatient.put("any", b"bytes")
+    assert faults.count("PUT") == 2
+
+
+def test_bytes_whose_tag_is_no_digest_are_read_again(
+    bucket: Bucket, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket_module, "_arrived", lambda *_: False)
+    bucket.put(f"{prefix}/any", b"bytes")
+    assert bucket.read(f"{prefix}/any", 0, 9).content == b"bytes"
 
 
 @pytest.mark.parametrize("fault", ["500", "503 SlowDown", "429 TooManyRequests", "cut", "flip"])
@@ -90,6 +132,13 @@ def test_a_read_that_is_never_answered_is_refused_after_so_many_attempts(
     with pytest.raises(Refusal, match="the next run goes on from here"):
         bucket.read("any", 0, 5)
     assert faults.count("GET") == 2
+
+
+def test_a_server_that_does_not_understand_ranges_is_refused(bucket: Bucket, prefix: str) -> None:
+    bucket.put(f"{prefix}/any", b"bytes")
+    without(bucket, "Range")
+    with pytest.raises(Refusal, match="answers with the whole"):
+        bucket.read(f"{prefix}/any", 1, 2)
 
 
 def test_no_answer_within_the_time_is_no_answer(s3: object, faults: Proxy) -> None:

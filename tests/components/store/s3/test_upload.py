@@ -130,6 +130,15 @@ def test_parts_of_other_bytes_are_sent_again(remote: S3Blobs, large: Path) -> No
     assert remote.put(large) == remote.digest_now(sha256(large))
 
 
+def test_an_object_that_was_made_of_fewer_parts_is_refused(s3: S3Server, prefix: str, large: Path) -> None:
+    content, key = large.read_bytes(), f"{prefix}/large"
+    bucket = Bucket(BUCKET, Access(endpoint_url=s3.endpoint_url, attempts=2))
+    begun = bucket.begin(key)
+    tag = bucket.send(key, begun, 1, content[:PART])
+    with pytest.raises(Refusal, match=f"parts of {len(content)} bytes became {PART} bytes"):
+        bucket.finish(key, begun, [tag], size_bytes=len(content))
+
+
 def test_an_upload_that_another_process_ends_meanwhile_begins_anew(
     remote: S3Blobs, shaky: S3Blobs, faults: Proxy, large: Path
 ) -> None:

@@ -25,7 +25,7 @@ def follow(home: Home) -> None:
             for old, new in _moved(connection, home):
                 for table, column in PLACES:
                     within = f"substr({column} || '/', 1, length(:old) + 1) = :old || '/'"
-                    moved = f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) WHERE {within}"  # noqa: S608
+                    moved = f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) WHERE {within}"  # noqa: S608 - of PLACES alone
                     connection.execute(moved, {"old": old, "new": new})
         except sqlite3.OperationalError as error:
             if "no such" not in str(error):  # tables of another version, of which MLflow says more

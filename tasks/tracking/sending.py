@@ -13,12 +13,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import TypeAlias
 
+from components.locked import locked
 from components.recipe_file import without_secrets
 
 log = logging.getLogger(__name__)
@@ -136,30 +136,12 @@ class Sender:
         lines = "".join(json.dumps(point) + "\n" for point in points[self._written :])
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(self.file) as file:
+            with locked(self.file) as file:
                 _append(file, lines.encode())
         except OSError as error:  # a full disk: the run's own writes say so
             log.warning("figures can't be written beside the run either: %s", error)
         else:
             self._written = len(points)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[FileIO]:
-    """Open the file to append to it, which no other process may take meanwhile; one that was just taken, anew."""
-    while True:
-        with path.open("ab", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(path, file):
-                yield file
-                return
-
-
-def _is_at(path: Path, file: FileIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def _append(file: FileIO, lines: bytes) -> None:

@@ -3,10 +3,12 @@
 import hashlib
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -163,8 +165,9 @@ def stages(place: Place) -> Stages:
     )
     choice = SelectConfig(objective="size", max_loss=0.9)
     selected = select.function(at("select"), choice, metric=AIM.metric, exported=exported, profiled=profiled)
-    given = {"exported": exported, "selected": selected, "splits": splits}
-    tested = evaluate_test.function(at("test"), FIGURES, aim=AIM, balanced=True, **given)
+    tested = evaluate_test.function(
+        at("test"), FIGURES, aim=AIM, balanced=True, exported=exported, selected=selected, splits=splits
+    )
     return Stages(
         splits=splits,
         trained=trained,
@@ -195,13 +198,13 @@ def script(place: Place) -> Script:
     preparation = fit_preparation(PREPARE, DATA, rows, task=AIM.task)
     spec = ModelSpec(task=AIM.task, network=AIM.network, preparation=preparation)
     whole, learned = build(spec, seed=7), examples(preparation, rows)
-    common = {"spec": spec, "metric": AIM.metric, "seed": 7, "observer": Silent()}
+    learn = partial(fit, spec=spec, metric=AIM.metric, seed=7, observer=Silent())
     judged = examples(preparation, place.rows("validation"))
     start_linear_(whole, TRAIN, learned, seed=7, file=root / "linear")
-    fit(whole, TRAIN, learned, judged, folder=root / "whole", **common)  # type: ignore[arg-type]
+    learn(whole, TRAIN, learned, judged, folder=root / "whole")
     small, tuning = prune_channels(whole, PRUNE, example=few(learned, rows=2)).model, finetuning(PRUNE, TRAIN)
     assert tuning is not None
-    fit(small, tuning, learned, judged, folder=root / "small", **common)  # type: ignore[arg-type]
+    learn(small, tuning, learned, judged, folder=root / "small")
     feeds = [one.feeds for one in core_batches(preparation, rows.some(40, seed=7), batch_size=32)]
     graph = quantize_core(core(small, preparation), QUANTIZE, calibration=feeds).core
     facts = metadata("m", task=AIM.task, columns=DATA.columns, preparation=preparation)
@@ -210,13 +213,13 @@ def script(place: Place) -> Script:
     return Script(spec=spec, whole=whole, small=small, whole_file=files[0], core=canonical_bytes(graph), file=files[1])
 
 
-def measured(place: Place, script: Script, part: str, output: np.ndarray) -> Evaluation:  # type: ignore[type-arg]
+def measured(place: Place, script: Script, part: str, output: npt.NDArray[np.floating]) -> Evaluation:
     preparation = script.spec.preparation
     target, classes = encode_target(preparation, place.rows(part)), preparation.target.classes
     return measure(FIGURES, task=AIM.task, target=target, output=output, classes=classes, seed=7)
 
 
-def answers(place: Place, script: Script, file: bytes, part: str) -> np.ndarray:  # type: ignore[type-arg]
+def answers(place: Place, script: Script, file: bytes, part: str) -> npt.NDArray[np.floating]:
     return predict(OnnxRuntimeSession(file), script.spec.preparation, place.rows(part))
 
 
@@ -269,14 +272,8 @@ def test_quality_is_measured_on_validation_and_reported_of_test(place: Place, st
     assert stages.tested.uncompressed == measured(place, script, "test", test["uncompressed"])
     assert np.array_equal(np.load(place.yard.store.get(stages.tested.answers)), test["int8"])
 
-    given = {
-        "train": place.rows("train"),
-        "part": place.rows("test"),
-        "preparation": known,
-        "seed": 7,
-        "balanced": True,
-    }
-    simple = baselines(AIM.task, **given)  # type: ignore[arg-type]
+    learned, asked = place.rows("train"), place.rows("test")
+    simple = baselines(AIM.task, train=learned, part=asked, preparation=known, seed=7, balanced=True)
     for name, other in simple.outputs.items():
         assert stages.tested.baselines[name] == measured(place, script, "test", other).figures
         assert stages.tested.leads[name] == lead(

@@ -1,6 +1,5 @@
 """Local copies of blobs, which aren't believed: each is hashed when this process meets it, then watched."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
+from components.locked import is_at, locked
 from components.store.artifact import Stamp, Stored
 from components.store.folder import FolderBlobs
 
@@ -65,14 +65,14 @@ class Cache:
         """
         place = self.root / "incoming" / digest
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(place) as file:
+        with locked(place) as file:
             try:
                 yield file
             except OSError:
                 file.truncate(0)
                 raise
             finally:
-                if _is(file, place) and not os.fstat(file.fileno()).st_size:
+                if is_at(place, file) and not os.fstat(file.fileno()).st_size:
                     place.unlink()
 
     def keep(self, digest: str) -> Path:
@@ -88,21 +88,3 @@ class Cache:
         stamp = self._folder.stamp(digest)
         if stamp is not None:
             self._seen[digest] = stamp
-
-
-@contextmanager
-def _alone(place: Path) -> Iterator[FileIO]:
-    """Open the file and lock it. The lock ends with the process; who waited for it may find the file moved away."""
-    while True:
-        with FileIO(place, "a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is(file, place):
-                yield file
-                return
-
-
-def _is(file: FileIO, place: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), place.stat())
-    except FileNotFoundError:
-        return False

@@ -1,0 +1,116 @@
+"""Where marks and words lie on a chart."""
+
+import math
+from dataclasses import replace
+from itertools import combinations
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from components.report.front_plot import front_chart
+from components.report.marks import Box, Drawing, Label, Path, Text, log_ticks, placed, round_ticks, shortened, width_of
+from components.report.page import Front
+from components.report.plots import within
+from tests.components.report.pages import candidate, many
+
+
+def begins(drawing: Drawing, kind: str) -> list[float]:
+    """How far from the left each line of that kind begins, in pixels."""
+    return [float(mark.d[1:].split()[0]) for mark in drawing.marks if isinstance(mark, Path) and kind in mark.kind]
+
+
+def test_labels_of_forty_candidates_lie_neither_on_one_another_nor_outside() -> None:
+    page = many()
+    assert page.front is not None
+    for drawing in front_chart(page.front, metric="accuracy").drawings:
+        labels = [mark for mark in drawing.marks if isinstance(mark, Text) and mark.kind.startswith("label")]
+        boxes = [Box(left=m.x, top=m.y - 9, right=m.x + width_of(m.text) * 0.9, bottom=m.y + 2) for m in labels]
+        assert any("strong" in mark.kind for mark in labels)
+        assert all(one.overlap(other) == 0 for one, other in combinations(boxes, 2))
+        assert all(box.left >= 0 and box.right <= drawing.width for box in boxes)
+
+
+def test_few_candidates_are_all_named_and_none_is_hidden_by_a_larger_mark() -> None:
+    """Two of nearly one latency, one with a long whisker."""
+    given = (
+        candidate("uncompressed", "front", 0.75, 99_000, 0.0358),
+        candidate("int8-static", "dominated", 0.75, 39_000, 0.0359),
+        candidate("pruned-50", "front", 0.75, 37_000, 0.0326),
+        candidate("pruned-50+int8-static", "front", 0.75, 21_000, 0.034),
+    )
+    timing = given[1].timings[0]
+    restless = replace(timing, latency_ms=replace(timing.latency_ms, high=0.09))
+    given = (given[0], replace(given[1], timings=(restless,)), *given[2:])
+    front = Front(
+        candidates=given,
+        selected="pruned-50",
+        uncompressed="uncompressed",
+        batch_size=1,
+        objective="latency",
+        quality_limit=0.745,
+    )
+    chart = front_chart(front, metric="accuracy")
+    assert "A whisker that meets the edge goes on." in chart.caption
+    for drawing in chart.drawings:
+        texts = [mark for mark in drawing.marks if isinstance(mark, Text)]
+        names = [mark.text for mark in texts if mark.kind.startswith("label")]
+        assert len(names) == len(given), drawing.fits
+        marks = [mark.tip.partition(":")[0] for mark in drawing.marks if not isinstance(mark, Text) and mark.tip]
+        assert marks == ["uncompressed", "int8-static", "pruned-50", "pruned-50+int8-static"], "small ones on top"
+        places = sorted(begins(drawing, "whisker"))
+        assert places[-1] - places[0] > 0.4 * drawing.width, "the long whisker doesn't press the marks together"
+
+
+def test_no_whisker_crosses_the_words_of_the_limit() -> None:
+    """The last candidate's whisker stands where the words would be."""
+    given = tuple(candidate(f"c{place}", "front", 0.98, 9_000, 0.03 + 0.01 * place, half=0.05) for place in range(3))
+    front = Front(
+        candidates=given, selected="c0", uncompressed="c2", batch_size=1, objective="latency", quality_limit=0.96
+    )
+    for drawing in front_chart(front, metric="accuracy").drawings:
+        (words,) = (mark for mark in drawing.marks if isinstance(mark, Text) and mark.kind.startswith("limit-name"))
+        uprights = begins(drawing, "whisker")[::2]  # each candidate has one, then one that lies
+        wide = width_of(words.text, font=11.5)
+        left = words.x - wide if words.anchor == "end" else words.x
+        assert not any(left < at < left + wide for at in uprights), drawing.fits
+
+
+@given(st.floats(-1e9, 1e9), st.floats(1e-9, 1e9), st.integers(2, 10))
+def test_round_ticks_lie_inside_and_are_few(low: float, span: float, wanted: int) -> None:
+    assume(span > 1e-9 * abs(low))  # else the ticks are as near to one another as floats are
+    ticks = round_ticks(low, low + span, wanted)
+    assert len(ticks) <= wanted + 1
+    assert all(low - span * 1e-6 <= tick <= low + span * (1 + 1e-6) + abs(low) * 1e-9 for tick in ticks)
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.5, 1e6), st.integers(2, 8))
+def test_ticks_of_a_logarithm_lie_inside_and_are_few(low: float, ratio: float, wanted: int) -> None:
+    ticks = log_ticks(low, low * ratio, wanted)
+    assert len(ticks) <= wanted + 1
+    assert all(low <= tick <= low * ratio for tick in ticks)
+
+
+@given(st.text(max_size=80), st.floats(40, 400))
+def test_shortened_text_fits_and_keeps_both_ends(text: str, width: float) -> None:
+    short = shortened(text, width)
+    assert width_of(short) <= max(width, width_of("abcd"))
+    assert short == text or (short[0] == text[0] and "…" in short)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), min_size=1, max_size=25))
+def test_placed_labels_that_may_be_left_out_never_overlap(points: list[tuple[float, float]]) -> None:
+    labels = [
+        Label(x=x, y=y, radius=4, text=f"name {i}", kind="label", needed=False) for i, (x, y) in enumerate(points)
+    ]
+    marks = placed(labels, bounds=Box(left=0, top=0, right=300, bottom=300), obstacles=[])
+    texts = [m for m in marks if isinstance(m, Text)]
+    boxes = [Box(left=m.x, top=m.y - 12, right=m.x + width_of(m.text), bottom=m.y + 4) for m in texts]
+    assert all(one.overlap(other) <= 10 for one, other in combinations(boxes, 2))
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=20))
+def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
+    points = within([(float(i), y) for i, y in enumerate(heights)], top=-10, bottom=30)
+    assert all(math.isnan(y) or -10.1 <= y <= 30.1 for _, y in points)
+    assert [x for x, _ in points] == sorted(x for x, _ in points)

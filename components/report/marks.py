@@ -12,6 +12,7 @@ Anchor = Literal["start", "middle", "end"]
 Shape = Literal["circle", "square", "triangle", "diamond"]
 
 CHARACTER: Final = 0.6  # width of a character, as a share of the font's size; wide fonts included
+BOLD: Final = 1.2  # times as wide are strong words, which are larger, too
 FONT: Final = 12.0
 
 
@@ -242,7 +243,8 @@ def _cost(box: Box, taken: Sequence[Box], bounds: Box) -> float:
 
 def _boxes(label: Label) -> list[tuple[Box, float]]:
     """Return where the label could go, with how much worse than beside its point that is."""
-    wide, high = width_of(label.text) + 4, FONT + 4
+    wide = width_of(label.text) * (BOLD if "strong" in label.kind else 1) + 4
+    high = FONT + 4
     boxes = []
     for step in range(9):
         gap = label.radius + 3 + 11 * step

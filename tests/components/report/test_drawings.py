@@ -6,6 +6,8 @@ from itertools import combinations
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from matplotlib import get_data_path
+from PIL import ImageFont
 
 from components.report.front_plot import front_chart
 from components.report.marks import Box, Drawing, Label, Path, Text, log_ticks, placed, round_ticks, shortened, width_of
@@ -61,6 +63,14 @@ def test_few_candidates_are_all_named_and_none_is_hidden_by_a_larger_mark() -> N
         assert places[-1] - places[0] > 0.4 * drawing.width, "the long whisker doesn't press the marks together"
 
 
+def true_box(text: Text) -> Box:
+    """Where a label lies in a browser whose font is DejaVu Sans, one of the widest."""
+    strong = "strong" in text.kind
+    file = get_data_path() + f"/fonts/ttf/DejaVuSans{'-Bold' if strong else ''}.ttf"
+    wide = ImageFont.truetype(file, 100).getlength(text.text) * (12.5 if strong else 12) / 100
+    return Box(left=text.x, top=text.y - 9, right=text.x + wide, bottom=text.y + 2)
+
+
 def test_no_whisker_crosses_the_words_of_the_limit() -> None:
     """The last candidate's whisker stands where the words would be."""
     given = tuple(candidate(f"c{place}", "front", 0.98, 9_000, 0.03 + 0.01 * place, half=0.05) for place in range(3))
@@ -107,6 +117,19 @@ def test_placed_labels_that_may_be_left_out_never_overlap(points: list[tuple[flo
     texts = [m for m in marks if isinstance(m, Text)]
     boxes = [Box(left=m.x, top=m.y - 12, right=m.x + width_of(m.text), bottom=m.y + 4) for m in texts]
     assert all(one.overlap(other) <= 10 for one, other in combinations(boxes, 2))
+
+
+def test_the_name_of_what_is_selected_which_is_bold_can_be_read_in_a_wide_font() -> None:
+    """The other's name would be beside it, at its end, if bold letters were as wide as others."""
+    bounds = Box(left=0, top=91, right=211, bottom=150)
+    selected, other = (
+        Label(x=x, y=100, radius=4, text="pruned-50", kind=kind, needed=True)
+        for x, kind in ((50, "label strong"), (203, "label"))
+    )
+    one, two = (
+        true_box(mark) for mark in placed([selected, other], bounds=bounds, obstacles=[]) if isinstance(mark, Text)
+    )
+    assert one.overlap(two) == 0
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=20))

@@ -89,6 +89,16 @@ def test_simple_models_see_the_weights_that_the_net_sees(weights: Any, balanced:
     assert run.asked["evaluate_test"]["balanced"] is balanced
 
 
+def test_pytorch_exports_each_network_once_however_many_candidates_are_made_of_it() -> None:
+    run = Noted()
+    retrain(read(Path(__file__).parents[2] / "recipes" / "digits.yaml"), cast(Any, UNKNOWN), cast(Any, run))
+    assert [label for label in run.asked if label.startswith("convert")] == [
+        "convert uncompressed",
+        "convert pruned-50",
+    ]
+    assert sum(label.startswith("export") for label in run.asked) == 6
+
+
 def test_the_recipe_of_make_run_trains_on_the_pool_that_up_makes() -> None:
     recipe = read(Path(__file__).parents[2] / "recipes" / "digits.yaml")
     assert recipe.workers.named == {"train": Worker(pool=POOL)}

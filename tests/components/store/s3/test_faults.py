@@ -98,12 +98,13 @@ def test_bytes_that_never_arrive_as_they_are_are_refused_where_the_server_does_n
     assert faults.count("PUT") == 2
 
 
+@pytest.mark.parametrize(("content", "asked"), [(b"bytes", "bytes=0-4"), (b"", "bytes=0-0")])
 def test_bytes_whose_tag_is_no_digest_are_read_again(
-    bucket: Bucket, prefix: str, monkeypatch: pytest.MonkeyPatch
+    impatient: Bucket, faults: Proxy, monkeypatch: pytest.MonkeyPatch, content: bytes, asked: str
 ) -> None:
     monkeypatch.setattr(bucket_module, "_arrived", lambda *_: False)
-    bucket.put(f"{prefix}/any", b"bytes")
-    assert bucket.read(f"{prefix}/any", 0, 9).content == b"bytes"
+    impatient.put("any", content)
+    assert [one.headers.get("range") for one in faults.requests] == [None, asked]
 
 
 @pytest.mark.parametrize("fault", ["500", "503 SlowDown", "429 TooManyRequests", "cut", "flip"])

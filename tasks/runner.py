@@ -4,12 +4,13 @@ The same flow function serves both, so a plan can't disagree with the run that f
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from components.errors import Refusal
 from components.memory import short_memory
+from components.planning.nested import parts
 from components.planning.unknown import UNKNOWN, has_unknown
 from components.training.config import TrainConfig
 from components.workers import Worker, Workers
@@ -17,6 +18,9 @@ from tasks.remote.call import perform_elsewhere
 from tasks.stage import Done, Inputs, Stage, Yard, begun, find, perform
 from tasks.tracking.away import patient
 from tasks.until import Reached
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -121,6 +125,7 @@ class PrefectRun:
     workers: Workers = field(default_factory=Workers)  # of the stages that run elsewhere
     watcher: Watcher | None = None
     done: list[Done[object]] = field(default_factory=list)
+    states: "list[State[Any]]" = field(default_factory=list)  # of what is done, in Prefect
 
     def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the stage, or take its recorded outputs; in Prefect the latter is Completed and named Cached."""
@@ -128,8 +133,11 @@ class PrefectRun:
         inputs = stage.bind(*args, **kwargs)
         if self.watcher:
             self.watcher.begins(stage.label(inputs))
-        done = _as_prefect_task(stage, inputs, self.yard, worker=self.workers.of(stage.name))
+        done, state = _as_prefect_task(
+            stage, inputs, self.yard, worker=self.workers.of(stage.name), after=list(self._sources(inputs))
+        )
         self.done.append(cast(Done[object], done))
+        self.states.append(state)
         if self.watcher:
             self.watcher.ends(cast(Done[object], done))
         return done.outputs
@@ -141,6 +149,16 @@ class PrefectRun:
     def note(self, found: Callable[Concatenate[Yard, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Write it down; where MLflow's server is away, when it is back."""
         patient(lambda: found(self.yard, *args, **kwargs), say=self.yard.tracker.say)
+
+    def _sources(self, value: object) -> "Iterator[State[Any]]":
+        """Yield the states of the stages whose outputs the value holds: what Prefect draws arrows from."""
+        inner = parts(value)
+        for done, state in zip(self.done, self.states, strict=True):
+            if value is done.outputs and inner:  # None, an int or () may be the same and come from elsewhere
+                yield state
+                return
+        for part in inner:
+            yield from self._sources(part)
 
 
 def _stop_after(until: str | None, stage: str, past: list[str], order: tuple[str, ...]) -> None:
@@ -175,7 +193,9 @@ def _performed(
         return done(smaller)
 
 
-def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard, *, worker: Worker | None) -> Done[R]:
+def _as_prefect_task(
+    stage: Stage[P, R], inputs: Inputs, yard: Yard, *, worker: Worker | None, after: "Sequence[State[Any]]"
+) -> "tuple[Done[R], State[Any]]":
     from prefect import get_run_logger, task
     from prefect.cache_policies import NO_CACHE
     from prefect.client.schemas.objects import State
@@ -203,12 +223,12 @@ def _as_prefect_task(stage: Stage[P, R], inputs: dict[str, object], yard: Yard, 
         cache_policy=NO_CACHE,  # the stage cache is ours: docs/decisions/
         persist_result=False,
     )(body)
-    state = prefect_task(return_state=True)
+    state = prefect_task(return_state=True, wait_for=after)
     if refused:
         raise refused[0]
     if not finished:
         state.result()  # raises what went wrong
-    return finished[-1]
+    return finished[-1], state
 
 
 def smaller_batches(inputs: Inputs) -> Inputs | None:

@@ -1,7 +1,8 @@
 """The stand-in for what a stage that has yet to run would hand over."""
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+
+from components.planning.nested import parts
 
 UNDECIDED = "a flow can't decide by what a stage has yet to say: put the decision into a stage, or use `run.ask`"
 
@@ -40,13 +41,4 @@ UNKNOWN = Unknown()
 
 def has_unknown(value: object) -> bool:
     """Say whether the value is unknown, or holds something that is."""
-    match value:
-        case Unknown():
-            return True
-        case list() | tuple() | set() | frozenset():
-            return any(map(has_unknown, value))
-        case dict():
-            return any(map(has_unknown, value.values()))
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return any(has_unknown(getattr(value, field.name)) for field in fields(value))
-    return False
+    return isinstance(value, Unknown) or any(map(has_unknown, parts(value)))

@@ -10,6 +10,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from mlflow import MlflowClient
@@ -105,6 +106,18 @@ def test_a_run_has_tags_in_prefect_and_its_stages_have_none_that_they_would_wait
         stages = {tags for (tags,) in database.execute("SELECT tags FROM task_run")}
     assert all("steelyard" in tags for tags in runs)
     assert stages == {"[]"}
+
+
+def test_prefect_draws_an_arrow_from_each_stage_whose_outputs_another_takes(first: Place) -> None:
+    with closing(sqlite3.connect(first.home / "prefect" / "prefect.db")) as database:
+        runs = database.execute("SELECT id, name, task_inputs FROM task_run").fetchall()
+    names = {str(UUID(identity)): name for identity, name, _ in runs}
+    sources = {name: {names[one["id"]] for one in json.loads(inputs).get("wait_for", [])} for _, name, inputs in runs}
+    assert sources["ingest"] == set()
+    assert sources["export int8-dynamic"] == {"split", "quantize int8-dynamic"}
+    made = {"train", "export uncompressed", "export int8-dynamic", "profile", "select", "evaluate_test", "gate"}
+    assert sources["report"] == {"split", *made}, "what the evidence holds, one within the other"
+    assert sources["promote"] == {"gate", "register"}
 
 
 def test_prefect_shows_the_candidates_and_the_report_of_a_run(first: Place) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from tasks.runner import Planner, PrefectRun, Run, smaller_batches
 from tasks.stage import Done, Stage, Yard, perform
 from tasks.until import Reached
 from tests.tasks.tiny import Knobs, Made, Summed, add, make, yard_at
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import TaskRun
 
 PLAIN = Knobs()
 NONE: frozenset[str] = frozenset()
@@ -125,8 +129,8 @@ def in_prefect(prefect_server: None) -> None:
     """A server of the tests' own."""
 
 
-def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = PLAIN) -> list[str]:
-    """Run the small flow in Prefect and return the name and type of each task run's state."""
+def task_runs_of(run: PrefectRun, journal: Path, knobs: Knobs = PLAIN) -> "list[TaskRun]":
+    """Run the small flow in Prefect and return its task runs, the first first."""
     from prefect import flow
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
@@ -144,6 +148,12 @@ def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = PLAIN) -> list[str]:
         runs = sorted(client.read_task_runs(flow_run_filter=wanted), key=lambda one: str(one.expected_start_time))
     if state.is_failed():
         state.result()
+    return runs
+
+
+def flow_of(run: PrefectRun, journal: Path, knobs: Knobs = PLAIN) -> list[str]:
+    """Run the small flow in Prefect and return the name and type of each task run's state."""
+    runs = task_runs_of(run, journal, knobs)
     return [f"{one.name}: {one.state.name} ({one.state.type.value})" for one in runs if one.state]
 
 
@@ -182,6 +192,17 @@ def test_prefect_shows_what_was_done_and_what_was_cached_as_it_was_planned(
     third = PrefectRun(yard_at(home, run="r3", force=forced))
     flow_of(third, journal)
     assert ["cached" if done.cached else "run" for done in third.done] == planned == ["cached", "run", "run"]
+
+
+@pytest.mark.slow
+def test_prefect_knows_from_which_stages_a_stage_has_its_inputs(in_prefect: None, home: Path, journal: Path) -> None:
+    for run in (PrefectRun(yard_at(home)), PrefectRun(yard_at(home, run="all cached"))):
+        runs = task_runs_of(run, journal)
+        names = {one.id: one.name for one in runs}
+        assert {
+            one.name: sorted(names[source.id] for source in one.task_inputs.get("wait_for", []) if source.id in names)
+            for one in runs
+        } == {"make": [], "add twice": ["make"], "add a": ["make"]}
 
 
 @pytest.mark.slow

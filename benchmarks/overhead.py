@@ -1,10 +1,11 @@
 """What orchestration costs: whole `steelyard run` commands against a plain script that calls the same components.
 
 The plain script (plain.py) makes the same files and a registered version of one, and no more: no cache, no proof, no
-report, no server. Each figure is the wall time of a whole process. In one round, in turn: the plain script; the first
-run ever in a new home (the servers' databases are made); a run with a changed seed there (everything from training
-on), and the plain script with that seed, which has its data and MLflow's tables now, too; a run with nothing to do;
-another seed with the servers up.
+report, no server. Each figure is the wall time of a whole process, with its end: Python takes two seconds to take the
+plain script's objects apart, and Steelyard leaves at once (flows/start.py). In one round, in turn: the plain script;
+the first run ever in a new home (the servers' databases are made); a run with a changed seed there (everything from
+training on), and the plain script with that seed, which has its data and MLflow's tables now, too; a run with nothing
+to do; another seed with the servers up.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def one_round(recipe: Path, folder: Path, *, seed: int) -> dict[str, float]:
     """Return the wall time of each way, in seconds."""
     python = [sys.executable, "-P"]
     script = [sys.executable, "-m", "benchmarks.plain", str(recipe)]
-    steelyard = [*python, "-m", "flows.cli"]
+    steelyard = [*python, "-m", "flows.start"]
     run = [*steelyard, "run", str(recipe), "--set"]
     home, plain = folder / "home", folder / "plain"
     times = {

@@ -44,7 +44,7 @@ EMPTY_SECONDS = 120.0  # for a flow that does nothing
 PLAIN = "plain"  # a pool as Prefect makes it
 PLAIN_WORKER = ("prefect", "worker", "start", "--pool", PLAIN, "--type", "process", "--install-policy", "never")
 ROOT = Path(__file__).parents[1]
-RUN = (sys.executable, "-P", "-m", "flows.cli", "run")
+RUN = (sys.executable, "-P", "-m", "flows.start", "run")
 
 
 def main() -> None:

@@ -491,7 +491,3 @@ def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
     """SIGTERM ends a run as Ctrl-C does: servers are stopped, leases given back."""
     sys.exit(143)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import torch
 
 from components.errors import refuse
-from components.training.allocator import freed_memory_kept
+from components.training.allocator import cycles_collected, freed_memory_kept
 
 
 def find_device(name: str) -> torch.device:
@@ -59,7 +59,8 @@ def settings(device: torch.device, *, threads: int | None) -> Iterator[None]:
             torch.set_num_threads(threads or before)
             torch.use_deterministic_algorithms(True)
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # costs time
-            yield
+            with cycles_collected():  # torch has loaded what it needs for the settings above
+                yield
         finally:
             torch.set_num_threads(before)
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

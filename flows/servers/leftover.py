@@ -10,7 +10,7 @@ from components.home import Home
 from components.reap.processes import Process
 from flows.servers.processes import FLOW_RUN, MARK, POLITE_SECONDS
 
-ENGINE: Final = "prefect.engine"  # what a worker starts
+ENGINES: Final = ("flows.engine", "prefect.engine")  # what a worker starts: by our template, or by another
 SERVICES: Final = ("flows.servers.prefect_server", "mlflow", "worker")  # in the command of what `up` starts
 
 
@@ -27,7 +27,7 @@ def _ours(process: psutil.Process, home: Home) -> Process | None:
     if variables.get("STEELYARD_HOME") != str(home.root) or process.status() == psutil.STATUS_ZOMBIE:
         return None
     flow_run, mark = variables.get(FLOW_RUN, ""), variables.get(MARK, "")
-    if ENGINE in command and flow_run:
+    if flow_run and set(ENGINES) & set(command):
         parents = [set(one.cmdline()) for one in process.parents() if one.pid > 1]
         has_worker = any({"prefect", "worker", "start"} <= words for words in parents)
         return Process(pid=process.pid, created=process.create_time(), flow_run=flow_run, has_worker=has_worker)

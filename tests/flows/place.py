@@ -48,7 +48,7 @@ class Place:
 
     def child(self, *arguments: str, code: int = 0) -> Told:
         """Call the command line in a process of its own."""
-        command = [sys.executable, "-P", "-m", "flows.cli", *arguments]
+        command = [sys.executable, "-P", "-m", "flows.start", *arguments]
         told = subprocess.run(
             command, cwd=self.folder, env=self.variables(), capture_output=True, text=True, timeout=600, check=False
         )
@@ -57,7 +57,7 @@ class Place:
 
     def watched(self, *arguments: str, at: Mapping[str, Callable[[], object]]) -> Told:
         """Call it in a process of its own, and do something the first time that it says these words."""
-        command, left, said = [sys.executable, "-P", "-m", "flows.cli", *arguments], dict(at), []
+        command, left, said = [sys.executable, "-P", "-m", "flows.start", *arguments], dict(at), []
         with subprocess.Popen(
             command, cwd=self.folder, env=self.variables(), stdout=PIPE, stderr=PIPE, text=True
         ) as child:
@@ -78,7 +78,7 @@ class Place:
     @contextmanager
     def begun(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Begin the command line in a process of its own; it is killed where it hasn't ended by itself."""
-        command = [sys.executable, "-P", "-m", "flows.cli", *arguments]
+        command = [sys.executable, "-P", "-m", "flows.start", *arguments]
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(command, cwd=self.folder, env=self.variables(), stdout=quiet, stderr=quiet)
         try:

@@ -46,7 +46,7 @@ COMMANDS = [
 
 def test_help_is_there_at_once_and_names_every_command() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-P", "-m", "flows.cli", "--help"]
+    command = [sys.executable, "-P", "-m", "flows.start", "--help"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3  # CPU seconds
@@ -356,7 +356,7 @@ def test_a_network_of_ones_own_goes_from_training_to_a_release_that_answers(plac
 
 
 def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: Place) -> None:
-    command = [sys.executable, "-P", "-m", "flows.cli", "run", "recipe.yaml", "--set", "train.epochs=4"]
+    command = [sys.executable, "-P", "-m", "flows.start", "run", "recipe.yaml", "--set", "train.epochs=4"]
     process = subprocess.Popen(command, cwd=place.folder, env=place.variables(), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:

@@ -30,7 +30,7 @@ def free_port() -> int:
 @contextmanager
 def served(place: Place, port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command, and the line that it printed."""
-    command = [sys.executable, "-P", "-m", "flows.cli", "serve", "people", "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "flows.start", "serve", "people", "--port", str(port)]
     process = subprocess.Popen(
         command, cwd=place.folder, env=place.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

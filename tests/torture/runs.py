@@ -48,7 +48,7 @@ def write_recipe(folder: Path, *, rows: int = 600) -> Path:
     return recipe
 
 
-COMMAND = (sys.executable, "-P", "-m", "flows.cli", "run")
+COMMAND = (sys.executable, "-P", "-m", "flows.start", "run")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
-"""Memory that tensors free is kept while a training lasts, and given back behind it."""
+"""While a training lasts, memory that tensors free is kept, and what lies in cycles is freed."""
 
 import ctypes
+import gc
 import resource
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,28 @@ def report() -> None:
 
 
 _CHILD = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import report; report()"
+
+
+class Step:
+    """What a network may leave behind: a tensor in a cycle."""
+
+    def __init__(self) -> None:
+        self.own, self.tensor = self, torch.ones(1)
+
+
+def left_of(steps: int) -> int:
+    """Return of how many of so many steps the tensors are still there."""
+    tensors = [weakref.ref(Step().tensor) for _ in range(steps)]
+    return sum(one() is not None for one in tensors)
+
+
+def test_tensors_in_cycles_do_not_pile_up_though_the_process_collects_seldom() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(1_000_000)
+    try:
+        assert left_of(2_000) == 2_000
+        with settings(torch.device("cpu"), threads=None):
+            assert left_of(2_000) < 1_000
+        assert gc.get_threshold()[0] == 1_000_000
+    finally:
+        gc.set_threshold(*before)

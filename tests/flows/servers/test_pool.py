@@ -14,7 +14,7 @@ WORKER = """
 import json, shlex, subprocess, sys
 
 command = json.load(open(sys.argv[1]))["variables"]["properties"]["command"]["default"]
-words = shlex.split(command.replace("-P -m prefect.engine", '-c "import sys; print(sys.prefix)"'))
+words = shlex.split(command.replace("-P -m flows.engine", '-c "import sys; print(sys.prefix)"'))
 print(subprocess.run(words, capture_output=True, text=True, check=True, cwd=sys.argv[2]).stdout.strip())
 """
 
@@ -46,6 +46,6 @@ def test_a_python_that_is_named_runs_it(tmp_path: Path) -> None:
 
 def test_the_command_is_the_engine_and_the_template_that_of_infra() -> None:
     told = json.loads(TEMPLATE.read_text("utf-8"))
-    assert told["variables"]["properties"]["command"]["default"].endswith("-P -m prefect.engine'")
+    assert told["variables"]["properties"]["command"]["default"].endswith("-P -m flows.engine'")
     assert told["job_configuration"]["command"] == "{{ command }}"
     assert (Path(__file__).parents[3] / "infra" / "process-pool.json").samefile(TEMPLATE)

@@ -44,7 +44,7 @@ def run(
     """Run a recipe; do something as soon as the run says `at`. What has no `=` is an option."""
     settings = [word for change in changes for word in (("--set", change) if "=" in change else (change,))]
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.cli", "run", recipe, "--json", *settings],
+        [sys.executable, "-P", "-m", "flows.start", "run", recipe, "--json", *settings],
         cwd=place.folder,
         env=place.variables(),
         stdout=subprocess.PIPE,

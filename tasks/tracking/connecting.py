@@ -1,12 +1,15 @@
 """The way to MLflow: the server that is set, or the database in the home, made where there is none."""
 
+import atexit
 import fcntl
 import logging
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakSet
 
 from components.database.whole import check_database
 from components.errors import refuse
@@ -33,6 +36,7 @@ def connect(home: Home, *, uri: str | None = None, ask: bool = True) -> "Client"
         check(home)
         make_ready(home)
         uri = home.mlflow_uri
+        _close_at_the_end()
     import mlflow
 
     mlflow.set_tracking_uri(uri)
@@ -67,6 +71,25 @@ def make_ready(home: Home) -> None:
         with closing(sqlite3.connect(fresh, timeout=60)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         fresh.rename(database)
+
+
+@cache
+def _close_at_the_end() -> None:
+    """Close MLflow's database when this process ends: SQLite then takes in what lies beside the file."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Connection, Engine
+
+    engines: WeakSet[Engine] = WeakSet()
+
+    def noted(connection: Connection) -> None:
+        engines.add(connection.engine)
+
+    def closed() -> None:
+        for engine in engines:
+            engine.dispose()
+
+    event.listen(Engine, "engine_connect", noted)
+    atexit.register(closed)
 
 
 @contextmanager

@@ -145,6 +145,7 @@ def test_mlflow_knows_what_each_run_read_and_measured(both: Place, place: Place)
     assert told_mlflow(both, said["run_id"])[1] == verdicts
     changed = ("--set", "train.optimizer.lr=0.03", "--set", "evaluate.resamples=101")
     again = place.child("run", "recipe.yaml", *changed, "--json").json
+    assert [path.name for path in (place.home / "mlflow").glob("mlflow.db*")] == ["mlflow.db"], "it was closed"
     assert (again["version"], again["run_id"] == said["run_id"]) == (said["version"], False)
     read, measured = told_mlflow(place, again["run_id"])
     assert read == told_mlflow(both, said["run_id"])[0]

@@ -232,12 +232,12 @@ def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place
     assert told.code == 0, told.err
     assert [row["state"] for row in place.call("list", "--json").json] == ["rolled back", "champion"]
     assert champion(place) == 1
-    again = place.child("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json").json
+    again = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json", code=0).json
     assert again["version"] == 2
     assert again["decision"]["promoted"] is False
     assert "it was rude" in again["decision"]["reason"]
     assert champion(place) == 1
-    place.child("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--strict", code=3)
+    place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--strict", code=3)
     assert place.call("promote", "people", "2").refused("barred", "it was rude", "--force")
     again = place.call("rollback", "people")
     assert again.refused("replaced no other", "allowed: none", "`steelyard promote people 2 --force`")
@@ -349,7 +349,7 @@ def test_a_network_of_ones_own_goes_from_training_to_a_release_that_answers(plac
     text = RECIPE.replace("network: {family: mlp, width: 16, depth: 1}", network)
     (tmp_path / "recipe.yaml").write_text(text, "utf-8")
     at_work = replace(place, folder=tmp_path)
-    result = at_work.child("run", "recipe.yaml", "--json").json
+    result = at_work.call("run", "recipe.yaml", "--json", code=0).json
     assert (result["version"], result["decision"]["promoted"]) == (3, True)
     assert {one["name"] for one in result["candidates"]} == {"uncompressed", "int8-dynamic"}
     assert at_work.call("predict", "people", "people.csv").code == 0

@@ -144,5 +144,5 @@ def test_the_smoke_test_asks_what_the_alias_names(place: Place, monkeypatch: pyt
 
 
 def test_an_export_that_does_not_answer_as_pytorch_does_is_refused(first: Place) -> None:
-    told = first.child("run", "recipe.yaml", "--set", "export.tolerance=1e-15", "--until", "export", code=2)
+    told = first.call("run", "recipe.yaml", "--set", "export.tolerance=1e-15", "--until", "export", code=2)
     assert "refused: export.tolerance: uncompressed: the exported file's answers differ from PyTorch's by" in told.err

@@ -172,7 +172,7 @@ def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Ya
 
     (home.root / "people.csv").write_text(people(220), "utf-8")
     more = ("--set", f"data.source={home.root / 'people.csv'}", "--set", "train.optimizer.lr=0.04")
-    result = place.child("run", "recipe.yaml", *more, "--json").json
+    result = place.call("run", "recipe.yaml", *more, "--json", code=0).json
     assert (result["version"], result["decision"]["promoted"]) == (3, True)
     assert "people 1" in result["decision"]["reason"]  # it was compared with the champion
     (split, *_) = yard.ledger.history("people", "split")

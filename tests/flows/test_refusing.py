@@ -52,7 +52,7 @@ def test_a_metric_that_a_part_of_the_rows_does_not_define_is_refused(
         "evaluate: {resamples: 100, baselines: false}\nprofile: {rounds: 10}\n",
         "utf-8",
     )
-    told = replace(place, folder=tmp_path).child("run", "days.yaml", code=2).err
+    told = replace(place, folder=tmp_path).call("run", "days.yaml", code=2).err
     assert "Traceback" not in told
     assert all(word in told for word in ("refused: ", *words)), told
 

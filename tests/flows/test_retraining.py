@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,57 +19,14 @@ from components.planning.ledger import Record, ledger_at
 from components.release.releases import Releases
 from components.store.artifact import Artifact
 from flows.running import yard_of
+from tasks import gate, register, registry
 from tasks.split import split
 from tests.flows.conftest import RECIPE, people
-from tests.flows.place import Place
+from tests.flows.place import Place, flip
 
 pytestmark = pytest.mark.slow
 
 HUSH = "hush-hush-9"
-FLIPPED = """
-import sys
-from pathlib import Path
-from tasks import registry
-from tests.flows.place import flip
-
-register, root = registry.register, Path(sys.argv[1])
-
-def flipped(run, bundle, **told):
-    version = register(run, bundle, **told)
-    (file,) = (path for path in root.rglob("artifacts/model.onnx") if path.read_bytes() == bundle.files["onnx"].read_bytes())
-    flip(file)
-    return version
-
-registry.register = flipped
-from flows.cli import main
-sys.argv = ["steelyard", "run", "recipe.yaml", "--set", "train.optimizer.lr=0.07"]
-main()
-"""
-
-
-MENDED = """
-import sys
-from tasks import gate, register
-
-gate.answering_code = register.answering_code = lambda: "mended"
-from flows.cli import main
-sys.argv = ["steelyard", "run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json"]
-main()
-"""
-
-
-INTERRUPTED = """
-import sys
-from prefect import task_engine
-
-def interrupted(*_, **__):
-    raise KeyboardInterrupt
-
-task_engine._create_task_run_locally = interrupted
-from flows.cli import main
-sys.argv = ["steelyard", "run", "recipe.yaml", "--set", "train.optimizer.lr=0.08"]
-main()
-"""
 
 
 def assignments_of(record: Record) -> Artifact:
@@ -104,36 +59,39 @@ def test_a_stratified_split_leaves_earlier_rows_where_they_were(place: Place, tm
     shutil.copy(place.folder / "recipe.yaml", tmp_path)
     added = [lines[0], *lines[201:], *lines[1:201]]  # the new rows first
     (tmp_path / "people.csv").write_text("\n".join(added) + "\n", "utf-8")
-    replace(place, folder=tmp_path).child("run", "recipe.yaml", "--until", "split")
+    replace(place, folder=tmp_path).call("run", "recipe.yaml", "--until", "split", code=0)
     after = parts_of(place)
     assert len(after) > 1.8 * len(before)
     assert {content: after[content] for content in before} == before
 
 
-def told_by(script: str, place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What a run came to in which the script changes something of ours first."""
-    return subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        cwd=place.folder,
-        env={**place.variables(), "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_release(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = registry.register
 
+    def flipped(run: Any, bundle: Any, **told: Any) -> Any:
+        version = honest(run, bundle, **told)
+        released = bundle.files["onnx"].read_bytes()
+        (file,) = (one for one in place.home.rglob("artifacts/model.onnx") if one.read_bytes() == released)
+        flip(file)
+        return version
 
-def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_release(place: Place) -> None:
+    monkeypatch.setattr(registry, "register", flipped)
     known = [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()]
-    told = told_by(FLIPPED, place, str(place.home))
-    assert told.returncode == 2, told.stderr[-3000:]
-    assert "the registry holds another file than was released" in told.stderr
+    told = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.07")
+    assert told.code == 2
+    assert "refused: people version 3, model.onnx: the registry holds another file than was released" in told.err
     assert [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()] == known
 
 
-def test_mended_code_of_a_version_reaches_the_next_one_though_its_file_is_the_same(place: Place) -> None:
-    told = told_by(MENDED, place)
-    assert told.returncode == 0, told.stderr[-3000:]
-    result, before = json.loads(told.stdout.splitlines()[-1]), place.told["second"].json
+def test_mended_code_of_a_version_reaches_the_next_one_though_its_file_is_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (gate, register):
+        monkeypatch.setattr(module, "answering_code", lambda: "mended")
+    result = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json", code=0).json
+    before = place.told["second"].json
     assert (result["onnx"]["sha256"], result["version"]) == (before["onnx"]["sha256"], before["version"] + 1)
     assert result["decision"]["promoted"]
     ran = {one["name"] for one in result["stages"] if not one["cached"]}
@@ -144,13 +102,13 @@ def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promote
     before = place.told["second"].json
     page = Path(before["report"]).read_bytes()
     change = ("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--set", "gate.floor=1.0")
-    result = place.child(*change, "--strict", "--json", code=3).json
+    result = place.call(*change, "--strict", "--json", code=3).json
     assert (result["version"], result["onnx"]["sha256"]) == (before["version"], before["onnx"]["sha256"])
     assert not result["decision"]["promoted"]
     assert "is champion from before, and would not be let pass today" in result["decision"]["reason"]
     assert result["report"] != before["report"]
     assert Path(before["report"]).read_bytes() == page  # of the release: no later run's takes its place
-    again = place.child(*change, "--json").json
+    again = place.call(*change, "--json", code=0).json
     assert all(one["cached"] for one in again["stages"])
     assert again["decision"] == result["decision"]
     (champion,) = (one for one in place.call("list", "people", "--json").json if one["champion"])
@@ -158,7 +116,7 @@ def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promote
 
 
 def test_a_champion_that_may_have_learned_of_a_group_is_no_opponent(place: Place) -> None:
-    told = place.child("run", "recipe.yaml", "--set", "split.method=hash", "--set", "split.group=income", "--json").json
+    told = place.call("run", "recipe.yaml", "--set", "split.method=hash", "--set", "split.group=income", "--json").json
     assert not told["decision"]["promoted"]
     assert "The split is by groups of 'income', the one before it without any" in told["decision"]["reason"]
 
@@ -180,16 +138,16 @@ def test_a_registry_elsewhere_is_asked_and_a_secret_of_the_data_is_kept(tmp_path
     place = Place(folder=tmp_path, home=tmp_path / "home")
     place.home.mkdir()
     (place.home / "config.toml").write_text(f"mlflow_tracking_uri = 'sqlite:///{tmp_path}/registry.db'\n")
-    first = place.child("run", "recipe.yaml", "--json").json
+    first = place.call("run", "recipe.yaml", "--json", code=0).json
     assert first["decision"]["promoted"]
     assert not (place.home / "mlflow" / "mlflow.db").exists()
-    again = place.child("run", "recipe.yaml", "--json").json
+    again = place.call("run", "recipe.yaml", "--json", code=0).json
     assert all(one["cached"] for one in again["stages"])
     assert (again["version"], again["decision"]) == (first["version"], first["decision"])
-    assert place.child("data", "list").out
+    assert place.call("data", "list", code=0).out
 
     (place.home / "config.toml").unlink()
-    told = place.child("run", "recipe.yaml", code=2)
+    told = place.call("run", "recipe.yaml", code=2)
     assert told.refused("the versions of people are in another registry", "registry.db, not the home's own")
     assert place.call("list", "people", "--json").json[0]["champion"]
 
@@ -201,12 +159,17 @@ def test_a_registry_elsewhere_is_asked_and_a_secret_of_the_data_is_kept(tmp_path
 def test_who_lost_its_place_can_win_it_again_on_the_same_judgement(place: Place) -> None:
     """Version 1 rose, version 2 took its place: the earlier recipe again, and then the later one."""
     for learning_rate, version in (("0.02", 1), ("0.03", 2)):
-        told = place.child("run", "recipe.yaml", "--set", f"train.optimizer.lr={learning_rate}", "--json").json
+        told = place.call("run", "recipe.yaml", "--set", f"train.optimizer.lr={learning_rate}", "--json").json
         assert (told["version"], told["decision"]["promoted"]) == (version, True), told["decision"]
 
 
-def test_ctrl_c_while_prefect_begins_a_task_is_ctrl_c(place: Place) -> None:
-    told = told_by(INTERRUPTED, place)
-    assert told.returncode == 130, told.stderr[-3000:]
-    assert "Traceback" not in told.stderr
-    assert "the next run goes on from there" in told.stderr
+def test_ctrl_c_while_prefect_begins_a_task_is_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect import task_engine
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(task_engine, "_create_task_run_locally", interrupted)
+    told = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.08", code=130)
+    assert "Traceback" not in told.err
+    assert "the next run goes on from there" in told.err

@@ -71,6 +71,7 @@ def main() -> NoReturn:
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own end has no use for a traceback
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving, and what is still open is closed on the way
     sys.exit(0)
 
 
@@ -491,3 +492,7 @@ def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
     """SIGTERM ends a run as Ctrl-C does: servers are stopped, leases given back."""
     sys.exit(143)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ A stage is a function of a workspace and typed inputs (frozen dataclasses, artif
 frozen dataclass. Nothing here imports torch, prefect or mlflow, so that a plan costs no start-up time.
 """
 
+import gc
 import hashlib
 import inspect
 import json
@@ -11,7 +12,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -306,7 +307,7 @@ def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: 
     here, started = Workspace(folder=folder, yard=yard, log=log), time.monotonic()
     with held(lease, yard.ledger, seconds=yard.lease_seconds):
         try:
-            with full_disk_refused(folder), _travelling(here, key, lease):
+            with full_disk_refused(folder), _travelling(here, key, lease), _cycles_freed():
                 made = stage.function(here, **inputs)  # type: ignore[call-arg,arg-type]
         except Exception as error:
             if not yard.ledger.holds(lease):  # the folder was taken along by the worker that took over
@@ -330,6 +331,15 @@ def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: 
     if yard.travels:
         _mirror(here, key).drop()
     return Done(stage.name, label, key, outputs, False, record.seconds)
+
+
+@contextmanager
+def _cycles_freed() -> Iterator[None]:
+    """Free what the block leaves in cycles, such as an exporter's copy of the weights: a process may seldom do it."""
+    try:
+        yield
+    finally:
+        gc.collect(1)  # what is new since this was done the last time; of libraries each object once
 
 
 def _travelling(here: Workspace, key: str, lease: Lease) -> AbstractContextManager[None]:

@@ -32,11 +32,12 @@ def connect(home: Home, *, uri: str | None = None, ask: bool = True) -> "Client"
     """
     _quiet()
     own = uri is None
-    if uri is None:
+    uri = uri or home.mlflow_uri
+    if uri.startswith("sqlite"):
+        _close_at_the_end()
+    if own:
         check(home)
         make_ready(home)
-        uri = home.mlflow_uri
-        _close_at_the_end()
     import mlflow
 
     mlflow.set_tracking_uri(uri)
@@ -75,7 +76,7 @@ def make_ready(home: Home) -> None:
 
 @cache
 def _close_at_the_end() -> None:
-    """Close MLflow's database when this process ends: SQLite then takes in what lies beside the file."""
+    """Close MLflow's databases when this process ends: SQLite then takes in what lies beside the file."""
     from sqlalchemy import event
     from sqlalchemy.engine import Connection, Engine
 

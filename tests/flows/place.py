@@ -23,6 +23,8 @@ from flows.servers import backend
 from flows.servers.services import TemporaryServer, temporary
 from tests.servers.tables import with_tables
 
+UNTOUCHED = dict(os.environ)
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -138,6 +140,12 @@ def _shared(_home: Home) -> Iterator[TemporaryServer]:
 
 @cache
 def _prefect() -> TemporaryServer:
+    """A server that knows nothing of the test that is the first to need it."""
+    with patch.dict(os.environ, UNTOUCHED, clear=True), chdir("/"):
+        return _started()
+
+
+def _started() -> TemporaryServer:
     stack = ExitStack()
     folder = stack.enter_context(TemporaryDirectory(prefix="steelyard-prefect-"))
     server = stack.enter_context(temporary(Home(with_tables(Path(folder) / "home"))))

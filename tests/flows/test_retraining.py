@@ -116,7 +116,9 @@ def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promote
 
 
 def test_a_champion_that_may_have_learned_of_a_group_is_no_opponent(place: Place) -> None:
-    told = place.call("run", "recipe.yaml", "--set", "split.method=hash", "--set", "split.group=income", "--json").json
+    told = place.call(
+        "run", "recipe.yaml", "--set", "split.method=hash", "--set", "split.group=income", "--json", code=0
+    ).json
     assert not told["decision"]["promoted"]
     assert "The split is by groups of 'income', the one before it without any" in told["decision"]["reason"]
 
@@ -159,7 +161,7 @@ def test_a_registry_elsewhere_is_asked_and_a_secret_of_the_data_is_kept(tmp_path
 def test_who_lost_its_place_can_win_it_again_on_the_same_judgement(place: Place) -> None:
     """Version 1 rose, version 2 took its place: the earlier recipe again, and then the later one."""
     for learning_rate, version in (("0.02", 1), ("0.03", 2)):
-        told = place.call("run", "recipe.yaml", "--set", f"train.optimizer.lr={learning_rate}", "--json").json
+        told = place.call("run", "recipe.yaml", "--set", f"train.optimizer.lr={learning_rate}", "--json", code=0).json
         assert (told["version"], told["decision"]["promoted"]) == (version, True), told["decision"]
 
 

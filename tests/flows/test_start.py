@@ -1,11 +1,14 @@
 """A process of ours leaves at once, and loses nothing by it."""
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from flows.start import YOUNG
 
 PROGRAM = """
 import atexit, gc, sys, threading, time
@@ -61,7 +64,60 @@ def test_words_that_can_not_be_written_are_not_passed_over() -> None:
     assert "No space left on device" in done.stderr
 
 
-def test_the_process_of_a_worker_is_prefects_engine() -> None:
-    done = subprocess.run([sys.executable, "-P", "-m", "flows.engine"], capture_output=True, text=True, check=False)
+def test_files_that_are_left_open_are_written(tmp_path: Path) -> None:
+    opened = ", ".join(f"open('{tmp_path}/{name}', '{mode}')" for name, mode in (("a", "w"), ("b", "wb"), ("c", "w+b")))
+    end = f"files = {opened}; [one.write('text' if one.mode == 'w' else b'text') for one in files]"
+    assert told(end)[::2] == (0, "")
+    assert [(tmp_path / name).read_text() for name in "abc"] == ["text"] * 3
+
+
+def test_what_was_registered_before_is_called_though_it_takes_longer(tmp_path: Path) -> None:
+    """As instruments do that begin with Python itself."""
+    (tmp_path / "sitecustomize.py").write_text("import atexit; atexit.register(print, 'sent')", "utf-8")
+    command = [sys.executable, "-P", "-m", "flows.start", "--version"]
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout.endswith("sent\n")
+
+
+def test_the_command_line_is_one_as_a_module_too() -> None:
+    command = [sys.executable, "-P", "-m", "flows.cli", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("steelyard ")
+
+
+def test_a_wish_to_end_that_comes_while_it_ends_changes_nothing() -> None:
+    program = """
+import atexit, os, signal, sys
+from flows.start import main
+sys.argv = ["steelyard", "--version"]
+try:
+    main()
+except SystemExit:
+    atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+    raise
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+ENGINE = """
+import gc, runpy, sys
+from flows import engine
+
+class Late:
+    def __del__(self):
+        sys.stderr.write("taken apart")
+
+late = Late()
+runpy.run_module = lambda name, run_name: print(name, run_name, gc.get_threshold()[0])
+engine.main()
+"""
+
+
+def test_the_process_of_a_worker_is_prefects_engine_and_as_swift() -> None:
+    done = subprocess.run([sys.executable, "-P", "-c", ENGINE], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"prefect.engine __main__ {YOUNG}\n", "")
+    variables = {name: value for name, value in os.environ.items() if name != "PREFECT__FLOW_RUN_ID"}
+    command = [sys.executable, "-P", "-m", "flows.engine"]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Invalid flow run id" in done.stderr

@@ -176,11 +176,11 @@ def temporary(home: Home) -> Iterator[TemporaryServer]:
     try:
         yield server
     finally:
-        _send_what_is_held_back()
+        send_what_is_held_back()
         server.stop()
 
 
-def _send_what_is_held_back() -> None:
+def send_what_is_held_back() -> None:
     """Let Prefect, if this process has used it, send the log lines and states of tasks that it still holds."""
     if "prefect.events.worker" in sys.modules:
         from prefect.events.worker import EventsWorker

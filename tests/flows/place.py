@@ -20,7 +20,7 @@ from unittest.mock import patch
 from components.home import Home
 from flows.cli import main
 from flows.servers import backend
-from flows.servers.services import TemporaryServer, temporary
+from flows.servers.services import TemporaryServer, send_what_is_held_back, temporary
 from tests.servers.tables import with_tables
 
 UNTOUCHED = dict(os.environ)
@@ -135,7 +135,10 @@ def _shared(_home: Home) -> Iterator[TemporaryServer]:
 
     server = _prefect()
     with temporary_settings({PREFECT_API_URL: server.api_url}):
-        yield server
+        try:
+            yield server
+        finally:
+            send_what_is_held_back()  # and have nobody who knows this server later
 
 
 @cache

@@ -9,7 +9,8 @@ from components.errors import refuse
 from components.recipe import Recipe
 from flows.retrain import retrain
 from flows.running import find_source
-from tasks.stage import Stage, Yard, perform
+from tasks.perform import perform
+from tasks.stage import Stage, Yard
 from tasks.until import Reached
 
 

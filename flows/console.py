@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from components.figure import figure
-from tasks.stage import Done
+from tasks.perform import Done
 from tasks.tracker import Figures
 
 if TYPE_CHECKING:

@@ -28,12 +28,13 @@ from flows.running import yard_of
 from flows.servers.backend import enter_record
 from tasks.living.pulse import pulse
 from tasks.living.stopping import Stop, Stopped, stoppable
+from tasks.perform import perform
 from tasks.remote.asker import GONE, TURN_SECONDS, Asker
 from tasks.remote.attempt import LOGGER, lease_of
 from tasks.remote.endings import ABANDONED, name_of, over
 from tasks.remote.patience import reached
 from tasks.remote.request import Request, got, understood
-from tasks.stage import Yard, perform
+from tasks.stage import Yard
 from tasks.tracker import Figures
 from tasks.tracking.runs import joined
 

@@ -32,8 +32,9 @@ from flows.servers.backend import backend, starts_a_server
 from flows.servers.environment import enter
 from flows.state import artifacts_of, ledger_of, remote_of, sign, store_of
 from flows.summary import flat, laid_out, summary
+from tasks.perform import Done
 from tasks.runner import Planned, Planner, PrefectRun
-from tasks.stage import Done, Yard
+from tasks.stage import Yard
 from tasks.until import Reached
 
 ORDER = tuple(stage.name for stage in STAGES)

@@ -12,7 +12,8 @@ from components.recipe_file import public
 from flows.layout import MODEL, REPORT, folder_of, lay
 from flows.retrain import Outcome
 from tasks.evidence import Evidence
-from tasks.stage import Done, Yard
+from tasks.perform import Done
+from tasks.stage import Yard
 
 
 def summary(

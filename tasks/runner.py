@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol
 
 from components.errors import Refusal
 from components.memory import short_memory
-from components.planning.nested import parts
+from components.planning.nested import nested
 from components.planning.unknown import UNKNOWN, has_unknown
 from components.training.config import TrainConfig
 from components.workers import Worker, Workers
+from tasks.perform import Done, begun, find, perform
 from tasks.remote.call import perform_elsewhere
-from tasks.stage import Done, Inputs, Stage, Yard, begun, find, perform
+from tasks.stage import Inputs, Stage, Yard
 from tasks.tracking.away import patient
 from tasks.until import Reached
 
@@ -152,7 +153,7 @@ class PrefectRun:
 
     def _sources(self, value: object) -> "Iterator[State[Any]]":
         """Yield the states of the stages whose outputs the value holds: what Prefect draws arrows from."""
-        inner = parts(value)
+        inner = nested(value)
         for done, state in zip(self.done, self.states, strict=True):
             if value is done.outputs and inner:  # None, an int or () may be the same and come from elsewhere
                 yield state

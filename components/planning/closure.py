@@ -33,6 +33,7 @@ from components.planning.syntax import Module, module_at, path_of
 
 OBSERVERS = (
     "tasks.stage",
+    "tasks.perform",
     "tasks.tracker",
     "tasks.tracking",
     "components.errors",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.planning.nested import parts
+from components.planning.nested import nested
 
 UNDECIDED = "a flow can't decide by what a stage has yet to say: put the decision into a stage, or use `run.ask`"
 
@@ -41,4 +41,4 @@ UNKNOWN = Unknown()
 
 def has_unknown(value: object) -> bool:
     """Say whether the value is unknown, or holds something that is."""
-    return isinstance(value, Unknown) or any(map(has_unknown, parts(value)))
+    return isinstance(value, Unknown) or any(map(has_unknown, nested(value)))

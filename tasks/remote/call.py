@@ -13,13 +13,14 @@ from components.planning.key import key_of
 from components.planning.ledger import Record
 from components.store.artifact import Artifact
 from components.workers import Worker
+from tasks.perform import Done, recorded, taken
 from tasks.remote.attempt import Attempt
 from tasks.remote.endings import Lost
 from tasks.remote.patience import Patience
 from tasks.remote.pools import deployment_of, pool_of
 from tasks.remote.request import put, request_of
 from tasks.remote.rows import LEDGER, RUN, TAG
-from tasks.stage import Done, Inputs, Stage, Yard, recorded, taken
+from tasks.stage import Inputs, Stage, Yard
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 
 from flows.console import Show, waiting
-from tasks.stage import Done
+from tasks.perform import Done
 
 ROOT = Path(__file__).parents[2]
 ON_A_TERMINAL = """
 import time
 from flows.console import Show, waiting
-from tasks.stage import Done
+from tasks.perform import Done
 from tasks.tracker import Silent
 with waiting("preparing [the] servers"):
     time.sleep(0.4)

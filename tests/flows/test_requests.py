@@ -21,9 +21,10 @@ from components.recipe_file import read
 from components.workers import Workers
 from flows.retrain import retrain
 from flows.running import find_source, yard_of
+from tasks.perform import find
 from tasks.prune import prune
 from tasks.remote.request import _public, got, put, request_of, understood
-from tasks.stage import Inputs, Stage, Yard, find
+from tasks.stage import Inputs, Stage, Yard
 from tasks.tracking import runs
 from tasks.tracking.sending import unsent
 from tests.flows.place import Place
@@ -128,7 +129,7 @@ def test_a_worker_with_other_code_or_libraries_refuses_and_says_which(asked: Ask
         understood(changed)
 
 
-@pytest.mark.parametrize("name", ["os:system", "tasks.stage:perform"])
+@pytest.mark.parametrize("name", ["os:system", "tasks.perform:perform"])
 def test_only_stages_are_run_at_a_request(asked: Asked, name: str) -> None:
     stage, inputs = asked[0]
     request = replace(request_of(stage, inputs, model="people", run="r", force=False), stage=name)

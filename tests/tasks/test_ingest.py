@@ -9,7 +9,7 @@ import pytest
 from components.errors import Refusal
 from components.planning.source import look_at
 from tasks.ingest import ingest
-from tasks.stage import perform
+from tasks.perform import perform
 from tasks.tracker import Silent
 from tests.components.data.tables import config, csv, rows
 from tests.tasks.tiny import yard_at

@@ -13,8 +13,9 @@ from components.errors import Refusal
 from components.planning.key import key_of
 from components.planning.unknown import UNKNOWN
 from components.training.config import DDP, TrainConfig
+from tasks.perform import Done, perform
 from tasks.runner import Planner, PrefectRun, Run, smaller_batches
-from tasks.stage import Done, Stage, Yard, perform
+from tasks.stage import Stage, Yard
 from tasks.until import Reached
 from tests.tasks.tiny import Knobs, Made, Summed, add, make, yard_at
 

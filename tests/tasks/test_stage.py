@@ -23,7 +23,8 @@ from components.planning.key import key_of
 from components.planning.ledger import Ledger, Record
 from components.reap.recorded import forget
 from components.store.folder import FolderBlobs
-from tasks.stage import Done, Stage, Workspace, Yard, artifacts, find, perform, stage
+from tasks.perform import Done, artifacts, find, perform
+from tasks.stage import Stage, Workspace, Yard, stage
 from tests.components.store.test_blobs import flip
 from tests.tasks.tiny import Knobs, Made, Score, Summed, add, count, make, yard_at
 
@@ -249,7 +250,7 @@ def test_the_methods_of_inputs_and_a_users_network_are_code_of_the_stage() -> No
 CHILD = """
 import logging, sys
 from pathlib import Path
-from tasks.stage import perform
+from tasks.perform import perform
 from tests.tasks.tiny import Knobs, make, yard_at
 home, journal, seconds, lease = sys.argv[1:]
 yard = yard_at(Path(home), run=str(id(home)), lease=float(lease))

@@ -360,7 +360,11 @@ def test_recursion_ends(code: Code) -> None:
 def test_observers_do_not_count() -> None:
     code = code_of("tasks.train:train", named={"cnn"})
     assert "tasks.train.train" in code
-    assert not [name for name in code if name.startswith(("tasks.stage", "components.errors", "components.store"))]
+    assert not [
+        name
+        for name in code
+        if name.startswith(("tasks.stage", "tasks.perform", "components.errors", "components.store"))
+    ]
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from PIL import ImageFont
 
 from components.report.front_plot import front_chart
 from components.report.marks import Box, Drawing, Label, Path, Text, log_ticks, placed, round_ticks, shortened, width_of
-from components.report.page import Front
 from components.report.plots import within
-from tests.components.report.pages import candidate, many
+from tests.components.report.pages import many
+from tests.components.report.parts import candidate, front
 
 
 def begins(drawing: Drawing, kind: str) -> list[float]:
@@ -43,15 +43,9 @@ def test_few_candidates_are_all_named_and_none_is_hidden_by_a_larger_mark() -> N
     timing = given[1].timings[0]
     restless = replace(timing, latency_ms=replace(timing.latency_ms, high=0.09))
     given = (given[0], replace(given[1], timings=(restless,)), *given[2:])
-    front = Front(
-        candidates=given,
-        selected="pruned-50",
-        uncompressed="uncompressed",
-        batch_size=1,
-        objective="latency",
-        quality_limit=0.745,
+    chart = front_chart(
+        replace(front(), candidates=given, selected="pruned-50", quality_limit=0.745), metric="accuracy"
     )
-    chart = front_chart(front, metric="accuracy")
     assert "A whisker that meets the edge goes on." in chart.caption
     for drawing in chart.drawings:
         texts = [mark for mark in drawing.marks if isinstance(mark, Text)]
@@ -74,10 +68,8 @@ def true_box(text: Text) -> Box:
 def test_no_whisker_crosses_the_words_of_the_limit() -> None:
     """The last candidate's whisker stands where the words would be."""
     given = tuple(candidate(f"c{place}", "front", 0.98, 9_000, 0.03 + 0.01 * place, half=0.05) for place in range(3))
-    front = Front(
-        candidates=given, selected="c0", uncompressed="c2", batch_size=1, objective="latency", quality_limit=0.96
-    )
-    for drawing in front_chart(front, metric="accuracy").drawings:
+    found = replace(front(), candidates=given, selected="c0", uncompressed="c2", quality_limit=0.96)
+    for drawing in front_chart(found, metric="accuracy").drawings:
         (words,) = (mark for mark in drawing.marks if isinstance(mark, Text) and mark.kind.startswith("limit-name"))
         uprights = begins(drawing, "whisker")[::2]  # each candidate has one, then one that lies
         wide = width_of(words.text, font=11.5)

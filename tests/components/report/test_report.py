@@ -31,7 +31,8 @@ from components.report.page import (
     Training,
 )
 from components.report.report import DARK, ICONS, LIGHT, largest_confusions, render
-from tests.components.report.pages import PAGES, candidate, digits, least, many, names, regression
+from tests.components.report.pages import PAGES, digits, least, many, names, regression
+from tests.components.report.parts import candidate
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 

@@ -150,8 +150,9 @@ def artifacts(value: object) -> Iterator[Artifact]:
 def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: Lease, log: logging.Logger) -> Done[R]:
     key, label = key_of(parts), stage.label(inputs)
     folder = _own_folder(yard.home.work / key, lease)
-    here, started = Workspace(folder=folder, yard=yard, log=log), time.monotonic()
-    with held(lease, yard.ledger, seconds=yard.lease_seconds):
+    started = time.monotonic()
+    with held(lease, yard.ledger, seconds=yard.lease_seconds) as hold:
+        here = Workspace(folder=folder, yard=yard, log=log, hold=hold)
         try:
             with full_disk_refused(folder), _travelling(here, key, lease), _cycles_freed():
                 made = stage.function(here, **inputs)  # type: ignore[call-arg,arg-type]

@@ -34,6 +34,6 @@ def prune(
         metric=aim.metric,
         seed=aim.seed,
         folder=here.checkpoints,
-        observer=Watch(here.tracker, name),
+        observer=Watch(here, name),
     )
     return kept(here, name, pruned.model, loaded.spec, fitted)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, cast
 from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import code_of
+from components.planning.held import Hold
 from components.planning.key import Parts, canonical, parts_of, strings
 from components.planning.ledger import Ledger, Record
 from components.planning.nested import nested
@@ -76,6 +77,7 @@ class Workspace:
     folder: Path
     yard: Yard
     log: logging.Logger
+    hold: Hold = field(default_factory=lambda: Hold(""))  # of the right to do this work, which may be lost to another
 
     @property
     def checkpoints(self) -> Path:

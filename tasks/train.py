@@ -10,7 +10,6 @@ from components.store.artifact import Artifact
 from components.training.config import TrainConfig
 from tasks.split import READ, Splits, rows_for
 from tasks.stage import Workspace, stage
-from tasks.tracker import Tracker
 
 if TYPE_CHECKING:
     from components.models.model import Model, ModelSpec
@@ -42,22 +41,23 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Passes the figures of each epoch on to the tracker."""
+    """Passes the figures of each epoch on to the tracker, and ends what another worker has taken over."""
 
-    tracker: Tracker
+    here: Workspace
     name: str
 
     def resumed(self, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
         """Track the epochs that were done before."""
-        self.tracker.past(self.name, [self._named(metrics) for metrics in epochs], step=step)
+        self.here.tracker.past(self.name, [self._named(metrics) for metrics in epochs], step=step)
 
     def step(self, *, step: int, steps: int) -> None:
-        """Move the progress bar."""
-        self.tracker.progress(step, steps)
+        """Move the progress bar, or raise LeaseLost."""
+        self.here.hold.check()
+        self.here.tracker.progress(step, steps)
 
     def epoch(self, metrics: Mapping[str, float], *, epoch: int) -> None:
         """Track the epoch."""
-        self.tracker.metrics(self._named(metrics), step=epoch)
+        self.here.tracker.metrics(self._named(metrics), step=epoch)
 
     def _named(self, metrics: Mapping[str, float]) -> dict[str, float]:
         return {f"{self.name}.{metric}": value for metric, value in metrics.items()}
@@ -90,7 +90,7 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
         metric=aim.metric,
         seed=aim.seed,
         folder=here.checkpoints,
-        observer=Watch(here.tracker, "train"),
+        observer=Watch(here, "train"),
     )
     return kept(here, "train", model, spec, fitted)
 

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from components.every import every
-from components.planning.ledger import Lease, Ledger
+from components.planning.ledger import Lease, LeaseLost, Ledger
 
 RUN: Final = "run of "  # begins the name of the lease that the process of a run holds while it lives
 logger = logging.getLogger(__name__)
@@ -14,6 +15,19 @@ logger = logging.getLogger(__name__)
 
 class Taken(Exception):
     """Somebody holds the lease already."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """What those who work under a lease know of it."""
+
+    name: str
+    lost: bool = False
+
+    def check(self) -> None:
+        """Raise LeaseLost where somebody has taken the work over: long work asks between its steps."""
+        if self.lost:
+            raise LeaseLost(self.name)
 
 
 @contextmanager
@@ -30,18 +44,17 @@ def living(name: str, ledger: Ledger, *, seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def held(lease: Lease, ledger: Ledger, *, seconds: float) -> Iterator[None]:
+def held(lease: Lease, ledger: Ledger, *, seconds: float) -> Iterator[Hold]:
     """Renew a lease of so many seconds until the block ends. One that is lost stays so, and that is said once."""
-    lost = False
+    hold = Hold(lease.name)
 
     def renew() -> None:
-        nonlocal lost
         try:
-            if not lost and not ledger.renew(lease, seconds=seconds):
-                lost = True
+            if not hold.lost and not ledger.renew(lease, seconds=seconds):
+                hold.lost = True
                 logger.warning("the lease of %s was taken over: what is done under it is thrown away", lease.name)
         except Exception as error:  # the ledger is busy: the next turn may do, and what is written last decides
             logger.warning("the lease of %s wasn't renewed: %s", lease.name, error)
 
     with every(seconds / 3, renew, name=f"lease {lease.name}", first=seconds / 3):
-        yield
+        yield hold

@@ -37,6 +37,8 @@ from components.figure import figure
 from components.gate.config import GateConfig
 from components.models.config import MLP, Custom
 from components.models.model import Model, ModelSpec, build, save
+from components.planning.held import Hold
+from components.planning.ledger import LeaseLost
 from components.planning.machine import this_machine
 from components.recipe import Recipe
 from components.runtimes.config import ProfileConfig
@@ -221,6 +223,14 @@ def measured(place: Place, script: Script, part: str, output: npt.NDArray[np.flo
 
 def answers(place: Place, script: Script, file: bytes, part: str) -> npt.NDArray[np.floating]:
     return predict(OnnxRuntimeSession(file), script.spec.preparation, place.rows(part))
+
+
+def test_a_training_that_another_worker_has_taken_over_ends_at_a_step(place: Place, stages: Stages) -> None:
+    lost = replace(place.workspace("lost"), hold=Hold("work", lost=True))
+    with pytest.raises(LeaseLost):
+        train.function(lost, TRAIN, aim=AIM, prepare=PREPARE, splits=stages.splits)
+    with pytest.raises(LeaseLost):
+        prune.function(lost, PRUNE, name="pruned", aim=AIM, config=TRAIN, trained=stages.trained, splits=stages.splits)
 
 
 @pytest.mark.parametrize("name", ["trained", "pruned"])

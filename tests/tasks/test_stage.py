@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -336,21 +337,32 @@ def test_killed_between_put_and_commit_nothing_is_recorded_and_the_next_run_goes
     assert run(yard, journal).cached
 
 
-def test_a_worker_whose_folder_was_taken_does_not_report_that_as_its_failure(
-    home: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+def folder_is_gone(_here: Workspace) -> None:
+    raise FileNotFoundError("the folder is gone")
+
+
+def asks(here: Workspace) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        here.hold.check()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("notices", "lease"), [(folder_is_gone, 60.0), (asks, 0.3)])
+def test_a_worker_whose_work_was_taken_over_does_not_report_that_as_its_failure(
+    home: Path, journal: Path, notices: Callable[[Workspace], None], lease: float
 ) -> None:
-    """It notices at once, not only when its lease would next be renewed."""
-    yard = yard_at(home, lease=60)
+    """One that can't find its folder notices at once; one that asks, when its lease would next be renewed."""
+    yard = yard_at(home, lease=lease)
     real, takes = make.function, [True]
 
-    def robbed(here: object, knobs: Knobs, *, journal: str) -> Made:
-        if takes.pop():
+    def robbed(here: Workspace, knobs: Knobs, *, journal: str) -> Made:
+        if takes:
+            takes.clear()
             with yard.ledger.transaction() as connection:
                 connection.execute("UPDATE leases SET token = 'another', expires = 0")
-            takes.append(False)
-            raise FileNotFoundError("the folder is gone")
-        takes.append(False)
-        return real(here, knobs, journal=journal)  # type: ignore[arg-type]
+            notices(here)
+        return real(here, knobs, journal=journal)
 
     robbed.__name__, robbed.__module__ = "make", make.function.__module__
     robbed.__annotations__["return"] = Made

@@ -45,5 +45,6 @@ class Evidence:
             leads=tested.leads,
             worst=limit(recipe.select, metric, uncompressed),
             selected_on=self.profiled.rows,
+            in_train=self.splits.in_train["test"],
             floorless=judgement.decision == "yes" and judgement.champion is None and recipe.gate.floor is None,
         )

@@ -271,11 +271,20 @@ def _data(recipe: Recipe, splits: Splits) -> Data:
             Fact(name="source", value=data.source),
             Fact(name="rows", value=f"{data.rows:,}"),
             Fact(name="set aside as bad", value=f"{data.quarantined:,}"),
+            Fact(name="exact copies of others", value=_copies(splits)),
             Fact(name="SHA-256", value=data.folder.digest),
             Fact(name="DVC", value=data.dvc_md5),
             Fact(name="split", value=f"{recipe.split.method}, seed {recipe.split.seed}"),
         ),
     )
+
+
+def _copies(splits: Splits) -> str:
+    """Say how many there are, and whether any is on both sides."""
+    across = [f"{count:,} of {part}" for part, count in splits.in_train.items() if count]
+    if not splits.copies:
+        return "none"
+    return f"{splits.copies:,}; {' and '.join(across) or 'none of validation or test'} also in train"
 
 
 def _environment(recipe: Recipe, machine: Machine) -> tuple[Fact, ...]:

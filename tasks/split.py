@@ -27,6 +27,8 @@ class Splits:
     previous: Artifact | None  # the assignments that these continue
     rows: dict[str, int]  # by part
     classes: dict[str, dict[str, int]]  # rows by part and class; empty for regression
+    copies: int  # rows that are exact copies of earlier ones
+    in_train: dict[str, int]  # rows of validation and of test that are exact copies of rows of train
 
     def figures(self) -> dict[str, float]:
         """What the tracker keeps of it."""
@@ -44,13 +46,21 @@ def split(
     previous: Artifact | None,
 ) -> Splits:
     """Assign every row to a part."""
+    from components.data.copies import copies_in
     from components.data.split import split as assign
 
     file = here.folder / "assignments.parquet"
     past = here.open(previous) if previous else None
     shared = assign(config, data, here.open(dataset.folder), file, task=task, previous=past)
+    copies = copies_in(file)
     return Splits(
-        dataset=dataset, assignments=here.keep(file), previous=previous, rows=shared.rows, classes=shared.classes
+        dataset=dataset,
+        assignments=here.keep(file),
+        previous=previous,
+        rows=shared.rows,
+        classes=shared.classes,
+        copies=copies.rows,
+        in_train=copies.in_train,
     )
 
 

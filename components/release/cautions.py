@@ -23,19 +23,27 @@ def cautions(
     leads: Mapping[str, Interval],
     worst: float,
     selected_on: int,
+    in_train: int = 0,
     floorless: bool = False,
 ) -> tuple[str, ...]:
     """Return a sentence for each thing that a reader of the released model's figures would want to be told.
 
     All values are of the metric on the same test rows. `worst` is what selection would have allowed there;
     `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values,
-    `leads` by how much the released one is better than each, compared row by row. `floorless` is a release that passed
-    because nothing was asked of it: the first one, of a recipe without a floor.
+    `leads` by how much the released one is better than each, compared row by row. `in_train` counts the test rows that
+    are exact copies of train rows. `floorless` is a release that passed because nothing was asked of it: the first one,
+    of a recipe without a floor.
     """
     value = released.of(metric).value
     sentences = [*_lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)]
     for name, other in simple.items():
         sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
+    if in_train:
+        are = "is an exact copy of a train row" if in_train == 1 else "are exact copies of train rows"
+        sentences.append(
+            f"{in_train:,} of the {released.rows:,} test rows {are}, which the model may know by heart: take copies "
+            "out of the data, or group them (split.group)"
+        )
     if floorless:
         sentences.append(
             f"this first release would have passed with any {metric}: set gate.floor, and a poor one is refused"

@@ -9,7 +9,7 @@ from components.gate.judgement import Comparison as Compared
 from components.gate.judgement import Judgement
 from components.models.config import MLP
 from components.recipe import Recipe
-from components.report.page import Column
+from components.report.page import Column, Fact
 from components.store.artifact import Artifact
 from tasks.ingest import Dataset
 from tasks.page import _comparison, _data
@@ -27,12 +27,22 @@ def test_classes_that_are_numbers_stand_in_their_order() -> None:
         previous=None,
         rows=dict.fromkeys(PARTS, 6),
         classes={part: {"10": 3, "2": 2, "1": 1} for part in PARTS},
+        copies=0,
+        in_train={"validation": 0, "test": 0},
     )
     shown = _data(Recipe(model="m", task="classification", data=columns, network=MLP()), splits)
     assert [(one.name, one.rows[0]) for one in shown.classes] == [("1", 1), ("2", 2), ("10", 3)]
 
 
-def test_the_columns_are_the_recipe_s_with_what_ingest_found_missing() -> None:
+@pytest.mark.parametrize(
+    ("copies", "in_train", "said"),
+    [
+        (0, 0, "none"),
+        (2, 0, "2; none of validation or test also in train"),
+        (1200, 3, "1,200; 3 of test also in train"),
+    ],
+)
+def test_what_is_said_of_the_rows_is_what_ingest_and_split_found(copies: int, in_train: int, said: str) -> None:
     kinds: dict[str, ColumnKind] = {"id": "ignore", "x": "number", "y": "category"}
     data = Dataset(
         folder=FILE,
@@ -50,11 +60,15 @@ def test_the_columns_are_the_recipe_s_with_what_ingest_found_missing() -> None:
         previous=None,
         rows=dict.fromkeys(PARTS, 6),
         classes={part: {"1": 6} for part in PARTS},
+        copies=copies,
+        in_train={"validation": 0, "test": in_train},
     )
     recipe = Recipe(
         model="m", task="classification", data=DataConfig(source="", target="y", columns=kinds), network=MLP()
     )
-    assert _data(recipe, splits).columns == (
+    shown = _data(recipe, splits)
+    assert Fact(name="exact copies of others", value=said) in shown.facts
+    assert shown.columns == (
         Column(name="id", kind="ignore"),
         Column(name="x", kind="number", missing=2),
         Column(name="y", kind="category", target=True),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.config import DataConfig, SplitConfig
+from components.data.copies import Copies, copies_in
 from components.data.hashing import row_hashes, value_hashes
 from components.data.kinds import IMAGE_TYPE
 from components.data.purposes import PARTS, PURPOSES, rows_of
@@ -100,6 +101,15 @@ def test_exact_duplicates_stay_together(
     for value, part in zip(values, case.parts(), strict=False):
         parts.setdefault(value, set()).add(part)
     assert all(len(found) == 1 for found in parts.values())
+    copies = len(values) - len(set(values))
+    assert copies_in(case.file) == Copies(rows=copies, in_train={"validation": 0, "test": 0})
+
+
+def test_copies_that_time_or_groups_put_into_several_parts_are_counted(tmp_path: Path) -> None:
+    values = [0, 1, 2, 2, 4, 5, 6, 0, 1, 1]  # of train rows one is a copy, of validation one, and both of test
+    case = Case(tmp_path, [float(value) for value in values], y=[f"c{value % 2}" for value in values])
+    case.split(SplitConfig(method="time", time_column="t", validation_from="5", test_from="8"))
+    assert copies_in(case.file) == Copies(rows=4, in_train={"validation": 1, "test": 2})
 
 
 def test_a_hash_doesnt_depend_on_column_order_and_never_changes() -> None:

@@ -152,3 +152,18 @@ def test_a_first_release_of_which_nothing_was_asked_says_so(floorless: bool) -> 
     )
     words = "this first release would have passed with any accuracy: set gate.floor, and a poor one is refused"
     assert found == (words,) * floorless
+
+
+def test_test_rows_that_are_copies_of_train_rows_are_counted() -> None:
+    found = cautions(
+        "accuracy",
+        released=evaluation("accuracy", Interval(0.9, 0.88, 0.92)),
+        uncompressed=0.9,
+        simple={},
+        leads={},
+        worst=0.9,
+        selected_on=30,
+        in_train=12,
+    )
+    (said,) = found
+    assert said.startswith("12 of the 160 test rows are exact copies of train rows")

@@ -16,11 +16,11 @@ from components.home import Home
 from components.production import Production, write_down
 from flows.servers.environment import environment
 from flows.servers.pool import worker, worker_variables
-from flows.servers.processes import FLOW_RUN, HEALTH, await_answer, members, spawn
+from flows.servers.processes import FLOW_RUN, members, spawn
 from flows.servers.production import WORKERS as WORKER_NAMES
 from flows.servers.production import up_production
-from flows.servers.recorded import begin, log_of, recorded
-from flows.servers.services import down, serve_prefect
+from flows.servers.recorded import log_of, recorded
+from flows.servers.services import down
 from flows.state import ledger_of
 from tests.torture.runs import COMMAND, Ended, variables_of
 
@@ -129,16 +129,6 @@ def kill_server(name: str, home: Home) -> None:
     """Kill a server of `up` with all that it has started."""
     for process in [process for service in recorded(home) if service.name == name for process in members(service)]:
         process.kill()
-
-
-def restart_prefect(home: Home, *, pause: float) -> None:
-    """Kill the Prefect server of plain `up`, and start it at the same port after a while, as a watchman would."""
-    kill_server("prefect", home)
-    time.sleep(pause)
-    (server,) = (service for service in recorded(home) if service.name == "prefect")
-    port = int(server.url.rpartition(":")[2])
-    begun = begin("prefect", home, server.url, lambda output, mark: serve_prefect(port, home, output, extra=mark))
-    await_answer("prefect", server.url + HEALTH["prefect"], begun, log_of(home, "prefect"))
 
 
 @dataclass(frozen=True, slots=True)

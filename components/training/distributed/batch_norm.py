@@ -86,14 +86,15 @@ class _Normalise(Function):
     @staticmethod
     def backward(ctx: _Context, slope: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         values, weight, mean, variance, count = ctx.saved_tensors
-        inner, of_weight, of_bias = _as_if_constant(slope, values, weight, mean, variance, ctx.eps)
+        of_weight, of_bias = _of_scale(slope, values, weight, mean, variance, ctx.eps)
         sums = _total(torch.stack([of_weight, of_bias]))  # [2, C]
-        # What the mean and the variance, which all values share, add to the slope: a plane in the values.
+        # The slope as if mean and variance were constants, less what these, which all values share, take from it.
+        axes = (1, -1, *[1] * (values.ndim - 2))
         deviation = (variance + ctx.eps).rsqrt()
         tilt = weight * deviation**2 * sums[0] / count
         shift = weight * deviation * sums[1] / count - tilt * mean
-        axes = (1, -1, *[1] * (values.ndim - 2))
-        inner.addcmul_(values, tilt.view(axes), value=-1).sub_(shift.view(axes))
+        inner = torch.addcmul(-shift.view(axes), values, -tilt.view(axes))
+        inner.addcmul_(slope, (weight * deviation).view(axes))
         return inner, of_weight, of_bias, None
 
 
@@ -126,13 +127,13 @@ def _total(part: Tensor) -> Tensor:
     return torch.stack(parts).sum(dim=0)
 
 
-def _as_if_constant(
+def _of_scale(
     slope: Tensor, values: Tensor, weight: Tensor, mean: Tensor, variance: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the slopes of values, weight and bias, were mean and variance constants."""
+) -> tuple[Tensor, Tensor]:
+    """Return the slopes of weight and bias by the values of this process, each [C]."""
     if not len(values):
-        return torch.zeros_like(values), torch.zeros_like(weight), torch.zeros_like(weight)
-    inner, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-        slope, values, weight, mean, variance, None, None, False, eps, [True, True, True]
+        return torch.zeros_like(weight), torch.zeros_like(weight)
+    _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+        slope, values, weight, mean, variance, None, None, False, eps, [False, True, True]
     )
-    return inner, of_weight, of_bias
+    return of_weight, of_bias

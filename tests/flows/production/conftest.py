@@ -1,49 +1,66 @@
-"""A real Prefect server, a real MLflow server, and two workers of a process pool, for all tests of this folder."""
+"""The servers of `up --production` with their two workers, after one run, for all tests of this folder."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import psutil
 import pytest
 
 from components.home import Home
-from flows.servers.services import down, up
+from components.production import Production
+from flows.servers.services import down
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
-from tests.flows.servers.test_services import free_port
-from tests.flows.workers.crew import LONG, another_worker, end, onnx, run
+from tests.flows.production.crew import LONG, production_at, trained, words
+from tests.flows.servers.test_production import free_ports
 from tests.servers.tables import with_tables
 
-WORKERS = """
-workers:
-  train: {pool: local, cpus: 1, time_limit_minutes: 10}
-  evaluate: {pool: local}
-  export: {pool: local}
-"""
-TRAINER = "\nworkers: {train: {pool: local, cpus: 1}}\n"
+UP = ("up", "--production")
+WORKERS = "workers: {train: {pool: local}, export: {pool: local}}\n"
+TRAINER = "workers: {train: {pool: local, cpus: 1}}\n"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep them on one process of pytest-xdist, since the servers are started once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            for mark in (pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("production")):
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="package")
-def crew(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A home whose servers are up, with a second worker beside the one of `up`, and a recipe that uses them."""
-    folder = tmp_path_factory.mktemp("crew")
-    (folder / "people.csv").write_text(people(), "utf-8")
-    (folder / "recipe.yaml").write_text(RECIPE, "utf-8")
-    (folder / "workers.yaml").write_text(RECIPE + WORKERS, "utf-8")
-    (folder / "trainer.yaml").write_text(RECIPE + TRAINER, "utf-8")
-    home = Home(with_tables(folder / "home"))
-    with_tables(folder / "alone")
-    services = up(home, prefect_port=free_port(), mlflow_port=free_port())
-    second = another_worker(home, services)
-    try:
-        yield Place(folder=folder, home=home.root)
-    finally:
-        end(psutil.Process(second.pid))
-        second.wait()
-        down(home)
+def company() -> Iterator[Place]:
+    """A home whose servers are up, after one run: two of its stages were done by workers."""
+    with TemporaryDirectory(prefix="steelyard-company-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL runs as another user where root starts it
+        (folder / "people.csv").write_text(people(), "utf-8")
+        for recipe, more in (("recipe", ""), ("workers", WORKERS), ("trainer", TRAINER)):
+            (folder / f"{recipe}.yaml").write_text(RECIPE + more, "utf-8")
+        place = Place(folder=folder, home=folder / ".steelyard")
+        with_tables(folder / "alone")
+        ports = [word for name, port in free_ports().items() for word in (f"--{name}-port", str(port))]
+        try:
+            place.told["up"] = place.child(*UP, *ports)
+            place.told["run"] = place.child("run", "workers.yaml", "--json")
+            yield place
+        finally:
+            down(Home(place.home))
 
 
 @pytest.fixture(scope="package")
-def undisturbed(crew: Place) -> str:
-    """The file of a long run in one process, in a home of its own."""
-    return onnx(run(replace(crew, home=crew.folder / "alone"), *LONG, recipe="recipe.yaml"))
+def production(company: Place) -> Production:
+    return production_at(company)
+
+
+@pytest.fixture(scope="package")
+def alone(company: Place) -> Place:
+    """The same folder, with a home that has no servers."""
+    return replace(company, home=company.folder / "alone")
+
+
+@pytest.fixture(scope="package")
+def undisturbed(alone: Place) -> str:
+    """What a long training at home, in one process, makes."""
+    return trained(alone, alone.call("run", "recipe.yaml", *words(LONG)))

@@ -1,34 +1,57 @@
-"""What the tests of this folder do with runs, and with the processes of workers."""
+"""What the tests of this folder do with runs, with the processes of workers, and with the databases of servers."""
 
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Callable
-from contextlib import closing, suppress
-from pathlib import Path
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 
 import psutil
+import psycopg2
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelling
+from psycopg2 import extensions
 
 from components.home import Home
-from flows.servers.environment import environment
-from flows.servers.pool import WATCHFUL, worker
-from flows.servers.processes import FLOW_RUN, spawn
-from flows.servers.services import Services, running
+from components.production import Production, production_of
+from flows.servers.processes import FLOW_RUN, MARK, asked
+from flows.state import ledger_of
+from tasks.train import train
 from tests.flows.place import Place, Told
 
 # Long enough to be met in the middle, and with a checkpoint at almost each step.
-LONG = ("train.epochs=600", "train.checkpoint_seconds=0.05", "train.threads=1")
+LONG = ("--until", "train", "train.epochs=600", "train.checkpoint_seconds=0.05", "train.threads=1")
 BEGUN = "train epoch 2:"  # what a run says of a worker that is at it
 
 
-def another_worker(home: Home, services: Services) -> "subprocess.Popen[bytes]":
-    variables = environment(home, prefect_url=services.prefect_api_url, mlflow_uri=services.mlflow_tracking_uri)
-    with (home.root / "logs" / "second.log").open("wb") as output:
-        return spawn(worker("second"), {**variables, **WATCHFUL, "OMP_NUM_THREADS": "1"}, output)
+def production_at(place: Place) -> Production:
+    found = production_of(Home(place.home))
+    assert found is not None
+    return found
+
+
+def run(
+    place: Place, *changes: str, recipe: str = "trainer.yaml", at: str = "", do: Callable[[], object] = list
+) -> Told:
+    """Run a recipe; do something as soon as the run says `at`. What has `=` in it is a setting."""
+    return place.watched("run", recipe, "--json", *words(changes), at={at: do} if at else {})
+
+
+def words(changes: Iterable[str]) -> list[str]:
+    return [word for change in changes for word in (("--set", change) if "=" in change else (change,))]
+
+
+def servers(place: Place) -> list[psutil.Process]:
+    """What `up` has started for the home, and what that has started."""
+    marks = {one["mark"] for one in json.loads((place.home / "services.json").read_text())}
+    return [one for one in psutil.process_iter() if _variable(one, MARK) in marks]
+
+
+def _variable(process: psutil.Process, name: str) -> str:
+    try:
+        return process.environ().get(name, "")
+    except psutil.Error:
+        return ""
 
 
 def end(process: psutil.Process) -> None:
@@ -36,34 +59,6 @@ def end(process: psutil.Process) -> None:
     with suppress(psutil.NoSuchProcess):
         for one in [*process.children(recursive=True), process]:
             one.kill()
-
-
-def run(
-    place: Place, *changes: str, recipe: str = "trainer.yaml", at: str = "", do: Callable[[], object] = list
-) -> Told:
-    """Run a recipe; do something as soon as the run says `at`. What has no `=` is an option."""
-    settings = [word for change in changes for word in (("--set", change) if "=" in change else (change,))]
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "flows.start", "run", recipe, "--json", *settings],
-        cwd=place.folder,
-        env=place.variables(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stderr is not None
-    said = []
-    try:
-        for line in child.stderr:
-            said.append(line)
-            if at and at in line:
-                do()
-                at = ""
-        assert not at, "".join(said)
-        out, _ = child.communicate()
-    finally:
-        child.kill()
-    return Told(child.returncode, out, "".join(said))
 
 
 def processes(place: Place) -> list[psutil.Process]:
@@ -100,6 +95,13 @@ def runner() -> psutil.Process:
     return found
 
 
+def trained(place: Place, told: Told) -> str:
+    """The digest of what the training made: all files that come of it follow from that."""
+    assert told.code == 0, told.err[-3000:]
+    (record,) = ledger_of(Home(place.home)).history("people", "train", limit=1)
+    return train.outputs(record).model.digest
+
+
 def onnx(told: Told) -> str:
     assert told.code == 0, told.err[-3000:]
     return str(told.json["onnx"]["sha256"])
@@ -110,27 +112,36 @@ def of_train(told: Told) -> list[str]:
     return [line.strip() for line in told.err.splitlines() if line.strip().startswith("train: ")]
 
 
-def points(home: Path, told: Told) -> dict[str, int]:
-    """How many points each figure of the run has in MLflow."""
-    asked = "SELECT key, count(*) FROM metrics WHERE run_uuid = ? GROUP BY key"
-    with closing(sqlite3.connect(Home(home).mlflow_db)) as connection:
-        return dict(connection.execute(asked, (told.json["run_id"],)))
+def prefect(company: Place) -> SyncPrefectClient:
+    production = production_at(company)
+    settings = {"trust_env": False}
+    url = production.settings()["prefect_api_url"]
+    return SyncPrefectClient(url, auth_string=production.prefect_login, httpx_settings=settings)
 
 
-def prefect(crew: Place) -> SyncPrefectClient:
-    services = running(Home(crew.home))
-    assert services is not None
-    return SyncPrefectClient(services.prefect_api_url, httpx_settings={"trust_env": False})
+def asked_of_prefect(production: Production, method: str, path: str, content: object = None) -> bytes:
+    url, login = f"{production.urls['prefect']}/api{path}", production.prefect_login
+    found = asked(url, seconds=30, method=method, content=content or {}, login=login)
+    assert found is not None
+    return found
 
 
-def runs_of(crew: Place) -> list[FlowRun]:
+def runs_of(company: Place) -> list[FlowRun]:
     """The runs of recipes, the latest first; a stage on a worker is a run of its own, with the stage in its name."""
-    with prefect(crew) as client:
+    with prefect(company) as client:
         found = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC)
     return [one for one in found if one.name == "people"]
 
 
-def cancel(crew: Place) -> None:
+def cancel(company: Place) -> None:
     """Cancel the run as Prefect's pages do, and `prefect flow-run cancel`."""
-    with prefect(crew) as client:
-        client.set_flow_run_state(runs_of(crew)[0].id, Cancelling())
+    with prefect(company) as client:
+        client.set_flow_run_state(runs_of(company)[0].id, Cancelling())
+
+
+@contextmanager
+def database(production: Production, name: str) -> Iterator[extensions.cursor]:
+    """A database of the PostgreSQL server: of `prefect`, `mlflow` or `ledger`."""
+    login = f"host=127.0.0.1 port={production.ports.postgres} user=steelyard dbname={name}"
+    with closing(psycopg2.connect(login, password=production.secrets.postgres)) as connection, connection:
+        yield connection.cursor()

@@ -1,44 +1,52 @@
 """What workers do: the same as a run at home, what they can't, and how they are asked."""
 
-from dataclasses import replace
+import sqlite3
+from contextlib import closing
 
 import pytest
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 
 from components.home import Home
-from flows.servers.processes import asked
-from flows.servers.services import running
+from components.production import Production
 from tasks.remote.pools import deployment_of, why_waiting
 from tests.flows.place import Place
-from tests.flows.workers.crew import of_train, onnx, points, prefect, run
+from tests.flows.production.crew import asked_of_prefect, database, of_train, onnx, prefect, run, trained, words
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workers")]
+POINTS = "SELECT key, count(*) FROM metrics WHERE run_uuid = {} GROUP BY key"
 
 
-def test_stages_on_workers_end_with_the_file_of_a_run_at_home(crew: Place) -> None:
-    told = run(crew, "train.threads=1", recipe="workers.yaml")
-    alone = run(replace(crew, home=crew.folder / "alone"), "train.threads=1", recipe="workers.yaml")
-    assert "no servers with workers are up, so this process does their stages: evaluate, export, train" in alone.err
-    assert onnx(told) == onnx(alone)
+def test_stages_on_workers_end_with_the_file_of_a_run_at_home(
+    company: Place, production: Production, alone: Place
+) -> None:
+    told, at_home = company.told["run"], alone.call("run", "workers.yaml", "--json")
+    assert "no servers with workers are up, so this process does their stages: export, train" in at_home.err
+    assert onnx(told) == onnx(at_home)
+    assert told.json["decision"]["promoted"]
     assert of_train(told) == ["train: asked of pool 'local'"]
     assert "train epoch 3:" in told.err  # what a worker says is shown where the run was started
-    figures = points(crew.home, told)
+    with closing(sqlite3.connect(Home(alone.home).mlflow_db)) as connection:
+        figures = dict(connection.execute(POINTS.format("?"), (at_home.json["run_id"],)).fetchall())
     assert figures["train.validation_loss"] == 3
-    assert figures == points(crew.folder / "alone", alone)
-    again = run(crew, "train.threads=1", recipe="workers.yaml")
+    with database(production, "mlflow") as ask:
+        ask.execute(POINTS.format("%s"), (told.json["run_id"],))
+        assert dict(ask.fetchall()) == figures
+    again = company.call("run", "workers.yaml", "--json")
     assert all(stage["cached"] for stage in again.json["stages"])
 
 
-def test_a_training_by_several_processes_on_a_worker_ends_with_the_file_of_one_at_home(crew: Place) -> None:
+def test_a_training_by_several_processes_on_a_worker_ends_with_the_bytes_of_one_at_home(
+    company: Place, alone: Place
+) -> None:
     two = ("train.distributed.name=ddp", "train.distributed.processes=2", "train.threads=1", "seed=21")
-    told = run(crew, *two)
+    told = run(company, *two, "--until", "train")
     assert of_train(told) == ["train: asked of pool 'local'"]
     assert "train epoch 3:" in told.err
-    assert onnx(told) == onnx(run(replace(crew, home=crew.folder / "alone"), *two))
+    at_home = alone.call("run", "recipe.yaml", *words(two), "--until", "train")
+    assert trained(company, told) == trained(alone, at_home)
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "said"),
     [
         ("workers.train.pool=locall", ("there is no work pool 'locall'", "did you mean 'local'?")),
         ("workers.train.gpus=1", ("1 GPUs are asked for, and the worker's process sees 0",)),
@@ -49,38 +57,35 @@ def test_a_training_by_several_processes_on_a_worker_ends_with_the_file_of_one_a
         ),
     ],
 )
-def test_what_a_worker_can_not_do_is_refused(crew: Place, change: str, words: tuple[str, ...]) -> None:
+def test_what_a_worker_can_not_do_is_refused(company: Place, change: str, said: tuple[str, ...]) -> None:
     wide = ("network.width=40000", "network.depth=2") if "memory" in change else ()
-    told = run(crew, "train.epochs=90000", *wide, change)
+    told = run(company, "train.epochs=90000", *wide, change)
     assert "asked again" not in told.err  # how it ended was heard: it isn't taken for lost
     assert "Traceback" not in told.err
     assert told.code == 2, told.err[-3000:]
-    assert all(word in told.err for word in words), told.err[-3000:]
+    assert all(word in told.err for word in said), told.err[-3000:]
 
 
-def test_a_stage_short_of_memory_is_done_with_twice_as_much(crew: Place) -> None:
+def test_a_stage_short_of_memory_is_done_with_twice_as_much(company: Place) -> None:
     """It takes 1 GB: 0.4 for libraries, and the weights with all that training and its checkpoints have beside them."""
     wide = ("network.width=2500", "network.depth=2", "train.epochs=1")
-    told = run(crew, *wide, "workers.train.memory_gb=0.7", "--until", "train")
+    told = run(company, *wide, "workers.train.memory_gb=0.7", "--until", "train")
     assert told.code == 0, told.err[-3000:]
     assert "train: out of memory" in told.err
     assert "once more with 1.4 GB" in told.err
     assert "Traceback" not in told.err
 
 
-def test_a_pool_that_can_not_express_what_is_asked_is_an_error(crew: Place) -> None:
-    plain = {"name": "plain", "type": "process"}
-    services = running(Home(crew.home))
-    assert services is not None
-    assert asked(f"{services.prefect_api_url}/work_pools/", seconds=9, method="POST", content=plain)
-    told = run(crew, "workers.train.pool=plain", "train.epochs=4")
+def test_a_pool_that_can_not_express_what_is_asked_is_an_error(company: Place, production: Production) -> None:
+    asked_of_prefect(production, "POST", "/work_pools/", {"name": "plain", "type": "process"})
+    told = run(company, "workers.train.pool=plain", "train.epochs=4")
     assert told.code == 2
     assert "the pool 'plain' can't express cpus: its template has no such variable" in told.err
 
 
-def test_a_deployment_is_made_once_and_mended_where_it_is_otherwise(crew: Place) -> None:
+def test_a_deployment_is_made_once_and_mended_where_it_is_otherwise(company: Place) -> None:
     """Each run asks for it: if each wrote it, many at once would keep Prefect's database from all other work."""
-    with prefect(crew) as client:
+    with prefect(company) as client:
         pool = client.read_work_pool("local")
         found = deployment_of(client, pool)
         before = client.read_deployment(found)
@@ -91,8 +96,8 @@ def test_a_deployment_is_made_once_and_mended_where_it_is_otherwise(crew: Place)
         assert not client.read_deployment(found).enforce_parameter_schema
 
 
-def test_why_nobody_takes_a_stage_up_is_told(crew: Place) -> None:
-    with prefect(crew) as client:
+def test_why_nobody_takes_a_stage_up_is_told(company: Place) -> None:
+    with prefect(company) as client:
         for name in ("idle", "paused"):
             client.create_work_pool(WorkPoolCreate(name=name, type="process", is_paused=name == "paused"))
         told = {name: why_waiting(client, name) for name in ("idle", "paused", "local")}

@@ -2,43 +2,46 @@
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prefect.events.schemas.automations import AutomationCore
 
+from components.errors import Refusal
 from components.home import Home
-from components.planning.ledger import ledger_at
+from components.production import Production
+from flows.servers.production import up_production
+from flows.servers.recorded import recorded
+from flows.state import ledger_of
 from tasks.living.watch import NAME, automation, keep_watch
 from tests.flows.place import Place
-from tests.flows.workers.crew import (
+from tests.flows.production.crew import (
     BEGUN,
     LONG,
     cancel,
+    database,
     end,
     kill,
     of_train,
-    onnx,
     prefect,
     processes,
     run,
     runner,
     runs_of,
+    trained,
 )
+from tests.flows.servers.test_production import free_ports
 from tests.servers.faults import wait_until
-from tests.torture.crew import restart_prefect
-
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workers")]
+from tests.torture.crew import kill_server
 
 
-def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(crew: Place, undisturbed: str) -> None:
-    told = run(crew, *LONG, "workers.train.memory_gb=8", at=BEGUN, do=lambda: kill(crew))
-    assert onnx(told) == undisturbed
+def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(company: Place, undisturbed: str) -> None:
+    told = run(company, *LONG, "workers.train.memory_gb=8", at=BEGUN, do=lambda: kill(company))
+    assert trained(company, told) == undisturbed
     assert len(of_train(told)) == 3
     assert of_train(told)[1].endswith(
         "perhaps short of memory: once more with 16 GB"
@@ -48,21 +51,21 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(crew: P
 
 
 @pytest.mark.parametrize(("by", "seed"), [("Ctrl-C", 5), ("Prefect", 7)])  # no checkpoint of the other's is there
-def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(crew: Place, by: str, seed: int) -> None:
-    stop = (lambda: runner().send_signal(signal.SIGINT)) if by == "Ctrl-C" else (lambda: cancel(crew))
-    told = run(crew, *LONG, f"seed={seed}", at=BEGUN, do=stop)
+def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(company: Place, by: str, seed: int) -> None:
+    stop = (lambda: runner().send_signal(signal.SIGINT)) if by == "Ctrl-C" else (lambda: cancel(company))
+    told = run(company, *LONG, f"seed={seed}", at=BEGUN, do=stop)
     assert told.code == 130, told.err
     assert "Traceback" not in told.err
     assert ("cancelled in Prefect" in told.err) == (by == "Prefect")
     assert told.err.splitlines()[-1].startswith("stopped; what was done is kept")
-    state = runs_of(crew)[0].state
+    state = runs_of(company)[0].state
     assert state is not None
     assert (state.type, state.message) == ("CANCELLED", {"Ctrl-C": "stopped by Ctrl-C"}.get(by, "cancelled in Prefect"))
-    wait_until(lambda: not processes(crew))
+    wait_until(lambda: not processes(company))
 
 
-def test_one_watch_is_kept_over_silent_runs_brought_up_to_date_and_paused_at_will(crew: Place) -> None:
-    with prefect(crew) as client:
+def test_one_watch_is_kept_over_silent_runs_brought_up_to_date_and_paused_at_will(company: Place) -> None:
+    with prefect(company) as client:
         (first,) = client.read_automations_by_name(NAME)  # made by `up`
         client.create_automation(automation())  # by two runs at once
         client.pause_automation(first.id)
@@ -88,21 +91,21 @@ def until_silent(seconds: float) -> AutomationCore:
     return made.model_copy(update={"trigger": made.trigger.model_copy(update={"within": timedelta(seconds=seconds)})})
 
 
-def test_a_run_that_died_silently_is_found_and_its_stage_ends(crew: Place) -> None:
-    with prefect(crew) as client:
+def test_a_run_that_died_silently_is_found_and_its_stage_ends(company: Place) -> None:
+    with prefect(company) as client:
         (watch,) = client.read_automations_by_name(NAME)
         client.update_automation(watch.id, until_silent(25))  # instead of 90: two signs that didn't come
     try:
-        told = run(crew, *LONG, "train.epochs=90000", "seed=6", at=BEGUN, do=lambda: runner().kill())
+        told = run(company, *LONG, "train.epochs=90000", "seed=6", at=BEGUN, do=lambda: runner().kill())
         assert told.code == -signal.SIGKILL
-        died = runs_of(crew)[0]
+        died = runs_of(company)[0]
         assert died.state is not None
         assert died.state.is_running()
-        wait_until(lambda: not processes(crew))  # nobody waits for its result
-        wait_until(lambda: runs_of(crew)[0].state_type == "CRASHED")
-        assert runs_of(crew)[0].id == died.id
+        wait_until(lambda: not processes(company))  # nobody waits for its result
+        wait_until(lambda: runs_of(company)[0].state_type == "CRASHED")
+        assert runs_of(company)[0].id == died.id
     finally:
-        with prefect(crew) as client:
+        with prefect(company) as client:
             keep_watch(client)
 
 
@@ -112,68 +115,109 @@ from components.reap import processes
 
 processes.START_SECONDS = 0.0
 from flows.cli import main
-sys.argv = ["steelyard", "reap", "--json", *sys.argv[1:]]
+sys.argv = ["steelyard", "reap", "--json", "--yes"]
 main()
 """
 
 
-def reaped(place: Place, *options: str) -> dict[str, list[str]]:
+def reaped(place: Place) -> dict[str, list[str]]:
     """Call `reap`, to which no process is too young, and return the names of what it found by kind."""
-    command = [sys.executable, "-P", "-c", REAP, *options]
     variables = {**place.variables(), "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-P", "-c", REAP]
     told = subprocess.run(command, env=variables, cwd=place.folder, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
     return {one["kind"]: [item["name"] for item in one["items"]] for one in json.loads(told.stdout)["kinds"]}
 
 
-def in_prefect(place: Place, question: str) -> int:
-    with closing(sqlite3.connect(place.home / "prefect" / "prefect.db", timeout=60)) as connection:
-        found = connection.execute(question).fetchone()
-        connection.commit()
-        return int(found[0]) if found else 0
-
-
-def test_the_process_of_a_run_that_was_killed_is_ended_and_old_rows_go(crew: Place) -> None:
+def test_the_process_of_a_run_that_was_killed_is_ended_and_old_rows_go(company: Place, production: Production) -> None:
     def killed() -> None:
-        assert "processes" not in reaped(crew, "--yes")  # somebody waits for it
+        assert "processes" not in reaped(company)  # somebody waits for it
         runner().kill()
 
-    run(crew, "train.epochs=90000", "seed=16", at=BEGUN, do=killed)
-    (stage,) = processes(crew)
-    ledger = ledger_at(Home(crew.home).ledger)
-    ledger.database.change("UPDATE leases SET expires = 0 WHERE name LIKE 'run of %'")  # as in some seconds
+    run(company, "train.epochs=90000", "seed=16", at=BEGUN, do=killed)
+    (stage,) = processes(company)
+    ended = "UPDATE leases SET expires = 0 WHERE name LIKE 'run of %'"  # as in some seconds
+    ledger_of(Home(company.home)).database.change(ended)
     runs = "flow_id = (SELECT id FROM flow WHERE name = 'retrain')"
-    in_prefect(crew, f"UPDATE flow_run SET end_time = '2020-01-01 00:00:00.000000' WHERE {runs}")
-    rows = in_prefect(crew, "SELECT count(*) FROM flow_run")
-    found = reaped(crew, "--yes")
+    with database(production, "prefect") as ask:
+        ask.execute(f"UPDATE flow_run SET end_time = '2020-01-01' WHERE {runs}")
+    rows = count_of_flow_runs(production)
+    found = reaped(company)
     assert found["processes"] == [f"{stage.pid} {stage.create_time()}"]
-    assert not processes(crew)
-    assert in_prefect(crew, f"SELECT count(*) FROM flow_run WHERE {runs}") == 0
-    assert in_prefect(crew, "SELECT count(*) FROM flow_run") == rows - len(found["flow runs"])
+    assert not processes(company)
+    assert count_of_flow_runs(production, f"WHERE {runs}") == 0
+    assert count_of_flow_runs(production) == rows - len(found["flow runs"])
 
 
-def test_a_run_that_is_killed_is_gone_on_with_by_the_next(crew: Place, undisturbed: str) -> None:
-    ledger_at(Home(crew.home).ledger).database.change("DELETE FROM records WHERE stage = 'train'")
-    assert run(crew, *LONG, at=BEGUN, do=lambda: runner().kill()).code == -signal.SIGKILL
-    assert onnx(run(crew, *LONG)) == undisturbed
+def count_of_flow_runs(production: Production, where: str = "") -> int:
+    with database(production, "prefect") as ask:
+        ask.execute(f"SELECT count(*) FROM flow_run {where}")
+        return int(ask.fetchall()[0][0])
 
 
-def test_a_prefect_server_that_is_killed_and_comes_back_is_waited_for(crew: Place, undisturbed: str) -> None:
+def test_a_run_that_is_killed_is_gone_on_with_by_the_next(company: Place, undisturbed: str) -> None:
+    ledger_of(Home(company.home)).database.change("DELETE FROM records WHERE stage = 'train'")
+    assert run(company, *LONG, at=BEGUN, do=lambda: runner().kill()).code == -signal.SIGKILL
+    assert trained(company, run(company, *LONG)) == undisturbed
+
+
+def test_a_prefect_server_that_is_killed_and_comes_back_is_waited_for(company: Place, undisturbed: str) -> None:
     def restart() -> None:
-        restart_prefect(Home(crew.home), pause=2)
+        kill_server("prefect", Home(company.home))
+        time.sleep(2)
+        up_production(Home(company.home), ports={}, say=str)
 
-    told = run(crew, *LONG, "--force", "train", at=BEGUN, do=restart)
-    assert onnx(told) == undisturbed
+    told = run(company, *LONG, "--force", "train", at=BEGUN, do=restart)
+    assert trained(company, told) == undisturbed
     assert of_train(told) == ["train: asked of pool 'local'"], "the stage went on meanwhile"
 
 
-def test_a_worker_that_is_killed_is_replaced_by_another(crew: Place, undisturbed: str) -> None:
-    """The last one here: the worker of `up` may be the one that goes."""
-
+def test_a_worker_that_is_killed_is_replaced_by_another(company: Place, undisturbed: str) -> None:
     def kill_worker() -> None:
-        (stage,) = processes(crew)
+        (stage,) = processes(company)
         end(next(one for one in stage.parents() if "worker" in one.cmdline()))
 
-    told = run(crew, *LONG, "--force", "train", at=BEGUN, do=kill_worker)
-    assert onnx(told) == undisturbed
+    told = run(company, *LONG, "--force", "train", at=BEGUN, do=kill_worker)
+    assert trained(company, told) == undisturbed
     assert len(of_train(told)) == 3
+    up_production(Home(company.home), ports={}, say=str)  # the worker is back, for other tests
+
+
+def test_a_run_whose_mlflow_goes_away_in_the_middle_loses_and_doubles_nothing(
+    company: Place, production: Production
+) -> None:
+    """Training ends while it is away: it is back only when the run says that it waits for it."""
+    home, epochs = Home(company.home), 300
+
+    def away() -> None:
+        kill_server("mlflow", home)
+
+    def back() -> None:
+        before = {one.pid for one in recorded(home)}
+        with pytest.raises(Refusal, match="known to each other by the ports"):  # they would be told of no other
+            up_production(home, ports={"mlflow": free_ports()["mlflow"]}, say=lambda _: None)
+        up_production(home, ports={}, say=lambda _: None)
+        assert {one.name for one in recorded(home) if one.pid not in before} == {"mlflow"}, "all else stays as it is"
+
+    changes = [word for one in ("model=outage", "seed=7", f"train.epochs={epochs}") for word in ("--set", one)]
+    told = company.watched(
+        "run", "recipe.yaml", *changes, "--json", at={"train epoch 3:": away, "waiting for MLflow": back}
+    )
+    assert told.code == 0, told.err[-3000:]
+    assert told.err.index(f"train epoch {epochs}:") < told.err.index("waiting for MLflow")
+    run = told.json["run_id"]
+    with database(production, "mlflow") as cursor:
+
+        def ask(question: str) -> list[tuple[object, ...]]:
+            cursor.execute(question, (run,))
+            return cursor.fetchall()
+
+        points = (
+            "SELECT count(*), count(DISTINCT step) FROM metrics WHERE run_uuid = %s AND key = 'train.validation_loss'"
+        )
+        assert ask(points) == [(epochs, epochs)]
+        assert ask("SELECT status FROM runs WHERE run_uuid = %s") == [("FINISHED",)]
+        children = ask("SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId' AND value = %s")
+        assert len(children) == len(told.json["candidates"])
+        assert ask("SELECT version FROM model_versions WHERE run_id = %s") == [(1,)]
+    assert not list((home.runs / run).glob("unsent*"))

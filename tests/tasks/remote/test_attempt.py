@@ -1,7 +1,7 @@
 """An attempt of a worker, as Prefect and the ledger tell of it, where the two disagree or one is away.
 
 What Prefect says is said by a small server in its own words: how a real one comes to say so is tried in
-tests/flows/workers/.
+tests/flows/production/.
 """
 
 import json

@@ -1,5 +1,5 @@
 .PHONY: env run test lint types bench torture up down
-JOBS ?= 2
+JOBS ?= 3
 PYTHON := .venv/bin/python
 
 # Make .venv from requirements.lock; does nothing when nothing changed.
@@ -10,7 +10,7 @@ env:
 run: env
 	@.venv/bin/steelyard run recipes/digits.yaml
 
-# Run all tests, JOBS of them at a time.
+# Run all tests, JOBS of them at a time: one of three waits for servers and processes, so that they suit two cores.
 test: env
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 

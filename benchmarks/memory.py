@@ -30,9 +30,11 @@ if what == "pack":
     from components.data.pack import pack
     rows = pack(config, folder / "packed", source=folder / "table.csv").rows
 else:
+    from components.data.copies import copies_in
     from components.data.split import split
-    rows = sum(split(SplitConfig(method=what), config, folder / "packed", folder / f"{what}.parquet",
-                     task="classification").rows.values())
+    file = folder / f"{what}.parquet"
+    rows = sum(split(SplitConfig(method=what), config, folder / "packed", file, task="classification").rows.values())
+    copies_in(file)
 seconds = time.monotonic() - before
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
 print(json.dumps({"rows": rows, "peak_mb": int(peak) * 1024 / 1e6, "seconds": seconds}))

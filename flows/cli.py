@@ -303,14 +303,15 @@ def rollback(
 def serve(
     model: Model,
     version: Version = None,
-    port: Annotated[int, typer.Option(help="On loopback.", min=1, max=65535)] = 5001,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5001,
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     named: NamedVersion = None,
 ) -> None:
     """Serve a model over HTTP until Ctrl-C. A curl line that works is printed."""
     from components.home import find_home
     from flows.serving import serve as serve_model
 
-    serve_model(find_home(), model, version=_either(version, named), port=port, say=_say, show=typer.echo)
+    serve_model(find_home(), model, version=_either(version, named), host=host, port=port, say=_say, show=typer.echo)
 
 
 @app.command()

@@ -56,10 +56,14 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
 
     data = Path(source).expanduser()
     text = draft(data, target=target, model=model, written_as=_from(data, output.parent))
-    output.parent.mkdir(parents=True, exist_ok=True)
     fresh = output.with_name(f".{output.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(output)
+    except OSError as error:
+        do = "name a file in another folder with --output, or mend the rights of this one"
+        raise refuse(f"can't be written: {error.strerror}", where=str(output), do=do) from None
     return Drafted(
         output=output,
         model=str(yaml.safe_load(text)["model"]),

@@ -23,7 +23,7 @@ from components.recipe import Recipe
 from components.recipe_file import read
 from components.release.releases import Releases
 from components.settings import settings_of
-from components.store.disk import check_space, full_disk_refused
+from components.store.disk import check_rights, check_space, full_disk_refused
 from components.workers import Workers
 from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
@@ -137,6 +137,7 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
         Refusal: input that a person can mend.
         Reached: the stage named by `wish.until` is done.
     """
+    check_rights(home.root)
     yard = yard_of(home, recipe.model, wish)
     Releases(yard.ledger, recipe.model).check_registry(yard.registry)
     source = find_source(recipe, yard, bring=True)

@@ -25,6 +25,7 @@ from flows.servers.services import LOOPBACK, check_free
 
 ROWS: Final = 2  # in the line to try it with
 BODY: Final = "rows.json"
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104, of those who ask for it
 LONGEST_LINE: Final = 4_000  # letters that a person may still want to copy
 WATCH_SECONDS: Final = 0.2
 
@@ -34,6 +35,7 @@ def serve(
     model: str,
     *,
     version: int | None,
+    host: str,
     port: int,
     say: Callable[[str], None],
     show: Callable[[str], None],
@@ -51,8 +53,8 @@ def serve(
             from tasks.registry import download
 
             folder = download(model, release.version, into=Path(place) / "model")
-        address = f"http://{LOOPBACK}:{port}"
-        with _server(home, folder, port=port) as (process, log):
+        address = f"http://{LOOPBACK if host == EVERYWHERE else host}:{port}"
+        with _server(home, folder, host=host, port=port) as (process, log):
             with waiting(f"starting {model} version {release.version} on port {port}"):
                 await_answer(f"the server of {model}", f"{address}/health", process, log)
             say(f"{model} version {release.version} answers at {address}/invocations until Ctrl-C; try it:")
@@ -79,12 +81,12 @@ def line_to_try(trial: Path, *, address: str, body: Path) -> str:
 
 
 @contextmanager
-def _server(home: Home, folder: Path, *, port: int) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def _server(home: Home, folder: Path, *, host: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Start MLflow's scoring server, and stop it with all that it started at the end, however that comes."""
     log = home.root / "logs" / f"serve-{port}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     serve = ("mlflow", "models", "serve", "--model-uri", str(folder), "--env-manager", "local")
-    where = ("--host", LOOPBACK, "--port", str(port), "--workers", "1")
+    where = ("--host", host, "--port", str(port), "--workers", "1")
     with log.open("wb") as output:
         command = ("components.leashed", *serve, *where)
         process = spawn(command, _variables(), output, leash=subprocess.PIPE)

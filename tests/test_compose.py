@@ -1,6 +1,9 @@
 """infra/compose.yaml starts what `up --production` does: by the same names, with no secret of its own."""
 
+import inspect
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import yaml
 from components.home import Home
 from components.production import USER, Ports, Production, new_secrets
 from components.settings import NAMES, OTHERS, PREFIX, settings_of, variable
+from flows.cli import serve
 from flows.servers.pool import POOL, TEMPLATE, worker
 from flows.servers.production import DATABASES, MLFLOW_LOGIN, WORKERS
 
@@ -21,6 +25,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 CLIENT: dict[str, str] = COMPOSE["x-client"]
 PRODUCTION = Production(ports=Ports(), secrets=new_secrets())
 SECRET = re.compile(r"\$\{(\w+):\?\}")
+DOCUMENT = (ROOT / "docs" / "production.md").read_text("utf-8")
 
 
 def test_every_setting_is_set_to_what_it_is_on_one_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +59,7 @@ def test_a_secret_is_a_variable_that_must_be_set_and_the_example_has_none() -> N
     assert (
         {name for name, _ in example}
         == set(SECRET.findall(TEXT))
-        == set(re.findall(r"\$\{?([A-Z0-9_]+)", TEXT)) - {"PWD"}
+        == set(re.findall(r"\$\{?([A-Z0-9_]+)", TEXT)) - {"USER"}
     )
     assert ".env" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
     for name, service in SERVICES.items():
@@ -79,12 +84,16 @@ def test_only_this_machine_reaches_a_port_and_it_is_the_usual_one() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert all(port.startswith("127.0.0.1:") for port in published)
     ports = Ports()
-    assert {int(port.split(":")[1]) for port in published} == {ports.postgres, ports.s3, ports.prefect, ports.mlflow}
+    servers = {ports.postgres, ports.s3, ports.prefect, ports.mlflow}
+    own = inspect.signature(serve).parameters["port"].default
+    assert {int(port.split(":")[1]) for port in published} == {*servers, own}
+    assert SERVICES["steelyard"]["ports"] == [f"127.0.0.1:{own}:{own}"]
 
 
 def test_servers_and_workers_are_those_of_one_machine() -> None:
     made = re.findall(r"CREATE DATABASE (\w+);", (INFRA / "databases.sql").read_text("utf-8"))
     assert tuple(made) == DATABASES
+    assert set(re.findall(r"for name in (.+); do", DOCUMENT)) == {" ".join(DATABASES)}
     command = SERVICES["worker"]["command"]
     name = worker("x").index("--name")
     assert command[3:] == [*worker("x")[:name], *worker("x")[name + 2 :]]
@@ -98,5 +107,65 @@ def test_servers_and_workers_are_those_of_one_machine() -> None:
 
 def test_what_the_image_needs_is_let_into_it() -> None:
     let_in = re.findall(r"^!(\S+)", (INFRA / "Dockerfile.dockerignore").read_text("utf-8"), re.MULTILINE)
-    assert {"flows", "tasks", "components", "pyproject.toml", "requirements.lock", "README.md"} <= set(let_in)
+    assert {"flows", "tasks", "components", "pyproject.toml", "requirements.lock", "README.md", "LICENSE"} <= set(
+        let_in
+    )
     assert all((ROOT / name).exists() for name in let_in)
+
+
+def test_a_build_of_torch_for_gpus_gets_what_it_needs() -> None:
+    """Which is in no lock of a machine without: pip has to look."""
+    (line,) = re.findall(r"^RUN (pip install .*requirements\.lock)$", (INFRA / "Dockerfile").read_text("utf-8"), re.M)
+    assert "--no-deps" not in line
+    assert SERVICES["worker"]["build"]["args"] == ["TORCH_INDEX"]
+
+
+def test_what_is_written_is_written_where_the_images_user_may() -> None:
+    """Prefect's server lays its pages into its own package, unless told otherwise, and goes on without them."""
+    assert SERVICES["prefect"]["environment"]["PREFECT_SERVER_UI_STATIC_DIRECTORY"].startswith("/tmp/")
+    assert SERVICES["steelyard"]["environment"]["HOME"] == "/tmp"  # whoever calls has no folder in the image
+
+
+def test_what_ends_is_waited_for_by_what_stays_and_no_command_begins_it_again() -> None:
+    ends = {name for name, service in SERVICES.items() if service["restart"] == "on-failure"}
+    awaited = {
+        name
+        for service in SERVICES.values()
+        for name, told in service.get("depends_on", {}).items()
+        if told == {"condition": "service_completed_successfully"}
+    }
+    assert ends == awaited == {"pool"}
+    assert "pool" not in SERVICES["steelyard"]["depends_on"]
+
+
+@pytest.mark.parametrize(
+    ("called", "options", "passed_on"),
+    [
+        (("run", "my recipe.yaml"), [], ["run", "my recipe.yaml"]),
+        (("serve", "churn"), ["--service-ports"], ["serve", "churn", "--host", "0.0.0.0"]),
+        ((), [], []),
+    ],
+)
+def test_a_command_has_the_callers_folder_and_rights(
+    tmp_path: Path, called: tuple[str, ...], options: list[str], passed_on: list[str]
+) -> None:
+    """By a `docker` that prints what it is told; the script is called by a link, from a folder with a space."""
+    here = tmp_path / "my data"
+    here.mkdir()
+    (tmp_path / "docker").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n", "utf-8")
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "steelyard").symlink_to(INFRA / "steelyard")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    told = subprocess.run(
+        [tmp_path / "steelyard", *called],
+        cwd=here,
+        env={"PATH": path, "ports": "--not-ours"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    file, rights = str(INFRA / "compose.yaml"), f"{os.getuid()}:{os.getgid()}"
+    assert told == [
+        *("compose", "--progress", "quiet", "--file", file, "run", "--rm", *options),
+        *("--user", rights, "--volume", f"{here}:{here}", "--workdir", str(here), "steelyard", *passed_on),
+    ]

@@ -39,6 +39,11 @@ class AnswerFile:
         self.rows += len(table)
 
     def __enter__(self) -> "AnswerFile":
+        try:
+            self._fresh.touch()  # or that is found out after the model was asked
+        except OSError as error:
+            do = "name a file in another folder, or mend the rights of this one"
+            raise refuse(f"can't be written: {error.strerror}", where=str(self.path), do=do) from None
         return self
 
     def __exit__(
@@ -49,7 +54,7 @@ class AnswerFile:
             with full_disk_refused(self.path):
                 if self._writer is not None:
                     self._writer.close()
-                if kind is None and self._fresh.exists():
-                    self._fresh.replace(self.path)
+                    if kind is None:
+                        self._fresh.replace(self.path)
         finally:
             self._fresh.unlink(missing_ok=True)

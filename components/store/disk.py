@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
@@ -20,6 +21,15 @@ def check_space(folder: Path) -> None:
     if free < LEAST_FREE:
         allowed = f"{LEAST_FREE >> 20} MB or more"
         raise refuse(f"{free >> 20} MB are left on the disk", where=str(folder), allowed=allowed, do=_DO)
+
+
+def check_rights(folder: Path) -> None:
+    """Refuse a folder that can't be written to. It may have to be made yet."""
+    try:
+        tempfile.TemporaryFile(dir=there(folder)).close()
+    except OSError as error:
+        do = "name another folder with STEELYARD_HOME, or mend its rights"
+        raise refuse(f"can't be written: {error.strerror}", where=str(folder), do=do) from None
 
 
 def there(path: Path) -> Path:

@@ -88,6 +88,8 @@ def second_opinions(home: Home, here: Sequence[Finding]) -> list[Finding]:
     if ask_prefect(url, "/work_pools/filter", home).body in (b"", b"[]"):
         return []
     enter(home, prefect_url=url, mlflow_uri=up.mlflow_tracking_uri if up else None)
+    with suppress(OSError):  # Prefect makes no more than the last folder of the path, and warns
+        home.prefect.mkdir(parents=True, exist_ok=True)
     from httpx import HTTPError
     from prefect.client.orchestration import SyncPrefectClient
 

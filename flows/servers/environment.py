@@ -10,6 +10,7 @@ from components.settings import logins_of, settings_of
 FOREIGN: Final = ("PREFECT_", "MLFLOW_")
 QUIET: Final = {
     "DO_NOT_TRACK": "1",
+    "GIT_PYTHON_REFRESH": "quiet",  # without git, MLflow would fill three screens at each registration
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",

@@ -28,6 +28,7 @@ def test_init_writes_a_recipe_that_reads_and_never_replaces_one_silently(both: P
     )
     assert place.call("init", "rows/peple.csv", "--output", "x.yaml").refused("people.csv")
     assert place.call("init", "https://example.org/rows.csv").refused("elsewhere")
+    assert place.call(*again[:-1], "/proc/x.yaml").refused("can't be written")
     assert not (tmp_path / "x.yaml").exists()
 
 

@@ -28,9 +28,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(place: Place, port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(place: Place, port: int, host: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command, and the line that it printed."""
-    command = [sys.executable, "-P", "-m", "flows.start", "serve", "people", "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "flows.start", "serve", "people", "--port", str(port), "--host", host]
     process = subprocess.Popen(
         command, cwd=place.folder, env=place.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -56,10 +56,15 @@ def gone(processes: list[psutil.Process], seconds: float = 20.0) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_the_line_that_it_prints_works_and_nothing_outlives_it(both: Place, how: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "code", "host"),
+    [(signal.SIGINT, 130, "127.0.0.1"), (signal.SIGTERM, 143, "0.0.0.0"), (signal.SIGKILL, -9, "127.0.0.1")],
+)
+def test_the_line_that_it_prints_works_and_nothing_outlives_it(
+    both: Place, how: signal.Signals, code: int, host: str
+) -> None:
     port = free_port()
-    with served(both, port) as (process, line):
+    with served(both, port, host) as (process, line):
         assert line.startswith(f"curl -sS http://127.0.0.1:{port}/invocations"), line
         told = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True).stdout
         for answer in json.loads(told)["predictions"]:
@@ -68,6 +73,9 @@ def test_the_line_that_it_prints_works_and_nothing_outlives_it(both: Place, how:
         assert both.call("serve", "people", "--port", str(port)).refused(f"port {port} is taken, by")
         children = family(process)
         assert len(children) >= 2
+        assert {one.laddr for child in children for one in child.net_connections() if one.status == "LISTEN"} == {
+            (host, port)
+        }
         os.kill(process.pid, how)
         assert process.wait(60) == code
         assert gone(children)

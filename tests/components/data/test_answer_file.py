@@ -38,3 +38,8 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path) -> None:
         (tmp_path / "x.csv").mkdir(exist_ok=True)
         with pytest.raises(Refusal, match=words.replace(".", r"\.")):
             AnswerFile(tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_answer() -> None:
+    with pytest.raises(Refusal, match="can't be written"), AnswerFile(Path("/proc/out.csv")):
+        raise AssertionError

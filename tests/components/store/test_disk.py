@@ -7,7 +7,7 @@ import pytest
 
 from components.errors import Refusal
 from components.store import disk
-from components.store.disk import check_space, full_disk_refused
+from components.store.disk import check_rights, check_space, full_disk_refused
 
 
 def fill_a_database(file: Path) -> None:
@@ -46,3 +46,12 @@ def test_a_disk_that_is_nearly_full_is_refused_before_anything_begins(
     monkeypatch.setattr(disk, "LEAST_FREE", 1 << 60)
     with pytest.raises(Refusal, match="MB are left on the disk"):
         check_space(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    check_rights(tmp_path)
+    check_rights(tmp_path / "to be made")
+    assert list(tmp_path.iterdir()) == []
+    for folder in (Path("/proc"), Path("/proc/to be made")):
+        with pytest.raises(Refusal, match="can't be written"):
+            check_rights(folder)

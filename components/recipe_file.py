@@ -107,8 +107,8 @@ def _missing(path: Path) -> Problem:
     if not folder.is_dir():
         return Problem(what="no such file, and no such folder", where=str(path))
     near = [other.name for other in sorted(folder.iterdir()) if other.suffix in (".yaml", ".yml")]
-    close = get_close_matches(path.name, near, n=1)
-    do = f"did you mean '{folder / close[0]}'?" if close else ""
+    close = get_close_matches(path.stem, [Path(name).stem for name in near], n=1)  # endings make none of them similar
+    do = f"did you mean '{folder / next(name for name in near if Path(name).stem == close[0])}'?" if close else ""
     return Problem(what="no such file", where=str(path), allowed=", ".join(near[:10]), do=do)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from components.errors import refuse
@@ -32,7 +33,8 @@ class Drafted:
             yield f"  and {len(self.doubts) - MOST_DOUBTS} more columns to look at"
         if self.warnings:
             yield from ("", *self.warnings, "")
-        yield f"wrote {self.output} for the model '{self.model}'; look through it, then: steelyard run {self.output}"
+        command = f"steelyard run {quote(str(self.output))}"
+        yield f"wrote {self.output} for the model '{self.model}'; look through it, then: {command}"
 
 
 def write_draft(source: str, *, target: str | None, output: Path, model: str | None, overwrite: bool) -> Drafted:

@@ -36,7 +36,8 @@ class Evidence:
     def cautions(self, recipe: Recipe) -> tuple[str, ...]:
         """What a reader must beware of."""
         metric, tested, judgement = recipe.judged_by, self.tested, self.judged.judgement
-        uncompressed = tested.uncompressed.of(metric).value
+        uncompressed, log_loss = tested.uncompressed.of(metric).value, tested.uncompressed.figures.get("log_loss")
+        group = recipe.split.group
         return cautions(
             metric,
             released=tested.selected,
@@ -45,6 +46,8 @@ class Evidence:
             leads=tested.leads,
             worst=limit(recipe.select, metric, uncompressed),
             selected_on=self.profiled.rows,
+            log_loss=None if log_loss is None else log_loss.value,
             in_train=self.splits.in_train["test"],
+            input_group=group if group is not None and recipe.data.columns[group] != "ignore" else "",
             floorless=judgement.decision == "yes" and judgement.champion is None and recipe.gate.floor is None,
         )

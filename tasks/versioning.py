@@ -41,32 +41,23 @@ def snapshot(data: Path, *, workspace: Path, remote: Remote) -> Version:
     Raises:
         Refusal: the remote is on S3, and can't be reached, or denies it.
     """
-    from dvc.repo import Repo
-
-    with _quiet_dvc(workspace):
-        with Repo.init(str(workspace), no_scm=True, force=True) as repo:
-            _configure(repo, remote)
-        with Repo(str(workspace)) as repo:
-            (added,) = repo.add(str(data))
-            with _s3_refused(remote):
-                repo.push(remote="home")
-            return Version(md5=added.outs[0].hash_info.value, dvc_file=Path(added.path))
+    with _quiet_dvc(workspace), _repository(workspace, remote) as repo:
+        (added,) = repo.add(str(data))
+        with _s3_refused(remote):
+            repo.push(remote="home")
+        return Version(md5=added.outs[0].hash_info.value, dvc_file=Path(added.path))
 
 
 def restore(dvc_file: Path, *, workspace: Path, remote: Remote) -> Path:
     """Have the data set of a .dvc file back from the remote, in the workspace, and return its folder."""
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     workspace.mkdir(parents=True, exist_ok=True)
-    with _quiet_dvc(workspace):
-        with Repo.init(str(workspace), no_scm=True, force=True) as repo:
-            _configure(repo, remote)
-        text = workspace / "data.dvc"
-        text.write_bytes(dvc_file.read_bytes())
+    text = workspace / "data.dvc"
+    text.write_bytes(dvc_file.read_bytes())
+    with _quiet_dvc(workspace), _repository(workspace, remote) as repo:
         try:
-            with Repo(str(workspace)) as repo:
-                repo.pull(targets=[str(text)], remote="home")
+            repo.pull(targets=[str(text)], remote="home")
         except DvcException as error:
             raise refuse(
                 f"the data set can't be had back: {error}",
@@ -123,12 +114,9 @@ class Pieces:
 @contextmanager
 def pieces(remote: Remote) -> Iterator[Pieces]:
     """Open the remote, to see what it keeps. Raises Refusal where it is on S3, and can't be reached, or denies it."""
-    from dvc.repo import Repo
-
-    with TemporaryDirectory() as folder, _quiet_dvc(Path(folder)), _s3_refused(remote, "looked at"):
-        with Repo.init(folder, no_scm=True) as repo:
-            _configure(repo, remote)
-        with Repo(folder) as repo:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        with _quiet_dvc(folder), _s3_refused(remote, "looked at"), _repository(folder, remote) as repo:
             yield Pieces(repo.cloud.get_remote_odb("home"))
 
 
@@ -224,12 +212,26 @@ def _s3_refused(remote: Remote, done: str = "pushed") -> Iterator[None]:
         raise refuse(f"the data set can't be {done}: {error}", where=remote.url, do=do) from error
 
 
-def _configure(repo: object, remote: Remote) -> None:
-    with repo.config.edit("repo") as config:  # type: ignore[attr-defined]
-        config["core"] |= {"analytics": False, "check_update": False, "autostage": False, "remote": "home"}
-        config["cache"] |= {"type": ["reflink", "hardlink", "copy"]}
-        endpoint = {"endpointurl": remote.endpoint_url} if remote.endpoint_url else {}
-        config["remote"]["home"] = {"url": remote.url, **endpoint}
+@contextmanager
+def _repository(folder: Path, remote: Remote) -> "Iterator[Repo]":
+    """Make a repository in the folder, without git, that knows the remote as `home`.
+
+    The file is written as DVC would, but for the encoding: DVC takes ASCII to write it, and UTF-8 to read it.
+    """
+    from configobj import ConfigObj
+    from dvc.repo import Repo
+
+    Repo.init(str(folder), no_scm=True, force=True).close()
+    endpoint = {"endpointurl": remote.endpoint_url} if remote.endpoint_url else {}
+    config = {
+        "core": {"no_scm": True, "analytics": False, "check_update": False, "autostage": False, "remote": "home"},
+        "cache": {"type": ["reflink", "hardlink", "copy"]},
+        'remote "home"': {"url": remote.url, **endpoint},
+    }
+    with (folder / ".dvc" / "config").open("wb") as file:
+        ConfigObj(config, encoding="utf-8").write(file)
+    with Repo(str(folder)) as repo:
+        yield repo
 
 
 class _quiet_dvc:  # noqa: N801 - reads as a statement

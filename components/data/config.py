@@ -79,7 +79,7 @@ class SplitConfig:
         if self.method == "time" and self.group is not None:
             raise ValueError("group can't be combined with method: time")
         if self.method == "stratified" and self.group is not None:
-            raise ValueError("group can't be combined with method: stratified")
+            raise ValueError("group can't be combined with method: stratified; set method: hash")
         if self.validation_from and self.test_from and _swapped(self.validation_from, self.test_from):
             raise ValueError(f"validation_from {self.validation_from} isn't before test_from {self.test_from}")
 

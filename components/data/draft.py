@@ -198,6 +198,9 @@ def _metric_lines(plan: Draft) -> Iterator[str]:
         yield f"# {most}: accuracy says little of the others. Instead:"
         yield "# metric: balanced_accuracy  # or f1_macro, roc_auc"
         yield "# and in train: loss: {name: cross_entropy, class_weights: balanced}"
+    elif plan.task == "regression" and abs(plan.seen.columns[plan.target].skewness) > SKEWED:
+        yield "# The target has a long tail: a few rows decide rmse. Instead:"
+        yield "# metric: mae  # and in train: loss: {name: mae}"
 
 
 def _about_task(plan: Draft) -> str:
@@ -240,7 +243,8 @@ def _split_lines(plan: Draft) -> Iterator[str]:
     scarce = bool(plan.classes) and min(plan.classes.values()) < SCARCE
     yield "split:  # each row is for one purpose: train fits, validation selects, test judges"
     if scarce:
-        yield "  method: stratified  # some classes are small: each part gets its share of every class"
+        few = f"{min(plan.classes.values()):,} rows of the smallest class"
+        yield f"  method: stratified  # {few} may fall unevenly: each part gets its share of every class"
     else:
         yield "  method: hash  # a row never changes its part when rows are added"
     yield f"  validation: {share}"
@@ -249,7 +253,8 @@ def _split_lines(plan: Draft) -> Iterator[str]:
     if dates:
         yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates[0])},"
         yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
-    yield "  # group: a column; rows with the same value there (one patient, one machine) stay together"
+    how = " with method: hash" if scarce else ""
+    yield f"  # group: a column{how}; rows with the same value there (one patient, one machine) stay together"
     yield ""
 
 

@@ -194,7 +194,9 @@ def _codes(column: CategoryColumn, given: Array) -> npt.NDArray[np.int64]:
 def _fit_image(name: str, images: Array, config: PrepareConfig) -> ImageColumn:
     sizes = Counter(tuple(image.shape[:2]) for image in images)
     if len(sizes) > 1 and config.image_size is None:
-        common = ", ".join(f"{_size(size)} ({count} images)" for size, count in sizes.most_common(5))
+        common = ", ".join(
+            f"{_size(size)} ({count} {'image' if count == 1 else 'images'})" for size, count in sizes.most_common(5)
+        )
         what = f"the images have {len(sizes)} sizes: {common}{', ...' if len(sizes) > 5 else ''}"
         do = "set prepare.image_size to [height, width] in pixels"
         raise refuse(what, where=f"column '{name}'", do=do)

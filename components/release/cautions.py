@@ -23,27 +23,27 @@ def cautions(
     leads: Mapping[str, Interval],
     worst: float,
     selected_on: int,
+    log_loss: float | None = None,
     in_train: int = 0,
+    input_group: str = "",
     floorless: bool = False,
 ) -> tuple[str, ...]:
     """Return a sentence for each thing that a reader of the released model's figures would want to be told.
 
     All values are of the metric on the same test rows. `worst` is what selection would have allowed there;
     `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values,
-    `leads` by how much the released one is better than each, compared row by row. `in_train` counts the test rows that
-    are exact copies of train rows. `floorless` is a release that passed because nothing was asked of it: the first one,
-    of a recipe without a floor.
+    `leads` by how much the released one is better than each, compared row by row. `log_loss` is the uncompressed
+    model's. `in_train` counts the test rows that are exact copies of train rows; `input_group` is the column that
+    groups the rows, where it is an input too. `floorless` is a release that passed because nothing was asked of it: the
+    first one, of a recipe without a floor.
     """
     value = released.of(metric).value
     sentences = [*_lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)]
     for name, other in simple.items():
         sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
-    if in_train:
-        are = "is an exact copy of a train row" if in_train == 1 else "are exact copies of train rows"
-        sentences.append(
-            f"{in_train:,} of the {released.rows:,} test rows {are}, which the model may know by heart: take copies "
-            "out of the data, or group them (split.group)"
-        )
+    if metric != "log_loss":
+        sentences += _probabilities(released, log_loss)
+    sentences += [*_copied(in_train, of=released.rows), *_grouped(input_group)]
     if floorless:
         sentences.append(
             f"this first release would have passed with any {metric}: set gate.floor, and a poor one is refused"
@@ -84,6 +84,36 @@ def _untold(released: Evaluation, lead: Interval | None, *, ahead: str) -> str:
         f"; compared row by row {ahead} is ahead by {figure(lead.value)} ({figure(lead.low)} to {figure(lead.high)} at "
         f"{100 * released.confidence:g} % confidence), which {released.rows:,} rows can't tell from nothing"
     )
+
+
+def _probabilities(released: Evaluation, log_loss: float | None) -> Iterator[str]:
+    """Probabilities that compression made worse, though the answers are as good."""
+    ours = released.figures.get("log_loss")
+    if log_loss is not None and ours is not None and ours.low > log_loss:
+        yield (
+            f"its probabilities are worse than the uncompressed model's: log_loss {figure(ours.value)} "
+            f"({figure(ours.low)} to {figure(ours.high)}) and {figure(log_loss)}; where they count, judge by it "
+            "(metric: log_loss)"
+        )
+
+
+def _copied(rows: int, *, of: int) -> Iterator[str]:
+    """Test rows that are in train too."""
+    if rows:
+        are = "is an exact copy of a train row" if rows == 1 else "are exact copies of train rows"
+        yield (
+            f"{rows:,} of the {of:,} test rows {are}, which the model may know by heart: take copies out of the data, "
+            "or group them (split.group)"
+        )
+
+
+def _grouped(column: str) -> Iterator[str]:
+    """An input that says of no test row what it says of a train row."""
+    if column:
+        yield (
+            f"the column '{column}' groups the rows and is an input: no test row has a value of it that was in train, "
+            "so nothing is known of what it is worth; it should have the kind ignore"
+        )
 
 
 def _hardly_found(classes: tuple[ClassFigures, ...]) -> Iterator[str]:

@@ -212,6 +212,9 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "digits.yaml").write_text(GOOD)
     with pytest.raises(Refusal, match=r"did you mean .*digits\.yaml"):
         read(tmp_path / "digit.yaml")
+    with pytest.raises(Refusal) as refused:
+        read(tmp_path / "nosuch.yaml")  # whose ending alone is like the other's
+    assert "did you mean" not in str(refused.value)
     with pytest.raises(Refusal, match="no such folder"):
         read(tmp_path / "none" / "digit.yaml")
     with pytest.raises(Refusal, match="can't be read"):

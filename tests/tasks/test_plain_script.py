@@ -404,6 +404,18 @@ def test_copies_across_parts_are_counted_and_said(stages: Stages, judged: Judged
     recipe = Recipe(model="m", task=AIM.task, data=DATA, split=SPLIT, network=AIM.network)
     said = evidence_of(stages, judged).cautions(recipe)
     assert any(one.startswith("1 of the 80 test rows is an exact copy of a train row, ") for one in said)
+    assert not any("groups the rows" in one for one in said)
+
+
+def test_what_the_uncompressed_model_and_the_recipe_tell_is_said_too(stages: Stages, judged: Judged) -> None:
+    certain = {**stages.tested.uncompressed.figures, "log_loss": Interval(0.001, 0.0, 0.002)}
+    tested = replace(stages.tested, uncompressed=replace(stages.tested.uncompressed, figures=certain))
+    recipe = Recipe(model="m", task=AIM.task, data=DATA, split=SplitConfig(group="c"), network=AIM.network)
+    said = replace(evidence_of(stages, judged), tested=tested).cautions(recipe)
+    assert any(one.startswith("its probabilities are worse") for one in said)
+    assert any(one.startswith("the column 'c' groups the rows and is an input") for one in said)
+    ignored = replace(recipe, split=SplitConfig(group="t"))
+    assert not any("groups the rows" in one for one in evidence_of(stages, judged).cautions(ignored))
 
 
 def test_each_link_of_the_chain_is_about_what_the_release_was_made_of(

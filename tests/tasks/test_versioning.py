@@ -20,13 +20,16 @@ def make(folder: Path, *, text: str = "a,b\n1,2\n") -> Path:
     return data
 
 
-def test_a_snapshot_comes_back_from_the_remote(tmp_path: Path) -> None:
-    version = snapshot(
-        make(tmp_path / "work"), workspace=tmp_path / "work", remote=Remote(url=str(tmp_path / "remote"))
-    )
+@pytest.mark.parametrize("name", ["home", 'Jürgen\'s home, #1 "東京"'])
+def test_a_snapshot_comes_back_from_the_remote(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    remote = Remote(url=str(home / "remote"))
+    version = snapshot(make(home / "work"), workspace=home / "work", remote=remote)
     assert version.md5.endswith(".dir")
-    back = restore(version.dvc_file, workspace=tmp_path / "elsewhere", remote=Remote(url=str(tmp_path / "remote")))
+    back = restore(version.dvc_file, workspace=home / "elsewhere", remote=remote)
     assert (back / "part-0.csv").read_text() == "a,b\n1,2\n"
+    with pieces(remote) as kept:
+        assert len(list(kept.all())) == 2  # the file, and the list of files
 
 
 def test_equal_data_is_the_same_version_and_other_data_another(tmp_path: Path) -> None:

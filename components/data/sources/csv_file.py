@@ -72,7 +72,8 @@ class CsvFile:
         )
 
     def _tear(self, line: arrow_csv.InvalidRow) -> str:
-        what = f"the line has {line.actual_columns} fields, the header has {line.expected_columns}"
+        fields = "field" if line.actual_columns == 1 else "fields"
+        what = f"the line has {line.actual_columns} {fields}, the header has {line.expected_columns}"
         self._torn.append(Torn(row=line.number - 1, what=what, text=line.text))
         return "skip"
 

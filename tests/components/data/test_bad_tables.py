@@ -82,7 +82,7 @@ def test_rows_keep_their_numbers_after_ragged_lines_over_many_blocks(
     monkeypatch.setattr(csv_file, "BLOCK_BYTES", 64)
     text = HEAD + GOOD * 20 + "short\n" + GOOD * 20 + "word,r,yes,n,p\n" + GOOD * 20 + "last,one\n"
     said = refusal(tmp_path, csv(tmp_path, text))
-    assert "row 81 (line 82): the line has 1 fields" in said
+    assert "row 81 (line 82): the line has 1 field," in said
     assert "row 162 (line 163), column 'a': 'word'" in said
     assert "row 243 (line 244): the line has 2 fields" in said
 

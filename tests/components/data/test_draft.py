@@ -77,8 +77,16 @@ def test_long_tails_ask_for_quantiles_and_small_classes_for_strata(tmp_path: Pat
     assert (recipe.prepare.numbers, recipe.split.method) == ("quantile", "hash")
     for few, method in ((50, "stratified"), (499, "stratified"), (500, "hash")):
         even = {"price: EUR": rng.normal(size=2000), "y": ["few"] * few + ["many"] * (2000 - few)}
-        recipe, _ = drafted(table(tmp_path, 2000, **even), target="y")
+        recipe, text = drafted(table(tmp_path, 2000, **even), target="y")
         assert (recipe.prepare.numbers, recipe.split.method) == ("standard", method)
+        assert (f"{few} rows of the smallest class may fall unevenly" in text) == (method == "stratified")
+        assert ("# group: a column with method: hash;" in text) == (method == "stratified")
+
+
+def test_a_target_with_a_long_tail_asks_for_another_metric(tmp_path: Path) -> None:
+    for values, asked in ((rng.normal(size=300), False), (rng.lognormal(0, 3, 300), True)):
+        _, text = drafted(table(tmp_path, y=values), target="y")
+        assert ("# metric: mae" in text) == asked
 
 
 def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What a reader is warned of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -154,16 +156,35 @@ def test_a_first_release_of_which_nothing_was_asked_says_so(floorless: bool) -> 
     assert found == (words,) * floorless
 
 
+def said(**given: object) -> tuple[str, ...]:
+    """What is said of a release of which nothing is to be said but what is given."""
+    plain: dict[str, object] = {
+        "released": evaluation("accuracy", Interval(0.9, 0.88, 0.92)),
+        "uncompressed": 0.9,
+        "simple": {},
+        "leads": {},
+        "worst": 0.9,
+        "selected_on": 30,
+    }
+    return cautions("accuracy", **{**plain, **given})  # type: ignore[arg-type]
+
+
 def test_test_rows_that_are_copies_of_train_rows_are_counted() -> None:
-    found = cautions(
-        "accuracy",
-        released=evaluation("accuracy", Interval(0.9, 0.88, 0.92)),
-        uncompressed=0.9,
-        simple={},
-        leads={},
-        worst=0.9,
-        selected_on=30,
-        in_train=12,
-    )
-    (said,) = found
-    assert said.startswith("12 of the 160 test rows are exact copies of train rows")
+    assert said() == ()
+    (sentence,) = said(in_train=12)
+    assert sentence.startswith("12 of the 160 test rows are exact copies of train rows")
+
+
+def test_a_column_that_groups_the_rows_is_no_input() -> None:
+    (sentence,) = said(input_group="patient")
+    assert sentence.startswith("the column 'patient' groups the rows and is an input")
+
+
+@pytest.mark.parametrize(("before", "warned"), [(0.27, True), (0.37, False), (None, False)])
+def test_probabilities_that_compression_made_worse_are_named(before: float | None, warned: bool) -> None:
+    """Of an interval from 0.36 up."""
+    released = evaluation("accuracy", Interval(0.9, 0.88, 0.92))
+    figures = {**released.figures, "log_loss": Interval(0.44, 0.36, 0.52)}
+    found = said(released=replace(released, figures=figures), log_loss=before)
+    assert [one.startswith("its probabilities are worse") for one in found] == [True] * warned
+    assert not warned or "log_loss 0.44 (0.36 to 0.52) and 0.27" in found[0]

@@ -381,15 +381,18 @@ def test_a_promoter_that_was_stopped_past_its_lease_changes_nothing_afterwards(
     child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == "began\n"
-    stop(child, address)
-    monkeypatch.setattr(releases_module, "MOVE_SECONDS", 5.0)
-    with releases.moving():
-        for one in releases.unfinished():
-            releases.end(one.seq, "abandoned")
-        seq = releases.begin("promote", 2, expected=None, actor="quick", reason="", basis="")
-        releases.end(seq, "done")
-    child.send_signal(signal.SIGCONT)
-    assert child.communicate("\n", timeout=60)[0] == "lost\n"
+    try:
+        stop(child, address)
+        monkeypatch.setattr(releases_module, "MOVE_SECONDS", 5.0)
+        with releases.moving():
+            for one in releases.unfinished():
+                releases.end(one.seq, "abandoned")
+            seq = releases.begin("promote", 2, expected=None, actor="quick", reason="", basis="")
+            releases.end(seq, "done")
+        child.send_signal(signal.SIGCONT)
+        assert child.communicate("\n", timeout=60)[0] == "lost\n"
+    finally:
+        child.kill()  # one that is stopped would stay for good
     assert champion(releases) == 2
 
 

@@ -116,10 +116,12 @@ def run(
     wish = Wish(until=until, force=frozenset(force or ()), verify=verify, strict=strict)
     try:
         result = run_recipe(recipe_at(recipe, changes or ()), find_home(), wish)
-    except Reached:
+    except Reached as reached:
         _say(f"stopped after {until}, as asked")
         if as_json:
-            _print_json({"stopped_after": until})
+            from flows.summary import stage_rows
+
+            _print_json({"stopped_after": until, "stages": stage_rows(reached.done)})
         return
     if summary is not None:
         from flows.summary import write

@@ -145,9 +145,10 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
         raise refuse("the data vanished while it was looked at", where=recipe.data.source)
     planner, outcome = _planned(recipe, source, yard, wish)
     if planner.nothing_to_do and yard.ledger.note_uses(recipe.model, planner.uses):
+        done = [Done(line.stage, line.label, line.key, None, True, 0.0) for line in planner.plan]
         if outcome is None:
-            raise Reached(wish.until)
-        return _unchanged(recipe, planner, outcome, yard)
+            raise Reached(wish.until, done)
+        return _unchanged(recipe, done, outcome, yard)
     _look_ahead(recipe, source, planner)
     _check_gpus(recipe.workers, planner, home)
     check_space(home.root)
@@ -185,9 +186,8 @@ def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> t
         return planner, None
 
 
-def _unchanged(recipe: Recipe, planner: Planner, outcome: Outcome, yard: Yard) -> dict[str, Json]:
+def _unchanged(recipe: Recipe, done: Sequence[Done[None]], outcome: Outcome, yard: Yard) -> dict[str, Json]:
     """Return the summary of a run whose every stage is recorded: no flow was started."""
-    done = [Done(line.stage, line.label, line.key, None, True, 0.0) for line in planner.plan]
     flow_run = yard.ledger.flow_run(outcome.registered.run_id)
     return summary(
         recipe, outcome, done, run_id=outcome.registered.run_id, flow_run_id=flow_run, folder=laid_out(outcome, yard)
@@ -229,6 +229,8 @@ def _run(recipe: Recipe, source: Source, yard: Yard, wish: Wish, *, libraries: f
             runner = PrefectRun(working, until=wish.until, order=ORDER, workers=workers, watcher=show)
             try:
                 outcome, flow_run_id = in_prefect(recipe, source, runner)
+            except Reached:
+                raise Reached(wish.until, runner.done) from None
             finally:
                 show.close()
     show.total()

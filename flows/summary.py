@@ -44,9 +44,14 @@ def summary(
         "candidates": list(candidate_rows(outcome.evidence)),
         "onnx": {"path": str(folder / MODEL), "sha256": selected.onnx.digest},
         "parity": {"max_abs_diff": outcome.evidence.chosen.max_abs_diff},
-        "stages": [{"name": one.label, "cached": one.cached, "seconds": round(one.seconds, 3)} for one in done],
+        "stages": stage_rows(done),
         "report": str(folder / REPORT),
     }
+
+
+def stage_rows(done: Sequence[Done[Any]]) -> list[Json]:
+    """Return a row per stage."""
+    return [{"name": one.label, "cached": one.cached, "seconds": round(one.seconds, 3)} for one in done]
 
 
 def candidate_rows(evidence: Evidence) -> list[dict[str, Json]]:

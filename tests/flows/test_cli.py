@@ -394,6 +394,13 @@ def test_until_stops_after_a_stage(first: Place) -> None:
     assert told.code == 0
     assert "stopped after split" in told.err
     assert "Prefect" not in told.err, "all of it was cached: no server is needed"
+    stages = [{"name": name, "cached": True, "seconds": 0.0} for name in ("ingest", "split")]
+    assert told.json == {"stopped_after": "split", "stages": stages}
+
+
+def test_until_says_what_was_done_anew(place: Place) -> None:
+    told = place.call("run", "recipe.yaml", "--until", "split", "--set", "split.seed=5", "--json", code=0)
+    assert [(one["name"], one["cached"]) for one in told.json["stages"]] == [("ingest", True), ("split", False)]
 
 
 def test_the_schema_is_json(first: Place) -> None:

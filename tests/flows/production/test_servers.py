@@ -100,7 +100,7 @@ def test_the_doctor_waits_for_no_pool_that_nobody_serves_and_for_no_worker_that_
         asked_of_prefect(production, "POST", "/work_pools/", content)
     told = doctor(company, "--json", seconds=0).json
     found = {one["pool"]: one["detail"] for one in told if one["name"] == "worker"}
-    assert found.keys() == {"local", "empty", "of-others"}
+    assert found.keys() >= {"local", "empty", "of-others"}
     assert "none of its workers took it up within 0 s" in found["local"]
     assert "no worker of it is there" in found["empty"]
     assert found["of-others"].startswith("not asked")

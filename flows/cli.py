@@ -111,6 +111,7 @@ def run(
     from components.home import find_home
     from flows.running import Wish, recipe_at
     from flows.running import run as run_recipe
+    from flows.summary import stage_rows, write
     from tasks.until import Reached
 
     wish = Wish(until=until, force=frozenset(force or ()), verify=verify, strict=strict)
@@ -119,13 +120,9 @@ def run(
     except Reached as reached:
         _say(f"stopped after {until}, as asked")
         if as_json:
-            from flows.summary import stage_rows
-
             _print_json({"stopped_after": until, "stages": stage_rows(reached.done)})
         return
     if summary is not None:
-        from flows.summary import write
-
         write(result, summary)
     if as_json:
         _print_json(result)

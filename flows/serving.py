@@ -4,17 +4,20 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 import psutil
 
+from components.errors import refuse
 from components.home import Home
 from flows.console import waiting
 from flows.layout import folder_of
@@ -25,7 +28,6 @@ from flows.servers.services import LOOPBACK, check_free
 
 ROWS: Final = 2  # in the line to try it with
 BODY: Final = "rows.json"
-EVERYWHERE: Final = "0.0.0.0"  # noqa: S104, of those who ask for it
 LONGEST_LINE: Final = 4_000  # letters that a person may still want to copy
 WATCH_SECONDS: Final = 0.2
 
@@ -43,9 +45,10 @@ def serve(
     """Serve a version until this process is told to stop. `show` gets a curl line that works, `say` that it answers.
 
     Raises:
-        Refusal: there is no such version, the port is taken, or the server ended.
+        Refusal: there is no such version, the host isn't this machine's, the port is taken, or the server ended.
     """
     release = release_of(home, model, version)
+    _check_host(host)
     check_free(port, option="--port")
     with tempfile.TemporaryDirectory(prefix="steelyard-serve-") as place:
         with waiting(f"bringing {model} version {release.version} from the registry"):
@@ -53,7 +56,7 @@ def serve(
             from tasks.registry import download
 
             folder = download(model, release.version, into=Path(place) / "model")
-        address = f"http://{LOOPBACK if host == EVERYWHERE else host}:{port}"
+        address = f"http://{_reached_at(host)}:{port}"
         with _server(home, folder, host=host, port=port) as (process, log):
             with waiting(f"starting {model} version {release.version} on port {port}"):
                 await_answer(f"the server of {model}", f"{address}/health", process, log)
@@ -63,6 +66,27 @@ def serve(
             while process.poll() is None:
                 time.sleep(WATCH_SECONDS)
             await_answer(f"the server of {model}", f"{address}/health", process, log, seconds=0.0)  # says how it ended
+
+
+def _check_host(host: str) -> None:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as one:
+            one.bind(address)
+    except OSError:
+        allowed = f"{LOOPBACK}, an address that other machines know it by, or 0.0.0.0 for all of them"
+        raise refuse(f"'{host}' isn't an address of this machine", where="--host", allowed=allowed) from None
+
+
+def _reached_at(host: str) -> str:
+    """Return the name, within an address, at which this machine reaches a server that listens there."""
+    try:
+        listens = ip_address(host)
+    except ValueError:
+        return host
+    if listens.version == 4:
+        return LOOPBACK if listens.is_unspecified else host
+    return f"[{'::1' if listens.is_unspecified else host}]"
 
 
 def line_to_try(trial: Path, *, address: str, body: Path) -> str:

@@ -1,13 +1,12 @@
 """How a stage gets done: the look for a hit, the lease, the work, the commit. Nothing heavy is imported here either."""
 
 import gc
-import json
 import logging
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
@@ -155,7 +154,7 @@ def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: 
         here = Workspace(folder=folder, yard=yard, log=log, hold=hold)
         try:
             with full_disk_refused(folder), _travelling(here, key, lease), _cycles_freed():
-                made = stage.function(here, **inputs)  # type: ignore[call-arg,arg-type]
+                made = stage.do(here, inputs)
         except Exception as error:
             if not yard.ledger.holds(lease):  # the folder was taken along by the worker that took over
                 raise LeaseLost(lease.name) from error
@@ -166,7 +165,7 @@ def _do(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, parts: Parts, lease: 
             label=label,
             model=yard.model,
             run=yard.run,
-            outputs=json.loads(json.dumps(asdict(made))),  # type: ignore[call-overload]
+            outputs=stage.as_recorded(made),
             stamps=_stamps(made, yard.store),
             parts=parts,
             seconds=time.monotonic() - started,
@@ -208,7 +207,7 @@ def _do_uncached(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Lo
     started = time.monotonic()
     try:
         here = Workspace(folder=folder, yard=yard, log=log)
-        outputs = stage.function(here, **inputs)  # type: ignore[call-arg,arg-type]
+        outputs = stage.do(here, inputs)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Done(stage.name, stage.label(inputs), stage.name, outputs, False, time.monotonic() - started)

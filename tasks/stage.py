@@ -6,18 +6,19 @@ frozen dataclass. Nothing here imports torch, prefect or mlflow, so that a plan 
 
 import hashlib
 import inspect
+import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints
 
 from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import code_of
 from components.planning.held import Hold
-from components.planning.key import Parts, canonical, parts_of, strings
+from components.planning.key import Json, Parts, canonical, parts_of, strings
 from components.planning.ledger import Ledger, Record
 from components.planning.nested import nested
 from components.recipe_file import without_secrets
@@ -128,6 +129,10 @@ class Stage(Generic[P, R]):
         bound.apply_defaults()
         return dict(list(bound.arguments.items())[1:])
 
+    def do(self, here: Workspace, inputs: Inputs) -> R:
+        """Do the work, of inputs as `bind` returns them."""
+        return cast(Callable[..., R], self.function)(here, **inputs)
+
     def label(self, inputs: Inputs) -> str:
         """Return the stage's name, with the name of the candidate where it has one."""
         name = inputs.get("name")
@@ -140,6 +145,11 @@ class Stage(Generic[P, R]):
         code = code_of(entry, named=named, also=_user_code(inputs), types=_classes(inputs))
         files = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest()[:16] for name in self.files}
         return parts_of(inputs, stage=self.name, code=code | files, libraries=self.libraries)
+
+    def as_recorded(self, outputs: R) -> Json:
+        """Return what a record keeps of them."""
+        recorded: Json = json.loads(json.dumps(asdict(cast(Any, outputs))))  # a dataclass, as every stage returns
+        return recorded
 
     def outputs(self, record: Record) -> R:
         """Return the recorded outputs as what the function returned. Raises ValueError where they aren't that."""

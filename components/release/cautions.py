@@ -92,8 +92,8 @@ def _probabilities(released: Evaluation, log_loss: float | None) -> Iterator[str
     if log_loss is not None and ours is not None and ours.low > log_loss:
         yield (
             f"its probabilities are worse than the uncompressed model's: log_loss {figure(ours.value)} "
-            f"({figure(ours.low)} to {figure(ours.high)}) and {figure(log_loss)}; where they count, judge by it "
-            "(metric: log_loss)"
+            f"({figure(ours.low)} to {figure(ours.high)}), where that has {figure(log_loss)}; if they count, set "
+            "metric: log_loss"
         )
 
 

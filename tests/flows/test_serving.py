@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from components.release.trial import trial
-from flows.serving import LONGEST_LINE, line_to_try
+from flows.serving import LONGEST_LINE, _reached_at, line_to_try
 from tests.flows.place import Place
 
 pytestmark = pytest.mark.timeout(900)
@@ -85,6 +85,19 @@ def test_a_taken_port_is_refused_with_its_holder(both: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert both.call("serve", "people", "--port", str(port)).refused(f"port {port} is taken", f"pid {os.getpid()}")
+
+
+def test_a_host_that_is_not_this_machine_is_refused(both: Place) -> None:
+    for host in ("192.0.2.1", "no such host"):
+        assert both.call("serve", "people", "--host", host).refused(f"'{host}' isn't an address of this machine")
+
+
+@pytest.mark.parametrize(
+    ("host", "at"),
+    [("0.0.0.0", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("::", "[::1]"), ("::1", "[::1]"), ("here", "here")],
+)
+def test_this_machine_reaches_a_server_wherever_it_listens(host: str, at: str) -> None:
+    assert _reached_at(host) == at
 
 
 def test_long_rows_as_images_are_go_into_a_file_that_curl_reads(tmp_path: Path) -> None:

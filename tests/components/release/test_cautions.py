@@ -1,6 +1,7 @@
 """What a reader is warned of."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,9 +157,9 @@ def test_a_first_release_of_which_nothing_was_asked_says_so(floorless: bool) -> 
     assert found == (words,) * floorless
 
 
-def said(**given: object) -> tuple[str, ...]:
+def said(**given: Any) -> tuple[str, ...]:
     """What is said of a release of which nothing is to be said but what is given."""
-    plain: dict[str, object] = {
+    plain: dict[str, Any] = {
         "released": evaluation("accuracy", Interval(0.9, 0.88, 0.92)),
         "uncompressed": 0.9,
         "simple": {},
@@ -166,7 +167,7 @@ def said(**given: object) -> tuple[str, ...]:
         "worst": 0.9,
         "selected_on": 30,
     }
-    return cautions("accuracy", **{**plain, **given})  # type: ignore[arg-type]
+    return cautions("accuracy", **{**plain, **given})
 
 
 def test_test_rows_that_are_copies_of_train_rows_are_counted() -> None:
@@ -187,4 +188,4 @@ def test_probabilities_that_compression_made_worse_are_named(before: float | Non
     figures = {**released.figures, "log_loss": Interval(0.44, 0.36, 0.52)}
     found = said(released=replace(released, figures=figures), log_loss=before)
     assert [one.startswith("its probabilities are worse") for one in found] == [True] * warned
-    assert not warned or "log_loss 0.44 (0.36 to 0.52) and 0.27" in found[0]
+    assert not warned or "log_loss 0.44 (0.36 to 0.52), where that has 0.27;" in found[0]

@@ -1,4 +1,4 @@
-.PHONY: env run test lint types bench torture up down
+.PHONY: env run test test-slow lint types bench torture up down
 JOBS ?= 3
 PYTHON := .venv/bin/python
 
@@ -10,9 +10,13 @@ env:
 run: env
 	@.venv/bin/steelyard run recipes/digits.yaml
 
-# Run all tests, JOBS of them at a time: one of three waits for servers and processes, so that they suit two cores.
+# Run the tests, JOBS of them at a time: one of three waits for servers and processes, so that they suit two cores.
 test: env
-	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
+
+# Run those that take longest: more ways in which servers, workers and runs end, other machines, a wipe and its backup.
+test-slow: env
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup -m slow
 
 # Check style, formatting and the layers between packages.
 lint: env

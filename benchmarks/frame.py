@@ -21,12 +21,17 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def write(name: str, rows: Sequence[Figures], *, libraries: Sequence[str] = ()) -> None:
-    """Print the rows as a table, and write them as JSON with the machine and the versions."""
+    """Print the rows as a table, and save them."""
     columns = list(rows[0])
     texts = [columns, *([_text(row[column]) for column in columns] for row in rows)]
     widths = [max(len(row[place]) for row in texts) for place in range(len(columns))]
     for row in texts:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    save(name, rows, libraries=libraries)
+
+
+def save(name: str, rows: Sequence[Figures], *, libraries: Sequence[str] = ()) -> None:
+    """Write the rows as JSON with the machine and the versions."""
     where = {
         "machine": asdict(this_machine()),
         "python": platform.python_version(),

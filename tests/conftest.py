@@ -3,12 +3,35 @@
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.servers.postgres import PostgresServer, postgres_server
 from tests.servers.s3 import BUCKET, S3Server, s3_server
+from tests.servers.tables import shared_tables
+
+LONGEST = ("torture", "production", "runs", "processes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the processes of pytest-xdist make tables once, for all of them."""
+    if not hasattr(config, "workerinput"):
+        stack = ExitStack()
+        stack.enter_context(shared_tables())
+        config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(trylast=True)  # groups are named by then
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest groups: else all others have ended, and one processor waits for the last of them."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    groups = {mark.args[0] for mark in item.iter_markers("xdist_group")}
+    return min((rank for rank, name in enumerate(LONGEST) if name in groups), default=len(LONGEST))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """A folder with a recipe, a home, and the command line called in it."""
 
-import atexit
 import io
 import json
 import os
@@ -8,22 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from subprocess import PIPE
-from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from components.home import Home
 from flows.cli import main
 from flows.servers import backend
-from flows.servers.services import TemporaryServer, send_what_is_held_back, temporary
-from tests.servers.tables import with_tables
-
-UNTOUCHED = dict(os.environ)
+from tests.servers.prefect import shared_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +111,7 @@ def _undone(arguments: tuple[str, ...], variables: dict[str, str]) -> Iterator[N
     os.environ.update(variables)
     sys.argv = ["steelyard", *arguments]
     try:
-        with patch.object(backend, "temporary", _shared):
+        with patch.object(backend, "temporary", lambda _home: shared_server()):
             yield
     finally:
         sys.argv = argv
@@ -126,35 +119,6 @@ def _undone(arguments: tuple[str, ...], variables: dict[str, str]) -> Iterator[N
             signal.signal(sig, handler)
         os.environ.clear()
         os.environ.update(before)
-
-
-@contextmanager
-def _shared(_home: Home) -> Iterator[TemporaryServer]:
-    """The Prefect server of all runs in this process: Prefect knows one address for as long as a process lives."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    server = _prefect()
-    with temporary_settings({PREFECT_API_URL: server.api_url}):
-        try:
-            yield server
-        finally:
-            send_what_is_held_back()  # and have nobody who knows this server later
-
-
-@cache
-def _prefect() -> TemporaryServer:
-    """A server that knows nothing of the test that is the first to need it."""
-    with patch.dict(os.environ, UNTOUCHED, clear=True), chdir("/"):
-        return _started()
-
-
-def _started() -> TemporaryServer:
-    stack = ExitStack()
-    folder = stack.enter_context(TemporaryDirectory(prefix="steelyard-prefect-"))
-    server = stack.enter_context(temporary(Home(with_tables(Path(folder) / "home"))))
-    server.ready()
-    atexit.register(stack.close)
-    return server
 
 
 def flip(file: Path) -> None:

@@ -138,6 +138,7 @@ def told_mlflow(place: Place, run_id: str) -> tuple[dict[str, str], dict[str, st
     return read, {one.info.run_name: one.data.params["verdict"] for one in children}
 
 
+@pytest.mark.slow
 def test_mlflow_knows_what_each_run_read_and_measured(both: Place, place: Place) -> None:
     """Also of one whose file is a version already, and whose registration is settled by that."""
     said = both.told["second"].json
@@ -356,6 +357,7 @@ def test_a_network_of_ones_own_goes_from_training_to_a_release_that_answers(plac
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 201
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: Place) -> None:
     command = [sys.executable, "-P", "-m", "flows.start", "run", "recipe.yaml", "--set", "train.epochs=4"]
     process = subprocess.Popen(command, cwd=place.folder, env=place.variables(), stderr=subprocess.PIPE, text=True)

@@ -123,7 +123,7 @@ def test_another_machine_finds_everything_done_and_starts_no_flow(elsewhere: Els
 
 def test_a_training_whose_machine_dies_is_taken_up_by_another(machine: Place, tmp_path: Path) -> None:
     sent = ledger_at(machine.settings[variable("ledger")]).database
-    long = ("train.epochs=1500", "train.checkpoint_seconds=0.1", "seed=9")
+    long = ("train.epochs=700", "train.checkpoint_seconds=0.1", "seed=9")
     train = ("run", "recipe.yaml", "--until", "train", *(word for one in long for word in ("--set", one)))
     seen = set[object]()
     with machine.begun(*train) as run:

@@ -12,7 +12,7 @@ from components.data.images import png
 from tests.flows.place import Place
 from tests.servers.tables import with_tables
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("runs")]  # where the Prefect server is
 QUICK = {
     "train.epochs": "4",
     "train.stop_after_epochs": "null",

@@ -16,8 +16,6 @@ from tasks.tracking.connecting import Client, connect
 from tests.flows.place import Place, flip
 from tests.flows.test_verifying import registered
 
-pytestmark = pytest.mark.slow
-
 
 def releases_of(place: Place) -> Releases:
     return Releases(ledger_at(Home(place.home).ledger), "people")

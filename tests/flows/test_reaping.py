@@ -25,7 +25,7 @@ from tasks.versioning import Pieces, snapshot
 from tests.flows.conftest import people
 from tests.flows.place import Place, Told
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 DAY = 86_400
 TABLES = ("records", "uses", "runs", "releases", "moves", "decisions", "checkpoints")
 

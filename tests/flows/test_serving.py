@@ -55,10 +55,13 @@ def gone(processes: list[psutil.Process], seconds: float = 20.0) -> bool:
     return False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "code", "host"),
-    [(signal.SIGINT, 130, "127.0.0.1"), (signal.SIGTERM, 143, "0.0.0.0"), (signal.SIGKILL, -9, "127.0.0.1")],
+    [
+        (signal.SIGINT, 130, "127.0.0.1"),
+        pytest.param(signal.SIGTERM, 143, "0.0.0.0", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, -9, "127.0.0.1", marks=pytest.mark.slow),
+    ],
 )
 def test_the_line_that_it_prints_works_and_nothing_outlives_it(
     both: Place, how: signal.Signals, code: int, host: str

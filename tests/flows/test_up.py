@@ -11,10 +11,10 @@ from tests.flows.place import Place
 from tests.flows.servers.test_services import free_port
 from tests.servers.tables import with_tables
 
-pytestmark = pytest.mark.slow
 WORKERS = "workers: {train: {pool: local, cpus: 1}}\n"
 
 
+@pytest.mark.slow
 def test_its_worker_does_a_stage_to_the_same_bytes(first: Place, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(people(), "utf-8")
     (tmp_path / "recipe.yaml").write_text(RECIPE + WORKERS, "utf-8")

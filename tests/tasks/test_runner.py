@@ -17,11 +17,13 @@ from tasks.perform import Done, perform
 from tasks.runner import Planner, PrefectRun, Run, smaller_batches
 from tasks.stage import Stage, Yard
 from tasks.until import Reached
+from tests.servers.prefect import shared_server
 from tests.tasks.tiny import Knobs, Made, Summed, add, make, yard_at
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import TaskRun
 
+pytestmark = pytest.mark.xdist_group("runs")  # where the Prefect server is
 PLAIN = Knobs()
 NONE: frozenset[str] = frozenset()
 
@@ -114,20 +116,11 @@ def test_a_plan_ends_after_the_stage_that_was_named(home: Path, journal: Path, u
     assert [label for label, _ in plan(home, journal, until=until)] == labels
 
 
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DO_NOT_TRACK", "1")
-        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        from prefect.testing.utilities import prefect_test_harness
-
-        with prefect_test_harness(server_startup_timeout=120):
-            yield
-
-
 @pytest.fixture
-def in_prefect(prefect_server: None) -> None:
-    """A server of the tests' own."""
+def in_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("DO_NOT_TRACK", "1")
+    with shared_server():
+        yield
 
 
 def task_runs_of(run: PrefectRun, journal: Path, knobs: Knobs = PLAIN) -> "list[TaskRun]":
@@ -172,7 +165,6 @@ class Told:
         self.ended.append(done)
 
 
-@pytest.mark.slow
 def test_prefect_shows_what_was_done_and_what_was_cached_as_it_was_planned(
     in_prefect: None, home: Path, journal: Path
 ) -> None:
@@ -195,7 +187,6 @@ def test_prefect_shows_what_was_done_and_what_was_cached_as_it_was_planned(
     assert ["cached" if done.cached else "run" for done in third.done] == planned == ["cached", "run", "run"]
 
 
-@pytest.mark.slow
 def test_prefect_knows_from_which_stages_a_stage_has_its_inputs(in_prefect: None, home: Path, journal: Path) -> None:
     for run in (PrefectRun(yard_at(home)), PrefectRun(yard_at(home, run="all cached"))):
         runs = task_runs_of(run, journal)
@@ -206,7 +197,6 @@ def test_prefect_knows_from_which_stages_a_stage_has_its_inputs(in_prefect: None
         } == {"make": [], "add twice": ["make"], "add a": ["make"]}
 
 
-@pytest.mark.slow
 def test_a_run_ends_after_the_stage_that_was_named(in_prefect: None, home: Path, journal: Path) -> None:
     assert flow_of(PrefectRun(yard_at(home), until="make"), journal) == ["make: Completed (COMPLETED)"]
 
@@ -218,7 +208,6 @@ def test_a_run_ends_before_the_first_later_stage_though_the_named_one_has_no_wor
     assert planner.plan == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_refusal_is_a_refusal_without_a_traceback_or_a_second_try(
     in_prefect: None, home: Path, journal: Path, caplog: pytest.LogCaptureFixture, retries: int
@@ -255,7 +244,6 @@ def test_a_refusal_is_a_refusal_without_a_traceback_or_a_second_try(
     assert "NoneType: None" not in text
 
 
-@pytest.mark.slow
 def test_a_stage_that_fails_is_tried_again_as_often_as_it_says(
     in_prefect: None, home: Path, journal: Path, tmp_path: Path
 ) -> None:
@@ -277,7 +265,6 @@ def test_a_stage_that_fails_is_tried_again_as_often_as_it_says(
         assert len(journal.read_text().splitlines()) == attempts
 
 
-@pytest.mark.slow
 def test_a_label_with_braces_is_no_template(in_prefect: None, home: Path, journal: Path) -> None:
     from prefect import flow
 

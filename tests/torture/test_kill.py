@@ -13,7 +13,7 @@ import pytest
 from tests.servers.tables import with_tables
 from tests.torture.runs import Ended, interrupt, left_running, mlflow_status, run, write_recipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("torture")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("torture")]
 ROOT = Path(__file__).parent.parent.parent
 # Text after which the run is in the middle of: training, the same training, fine-tuning, the release.
 MOMENTS = ("train epoch 5", "train epoch 9", "pruned-50 epoch 2", "select")
@@ -53,6 +53,7 @@ def test_a_run_killed_at_four_moments_ends_with_the_same_files(recipe: Path, und
     assert ended.result["decision"]["promoted"]  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_plain_script_of_the_same_components_writes_the_same_files(
     recipe: Path, undisturbed: Ended, tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_plain_script_of_the_same_components_writes_the_same_files(
     assert {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files} == undisturbed.digests
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_stage_stops_all_of_it_and_the_next_run_ends_with_the_same_files(
     recipe: Path, undisturbed: Ended, home: Path
 ) -> None:
@@ -77,6 +79,7 @@ def test_ctrl_c_at_any_stage_stops_all_of_it_and_the_next_run_ends_with_the_same
     assert ended.digests == undisturbed.digests
 
 
+@pytest.mark.slow
 def test_a_run_ended_by_sigterm_leaves_nothing_running(recipe: Path, home: Path) -> None:
     stopped = run(recipe, home, kill_after="train epoch 3", sig=signal.SIGTERM)
     assert stopped.code == 143, stopped.said

@@ -218,6 +218,7 @@ for name, network, rows, preparation in [
 """
 
 
+@pytest.mark.slow
 def test_two_processes_in_two_folders_write_the_same_bytes(tmp_path: Path) -> None:
     root = str(Path(__file__).parents[3])
     folders = [tmp_path / "one", tmp_path / "another and longer"]

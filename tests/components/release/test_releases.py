@@ -318,6 +318,7 @@ PROMOTER = """
 """
 
 
+@pytest.mark.slow
 def test_of_fifty_promoters_at_once_one_wins(address: Path | str) -> None:
     releases = Releases(ledger_at(address), "digits")
     for version in range(1, 51):

@@ -203,7 +203,6 @@ def post(address: str, body: object, kind: str = "application/json") -> tuple[in
         return error.code, json.load(error)
 
 
-@pytest.mark.slow
 def test_raw_rows_are_answered_over_http(table_server: str) -> None:
     names = ["age", "city", "member", "extra"]
     rows: list[list[object]] = [[3, "Bonn", True, 0], [None, None, None, 0], [2.5, 1, "no", 0], ["7", "Rome", 1, 0]]
@@ -228,7 +227,6 @@ def test_raw_rows_are_answered_over_http(table_server: str) -> None:
     assert [row["prediction"] for row in answer["predictions"]] == ["yes <b>"] * 2
 
 
-@pytest.mark.slow
 def test_bad_rows_are_a_bad_request_with_the_reason(table_server: str) -> None:
     status, answer = post(table_server, {"dataframe_records": [{"age": 1, "city": "Bonn"}]})
     assert status == 400
@@ -243,14 +241,12 @@ def test_bad_rows_are_a_bad_request_with_the_reason(table_server: str) -> None:
     assert (status, answer["message"]) == (400, expected.replace("row 0", "row 1"))
 
 
-@pytest.mark.slow
 def test_the_curl_line_works(table_server: str) -> None:
     line = serving.curl_line([{"age": 3.0, "member": True, "city": "it's"}], address=table_server)
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["predictions"][0]["prediction"] == "yes <b>"
 
 
-@pytest.mark.slow
 def test_images_are_answered_over_http(image_server: str) -> None:
     files = [encoded(Image.fromarray(np.full((size, 5), size, dtype=np.uint8))) for size in (4, 9, 6)]
     listed = [base64.b64encode(data).decode() for data in files]

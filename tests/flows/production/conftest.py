@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep them on one process of pytest-xdist, since the servers are started once."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            for mark in (pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("production")):
+            for mark in (pytest.mark.timeout(900), pytest.mark.xdist_group("production")):
                 item.add_marker(mark)
 
 

@@ -19,8 +19,8 @@ from flows.state import ledger_of
 from tasks.train import train
 from tests.flows.place import Place, Told
 
-# Long enough to be met in the middle, and with a checkpoint at almost each step.
-LONG = ("--until", "train", "train.epochs=600", "train.checkpoint_seconds=0.05", "train.threads=1")
+# Long enough to be met in the middle, with many a checkpoint behind it by then.
+LONG = ("--until", "train", "train.epochs=600", "train.checkpoint_seconds=0.2", "train.threads=1")
 BEGUN = "train epoch 2:"  # what a run says of a worker that is at it
 
 

@@ -34,6 +34,7 @@ def test_stages_on_workers_end_with_the_file_of_a_run_at_home(
     assert all(stage["cached"] for stage in again.json["stages"])
 
 
+@pytest.mark.slow
 def test_a_training_by_several_processes_on_a_worker_ends_with_the_bytes_of_one_at_home(
     company: Place, alone: Place
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_training_by_several_processes_on_a_worker_ends_with_the_bytes_of_one_
     assert trained(company, told) == trained(alone, at_home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -66,6 +68,7 @@ def test_what_a_worker_can_not_do_is_refused(company: Place, change: str, said: 
     assert all(word in told.err for word in said), told.err[-3000:]
 
 
+@pytest.mark.slow
 def test_a_stage_short_of_memory_is_done_with_twice_as_much(company: Place) -> None:
     """It takes 1 GB: 0.4 for libraries, and the weights with all that training and its checkpoints have beside them."""
     wide = ("network.width=2500", "network.depth=2", "train.epochs=1")
@@ -76,6 +79,7 @@ def test_a_stage_short_of_memory_is_done_with_twice_as_much(company: Place) -> N
     assert "Traceback" not in told.err
 
 
+@pytest.mark.slow
 def test_a_pool_that_can_not_express_what_is_asked_is_an_error(company: Place, production: Production) -> None:
     asked_of_prefect(production, "POST", "/work_pools/", {"name": "plain", "type": "process"})
     told = run(company, "workers.train.pool=plain", "train.epochs=4")

@@ -50,6 +50,7 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(company
     assert "train goes on from epoch" in told.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "seed"), [("Ctrl-C", 5), ("Prefect", 7)])  # no checkpoint of the other's is there
 def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(company: Place, by: str, seed: int) -> None:
     stop = (lambda: runner().send_signal(signal.SIGINT)) if by == "Ctrl-C" else (lambda: cancel(company))
@@ -91,6 +92,7 @@ def until_silent(seconds: float) -> AutomationCore:
     return made.model_copy(update={"trigger": made.trigger.model_copy(update={"within": timedelta(seconds=seconds)})})
 
 
+@pytest.mark.slow
 def test_a_run_that_died_silently_is_found_within_two_minutes_and_its_stage_ends(company: Place) -> None:
     told = run(company, *LONG, "train.epochs=90000", "seed=6", at=BEGUN, do=lambda: runner().kill())
     since = time.monotonic()
@@ -123,6 +125,7 @@ def reaped(place: Place) -> dict[str, list[str]]:
     return {one["kind"]: [item["name"] for item in one["items"]] for one in json.loads(told.stdout)["kinds"]}
 
 
+@pytest.mark.slow
 def test_the_process_of_a_run_that_was_killed_is_ended_and_old_rows_go(company: Place, production: Production) -> None:
     def killed() -> None:
         assert "processes" not in reaped(company)  # somebody waits for it
@@ -177,6 +180,7 @@ def test_a_worker_that_is_killed_is_replaced_by_another(company: Place, undistur
     up_production(Home(company.home), ports={}, say=str)  # the worker is back, for other tests
 
 
+@pytest.mark.slow
 def test_a_run_whose_mlflow_goes_away_in_the_middle_loses_and_doubles_nothing(
     company: Place, production: Production
 ) -> None:

@@ -36,6 +36,7 @@ def test_nobody_is_served_without_a_login(production: Production) -> None:
     assert answer(f"{urls['prefect']}/api/health") == 200
 
 
+@pytest.mark.slow
 def test_secrets_are_in_one_file_and_nowhere_else(company: Place, production: Production) -> None:
     file, secrets = Home(company.home).secrets, asdict(production.secrets).values()
     assert file.stat().st_mode & 0o777 == 0o600

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from components.home import Home
 from components.production import Production, production_of
@@ -54,6 +55,7 @@ def follow(place: Place, title: str) -> None:
     assert told.returncode == 0, f"{told.stdout[-3000:]}\n{told.stderr[-3000:]}"
 
 
+@pytest.mark.slow
 def test_what_was_backed_up_as_documented_serves_the_same_after_a_wipe(company: Place, production: Production) -> None:
     """And `down` leaves nothing running, and `up` brings all of it back."""
     forgotten = asked_of_prefect(production, "POST", "/automations/filter")

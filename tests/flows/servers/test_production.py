@@ -110,7 +110,6 @@ def test_keys_of_another_s3_are_kept_from_its_servers_and_its_own_from_another(
     assert production.secrets.s3 not in theirs.values()
 
 
-@pytest.mark.slow
 def test_a_server_that_ends_at_its_start_is_refused_and_a_first_time_leaves_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

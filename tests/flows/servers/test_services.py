@@ -23,6 +23,7 @@ from flows.servers.recorded import alive, stop_all
 from flows.servers.services import LOOPBACK, down, running, temporary, up
 from tasks.tracking.connecting import connect
 from tasks.tracking.runs import tracked
+from tests.servers.tables import with_tables
 
 
 @pytest.fixture
@@ -164,8 +165,8 @@ def test_a_damaged_list_of_services_is_refused(tmp_path: Path) -> None:
 # --- real servers -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_temporary_server_starts_at_once_answers_and_ends(home: Home) -> None:
+    with_tables(home.root)
     before = time.monotonic()
     with temporary(home) as server:
         assert time.monotonic() - before < 1.0
@@ -175,7 +176,6 @@ def test_a_temporary_server_starts_at_once_answers_and_ends(home: Home) -> None:
     assert not answers(f"{server.api_url}/health", seconds=0.5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_temporary_server_ends_with_its_parent(home: Home, how: signal.Signals) -> None:
     code = """
@@ -229,7 +229,6 @@ def test_up_and_down_leave_nothing_behind(home: Home, capfd: pytest.CaptureFixtu
     assert not home.services.exists()
 
 
-@pytest.mark.slow
 def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(home: Home) -> None:
     (home.prefect / "start.lock").mkdir(parents=True)
     with pytest.raises(Refusal, match=r"Prefect ended at start.*IsADirectoryError"), temporary(home) as server:
@@ -247,8 +246,8 @@ def test_a_damaged_database_of_prefect_is_named_as_such(home: Home) -> None:
     assert running(home) is None
 
 
-@pytest.mark.slow
 def test_the_end_of_a_temporary_server_loses_no_state_of_a_task(home: Home) -> None:
+    with_tables(home.root)
     code = """
 import sys
 from pathlib import Path

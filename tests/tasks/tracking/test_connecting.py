@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -19,7 +17,6 @@ with swift():
 """
 
 
-@pytest.mark.slow
 def test_the_database_is_one_file_when_the_process_is_gone_wherever_it_is(tmp_path: Path) -> None:
     """SQLite keeps what was written beside the file until the last one closes it."""
     folder = tmp_path / "home" / "mlflow"

@@ -323,6 +323,7 @@ def test_a_home_that_was_moved_has_its_versions_and_one_whose_files_are_gone_say
         download("moved", version, into=tmp_path / "gone")
 
 
+@pytest.mark.slow
 def test_processes_that_are_the_first_in_a_home_at_once_make_its_tables_once(tmp_path: Path) -> None:
     """A killed one has left half of them behind."""
     home = Home(tmp_path)

@@ -84,6 +84,7 @@ train(LONG, Path(sys.argv[1]), network=SLOW, observer=Tells())
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_and_a_killed_parent_lose_no_byte_and_leave_nothing_running(tmp_path: Path) -> None:
     whole = Watch()
     model, fitted = train(LONG, tmp_path / "whole", network=SLOW, observer=whole)

@@ -107,6 +107,7 @@ def test_two_processes_have_the_losses_and_weights_of_one(case: str, two: Result
     assert_same(two[case], one(SAME[case], tmp_path), weights_too=case != "adamw")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FEW)
 def test_three_processes_share_a_batch_of_two_rows(case: str, three: Results, tmp_path: Path) -> None:
     assert_same(three[case], one(FEW[case], tmp_path), weights_too=True)
@@ -131,6 +132,7 @@ def test_ended_at_some_steps_they_reach_the_same_bytes(case: str, two: Results, 
     assert ended[1].history == whole[1].history
 
 
+@pytest.mark.slow
 def test_three_processes_reach_the_same_bytes_too(three: Results, tmp_path: Path) -> None:
     assert weights(three["ended"][0], tmp_path / "a") == weights(three["whole"][0], tmp_path / "b")
 

@@ -42,6 +42,7 @@ FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 WHOLE = re.compile(r"[+-]?\d{1,19}", re.ASCII)  # exact beyond what a float holds
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 FRACTION = re.compile(r"(\.\d+)", re.ASCII)  # of a second
+IMAGES = "a file's bytes, such bytes as base64 text, or an array [H, W] or [H, W, C] of 0 to 255"
 GREY = frozenset({"1", "L", "LA", "La"})
 DEEP = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 MODES = {1: "L", 3: "RGB"}
@@ -128,10 +129,11 @@ def frame(given: object, facts: Facts) -> pd.DataFrame:
     rows = unpacked(as_frame(given, facts))
     missing = [name for name in facts.columns if name not in rows]
     if missing:
+        hint = f"An image is {IMAGES}" if facts.image in missing else "A missing value may be null"
         raise BadRows(
             f"missing column{'s' * (len(missing) > 1)}: {', '.join(missing)}. "
             f"The model needs {', '.join(facts.columns)}"
-            f" and was given {', '.join(map(str, rows.columns)) or 'none'}. A missing value may be null."
+            f" and was given {', '.join(map(str, rows.columns)) or 'none'}. {hint}."
         )
     return rows[list(facts.columns)]
 
@@ -323,7 +325,7 @@ def pixels(value: Any, channels: int) -> Pixels:
         return recoloured(opened(bytes(value)), channels)
     if isinstance(value, np.ndarray | list | tuple):
         return from_array(value, channels)
-    raise ValueError("file bytes, base64 text or an array [H, W] or [H, W, C] is allowed")
+    raise ValueError(f"an image is {IMAGES}")
 
 
 def decoded(text: str) -> bytes:

@@ -89,8 +89,8 @@ def test_images_of_mixed_sizes_are_answered_in_order(grey: served.Served) -> Non
         ([1, 2], "an image is an array [H, W] or [H, W, C]"),
         ([[1, 2], [3]], "can't be read"),
         ({"bytes": None, "path": "/etc/hostname"}, "bytes are needed"),
-        (None, "is allowed"),
-        (3, "is allowed"),
+        (None, "an image is a file's bytes, such bytes as base64 text, or an array"),
+        (3, "an image is a file's bytes"),
     ],
 )
 def test_what_is_no_image_is_refused(grey: served.Served, image: object, message: str) -> None:
@@ -98,3 +98,10 @@ def test_what_is_no_image_is_refused(grey: served.Served, image: object, message
         ask(grey, [{"picture": image}])
     assert "column 'picture', row 0" in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_who_sends_no_image_is_told_what_one_is(grey: served.Served) -> None:
+    with pytest.raises(
+        MlflowException, match=r"missing column: picture\..* was given photo\. An image is a file's bytes"
+    ):
+        ask(grey, [{"photo": "holiday"}])

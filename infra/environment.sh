@@ -38,15 +38,11 @@ certificates=${SSL_CERT_FILE:-${PIP_CERT:-$(setting cert)}}
 [[ -z $certificates ]] || export SSL_CERT_FILE=$certificates
 export UV_LINK_MODE=${UV_LINK_MODE:-copy}
 
-echo "installing $(grep -c '^[a-zA-Z]' requirements.lock) packages"
-.venv/bin/uv pip install --quiet --python .venv --requirements requirements.lock
+# Compiled here, also where the environment keeps Python from it (PYTHONDONTWRITEBYTECODE): else every run would do it.
+echo "installing and compiling $(grep -c '^[a-zA-Z]' requirements.lock) packages"
+.venv/bin/uv pip install --quiet --compile-bytecode --python .venv --requirements requirements.lock
 .venv/bin/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
-
-# The first import of a package compiles it: done here, by two processes, and not in the first run.
-echo "compiling what a run imports"
-.venv/bin/python -P -c 'import prefect.server.api.server, prefect.flow_engine, uvicorn, mlflow.tracking, mlflow.pyfunc' 2>/dev/null &
-.venv/bin/python -P -c 'import torch, torch_pruning, onnxscript, onnxruntime.quantization, sklearn.ensemble, pandas, pyarrow.parquet, matplotlib.figure, dvc.repo' 2>/dev/null || true
-wait || true
+.venv/bin/python -m compileall -q flows tasks components
 
 echo "$wanted" > "$stamp"
 echo "environment ready in $((SECONDS - started)) s"

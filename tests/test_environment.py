@@ -3,7 +3,10 @@
 import os
 import shutil
 import subprocess
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 READ = ("requirements.lock", "pyproject.toml", "infra/environment.sh")
@@ -40,3 +43,11 @@ def test_an_environment_is_kept_where_it_was_made_and_made_anew_in_a_folder_that
     folder.rename(moved)
     assert not made(moved)
     assert not (moved / ".venv").exists()
+
+
+@pytest.mark.parametrize("module", ["sqlalchemy.orm", "sklearn.ensemble", "prefect.server.api.server"])
+def test_what_is_installed_is_compiled_also_where_python_may_not_write_it(module: str) -> None:
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    assert Path(cache_from_source(spec.origin)).exists(), "each process compiles it anew: remove .venv, and make env"

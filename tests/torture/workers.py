@@ -3,7 +3,7 @@
 On `up --production`, with workers that have nothing of the run's but servers to share. SIGKILL of a stage's process, of a
 worker with all that it has begun, of the run, of Prefect's, MLflow's, PostgreSQL's and the S3 server, which start again
 a few seconds later: each in turn, at a random moment. Only a run that was killed itself is followed by another. Prints a
-row for each and writes the JSON: all of it takes two hours, and `--first 20` keeps the first 20 rows and does the others.
+row for each and writes the JSON: all of it takes three quarters of an hour, and `--first 20` keeps the first 20 rows and does the others.
 """
 
 import argparse

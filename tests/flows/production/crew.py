@@ -1,6 +1,7 @@
 """What the tests of this folder do with runs, with the processes of workers, and with the databases of servers."""
 
 import json
+import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 
@@ -22,6 +23,11 @@ from tests.flows.place import Place, Told
 # Long enough to be met in the middle, with many a checkpoint behind it by then.
 LONG = ("--until", "train", "train.epochs=600", "train.checkpoint_seconds=0.2", "train.threads=1")
 BEGUN = "train epoch 2:"  # what a run says of a worker that is at it
+
+
+def drawn(seed: int) -> str:
+    """What a run says of a worker at a moment of its training that the seed draws."""
+    return f"train epoch {random.Random(seed).randint(2, 200)}:"
 
 
 def production_at(place: Place) -> Production:

@@ -24,6 +24,7 @@ from tests.flows.production.crew import (
     LONG,
     cancel,
     database,
+    drawn,
     end,
     kill,
     of_train,
@@ -40,7 +41,7 @@ from tests.torture.crew import kill_server
 
 
 def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(company: Place, undisturbed: str) -> None:
-    told = run(company, *LONG, "workers.train.memory_gb=8", at=BEGUN, do=lambda: kill(company))
+    told = run(company, *LONG, "workers.train.memory_gb=8", at=drawn(1), do=lambda: kill(company))
     assert trained(company, told) == undisturbed
     assert len(of_train(told)) == 3
     assert of_train(told)[1].endswith(
@@ -154,7 +155,7 @@ def count_of_flow_runs(production: Production, where: str = "") -> int:
 
 def test_a_run_that_is_killed_is_gone_on_with_by_the_next(company: Place, undisturbed: str) -> None:
     ledger_of(Home(company.home)).database.change("DELETE FROM records WHERE stage = 'train'")
-    assert run(company, *LONG, at=BEGUN, do=lambda: runner().kill()).code == -signal.SIGKILL
+    assert run(company, *LONG, at=drawn(2), do=lambda: runner().kill()).code == -signal.SIGKILL
     assert trained(company, run(company, *LONG)) == undisturbed
 
 
@@ -164,7 +165,7 @@ def test_a_prefect_server_that_is_killed_and_comes_back_is_waited_for(company: P
         time.sleep(2)
         up_production(Home(company.home), ports={}, say=str)
 
-    told = run(company, *LONG, "--force", "train", at=BEGUN, do=restart)
+    told = run(company, *LONG, "--force", "train", at=drawn(3), do=restart)
     assert trained(company, told) == undisturbed
     assert of_train(told) == ["train: asked of pool 'local'"], "the stage went on meanwhile"
 
@@ -174,7 +175,7 @@ def test_a_worker_that_is_killed_is_replaced_by_another(company: Place, undistur
         (stage,) = processes(company)
         end(next(one for one in stage.parents() if "worker" in one.cmdline()))
 
-    told = run(company, *LONG, "--force", "train", at=BEGUN, do=kill_worker)
+    told = run(company, *LONG, "--force", "train", at=drawn(5), do=kill_worker)
     assert trained(company, told) == undisturbed
     assert len(of_train(told)) == 3
     up_production(Home(company.home), ports={}, say=str)  # the worker is back, for other tests

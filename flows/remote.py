@@ -20,8 +20,10 @@ from prefect.states import Cancelled, Completed, Failed
 
 from components.errors import refuse
 from components.every import every
+from components.gpus import taken
 from components.home import Home, find_home
 from components.planning.held import RUN, Taken, living
+from components.planning.machine import gpus
 from components.store.artifact import Artifact
 from flows.console import epoch_line, resumed_line
 from flows.running import yard_of
@@ -59,6 +61,7 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
             _alive(yard),
             stoppable(deaf_seconds=DEAF_SECONDS) as stop,
             pulse(flow_run.id, stop, patience=WORKER_SECONDS),
+            _gpus(log),
             _limits(minutes),
         ):
             try:
@@ -122,15 +125,37 @@ def _alive(yard: Yard) -> Iterator[None]:
 
 
 @contextmanager
+def _gpus(log: logging.Logger) -> Iterator[None]:
+    """Let this process see the GPUs that were asked for, no others, and no other stage on this machine see them."""
+    wanted, there = int(os.environ.get(GPUS) or 0), gpus()
+    if not wanted:
+        yield
+        return
+    if len(there) < wanted:
+        what = f"{wanted} GPUs are asked for, and the worker's process sees {len(there)}"
+        raise refuse(what, where="workers", do="ask for fewer, or send the stage to a pool whose workers have them")
+    with taken(wanted, of=there, say=log.info) as names:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)  # torch isn't loaded yet
+        _check_torch(wanted)
+        yield
+
+
+def _check_torch(wanted: int) -> None:
+    import torch
+
+    if torch.cuda.device_count() < wanted:
+        what = f"{wanted} GPUs are asked for, and PyTorch on the worker can use {torch.cuda.device_count()}"
+        raise refuse(what, where="workers", do="install a build of PyTorch for its GPUs there, or look at their driver")
+
+
+@contextmanager
 def _limits(minutes: float | None) -> Iterator[None]:
     """Keep this process to what was asked for it."""
-    gigabytes, gpus = float(os.environ.get(MEMORY) or 0), int(os.environ.get(GPUS) or 0)
+    gigabytes = float(os.environ.get(MEMORY) or 0)
     if gigabytes:
         # The allocator of pyarrow, which isn't loaded yet, takes a gigabyte at once, and uses little of it.
         os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         resource.setrlimit(resource.RLIMIT_DATA, (int(gigabytes * 1e9), resource.RLIM_INFINITY))
-    if gpus:
-        _check_gpus(gpus)
 
     def rung(_signal: int, _frame: FrameType | None) -> None:
         raise _Over
@@ -149,14 +174,6 @@ def _limits(minutes: float | None) -> Iterator[None]:
 
 class _Over(BaseException):
     """The time is up. No `except Exception` on the way may take this for its own: those of logging do."""
-
-
-def _check_gpus(wanted: int) -> None:
-    import torch
-
-    if torch.cuda.device_count() < wanted:
-        what = f"{wanted} GPUs are asked for, and the worker's process sees {torch.cuda.device_count()}"
-        raise refuse(what, where="workers", do="ask for fewer, or send the stage to a pool whose workers have them")
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,8 +160,8 @@ def _check_gpus(workers: Workers, planner: Planner, home: Home) -> None:
     """Refuse stages that want GPUs, where the run has nobody but this process to do them, and it has fewer."""
     ahead = {line.stage for line in planner.plan if line.state != "cached"} if starts_a_server(home) else set()
     for name, worker in workers.named.items():
-        if name in ahead and (worker.gpus or 0) > gpus():
-            what = f"{worker.gpus} GPUs are asked for, {gpus()} are here, and no servers with workers are up"
+        if name in ahead and (worker.gpus or 0) > len(gpus()):
+            what = f"{worker.gpus} GPUs are asked for, {len(gpus())} are here, and no servers with workers are up"
             do = f"name servers (docs/settings.md), `steelyard up`, or --set workers.{name}.gpus=null"
             raise refuse(what, where=f"workers.{name}", do=do)
 

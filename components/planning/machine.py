@@ -5,6 +5,7 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 
 SPEED_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "avx_vnni", "asimddp", "i8mm")
@@ -48,15 +49,13 @@ def device_kind(wanted: str) -> str:
     return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
 
 
-def gpus(devices: Path = Path("/dev")) -> int:
-    """Return how many GPUs of NVIDIA's this process may use, by the system's devices and CUDA_VISIBLE_DEVICES."""
+def gpus(devices: Path = Path("/dev")) -> tuple[str, ...]:
+    """Return the GPUs of NVIDIA's that this process may use, named as CUDA_VISIBLE_DEVICES does, or numbered."""
     there = len(list(devices.glob("nvidia[0-9]*")))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return there
-    named = [one.strip() for one in visible.split(",")]
-    first_bad = next((at for at, one in enumerate(named) if one in ("", "-1", "NoDevFiles")), len(named))
-    return min(there, first_bad)  # CUDA reads the list up to what is none
+    named = [str(number) for number in range(there)] if visible is None else [one.strip() for one in visible.split(",")]
+    good = takewhile(lambda one: one not in ("", "-1", "NoDevFiles"), named)  # CUDA reads up to what is none
+    return tuple(good)[:there]
 
 
 def _quota(groups: Path = Path("/sys/fs/cgroup")) -> int:

@@ -167,7 +167,7 @@ def _machine(_home: Home) -> Iterator[Finding]:
     if "avx512f" in machine.instructions and "avx512_vnni" not in machine.instructions:
         yield Finding(name="int8", state="note", detail="no VNNI: keep reduce_range on, or sums of products saturate")
     yield Finding(name="device", state="ok", detail=f"training with `device: auto` uses {device_kind('auto')}")
-    yield Finding(name="gpus", state="ok", detail=str(gpus()), fact=str(gpus()))
+    yield Finding(name="gpus", state="ok", detail=str(len(gpus())), fact=str(len(gpus())))
 
 
 def _home(home: Home) -> Iterator[Finding]:

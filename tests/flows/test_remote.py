@@ -9,12 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
 from components.database import connecting
 from components.errors import Refusal
 from components.home import Home
 from components.settings import variable
-from flows.remote import MEMORY, _limits, _met, _Told
+from flows import remote
+from flows.remote import GPUS, MEMORY, _gpus, _limits, _met, _Told
 from tasks.remote.patience import reached
 from tasks.tracking.runs import Live
 from tasks.tracking.sending import Sender, unsent
@@ -52,6 +54,34 @@ def test_a_memory_limit_counts_no_reserve_of_pyarrows() -> None:
         [sys.executable, "-c", LIMITED], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert int(told.stdout) * 1024 < 700e6
+
+
+def test_two_stages_on_one_machine_see_gpus_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (f"{os.getpid()} a", f"{os.getpid()} b")
+    monkeypatch.setenv(GPUS, "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(remote, "gpus", lambda: names)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with _gpus(log()):
+        first = os.environ["CUDA_VISIBLE_DEVICES"]
+        with _gpus(log()):
+            assert (first, os.environ["CUDA_VISIBLE_DEVICES"]) == names
+
+
+def test_more_gpus_than_the_worker_has_or_torch_can_use_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv(GPUS, "2")
+    monkeypatch.setattr(remote, "gpus", lambda: ("0",))
+    with pytest.raises(Refusal, match="2 GPUs are asked for, and the worker's process sees 1"), _gpus(log()):
+        pass
+    monkeypatch.setattr(remote, "gpus", lambda: (f"{os.getpid()} a", f"{os.getpid()} b"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(Refusal, match="2 GPUs are asked for, and PyTorch on the worker can use 0"), _gpus(log()):
+        pass
+
+
+def log() -> logging.Logger:
+    return logging.getLogger(__name__)
 
 
 def test_a_process_that_starts_while_its_ledger_restarts_begins_when_that_is_back(

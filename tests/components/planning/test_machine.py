@@ -31,6 +31,27 @@ def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert device_kind("auto") != "cuda"
 
 
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        (None, ("0", "1", "2")),
+        ("", ()),
+        ("2,0", ("2", "0")),
+        (" GPU-1a , GPU-2b", ("GPU-1a", "GPU-2b")),
+        ("1,-1,0", ("1",)),
+    ],
+)
+def test_gpus_are_named_as_the_environment_does_or_numbered(
+    visible: str | None, names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidia2", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.gpus(tmp_path) == names
+
+
 def test_the_cores_to_use_are_those_of_the_affinity_the_quota_and_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

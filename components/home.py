@@ -74,6 +74,24 @@ class Home:
         return self.root / "dvc" / "imports"
 
     @property
+    def logs(self) -> Path:
+        """What servers say."""
+        return self.root / "logs"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All that the home keeps of its own, without what the servers of `up --production` do."""
+        return (
+            self.store,
+            self.work,
+            self.runs,
+            self.mlflow_db.parent,
+            self.prefect,
+            self.dvc_remote.parent,
+            self.logs,
+        )
+
+    @property
     def services(self) -> Path:
         """Which servers `up` has started."""
         return self.root / "services.json"

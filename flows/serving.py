@@ -107,7 +107,7 @@ def line_to_try(trial: Path, *, address: str, body: Path) -> str:
 @contextmanager
 def _server(home: Home, folder: Path, *, host: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Start MLflow's scoring server, and stop it with all that it started at the end, however that comes."""
-    log = home.root / "logs" / f"serve-{port}.log"
+    log = home.logs / f"serve-{port}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     serve = ("mlflow", "models", "serve", "--model-uri", str(folder), "--env-manager", "local")
     where = ("--host", host, "--port", str(port), "--workers", "1")

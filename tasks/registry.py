@@ -11,11 +11,13 @@ from components.errors import Problem, Refusal, refuse
 from components.home import Home
 from components.reap.marking import Registered
 from tasks.stage import Yard
+from tasks.tracking.away import made_once
 from tasks.tracking.connecting import Client, check, connect
 from tasks.tracking.runs import Tracking
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model, ModelSignature
 
 CHAMPION: Final = "champion"
@@ -38,11 +40,42 @@ class Bundle:
 def register(tracking: Tracking, bundle: Bundle, *, model: str, description: str, tags: Mapping[str, str]) -> int:
     """Log the bundle as a pyfunc model from code, register it, and return its version.
 
-    A version that the run has made already is taken: an attempt was broken off behind it.
+    A version that the run has made already is taken, and so is a model that it has logged: an attempt was broken off.
     """
-    before = tracking.client.search_model_versions(f"name = '{model}' and run_id = '{tracking.run_id}'")
-    if before:
-        return int(before[0].version)
+    client = tracking.client
+
+    def find() -> "ModelVersion | None":
+        made = client.search_model_versions(f"name = '{model}' and run_id = '{tracking.run_id}'")
+        return min(made, key=lambda one: int(one.version), default=None)
+
+    def make() -> "ModelVersion":
+        return client.create_model_version(
+            model,
+            f"models:/{logged}",
+            run_id=tracking.run_id,
+            tags=dict(tags),
+            description=description,
+            model_id=logged,
+        )
+
+    if found := find():
+        return int(found.version)
+    logged = _logged(tracking) or _log(tracking, bundle)
+    _enter_name(client, model)
+    return int(made_once(make, find=find).version)
+
+
+def _logged(tracking: Tracking) -> str | None:
+    """Return the id of the whole model that the run has logged already, if it has one."""
+    from mlflow.entities import LoggedModelStatus
+
+    of_run = f"source_run_id = '{tracking.run_id}'"
+    found = tracking.client.search_logged_models([tracking.experiment_id], of_run)
+    return next((str(one.model_id) for one in found if one.status == LoggedModelStatus.READY), None)
+
+
+def _log(tracking: Tracking, bundle: Bundle) -> str:
+    """Log the bundle as a pyfunc model from code, and return its id."""
     import mlflow
     import pandas as pd
     from mlflow.models import Model
@@ -61,17 +94,20 @@ def register(tracking: Tracking, bundle: Bundle, *, model: str, description: str
             input_example=pd.DataFrame([dict(row) for row in bundle.example]),
             pip_requirements=_requirements(),
         )
-    if not tracking.client.search_registered_models(f"name = '{model}'"):
-        tracking.client.create_registered_model(model)
-    made = tracking.client.create_model_version(
-        model,
-        info.model_uri,
-        run_id=tracking.run_id,
-        tags=dict(tags),
-        description=description,
-        model_id=info.model_id,
-    )
-    return int(made.version)
+    return str(info.model_id)
+
+
+def _enter_name(client: "Client", model: str) -> None:
+    """Have the registry know the model's name; of several who enter it at once, one does."""
+    from mlflow.exceptions import MlflowException
+
+    if client.search_registered_models(f"name = '{model}'"):
+        return
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 class _PublicPyfunc:

@@ -14,6 +14,7 @@ from components.home import Home
 from components.production import USER, Ports, Production, new_secrets
 from components.settings import NAMES, OTHERS, PREFIX, settings_of, variable
 from flows.cli import serve
+from flows.servers import mlflow_server
 from flows.servers.pool import POOL, TEMPLATE, worker
 from flows.servers.production import DATABASES, MLFLOW_LOGIN, WORKERS
 
@@ -98,6 +99,7 @@ def test_servers_and_workers_are_those_of_one_machine() -> None:
     name = worker("x").index("--name")
     assert command[3:] == [*worker("x")[:name], *worker("x")[name + 2 :]]
     assert SERVICES["worker"]["deploy"]["replicas"] == len(WORKERS)
+    assert SERVICES["mlflow"]["command"][:4] == ["python", "-P", "-m", mlflow_server.__name__]
     assert POOL in SERVICES["pool"]["command"]
     for path, told in ((TEMPLATE, SERVICES["pool"]["command"]), (MLFLOW_LOGIN, str(SERVICES["mlflow"]["environment"]))):
         assert path.relative_to(ROOT).as_posix() in "".join(told)

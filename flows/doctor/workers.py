@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from components.errors import Refusal
 from components.home import Home
+from components.planning.ledger import Ledger
 from components.settings import settings_of
 from flows.console import waiting
 from flows.doctor.examine import KEYED, Finding, State, examine
@@ -24,7 +25,7 @@ from flows.servers.login import ask_prefect
 from flows.servers.services import running
 from flows.state import ledger_of
 from tasks.remote.pools import DOCTOR, deployment_of, is_polled, knows_stages
-from tasks.remote.rows import TAG
+from tasks.remote.rows import LEDGER, TAG
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -105,13 +106,16 @@ def second_opinions(home: Home, here: Sequence[Finding]) -> list[Finding]:
 
 def _of_pools(client: "SyncPrefectClient", home: Home, here: Sequence[Finding]) -> Iterator[Finding]:
     asked: list[_Asked] = []
+    well = {one.name for one in here if one.state != "bad"}
+    ledger = there if "ledger" in well and (there := ledger_of(home)).database.exists() else None
+    tags = [TAG] if ledger is None else [TAG, LEDGER + ledger.identity()]  # by which `reap` finds it
     with ExitStack() as stack:
-        question = _question(home, here, stack)
+        question = _question(home if "store" in well else None, ledger, stack)
         for pool in client.read_work_pools():
             if why := _not_asked(client, pool):
                 yield Finding(name="worker", state="note", detail=why, pool=pool.name)
             else:
-                asked.append(_ask(client, pool, question))
+                asked.append(_ask(client, pool, question, tags=tags))
         if asked:
             with waiting(f"asking a worker of {', '.join(one.pool for one in asked)}"):
                 _wait(asked, client)
@@ -128,17 +132,13 @@ def _not_asked(client: "SyncPrefectClient", pool: "WorkPool") -> str:
     return "" if is_polled(client, pool.name) else "no worker of it is there: stages that are sent there wait for one"
 
 
-def _question(home: Home, here: Sequence[Finding], stack: ExitStack) -> dict[str, str]:
-    """Leave something in the store and the ledger, as far as they work, for the worker to find, until the end."""
-    well = {one.name for one in here if one.state != "bad"}
-    blob = stack.enter_context(left_in_store(home)) if "store" in well else ""
-    lease, ledger = "", ledger_of(home) if "ledger" in well else None
-    if ledger is not None and ledger.database.exists():
-        taken = ledger.acquire(f"doctor {uuid.uuid4().hex}", seconds=2 * ANSWER_SECONDS)
-        if taken is not None:
-            stack.callback(ledger.release, taken)
-            lease = taken.name
-    return {"blob": blob, "lease": lease}
+def _question(home: Home | None, ledger: Ledger | None, stack: ExitStack) -> dict[str, str]:
+    """Leave something in store and ledger, as far as they work, for the worker to find until the end."""
+    blob = stack.enter_context(left_in_store(home)) if home else ""
+    taken = ledger.acquire(f"doctor {uuid.uuid4().hex}", seconds=2 * ANSWER_SECONDS) if ledger else None
+    if ledger and taken:
+        stack.callback(ledger.release, taken)
+    return {"blob": blob, "lease": taken.name if taken else ""}
 
 
 @dataclass(slots=True)
@@ -167,9 +167,9 @@ class _Asked:
         return [Finding(name="worker", state="bad", detail=told)]
 
 
-def _ask(client: "SyncPrefectClient", pool: "WorkPool", question: dict[str, str]) -> _Asked:
+def _ask(client: "SyncPrefectClient", pool: "WorkPool", question: dict[str, str], *, tags: list[str]) -> _Asked:
     deployment = deployment_of(client, pool, flow=DOCTOR)
-    run = client.create_flow_run_from_deployment(deployment, parameters=question, tags=[TAG])
+    run = client.create_flow_run_from_deployment(deployment, parameters=question, tags=tags)
     return _Asked(pool=pool.name, flow_run=run.id)
 
 

@@ -4,6 +4,7 @@ PostgreSQL and S3 keep everything; Prefect and MLflow on them want a login; two 
 secrets lie in one file of the home, by which every command of that home finds and enters these servers.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -99,9 +100,7 @@ def _check_ports(ports: Ports, up: Collection[str]) -> None:
 
 
 def _start(production: Production, home: Home, say: Say, *, up: Collection[Name]) -> None:
-    for folder in (home.root / "logs", home.prefect, home.production):
-        folder.mkdir(parents=True, exist_ok=True)
-    home.production.chmod(0o711)  # the user who runs PostgreSQL goes through
+    _close(home)
     for name, start in _KEEPERS.items():
         if name not in up:
             start(production, home, say)
@@ -113,6 +112,16 @@ def _start(production: Production, home: Home, say: Say, *, up: Collection[Name]
         await_answer(server.name, server.url + HEALTH[server.name], server, log_of(home, server.name))
         say(f"{server.name} answers at {server.url}")
     _start_workers(production, home, say, [name for name in WORKERS if name not in up])
+
+
+def _close(home: Home) -> None:
+    """Keep what servers ask a login for from other users of this machine: runs leave much of it in the home as well."""
+    for folder in (*home.folders, home.production):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in home.root.iterdir():
+        if path.stat().st_uid == os.getuid():
+            path.chmod(path.stat().st_mode & ~0o007)
+    home.production.chmod(0o711)  # the user who runs PostgreSQL goes through
 
 
 def _start_postgres(production: Production, home: Home, say: Say) -> None:
@@ -168,11 +177,8 @@ def _begin_prefect(production: Production, home: Home) -> Service:
 
 
 def _begin_mlflow(production: Production, home: Home) -> Service:
-    command = (
-        *("mlflow", "server", "--host", HOST, "--port", str(production.ports.mlflow), "--workers", "1"),
-        *("--app-name", "basic-auth", "--backend-store-uri", "postgresql+psycopg2:///mlflow"),
-        *("--no-serve-artifacts", "--default-artifact-root", f"s3://{BUCKET}/mlflow"),
-    )
+    at, artifacts = ("--host", HOST, "--port", str(production.ports.mlflow)), f"s3://{BUCKET}/mlflow"
+    command = ("flows.servers.mlflow_server", *at, "--default-artifact-root", artifacts)
     of_server = server_environment(home, needs=("AWS_",))
     variables = {
         **{name: value for name, value in of_server.items() if not name.startswith("MLFLOW_TRACKING_")},

@@ -20,9 +20,14 @@ Launch = Callable[[IO[bytes], Mapping[str, str]], "subprocess.Popen[bytes]"]
 
 
 def begin(name: Name, home: Home, url: str, launch: Launch) -> Service:
-    """Start a service that outlives this process, and write it down. `launch` gets its output and its mark."""
-    mark = secrets.token_hex(8)
-    with log_of(home, name).open("wb") as output:
+    """Start a service that outlives this process, and write it down. `launch` gets its output and its mark.
+
+    What its forerunner said, perhaps of why it ended, is kept beside its log.
+    """
+    mark, log = secrets.token_hex(8), log_of(home, name)
+    if log.exists():
+        log.replace(log.with_suffix(".before.log"))
+    with log.open("wb") as output:
         process = launch(output, {MARK: mark})
     created = psutil.Process(process.pid).create_time()
     service = Service(name=name, pid=process.pid, created=created, mark=mark, url=url)
@@ -32,7 +37,7 @@ def begin(name: Name, home: Home, url: str, launch: Launch) -> Service:
 
 def log_of(home: Home, name: str) -> Path:
     """Return the log of a service."""
-    return home.root / "logs" / f"{name}.log"
+    return home.logs / f"{name}.log"
 
 
 def recorded(home: Home) -> list[Service]:

@@ -135,9 +135,9 @@ class TemporaryServer:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        for folder in (home.prefect, home.root / "logs"):
+        for folder in (home.prefect, home.logs):
             folder.mkdir(parents=True, exist_ok=True)
-        self.log = home.root / "logs" / "prefect-temporary.log"
+        self.log = home.logs / "prefect-temporary.log"
         with socket.create_server((LOOPBACK, 0)) as listener, self.log.open("wb") as output:
             self.url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
             self.process = _serve_prefect(listener, home, output, leashed=True, extra=IDLE)
@@ -209,7 +209,7 @@ def check_free(port: int, *, option: str) -> None:
 
 
 def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[str], None]) -> Services:
-    for folder in (home.prefect, home.mlflow_artifacts, home.root / "logs"):
+    for folder in (home.prefect, home.mlflow_artifacts, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
     check_prefect(home)
     check_mlflow(home)

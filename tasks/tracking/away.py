@@ -1,4 +1,4 @@
-"""MLflow's server that denies us, or is away: what that is to a person, and how a run waits for it.
+"""MLflow's server that denies us, is away, or whose answer is lost: what that is to a person, and how a run goes on.
 
 Its errors are known by where their classes come from: nothing of MLflow is loaded to look.
 """
@@ -15,6 +15,8 @@ from components.recipe_file import without_secrets
 T = TypeVar("T")
 AWAY_SECONDS = 1800.0  # that a server may be away while a run waits for it
 AGAIN_SECONDS = 2.0
+TRIES = 3  # to make something whose answers are lost
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 class Away(Unreachable):
@@ -26,6 +28,38 @@ def is_away(error: Exception) -> bool:
     said = str(error) if _is_of_mlflow(error) else ""
     silent = "API request to" in said and ("failed with exception" in said or "failed with timeout" in said)
     return isinstance(error, Away) or (silent and "too many 500 error responses" not in said)
+
+
+def made_once(make: Callable[[], T], *, find: Callable[[], T | None]) -> T:
+    """Make something on the server. Where the answer was lost it is looked for before it is asked for again.
+
+    MLflow's own client asks again at once, and has two runs or versions where the first answer was cut.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            with _asked_once():
+                return make()
+        except Exception as error:
+            if not left or not is_away(error):
+                raise
+        time.sleep(AGAIN_SECONDS)
+        if (found := find()) is not None:
+            return found
+    raise AssertionError  # the last try returns or raises
+
+
+@contextmanager
+def _asked_once() -> Iterator[None]:
+    """Have MLflow's client, which looks up the variable at each request, ask but once."""
+    before = os.environ.get(RETRIES)
+    os.environ[RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RETRIES]
+        else:
+            os.environ[RETRIES] = before
 
 
 def _is_of_mlflow(error: Exception) -> bool:

@@ -13,17 +13,22 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, count
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from components.home import Home
 from components.recipe_file import without_secrets
-from tasks.tracking.away import denials_refused
+from tasks.tracking.away import denials_refused, made_once
 from tasks.tracking.connecting import Client, client_here, connect
 from tasks.tracking.sending import BATCH, Point, Sender, unsent
 from tasks.until import Reached
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 log = logging.getLogger(__name__)
 LEDGER = "steelyard.ledger"  # a tag of runs
+BEGUN = "steelyard.begun"  # a tag of runs: by it one is found whose beginning wasn't answered
+EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 LAST_FLUSH_SECONDS = 20.0
 END = "unsent-end.json"  # how a run ended, where the server wasn't told
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -118,12 +123,17 @@ class Tracking:
 
     def _child_of(self, name: str) -> tuple[bool, str]:
         """Return whether a child of that name is finished, and its id; it is made where there is none."""
-        children = self.client.search_runs([self.experiment_id], f"tags.`mlflow.parentRunId` = '{self.run_id}'")
-        if found := [one for one in children if one.info.run_name == name]:
-            return found[0].info.status == "FINISHED", str(found[0].info.run_id)
-        tags = {"mlflow.parentRunId": self.run_id, "mlflow.runName": name}
-        made = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
-        return False, str(made.info.run_id)
+
+        def find() -> "Run | None":
+            children = self.client.search_runs([self.experiment_id], f"tags.`mlflow.parentRunId` = '{self.run_id}'")
+            return next((one for one in children if one.info.run_name == name), None)
+
+        def make() -> "Run":
+            tags = {"mlflow.parentRunId": self.run_id, "mlflow.runName": name}
+            return self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+
+        child = find() or made_once(make, find=find)
+        return child.info.status == "FINISHED", str(child.info.run_id)
 
     def flush(self) -> None:
         """Send what is queued, for a limited time."""
@@ -211,7 +221,7 @@ def tracked(
     """
     with denials_refused():
         experiment = _experiment(client, model, artifacts=artifacts)
-        run_id = str(client.create_run(experiment, run_name=run_name, tags={LEDGER: ledger}).info.run_id)
+        run_id = _begun(client, experiment, run_name, ledger=ledger)
     tracking = Tracking(client, run_id, experiment, _live(lambda: client, home, run_id, file="unsent.jsonl"))
     status: Status = "FAILED"
     try:
@@ -249,12 +259,31 @@ def existing(run_id: str) -> Tracking:
 
 
 def _experiment(client: "Client", model: str, *, artifacts: str | None) -> str:
-    found = client.get_experiment_by_name(model)
-    if found is not None:
+    """Return the experiment of the model; of several who make it at once, one does."""
+    from mlflow.exceptions import MlflowException
+
+    if (found := client.get_experiment_by_name(model)) is not None:
         return str(found.experiment_id)
     place = None if artifacts is None else f"{artifacts}/{model}"
-    tags = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(model, artifact_location=place, tags=tags))
+    try:
+        return str(client.create_experiment(model, artifact_location=place, tags=EXPERIMENT))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or not (found := client.get_experiment_by_name(model)):
+            raise
+        return str(found.experiment_id)
+
+
+def _begun(client: "Client", experiment: str, name: str, *, ledger: str) -> str:
+    """Begin a parent run, and return its id."""
+    token = uuid.uuid4().hex
+
+    def make() -> "Run":
+        return client.create_run(experiment, run_name=name, tags={LEDGER: ledger, BEGUN: token})
+
+    def find() -> "Run | None":
+        return next(iter(client.search_runs([experiment], f"tags.`{BEGUN}` = '{token}'")), None)
+
+    return str(made_once(make, find=find).info.run_id)
 
 
 def _allowed(name: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict, replace
@@ -15,8 +16,11 @@ from components.production import Production, write_down
 from flows.servers.pool import TEMPLATE
 from flows.servers.processes import members
 from flows.servers.recorded import recorded
+from flows.state import ledger_of
+from tasks.remote.pools import DOCTOR
+from tasks.remote.rows import old_rows
 from tests.flows.place import Place, Told
-from tests.flows.production.crew import asked_of_prefect, servers
+from tests.flows.production.crew import asked_of_prefect, prefect, servers
 
 
 def answer(url: str) -> int:
@@ -34,6 +38,15 @@ def test_nobody_is_served_without_a_login(production: Production) -> None:
     assert answer(f"{urls['mlflow']}/api/2.0/mlflow/experiments/get?experiment_id=0") in (401, 403)
     assert answer(f"{urls['s3']}/steelyard") >= 400
     assert answer(f"{urls['prefect']}/api/health") == 200
+
+
+def test_nobody_else_on_the_machine_reads_what_is_kept_behind_logins(company: Place) -> None:
+    there = {path.name: path for path in company.home.iterdir()}
+    assert {"store", "work", "runs", "prefect", "logs", "production"} <= there.keys()
+    assert {name for name, path in there.items() if path.is_dir() and path.stat().st_mode & 0o007} == {"production"}
+    kept = list(there["production"].iterdir())
+    assert {path.name for path in kept} == {"postgres", "s3"}
+    assert not [path for path in kept if path.stat().st_mode & 0o007]
 
 
 @pytest.mark.slow
@@ -105,6 +118,14 @@ def test_the_doctor_waits_for_no_pool_that_nobody_serves_and_for_no_worker_that_
     assert "none of its workers took it up within 0 s" in found["local"]
     assert "no worker of it is there" in found["empty"]
     assert found["of-others"].startswith("not asked")
+    with prefect(company) as client:  # as those are tagged that `reap` removes in time
+        ours = [
+            row.name
+            for row in old_rows(client, before=time.time() + 60, ledger=ledger_of(Home(company.home)).identity())
+        ]
+        asked = [one.name for one in client.read_flow_runs() if one.flow_id == client.read_flow_by_name(DOCTOR).id]
+    assert asked
+    assert set(asked) <= set(ours)
 
 
 FORCED = ("run", "recipe.yaml", "--force", "report")

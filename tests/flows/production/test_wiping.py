@@ -65,6 +65,7 @@ def test_what_was_backed_up_as_documented_serves_the_same_after_a_wipe(company: 
     company.child("run", "workers.yaml")  # other tests have removed records
     before, answered = servers(company), answers_of_champion(company)
     follow(company, "backup")
+    assert (company.folder / "backup").stat().st_mode & 0o077 == 0
     assert "worker-2" in company.child("down").err
     assert not [one for one in before if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     assert company.call("list").refused("are down", "steelyard up --production")

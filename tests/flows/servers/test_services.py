@@ -6,10 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
@@ -18,11 +20,12 @@ from components.errors import Refusal
 from components.home import Home
 from flows.servers.backend import backend
 from flows.servers.environment import environment
-from flows.servers.processes import FLOW_RUN, MARK, Service, answers, members
-from flows.servers.recorded import alive, stop_all
+from flows.servers.processes import FLOW_RUN, MARK, Service, answers, launch, members
+from flows.servers.recorded import alive, begin, log_of, stop_all
 from flows.servers.services import LOOPBACK, down, running, temporary, up
 from tasks.tracking.connecting import connect
 from tasks.tracking.runs import tracked
+from tests.servers.faults import wait_until
 from tests.servers.tables import with_tables
 
 
@@ -233,6 +236,24 @@ def test_a_server_that_ends_at_its_start_is_reported_with_its_last_words(home: H
     (home.prefect / "start.lock").mkdir(parents=True)
     with pytest.raises(Refusal, match=r"Prefect ended at start.*IsADirectoryError"), temporary(home) as server:
         server.ready(60)
+
+
+def test_what_a_server_said_is_kept_when_it_is_started_again(home: Home) -> None:
+    home.logs.mkdir(parents=True)
+    for word in ("first", "second"):
+        begin("mlflow", home, "", partial(echo, word))
+    (now,) = wait_for_text(log_of(home, "mlflow"))
+    assert (now, *wait_for_text(home.logs / "mlflow.before.log")) == ("second", "first")
+    down(home)
+
+
+def echo(word: str, output: IO[bytes], mark: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    return launch(["/bin/echo", word], mark, output)
+
+
+def wait_for_text(file: Path) -> list[str]:
+    wait_until(lambda: bool(file.read_text()))
+    return file.read_text().splitlines()
 
 
 def test_a_damaged_database_of_prefect_is_named_as_such(home: Home) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from components.data.config import DataConfig
 from components.errors import refuse
+from components.planning.held import DATA, wait_for
 from components.planning.source import Source, look_at
 from components.store.artifact import Artifact
 from tasks.stage import Workspace, stage
@@ -44,6 +45,9 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     card = pack(config, data, source=Path(source.path), progress=lambda rows: here.log.info("packed %d rows", rows))
     if look_at(Path(source.path), here.yard.ledger) != source:  # else other rows would be kept under its digest
         raise refuse("the data changed while it was being read", where=source.path, do="run again, once it is whole")
+    wait_for(
+        DATA, here.yard.ledger
+    )  # who takes that one from now on sees that this stage is at work, and removes nothing
     version = snapshot(data, workspace=data.parent, remote=here.yard.remote)
     aside = quarantine_path(data)
     if card.quarantined:

@@ -3,12 +3,15 @@
 import getpass
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from components.errors import Refusal, refuse
-from components.release.releases import Move, Release, Releases
+from components.planning.held import REAP, Taken, living
+from components.release.releases import MOVE_SECONDS, Move, Release, Releases
 from tasks.gate import Judged
 from tasks.register import Registered
 from tasks.smoke import check_answers
@@ -109,7 +112,7 @@ def move_champion(
 
     client = client_here()
     target = releases.get(version)
-    with releases.moving():
+    with releases.moving(), ExitStack() as alone:
         _recover(releases, client)
         _check_alias(releases, client, force=force)
         if action == "rollback" and not releases.was_champion(version):
@@ -120,6 +123,8 @@ def move_champion(
                 f"version {version} of {releases.model} is barred: {barred.objection}",
                 do="promote it with --force if you know better",
             )
+        if barred:
+            alone.enter_context(_not_reaped(releases))
         seq = releases.begin(action, version, expected=expected, actor=actor, reason=reason, basis=basis)
         try:
             releases.still(seq)
@@ -139,6 +144,17 @@ def move_champion(
                 ) from error
             raise
         _end(releases, client, seq, "done")
+
+
+@contextmanager
+def _not_reaped(releases: Releases) -> Iterator[None]:
+    """Keep `reap` from removing what a barred version is made of: it may by now have found it removable."""
+    try:
+        with living(REAP, releases.ledger, seconds=MOVE_SECONDS):
+            yield
+    except Taken:
+        what = "`reap` is at work, and may be removing what this version is made of"
+        raise refuse(what, where=releases.ledger.database.name, do="promote it when that has ended") from None
 
 
 def _end(releases: Releases, client: "Client", seq: int, state: Literal["done", "undone", "abandoned"]) -> None:

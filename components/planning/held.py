@@ -1,6 +1,7 @@
 """A lease that lasts as long as the work: renewed in the background."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from components.every import every
 from components.planning.ledger import Lease, LeaseLost, Ledger
 
 RUN: Final = "run of "  # begins the name of the lease that the process of a run holds while it lives
+REAP: Final = "reap"  # the lease of who removes what nothing refers to, or makes something be referred to again
+DATA: Final = "reap data"  # the lease of who removes data sets from the DVC remote
+FREE_SECONDS: Final = 0.5  # between two looks at a lease that is waited for
 logger = logging.getLogger(__name__)
 
 
@@ -30,15 +34,21 @@ class Hold:
             raise LeaseLost(self.name)
 
 
+def wait_for(name: str, ledger: Ledger) -> None:
+    """Return when nobody holds the lease of that name."""
+    while ledger.is_taken(name):
+        time.sleep(FREE_SECONDS)
+
+
 @contextmanager
-def living(name: str, ledger: Ledger, *, seconds: float) -> Iterator[None]:
+def living(name: str, ledger: Ledger, *, seconds: float) -> Iterator[Hold]:
     """Hold the lease of that name until the block ends: where it is gone, so is the process. Raises Taken."""
     lease = ledger.acquire(name, seconds=seconds)
     if lease is None:
         raise Taken(name)
     try:
-        with held(lease, ledger, seconds=seconds):
-            yield
+        with held(lease, ledger, seconds=seconds) as hold:
+            yield hold
     finally:
         ledger.release(lease)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from components.errors import Refusal, refuse
 from components.home import Home
-from components.planning.held import RUN, Taken, living
+from components.planning.held import DATA, REAP, RUN, Hold, Taken, living, wait_for
 from components.reap.folders import (
     left_downloads,
     left_folders,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from tasks.tracking.connecting import Client
 
-LEASE: Final = "reap"
 WORKER: Final = "worker of "
 CHUNK: Final = 1000
 
@@ -99,7 +98,7 @@ def reap(home: Home, *, keep_days: float, remove: bool) -> Reaped:
 
         client = client_here()
         limits = limits_of(yard, client, keep_seconds=keep_days * DAY)
-        round_ = _Round(yard, client, limits, releasing(yard, client, limits), remove, Reaped(remove))
+        round_ = _Round(yard, client, limits, remove, Reaped(remove), releasing(yard, client, limits))
         round_.go()
         return round_.reaped
 
@@ -107,10 +106,10 @@ def reap(home: Home, *, keep_days: float, remove: bool) -> Reaped:
 @contextmanager
 def _alone(yard: Yard) -> Iterator[None]:
     try:
-        with living(LEASE, yard.ledger, seconds=yard.lease_seconds):
+        with living(REAP, yard.ledger, seconds=yard.lease_seconds):
             yield
     except Taken:
-        what = "another `reap` is at work here"
+        what = "another `reap`, or a promotion with --force, is at work here"
         raise refuse(what, where=yard.ledger.database.name, do="wait for it to end") from None
 
 
@@ -121,9 +120,9 @@ class _Round:
     yard: Yard
     client: "Client"
     limits: Limits
-    releases: Releasing
     remove: bool
     reaped: Reaped
+    releases: Releasing  # that stay, as they were when it was last looked
 
     def go(self) -> None:
         """Look at each kind, and remove what was found, if that is asked for."""
@@ -139,15 +138,36 @@ class _Round:
             if self.remove:
                 self.yard.ledger.forget_leases(seconds=GRACE_SECONDS)
 
-    def _take(self, found: Iterable[Garbage], away: Callable[[Garbage], bool], *, at_once: int = 1) -> None:
-        """Note what was found; what is to be removed counts where it was."""
+    def _take(
+        self,
+        found: Iterable[Garbage],
+        away: Callable[[Garbage], bool],
+        *,
+        at_once: int = 1,
+        still: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Note what was found; what is to be removed counts where it was, and goes as long as it `still` may."""
         with ThreadPoolExecutor(at_once) as pool:
             for some in _chunks(found):
+                if self.remove and not still():
+                    return
                 gone = pool.map(away, some) if self.remove else [True] * len(some)
                 self.reaped.found.extend(one for one, went in zip(some, gone, strict=True) if went)
 
     def _note(self, text: str) -> None:
         self.reaped.notes.append(text)
+
+    def _look(self) -> None:
+        """Look again which releases stay: somebody may have given one an alias meanwhile."""
+        self.releases = releasing(self.yard, self.client, self.limits)
+
+    def _none_pinned(self) -> bool:
+        """Say whether no release stays by now that could go when it was last looked."""
+        before, now = self.releases, releasing(self.yard, self.client, self.limits)
+        pinned = before.files.keys() & (now.named - before.named)
+        for model, version in sorted(pinned):
+            self._note(f"{model} {version} was given an alias meanwhile: look again, and the rest is removed")
+        return not pinned
 
     def _prefect(self, stack: ExitStack) -> "SyncPrefectClient | None":
         """Return a client of the Prefect that is set or up; it isn't started only to be tidied."""
@@ -201,11 +221,13 @@ class _Round:
 
     def _results(self) -> None:
         """Forget the results that are old, but of data which of it is still to be removed; and the checkpoints."""
+        self._look()
         before, ledger, used_before = self._staying(), self.yard.ledger, self.limits.used_before
         of_data = {one.key for one in before.results if one.dvc_md5}
         self._take(
             old_results(before.results, before.kept),
             lambda one: forget(ledger, one.name, used_before=used_before, data_stays=one.name in of_data),
+            still=self._none_pinned,
         )
         self._take(before.old_checkpoints, lambda one: remove_checkpoint(one, ledger))
 
@@ -217,12 +239,14 @@ class _Round:
         """Look at the store, and what this machine keeps of it, if this ledger alone knows what is in use there."""
         store = self.yard.store
         if self._is_ours(store.blobs, "objects", settings_of(self.yard.home).store or str(self.yard.home.store)):
+            self._look()
             marked = self._staying().blobs(store, everything=self.remove)
             folders = list(left_folders(store.laid_out(), marked, self.limits))  # before objects go
             self._take(
                 unreached(store.blobs.stored(), marked, self.limits),
                 lambda one: store.blobs.remove(_stored(one), before=self.limits.made_before),
                 at_once=store.blobs.at_once,
+                still=self._none_pinned,
             )
             self._take(folders, lambda one: remove_folder(one, before=self.limits.made_before))
 
@@ -242,13 +266,21 @@ class _Round:
 
     def _data(self) -> None:
         """Look at the DVC remote. What is there already isn't sent again, so its age says nothing of who needs it."""
-        own = settings_of(self.yard.home).dvc_remote is None
         if not self._is_ours(remote_blobs(self.yard.home), "data", self.yard.remote.url):
             return
-        if self.yard.ledger.taken(STAGE):
-            self._note("data: a stage is at work, perhaps on data; look again when it is done")
-            return
-        staying = self._staying()  # asked after the leases: a stage that has ended has recorded what it did
+        ledger, hold = self.yard.ledger, Hold(DATA)
+        if self.remove:
+            wait_for(DATA, ledger)  # of a `reap` that was killed
+        with living(DATA, ledger, seconds=self.yard.lease_seconds) if self.remove else nullcontext(hold) as hold:
+            if ledger.taken(STAGE):  # asked under the lease: a stage that begins now waits before it sends any
+                self._note("data: a stage is at work, perhaps on data; look again when it is done")
+                return
+            self._look()
+            self._old_data(self._staying(), hold)
+
+    def _old_data(self, staying: Staying, hold: Hold) -> None:
+        """Take what no result and no release that stays was made of."""
+        own = settings_of(self.yard.home).dvc_remote is None
         kept = [one for one in staying.results if one.key in staying.kept]
         if lost := unknown_data(self.releases.kept, self.releases.registry, kept, staying.kept):
             names = ", ".join(f"{one.model} {one.version}" for one in lost[:5])
@@ -269,7 +301,8 @@ class _Round:
                     going=None if own else set(going),
                     limits=self.limits,
                 ),
-                lambda one: there.remove(_stored(one), before=self.limits.made_before),
+                lambda one: not hold.lost and there.remove(_stored(one), before=self.limits.made_before),
+                still=self._none_pinned,
             )
             if self.remove:
                 left = {one.name for one in there.look(going)}

@@ -48,6 +48,11 @@ class Releasing:
     files: Mapping[tuple[str, int], Release]
     registry: Versions
 
+    @property
+    def named(self) -> set[tuple[str, int]]:
+        """The models and versions of the kept releases."""
+        return {(one.model, one.version) for one in self.kept}
+
     def artifacts(self) -> list[Artifact]:
         """Return what the kept releases are made of."""
         found = [self.files[one.model, one.version] for one in self.kept]

@@ -4,19 +4,24 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from components.home import Home
-from components.planning.held import RUN
+from components.planning import held
+from components.planning.held import DATA, REAP, RUN
 from components.planning.history import results
 from components.planning.key import Json
 from components.planning.ledger import Lease, Ledger, Record, ledger_at
 from components.planning.mirror import Mirror
+from components.reap.garbage import Garbage
 from components.store.artifact import Stored
 from components.store.folder import sha256
+from flows.reap import reap as reaping
 from flows.reap.reap import reap
 from flows.running import yard_of
 from flows.state import sign
@@ -199,6 +204,46 @@ def test_versions_that_cannot_rise_again_go_unless_an_alias_pins_them(place: Pla
     assert onnx in names(place.call("reap", "--json"), "objects")
 
 
+@pytest.mark.parametrize("kind", ["results", "objects"])
+def test_a_version_that_is_pinned_while_reap_is_at_work_keeps_what_is_left_of_it(
+    place: Place, yard: Yard, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The first thing of the kind goes; then somebody pins the version, and the rest of the kind stays."""
+    from tasks.tracking.connecting import connect
+
+    assert place.call("rollback", "people").code == 0  # version 2 is barred
+    age(yard.home, days=40)
+    onnx = place.told["second"].json["onnx"]["sha256"]
+    before, taken = stored(yard.home), list[Garbage]()
+    assert onnx in names(place.call("reap", "--json"), "objects")
+
+    def one_by_one(found: Iterable[Garbage]) -> Iterator[list[Garbage]]:
+        for one in sorted(found, key=lambda one: one.name == onnx):
+            if one.kind == kind and len(taken) == 1:
+                connect(yard.home).set_registered_model_alias("people", "pinned", "2")
+            taken.extend([one] if one.kind == kind else [])
+            yield [one]
+
+    monkeypatch.setattr(reaping, "_chunks", one_by_one)
+    found = reap(yard.home, keep_days=30, remove=True)
+    assert [one for one in found.found if one.kind == kind] == taken[:1]
+    assert "people 2 was given an alias meanwhile" in "".join(found.notes)
+    assert onnx in stored(yard.home)
+    assert (stored(yard.home) == before) == (kind == "results")
+    monkeypatch.undo()
+    connect(yard.home).delete_registered_model_alias("people", "pinned")
+
+
+def test_a_barred_version_and_reap_keep_out_of_each_others_way(place: Place, yard: Yard) -> None:
+    assert place.call("rollback", "people").code == 0
+    lease = yard.ledger.acquire(REAP, seconds=600)
+    assert lease is not None
+    assert place.call("promote", "people", "2", "--force").refused("`reap` is at work")
+    yard.ledger.release(lease)
+    assert place.call("promote", "people", "2", "--force").code == 0
+    assert not yard.ledger.is_taken(REAP)
+
+
 def test_an_unchanged_run_uses_its_results(place: Place, yard: Yard) -> None:
     age(yard.home, days=40, but="releases")  # which are inputs of the gate
     again = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json")
@@ -279,6 +324,34 @@ def test_a_removal_of_data_that_was_broken_off_goes_on(
     assert (reaped(taken_in), in_remote(taken_in)) == ({"data"}, 0)
 
 
+def test_data_is_sent_only_when_nobody_removes_any(
+    first: Place, taken_in: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC doesn't send what is there: it must not go between that look and the record."""
+    real, seen = Pieces.remove, list[bool]()
+
+    def remove(there: Pieces, one: Stored, *, before: float) -> bool:
+        seen.append(taken_in.ledger.is_taken(DATA))
+        return real(there, one, before=before)
+
+    monkeypatch.setattr(Pieces, "remove", remove)
+    assert (reaped(taken_in), seen) == ({"results", "data"}, [True, True, True])
+
+    lease = taken_in.ledger.acquire(DATA, seconds=600)
+    assert lease is not None
+    monkeypatch.setenv("STEELYARD_HOME", str(taken_in.home.root))
+    at = Place(folder=first.folder, home=taken_in.home.root)
+    monkeypatch.setattr(held, "time", SimpleNamespace(sleep=lambda _: taken_in.ledger.release(lease)))
+
+    def sent(*_: object, **__: object) -> None:
+        seen.append(taken_in.ledger.is_taken(DATA))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tasks.versioning.snapshot", sent)
+    assert at.call("run", "recipe.yaml").code == 130
+    assert seen[3:] == [False]
+
+
 def test_leases_of_those_that_were_killed_long_ago_are_forgotten(taken_in: Yard) -> None:
     ledger = taken_in.ledger
     for name in ("stage killed", "stage late"):
@@ -329,7 +402,7 @@ def test_the_checkpoint_of_a_stage_that_is_done_goes_and_what_another_began_with
 def test_one_reap_at_a_time(place: Place, yard: Yard) -> None:
     lease = yard.ledger.acquire("reap", seconds=600)
     assert lease is not None
-    assert place.call("reap", "--yes").refused("another `reap` is at work")
+    assert place.call("reap", "--yes").refused("another `reap`, or a promotion with --force, is at work")
     assert place.call("reap").code == 0
 
 

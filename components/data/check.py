@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.data.classes import no_labels
 from components.data.config import ColumnKind, DataConfig
 from components.data.findings import Finding, shortened
 from components.data.kinds import CONVERSIONS, Converted, accepts
@@ -101,9 +102,10 @@ def _shown(value: object) -> str:
 
 
 def _unlabelled(values: pa.Array) -> npt.NDArray[np.bool_]:
-    """Where the target is missing. The text NaN, so spelt, is what pandas leaves of a missing label: never a class."""
+    """Where the target is missing, or has a word that says so."""
     missing = pc.is_null(values)
     if pa.types.is_string(values.type):
-        missing = pc.or_(missing, pc.fill_null(pc.equal(values, "NaN"), False))
+        words = no_labels(pc.unique(values.drop_null()).to_pylist())
+        missing = pc.or_(missing, pc.is_in(values, value_set=pa.array(sorted(words), pa.string())))
     mask: npt.NDArray[np.bool_] = missing.to_numpy(zero_copy_only=False)
     return mask

@@ -3,11 +3,28 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+import pyarrow as pa
+
 from components.data.findings import shortened
+from components.data.kinds import to_boolean, to_number
 from components.errors import Problem, Refusal, refuse
 
 LEAST_ROWS: Final = 2  # of a class
 MOST: Final = 10_000  # classes
+# What pandas, NumPy and spreadsheets write where there is no value: never a class.
+_NO_LABEL: Final = frozenset({"NaN", "nan", "NAN", "<NA>", "#N/A"})
+# What R, SQL and people write there too. Among words each may be a class, as NA for North America.
+_NO_LABEL_AMONG_NUMBERS: Final = frozenset({"NA", "na", "N/A", "n/a", "NULL", "Null", "null"})
+
+
+def no_labels(names: Collection[str]) -> frozenset[str]:
+    """Return those of a target's values that stand for a missing one: some among numbers or truth values alone."""
+    found = _NO_LABEL.intersection(names)
+    words = _NO_LABEL_AMONG_NUMBERS.intersection(names)
+    others = pa.array([name for name in names if name not in found | words], pa.string())
+    if words and len(others) and not (to_number(others).bad.any() and to_boolean(others).bad.any()):
+        found |= words
+    return found
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -100,16 +100,16 @@ def _guess_text(facts: ColumnFacts) -> Guess:
 
 
 def _spellings(facts: ColumnFacts) -> str:
-    """Say so where values differ in capitals and spaces alone: to a model they are as different as any others."""
+    """Say so where values differ in capitals, spaces or `.0` alone: to a model they are as different as any others."""
     alike: dict[str, list[str]] = {}
     for value in facts.distinct:
-        alike.setdefault(" ".join(value.lower().split()), []).append(value[:40])
+        alike.setdefault(re.sub(r"^([+-]?\d+)\.0*$", r"\1", " ".join(value.lower().split())), []).append(value[:40])
     several = [values for values in alike.values() if len(values) > 1]
     if not several:
         return ""
     named, others = " and ".join(map(repr, several[0][:2])), len(several) - 1
     more = f", as {others} more do" if others else ""
-    return f"{named} differ in capitals or spaces alone{more}: write them alike if they mean the same"
+    return f"{named} differ in capitals, spaces or decimals alone{more}: write them alike if they mean the same"
 
 
 def _marked_numbers(facts: ColumnFacts) -> str:

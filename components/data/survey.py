@@ -6,7 +6,7 @@ A guess for a starter recipe only: what a column means is the recipe's to say fr
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
+from components.data.classes import no_labels
 from components.data.kinds import accepts, as_text, is_text, says_missing, to_boolean, to_number
 from components.data.parts import one_array
 from components.data.sources.chunk import Source
@@ -51,6 +52,13 @@ class ColumnFacts:
     def hopeless(self, *, before: int) -> bool:
         """Say whether so few of the values before were numbers that the others can't be mistakes."""
         return before > 20_000 and self.numbers < (before - self.blanks) / 4
+
+    def labelled(self) -> "ColumnFacts":
+        """Return the facts of a target: what says that a label is missing is no value of it."""
+        words = no_labels(self.distinct) if not self.uncounted and is_text(self.type) else frozenset()
+        count = sum(self.distinct[word] for word in words)
+        kept = Counter({value: rows for value, rows in self.distinct.items() if value not in words})
+        return replace(self, distinct=kept, present=self.present - count, blanks=self.blanks - count)
 
     @property
     def wrong(self) -> int:

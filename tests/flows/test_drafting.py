@@ -39,7 +39,10 @@ def test_init_names_the_columns_that_a_person_should_look_at(tmp_path: Path) -> 
     assert told.code == 0, told.err
     assert "id: ignore, names the row" in told.err
     assert "'10,5 EUR' aren't read as numbers" in told.err
-    assert "town: category, 2 values; 'Ulm' and 'ulm' differ in capitals or spaces alone: write them alike" in told.err
+    assert (
+        "town: category, 2 values; 'Ulm' and 'ulm' differ in capitals, spaces or decimals alone: write them alike"
+        in told.err
+    )
     assert "  n: " not in told.err
 
 

@@ -64,6 +64,29 @@ def test_nan_among_classes_is_a_missing_target_and_no_class(tmp_path: Path) -> N
     assert said.count("the target is missing") == 3
 
 
+@pytest.mark.parametrize("word", ["nan", "NaN", "<NA>", "#N/A"])
+def test_what_libraries_write_for_a_missing_label_is_no_class_whatever_the_others_are(
+    tmp_path: Path, word: str
+) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD + f"1,r,yes,n,{word}\n" * 3))
+    assert said.count("the target is missing") == 3
+
+
+@pytest.mark.parametrize(("others", "missing"), [("01", True), ("1.0 2.5", True), ("yes no", True), ("EU US", False)])
+@pytest.mark.parametrize("word", ["NA", "N/A", "null"])
+def test_a_word_for_a_missing_label_is_a_class_among_words_alone(
+    tmp_path: Path, word: str, others: str, missing: bool
+) -> None:
+    first, second = others.split() if " " in others else others
+    table = csv(tmp_path, HEAD + "".join(f"1,r,yes,n,{label}\n" for label in [first, second, word] * 4))
+    if missing:
+        assert refusal(tmp_path, table).count("the target is missing") == 4
+    else:
+        assert pack(config(), tmp_path / "packed", source=table).classes == dict.fromkeys(
+            sorted([first, second, word]), 4
+        )
+
+
 def test_a_cell_that_can_not_be_printed_is_shown_escaped_and_what_to_do_comes_last(tmp_path: Path) -> None:
     said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD + "\x1b[31m7,r,yes,n,p\n"))
     assert "'\\x1b[31m7' is not a finite number" in said

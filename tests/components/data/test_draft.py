@@ -292,15 +292,32 @@ def test_the_folders_of_images_are_their_only_target(tmp_path: Path) -> None:
     assert recipe.split.method == "stratified"
 
 
+@pytest.mark.parametrize(("word", "classes"), [("nan", 2), ("NA", 2), ("none", 3)])
+def test_a_label_that_is_missing_is_no_class(tmp_path: Path, word: str, classes: int) -> None:
+    recipe, text = drafted(table(tmp_path, a=list(range(300)), y=["0", "1", word] * 100), target="y")
+    assert recipe.task == "classification"
+    assert f"{classes} classes" in text
+    assert ("missing in 100 of 300 rows" in text) == (classes == 2)
+    assert ("quarantine_share: 0.35 (at most 100 of 300 rows" in text) == (classes == 2)
+
+
+def test_one_number_in_two_spellings_is_named(tmp_path: Path) -> None:
+    _, text = drafted(table(tmp_path, a=list(range(300)), y=["1", "1.0", "2", "x"] * 75), target="y")
+    assert "'1' and '1.0' differ in capitals, spaces or decimals alone" in text
+
+
 def test_values_that_differ_in_capitals_and_spaces_alone_are_named(tmp_path: Path) -> None:
     towns, answers = ["Ulm", "ulm ", "Graz", "graz"] * 75, ["stays", "Stays", "goes"] * 100
     recipe, text = drafted(table(tmp_path, town=towns, y=answers), target="y")
     assert (recipe.data.columns["town"], recipe.data.columns["y"]) == ("category", "category")
     assert (
-        "town: category  # 4 values; 'Ulm' and 'ulm ' differ in capitals or spaces alone, as 1 more do: write them alike"
+        "town: category  # 4 values; 'Ulm' and 'ulm ' differ in capitals, spaces or decimals alone, as 1 more do: write them alike"
         in text
     )
-    assert "category  # the target; 'stays' and 'Stays' differ in capitals or spaces alone: write them alike" in text
+    assert (
+        "category  # the target; 'stays' and 'Stays' differ in capitals, spaces or decimals alone: write them alike"
+        in text
+    )
     _, plain = drafted(table(tmp_path, town=["Maße", "Masse", "Massen"] * 100), target="y")
     assert "write them alike" not in plain
 

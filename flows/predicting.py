@@ -58,7 +58,10 @@ def predict(
         strange = Strange(known=wanted.known, complete=wanted.complete, spans=wanted.spans)
         answer = load(files)
         ignored: tuple[str, ...] = ()
-        for rows in unlabelled(source, kinds, target=wanted.target, known=wanted.known, keep=keep):
+        asked = unlabelled(
+            source, kinds, target=wanted.target, known=wanted.known, keep=keep, image_size=wanted.image_size
+        )
+        for rows in asked:
             strange.look(rows.table)
             answers.write(_beside_answers(rows, answer(rows.table.to_pandas())))
             ignored = rows.ignored

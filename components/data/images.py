@@ -13,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 Pixels = npt.NDArray[np.uint8]
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+_ORIENTATION: Final = 0x0112  # the EXIF tag
+_TURNED: Final = frozenset({5, 6, 7, 8})  # its values that swap height and width
 _GREY: Final = frozenset({"1", "L", "LA", "La"})
 _DEEP: Final = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
@@ -43,6 +45,16 @@ def decode(data: bytes) -> Pixels:
     except Exception as error:
         # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error... on damaged files.
         raise Unreadable(f"is a damaged image ({error})") from None
+
+
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """Return height and width of an image file as its head has them; None where that is none of an image."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def _pixels(image: Image.Image) -> Pixels:

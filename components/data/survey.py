@@ -3,7 +3,6 @@
 A guess for a starter recipe only: what a column means is the recipe's to say from then on.
 """
 
-import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,9 +11,9 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
 
 from components.data.classes import no_labels
+from components.data.images import size_of
 from components.data.kinds import accepts, as_text, is_text, says_missing, to_boolean, to_number
 from components.data.parts import one_array
 from components.data.sources.chunk import Source
@@ -22,8 +21,6 @@ from components.data.sources.chunk import Source
 MOST_DISTINCT: Final = 10_000  # counted exactly up to here
 MOSTLY: Final = 0.95  # share of values that read as numbers, from which the others are mistakes
 _DATE: Final = r"^(\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}([T ].*)?|\d{4}/\d{1,2}/\d{1,2}.*)$"
-_ORIENTATION: Final = 0x0112  # the EXIF tag
-_TURNED: Final = frozenset({5, 6, 7, 8})  # its values that swap height and width
 
 
 @dataclass(kw_only=True, slots=True)
@@ -182,13 +179,4 @@ def _sizes(values: pa.Array, *, first: int) -> Iterator[tuple[str, tuple[int, in
     for row, value in enumerate(values.to_pylist(), start=first):
         data, path = (value["bytes"], value.get("path")) if isinstance(value, dict) else (value, None)
         if data is not None:
-            yield path or f"row {row}", _size(data)
-
-
-def _size(data: bytes) -> tuple[int, int] | None:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            turned = image.getexif().get(_ORIENTATION) in _TURNED
-            return (image.width, image.height) if turned else (image.height, image.width)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # ingest names it
+            yield path or f"row {row}", size_of(data)

@@ -12,7 +12,7 @@ from components.data.check import bad_cells
 from components.data.config import ColumnKind, DataConfig
 from components.data.file_names import check_names
 from components.data.findings import Finding, Findings, shortened
-from components.data.images import SUFFIXES
+from components.data.images import SUFFIXES, size_of
 from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, is_text
 from components.data.known import as_known
 from components.data.parts import one_array
@@ -41,6 +41,7 @@ def unlabelled(
     target: str,
     known: Mapping[str, Collection[str]],
     keep: Sequence[str] = (),
+    image_size: tuple[int, int] | None = None,
 ) -> Iterator[Asked]:
     """Yield the rows of a CSV, Parquet or npz file, of an image, or of the images anywhere in a folder.
 
@@ -58,7 +59,7 @@ def unlabelled(
             raise refuse(what, where=str(path), allowed=f"a CSV or Parquet file with {', '.join(columns)}")
         if keep:
             raise refuse("images have no columns to keep", where=str(path), do="the answers name each image's file")
-        return _images(path, image)
+        return _images(path, image, size=image_size)
     return _rows(path, columns, target=target, known=known, keep=keep)
 
 
@@ -149,7 +150,7 @@ def _converted(
     return pa.table(values | {name: as_known(values[name], known[name]) for name in typed})
 
 
-def _images(path: Path, name: str) -> Iterator[Asked]:
+def _images(path: Path, name: str, *, size: tuple[int, int] | None) -> Iterator[Asked]:
     files = [path] if path.is_file() else _below(path)
     check_names([file.name if file == path else file.relative_to(path).as_posix() for file in files])
     for start in range(0, len(files), IMAGES_AT_ONCE):
@@ -160,9 +161,19 @@ def _images(path: Path, name: str) -> Iterator[Asked]:
         )
         checked = CONVERSIONS["image"](raw)
         problems = [Problem(what=what, where=names[row]) for row, what in checked.reasons.items()]
+        if not problems and size is not None:
+            sizes = {shown: size_of(file.read_bytes()) for file, shown in zip(some, names, strict=True)}
+            problems = [_other_size(shown, found, size) for shown, found in sizes.items() if found != size]
         if problems:
             raise Refusal(shortened(problems, count=len(problems)))
         yield Asked(table=pa.table({name: raw}), files=names)
+
+
+def _other_size(name: str, found: tuple[int, int] | None, wanted: tuple[int, int]) -> Problem:
+    sizes = [f"{height} x {width}" for height, width in (found or (0, 0), wanted)]
+    what = f"the image has {sizes[0]} pixels, height x width, and this model takes {sizes[1]} alone"
+    do = f"resize it, or train with prepare.image_size: [{wanted[0]}, {wanted[1]}]: that model resizes any image"
+    return Problem(what=what, where=name, do=do)
 
 
 def _below(folder: Path) -> list[Path]:

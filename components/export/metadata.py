@@ -19,6 +19,7 @@ class Columns:
     known: Mapping[str, Sequence[str]]  # the values of each category
     complete: Sequence[str]  # columns of which no train row missed the value
     spans: Mapping[str, tuple[float, float]]  # least and greatest value of each number in the train rows
+    image_size: tuple[int, int] | None = None  # height and width that alone are taken; None: any, or no image
 
 
 def read_columns(file: Path) -> Columns:
@@ -27,12 +28,15 @@ def read_columns(file: Path) -> Columns:
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
+    fixed = [one for one in session.get_inputs()[0].shape[1:3] if isinstance(one, int)]
+    pictures = facts.get("steelyard.image_channels", "0") != "0"
     return Columns(
         target=facts["steelyard.target"],
         kinds=json.loads(facts["steelyard.columns"]),
         known=json.loads(facts.get("steelyard.known", "{}")),  # older releases don't say
         complete=json.loads(facts.get("steelyard.complete", "[]")),
         spans=json.loads(facts.get("steelyard.spans", "{}")),
+        image_size=(fixed[0], fixed[1]) if pictures and len(fixed) == 2 else None,
     )
 
 

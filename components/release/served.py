@@ -385,6 +385,12 @@ def recoloured(image: Image.Image, channels: int) -> Pixels:
     return array.reshape(*array.shape[:2], channels)
 
 
+def only_size(shape: Sequence[int | str | None]) -> tuple[int, int] | None:
+    """Return height and width that a graph's input [N, H, W, C] is fixed to; None where it takes any."""
+    height, width = shape[1:3]
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+
 def groups(images: Sequence[Pixels]) -> Iterator[list[int]]:
     """Yield the places of images of one size, at most IMAGES_AT_ONCE at a time."""
     places: dict[tuple[int, ...], list[int]] = {}
@@ -410,6 +416,7 @@ class Served(PythonModel):
             context.artifacts["onnx"], options, providers=["CPUExecutionProvider"]
         )
         self.facts = read_facts(self.session.get_modelmeta().custom_metadata_map)
+        self.size = only_size(self.session.get_inputs()[0].shape) if self.facts.image else None
 
     def predict(
         self,
@@ -439,11 +446,19 @@ class Served(PythonModel):
     def of_images(self, rows: pd.DataFrame) -> Cells:
         """Return the output [N, K or 1] of images, which may differ in size."""
         name = str(self.facts.image)
-        images: list[Pixels] = list(each(rows[name], name, lambda value: pixels(value, self.facts.channels), object))
+        images: list[Pixels] = list(each(rows[name], name, self.pixels, object))
         places = list(groups(images))
         output = self.joined([self.run({"image": np.stack([images[at] for at in same])}) for same in places])
         order = np.argsort([at for same in places for at in same])
         return output[order]
+
+    def pixels(self, value: object) -> Pixels:
+        """Return one image as uint8 [H, W, C], of a size that the model takes."""
+        found = pixels(value, self.facts.channels)
+        if self.size and found.shape[:2] != self.size:
+            sizes = [f"{height} x {width}" for height, width in (found.shape[:2], self.size)]
+            raise ValueError(f"it has {sizes[0]} pixels, height x width, and this model takes {sizes[1]} alone")
+        return found
 
     def run(self, feeds: Mapping[str, Cells]) -> Cells:
         """Return the model's first output for one batch."""

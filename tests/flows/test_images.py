@@ -60,3 +60,23 @@ def test_images_of_mixed_sizes_go_from_init_to_answers(tmp_path: Path) -> None:
     (tmp_path / "bars" / "text.png").write_text("I am text")
     assert place.call("predict", "bars", "bars").refused("text.png: is not an image")
     assert json.loads(place.call("verify", "bars", "--json").out)[0]["status"] == "verified"
+
+
+def test_a_model_of_one_size_names_the_images_of_another(tmp_path: Path) -> None:
+    for kind, level in (("dark", 20), ("bright", 230)):
+        (tmp_path / "shades" / kind).mkdir(parents=True)
+        for number in range(40):
+            shade = np.full((8, 8, 1), level + number % 16, dtype=np.uint8)
+            (tmp_path / "shades" / kind / f"{number}.png").write_bytes(png(shade))
+    place = Place(folder=tmp_path, home=with_tables(tmp_path / "home"))
+    assert place.call("init", "shades", "--output", "shades.yaml").code == 0
+    changes = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
+    place.call("run", "shades.yaml", *changes, code=0)
+    (tmp_path / "new").mkdir()
+    for name, side in (("fits", 8), ("large", 20), ("small", 5)):
+        (tmp_path / "new" / f"{name}.png").write_bytes(png(np.full((side, side, 1), 25, dtype=np.uint8)))
+    told = place.call("predict", "shades", "new")
+    assert told.refused("large.png: the image has 20 x 20 pixels", "takes 8 x 8 alone", "prepare.image_size: [8, 8]")
+    assert "small.png" in told.err
+    assert "fits.png" not in told.err
+    assert place.call("predict", "shades", "new/fits.png").code == 0

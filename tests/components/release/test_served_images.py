@@ -100,6 +100,21 @@ def test_what_is_no_image_is_refused(grey: served.Served, image: object, message
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("shape", "size"), [(["batch", 8, 6, 1], (8, 6)), (["batch", "height", "width", 1], None)])
+def test_the_size_that_a_model_takes_is_read_off_its_graph(shape: list[int | str | None], size: object) -> None:
+    assert served.only_size(shape) == size
+
+
+def test_an_image_of_another_size_than_the_model_takes_is_refused(grey: served.Served) -> None:
+    grey.size = (6, 8)
+    try:
+        assert len(ask(grey, [{"picture": np.zeros((6, 8), np.uint8)}])) == 1
+        with pytest.raises(MlflowException, match=r"(?s)row 1: .* it has 8 x 6 pixels.* takes 6 x 8 alone"):
+            ask(grey, [{"picture": np.zeros(shape, np.uint8)} for shape in ((6, 8), (8, 6))])
+    finally:
+        grey.size = None
+
+
 def test_who_sends_no_image_is_told_what_one_is(grey: served.Served) -> None:
     with pytest.raises(
         MlflowException, match=r"missing column: picture\..* was given photo\. An image is a file's bytes"

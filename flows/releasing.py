@@ -210,7 +210,7 @@ def _nothing_before(champion: Release, releases: Releases) -> Refusal:
     earlier = [version for version in others if releases.was_champion(version)]
     if not earlier:
         return refuse(what, allowed="none: no other version was ever champion")
-    if free := [str(version) for version in earlier if not releases.barred(version)]:
+    if free := [str(version) for version in earlier if not releases.barred(version, back=True)]:
         return refuse(what, allowed=f"--to {', '.join(free)}")
     forced = f"`steelyard promote {releases.model} {earlier[0]} --force`, if you know better"
     return refuse(what, allowed="none: the champions of before are barred", do=forced)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from components.planning.key import Json, canonical
+from components.planning.key import Json
 from components.recipe import Recipe
 from components.recipe_file import public
 from flows.layout import MODEL, REPORT, folder_of, lay
@@ -84,18 +84,18 @@ def flat(recipe: Recipe) -> dict[str, str]:
     """Return the public recipe as dotted names and texts, as MLflow's parameters are."""
     result: dict[str, str] = {}
 
-    def spread(name: str, value: Json) -> None:
+    def spread(name: str, value: object) -> None:
         match value:
             case dict() if value:
                 for entry, inner in value.items():
                     spread(f"{name}.{entry}" if name else entry, inner)
-            case list() if value:
+            case list() | tuple() if value:
                 for place, inner in enumerate(value):
                     spread(f"{name}.{place}", inner)
             case _:
                 result[name] = str(value)
 
-    spread("", canonical(asdict(public(recipe))))
+    spread("", asdict(public(recipe)))
     return result
 
 

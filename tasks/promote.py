@@ -117,7 +117,7 @@ def move_champion(
         _check_alias(releases, client, force=force)
         if action == "rollback" and not releases.was_champion(version):
             raise refuse(f"version {version} of {releases.model} was never champion", do="use `steelyard promote`")
-        barred = releases.barred(version)
+        barred = releases.barred(version, back=action == "rollback")
         if barred and not force:
             raise refuse(
                 f"version {version} of {releases.model} is barred: {barred.objection}",

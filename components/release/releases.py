@@ -157,17 +157,20 @@ class Releases:
         before = next((move.replaced for move in reversed(rises) if move.action == "promote"), None)
         return next((release for release in self.all() if release.version == before), None)
 
-    def barred(self, version: int) -> Move | None:
-        """Return the move that forbids the version's promotion without force, if one does.
+    def barred(self, version: int, *, back: bool = False) -> Move | None:
+        """Return the move that forbids the version's promotion without force, or the way `back` to it, if one does.
 
         A rejection or a roll-back bars the file, and so every version of the same bytes, until one of them rises
         again. What was said of the code that answers bars only the versions of that file and code: wrong answers to
-        the smoke test, and a roll-back to another version of the same file.
+        the smoke test, and a roll-back to another version of the same file. That it was judged again and rejected, as
+        where its recipe is run once more, bars no way back to a champion of before.
         """
         known = {release.version: release for release in self.all()}
         own, file_is_good = known.get(version), False
         for move in reversed(self.moves()):
             if move.state not in ("done", "undone") or move.action == "hold":  # nothing was found out
+                continue
+            if back and move.action == "reject":
                 continue
             accused = _accused(move)
             if accused is not None and (accused == version or _same_file(known, accused, version)):

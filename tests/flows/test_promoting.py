@@ -39,6 +39,12 @@ def test_an_alias_that_was_moved_elsewhere_is_not_overwritten(place: Place, comm
     assert len(releases_of(place).moves()) == 2
 
 
+def test_a_champion_of_before_whose_recipe_was_run_again_and_rejected_is_gone_back_to(place: Place) -> None:
+    releases_of(place).note("reject", 1, actor="gate", reason="it is larger than the champion", basis="judged again")
+    assert place.call("promote", "people", "1").refused("barred")
+    assert "version 1 of people is champion again" in place.call("rollback", "people").err
+
+
 def test_a_move_whose_mover_died_is_undone_by_the_next_one(place: Place) -> None:
     releases = releases_of(place)
     releases.begin("rollback", 1, expected=2, actor="dead", reason="", basis="")

@@ -18,6 +18,8 @@ def test_parameters_are_the_recipe_without_where_its_data_lay() -> None:
     recipe = decode(TEXT, source="r.yaml", folder=Path("/home/someone"))
     told = flat(recipe)
     assert told["model"] == "digits"
+    assert (told["train.optimizer.name"], told["profile.batch_sizes.1"]) == ("adamw", "32")
+    assert not [name for name in told if "order" in name]  # of keys: that is the cache's
     assert told["data.source"] == "digits.csv"
     assert not any("someone" in value for value in told.values())
     remote = replace(recipe, data=replace(recipe.data, source="https://me:secret@host/digits.csv?token=secret"))

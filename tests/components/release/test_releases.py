@@ -233,6 +233,18 @@ def test_what_was_rejected_is_barred_until_it_is_promoted_by_force(releases: Rel
     assert barred(releases, 1) is None
 
 
+def test_a_champion_of_before_that_is_judged_again_and_rejected_can_still_be_gone_back_to(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    releases.note("reject", 1, actor="gate", reason="larger", basis="judged again")
+    assert releases.barred(1) is not None
+    assert releases.barred(1, back=True) is None
+    move(releases, "rollback", 1)
+    assert releases.barred(2, back=True) is not None
+    move(releases, "promote", 3, end="undone")
+    assert releases.barred(3, back=True) is not None
+
+
 def test_what_failed_its_smoke_test_is_barred_and_what_was_cut_off_is_not(releases: Releases) -> None:
     move(releases, "promote", 1, end="undone")
     assert barred(releases, 1) == "promote undone"

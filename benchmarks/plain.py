@@ -30,7 +30,7 @@ from components.data.prepare import fit as fit_preparation
 from components.data.purposes import Part, Purpose, rows_of
 from components.data.rows import Rows
 from components.data.split import split
-from components.evaluation.latency import latency
+from components.evaluation.latency import latency_over_sessions
 from components.evaluation.metrics import Evaluation, evaluate, lead
 from components.export.canonical import canonical_bytes
 from components.export.layers import layers
@@ -45,7 +45,7 @@ from components.recipe import Recipe
 from components.recipe_file import read
 from components.release import served
 from components.release.serving import example
-from components.runtimes.feeds import core_batches, predict, repeated
+from components.runtimes.feeds import Session, core_batches, predict, repeated
 from components.runtimes.table import RUNTIMES
 from components.training.from_rows import examples, few
 from components.training.linear_start import start_linear_
@@ -154,9 +154,12 @@ def measured(
 ) -> tuple[Measurement, ...]:
     """Return quality on validation, size and latency of each candidate."""
     runtime, some = RUNTIMES[recipe.profile.runtimes[0]], rows("validation", "select")
-    sessions = {name: runtime(file, threads=recipe.profile.threads) for name, file in files.items()}
     feeds = {size: repeated(preparation, some, batch_size=size) for size in recipe.profile.batch_sizes}
-    timings = latency(UNCOMPRESSED, sessions, feeds=feeds, config=recipe.profile, seed=recipe.seed)
+
+    def opened() -> dict[str, Session]:
+        return {name: runtime(file, threads=recipe.profile.threads) for name, file in files.items()}
+
+    timings = latency_over_sessions(UNCOMPRESSED, opened, feeds=feeds, config=recipe.profile, seed=recipe.seed)
     found = tuple(
         Measurement(
             name=name,
@@ -165,7 +168,7 @@ def measured(
             latency_ms=timings[name].latency_ms,
             speedup=timings[name].speedup,
         )
-        for name, session in sessions.items()
+        for name, session in opened().items()
     )
     mlflow.log_dict(dict(verdicts(recipe.select, recipe.judged_by, found)), "verdicts.json")
     return found

@@ -104,7 +104,9 @@ def _lease(name: str, label: str, yard: Yard, log: logging.Logger, *, since: flo
         if lease := yard.ledger.acquire(name, seconds=yard.lease_seconds, over_by=over_by):
             return lease
         if not waiting:
-            log.info("%s: another worker is at it; waiting for its result", label)
+            said = f"{label}: another run is at it; waiting for its result"
+            log.info(said)
+            yard.tracker.say(f"{'':10}{said}")
         waiting = True
         time.sleep(pause)
 

@@ -37,12 +37,12 @@ def profile(
     machine: Machine,  # noqa: ARG001 - latency is the machine's: it is part of the key
     splits: Splits,
 ) -> Profiled:
-    """Open a session per candidate, and measure them together."""
+    """Open a session per candidate, and measure them together; several times, with new ones."""
     from components.data.prepare import encode_target
-    from components.evaluation.latency import latency
+    from components.evaluation.latency import latency_over_sessions
     from components.evaluation.metrics import evaluate
     from components.models.model import read_preparation
-    from components.runtimes.feeds import predict, repeated
+    from components.runtimes.feeds import Session, predict, repeated
     from components.runtimes.table import RUNTIMES
 
     rows = rows_for(here, splits, "validation", data=aim.data, purpose="select")
@@ -52,11 +52,16 @@ def profile(
         for runtime in config.runtimes
         for one in exported
     }
-    sessions = {
-        name: RUNTIMES[runtime](here.open(one.onnx), threads=config.threads) for name, (one, runtime) in points.items()
-    }
     feeds = {size: repeated(preparation, rows, batch_size=size) for size in config.batch_sizes}
-    timings = latency(UNCOMPRESSED, sessions, feeds=feeds, config=config, seed=aim.seed)
+
+    def opened() -> dict[str, Session]:
+        return {
+            name: RUNTIMES[runtime](here.open(one.onnx), threads=config.threads)
+            for name, (one, runtime) in points.items()
+        }
+
+    timings = latency_over_sessions(UNCOMPRESSED, opened, feeds=feeds, config=config, seed=aim.seed)
+    sessions = opened()
     target = encode_target(preparation, rows)
     quality = {
         name: evaluate(

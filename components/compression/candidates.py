@@ -150,9 +150,12 @@ def _verdict(
 ) -> Verdict:
     if measurement not in allowed:
         return "refused for quality"
+    leads = measurement.name in front
+    if leads and config.objective != "latency":  # it may be what is wanted though it isn't faster
+        return "front"
     if measurement.name != UNCOMPRESSED and not _faster(measurement, config):
         return "not faster"
-    return "front" if measurement.name in front else "dominated"
+    return "front" if leads else "dominated"
 
 
 def _good(measurement: Measurement, metric: Metric) -> float:
@@ -188,7 +191,7 @@ def _reason(
         return f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
     what = {"latency": "the fastest", "size": "the smallest", "quality": f"the best in {metric}"}[config.objective]
     proved = ", those not faster beyond doubt left out" if len(eligible) < len(allowed) else ""
-    among = f"{what} of {len(eligible)} {within}{proved}"
+    among = f"{what} of {len(eligible)} {within}{proved}{_tie(best, config, metric, eligible)}"
     if best is whole:
         return f"{among}: no compressed one is better"
     return (
@@ -196,6 +199,16 @@ def _reason(
         f"{config.batch_size}), {size:.1f}x smaller, {metric} {figure(best.quality.value)} against "
         f"{figure(whole.quality.value)}"
     )
+
+
+def _tie(best: Measurement, config: SelectConfig, metric: Metric, eligible: Sequence[Measurement]) -> str:
+    """Say so where another one was measured to be faster, though not by more than the measurement may be off."""
+    fastest = max(eligible, key=lambda m: _speed(m, config).value)
+    if config.objective != "latency" or best.name == fastest.name:
+        return ""
+    why = f"better in {metric}" if _good(best, metric) > _good(fastest, metric) else "smaller"
+    speed = figure(_speed(fastest, config).value)
+    return f", as fast as {fastest.name} ({speed}x) within what the measurement can tell, and {why}"
 
 
 def _prune_name(prune: Prune | None) -> str:

@@ -85,7 +85,10 @@ class SQLite:
             raise refuse(f"can't be made: {error.strerror}", where=str(self.path.parent), do=do) from error
 
 
-_MOVE_AWAY = "move the file away: models stay in the registry, and stages are computed again"
+_MOVE_AWAY = (
+    "put a backup in its place; without one, move it away: models stay in MLflow, but which versions there were, and "
+    "which was champion, is forgotten: stages run again, and the next version wants `steelyard promote --force`"
+)
 _RIGHTS = "look at the rights of the file and its folder"
 _EXPLAINED = {
     sqlite3.SQLITE_CORRUPT: ("the {name} is damaged", _MOVE_AWAY),

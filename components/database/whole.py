@@ -15,9 +15,13 @@ def check_database(file: Path, *, name: str, do: str) -> None:
         with closing(sqlite3.connect(file, timeout=60)) as connection:
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        code = error.sqlite_errorcode & 0xFF
+        if code == sqlite3.SQLITE_CANTOPEN:
             what = f"{name} database can't be opened ({error})"
             raise refuse(what, where=str(file), do="look at the rights of the file and its folder") from error
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):  # that says nothing of the database
+            what = f"{name} database can't be read ({error})"
+            raise refuse(what, where=str(file), do="look whether the disk is full, or failing") from error
         verdict = str(error)
     if verdict != "ok":
         said = " ".join(str(verdict).split())

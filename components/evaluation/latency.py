@@ -6,23 +6,25 @@ had a fresh share of a busy processor each time, and so be faster than itself. A
 """
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from components.data.rows import Array
 from components.evaluation.interval import Interval
-from components.runtimes.config import ProfileConfig
+from components.runtimes.config import LEAST_ROUNDS, ProfileConfig
 from components.runtimes.feeds import Session
 
 Feeds = Mapping[str, Array]
 Floats = npt.NDArray[np.float64]
 Clock = Callable[[], float]
 
+SESSIONS: Final = 3  # of each file that are timed, one after the other; an odd number
 _WARM_UP_SECONDS = 0.05  # and at least two runs
 _TURN_SECONDS = 0.002  # one turn lasts at least so long: the clock and the caller's own overhead then don't matter
 _MOST_RUNS = 2000  # of one turn
@@ -38,6 +40,41 @@ class Timing:
     latency_ms: dict[int, Interval]  # of one batch: median over rounds
     speedup: dict[int, Interval]  # the baseline's time over this one's: median over rounds of their ratios
     rounds: dict[int, int]  # that were made
+
+
+def latency_over_sessions(
+    baseline: str,
+    opened: Callable[[], Mapping[str, Session]],
+    *,
+    feeds: Mapping[int, Feeds],
+    config: ProfileConfig,
+    seed: int,
+    clock: Clock = perf_counter,
+) -> dict[str, Timing]:
+    """Time all sessions as `latency` does, several times with new ones, and a part of the rounds each.
+
+    Where its memory happens to lie makes a session fast or slow for as long as it lives, which its own interval doesn't
+    know: the value is the middle one's, and the interval holds those of all.
+    """
+    part = replace(config, rounds=max(config.rounds // SESSIONS, LEAST_ROUNDS))
+    found = [
+        latency(baseline, opened(), feeds=feeds, config=part, seed=seed + number, clock=clock)
+        for number in range(SESSIONS)
+    ]
+    return {name: _joined([one[name] for one in found]) for name in found[0]}
+
+
+def _joined(timings: Sequence[Timing]) -> Timing:
+    def joined(found: Sequence[Interval]) -> Interval:
+        middle = sorted(one.value for one in found)[len(found) // 2]
+        return Interval(middle, min(one.low for one in found), max(one.high for one in found))
+
+    sizes = timings[0].rounds
+    return Timing(
+        latency_ms={size: joined([one.latency_ms[size] for one in timings]) for size in sizes},
+        speedup={size: joined([one.speedup[size] for one in timings]) for size in sizes},
+        rounds={size: sum(one.rounds[size] for one in timings) for size in sizes},
+    )
 
 
 def latency(

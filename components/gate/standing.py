@@ -13,7 +13,7 @@ from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
 from components.errors import Refusal
 from components.evaluation.interval import Interval
-from components.evaluation.latency import latency
+from components.evaluation.latency import latency_over_sessions
 from components.export.metadata import Columns, read_columns
 from components.gate.gate import Standing
 from components.models.model import read_preparation
@@ -24,8 +24,7 @@ from components.runtimes.table import RUNTIMES
 from components.store.artifact import Artifact
 from components.store.store import Store
 
-ROUNDS = ProfileConfig(batch_sizes=(1,))
-PAIRS = 3  # of sessions that are timed, an odd number
+ROUNDS = ProfileConfig(batch_sizes=(1,), rounds=180)
 
 
 def face_off(
@@ -104,25 +103,15 @@ class Model:
 def slowdown(
     challenger: Model, champion: Model, rows: Rows, *, ours_by: Preparation, theirs_by: Preparation, seed: int
 ) -> Interval:
-    """Return the challenger's latency of one row as a ratio of the champion's, timed in turns.
+    """Return the challenger's latency of one row as a ratio of the champion's, timed in turns."""
+    ours, theirs = repeated(ours_by, rows, batch_size=1), repeated(theirs_by, rows, batch_size=1)
 
-    Where its memory happens to lie makes a session fast or slow for as long as it lives, so several pairs of them are
-    timed: the value is the middle one's, and the interval holds those of all.
-    """
-    feeds = {
-        "challenger": repeated(ours_by, rows, batch_size=1),
-        "champion": repeated(theirs_by, rows, batch_size=1),
-    }
-    found = []
-    for pair in range(PAIRS):
-        sessions = {"challenger": challenger.session(), "champion": champion.session()}
-        sides = {name: _Side(session, feeds[name]) for name, session in sessions.items()}
-        # By the ratio within each round, which what else the machine does can't favour: not by two separate medians.
-        found.append(
-            latency("challenger", sides, feeds={1: {}}, config=ROUNDS, seed=seed + pair)["champion"].speedup[1]
-        )
-    middle = sorted(one.value for one in found)[PAIRS // 2]
-    return Interval(middle, min(one.low for one in found), max(one.high for one in found))
+    def opened() -> dict[str, Session]:
+        return {"challenger": _Side(challenger.session(), ours), "champion": _Side(champion.session(), theirs)}
+
+    # By the ratio within each round, which what else the machine does can't favour: not by two separate medians.
+    timed = latency_over_sessions("challenger", opened, feeds={1: {}}, config=ROUNDS, seed=seed)
+    return timed["champion"].speedup[1]
 
 
 def damage(store: Store, champion: Release) -> str:

@@ -117,7 +117,9 @@ def _grouped(column: str) -> Iterator[str]:
 
 
 def _hardly_found(classes: tuple[ClassFigures, ...]) -> Iterator[str]:
-    """Classes most of whose rows are taken for another's."""
+    """Classes that no test row is of, and those most of whose rows are taken for another's."""
+    if absent := [one.name for one in classes if not one.support]:
+        yield f"no test row is of {_names(absent)}: nothing is known of how such rows are answered"
     missed = sorted((one for one in classes if one.support and one.recall < LEAST_FOUND), key=lambda one: one.recall)
     if missed:
         worst, *others = missed

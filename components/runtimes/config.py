@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+LEAST_ROUNDS = 10
 RuntimeName = Literal["onnxruntime"]
 
 
@@ -13,11 +14,11 @@ class ProfileConfig:
     runtimes: tuple[RuntimeName, ...] = ("onnxruntime",)
     batch_sizes: tuple[int, ...] = (1, 32)
     threads: int = 1
-    rounds: int = 60  # A/B rounds; the speed-up's confidence interval comes from their ratios
+    rounds: int = 60  # A/B rounds, a third of them with each of three sessions; their ratios give the interval
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
         if not self.runtimes or not self.batch_sizes or min(self.batch_sizes) < 1:
             raise ValueError("runtimes and batch_sizes have at least one entry, each batch size at least 1")
-        if self.threads < 1 or self.rounds < 10 or not 0.5 < self.confidence < 1:
-            raise ValueError("threads is at least 1, rounds at least 10, confidence above 0.5 and below 1")
+        if self.threads < 1 or self.rounds < LEAST_ROUNDS or not 0.5 < self.confidence < 1:
+            raise ValueError(f"threads is at least 1, rounds at least {LEAST_ROUNDS}, confidence above 0.5 and below 1")

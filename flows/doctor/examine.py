@@ -95,7 +95,8 @@ def _looked(look: Callable[[Home], Iterator[Finding]], home: Home) -> Iterator[F
 
 def _bad(name: str, error: Refusal | OSError, needed: str = "") -> Finding:
     """Return what failed, and who needs it."""
-    told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else " ".join(str(error).split())
+    said = ": ".join(filter(None, [error.filename, error.strerror])) if isinstance(error, OSError) else str(error)
+    told = " ".join(said.split())
     return Finding(name=name, state="bad", detail=f"{told}{needed}")
 
 

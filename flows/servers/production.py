@@ -17,6 +17,7 @@ from components.errors import refuse
 from components.home import Home
 from components.production import BUCKET, HOST, USER, Ports, Production, new_secrets, production_of, write_down
 from components.settings import NAMES, settings_of
+from components.store.disk import check_space, full_disk_refused
 from flows.servers import postgres_server, s3_server
 from flows.servers.environment import environment, server_environment
 from flows.servers.pool import POOL, Pool, worker, worker_variables
@@ -41,7 +42,8 @@ def up_production(home: Home, *, ports: Mapping[str, int], say: Say) -> Producti
     Raises:
         Refusal: all is up, or set otherwise, a port is taken, a program is missing, or a server ended at its start.
     """
-    with turn(home):
+    with turn(home), full_disk_refused(home.root):
+        check_space(home.root)
         before, up = production_of(home), alive(home)
         kept = before or Production(ports=Ports(), secrets=new_secrets())
         production = replace(kept, ports=replace(kept.ports, **ports))

@@ -29,9 +29,14 @@ def begin(name: Name, home: Home, url: str, launch: Launch) -> Service:
         log.replace(log.with_suffix(".before.log"))
     with log.open("wb") as output:
         process = launch(output, {MARK: mark})
-    created = psutil.Process(process.pid).create_time()
-    service = Service(name=name, pid=process.pid, created=created, mark=mark, url=url)
-    _record([*recorded(home), service], home)
+    try:
+        created = psutil.Process(process.pid).create_time()
+        service = Service(name=name, pid=process.pid, created=created, mark=mark, url=url)
+        _record([*recorded(home), service], home)
+    except BaseException:  # nobody would find it again
+        process.kill()
+        process.wait()
+        raise
     return service
 
 

@@ -19,6 +19,7 @@ from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
 from components.settings import SHELL, settings_of
+from components.store.disk import check_space, full_disk_refused
 from flows.servers.environment import environment, server_environment
 from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import (
@@ -107,7 +108,8 @@ def up(
         own = str(home.secrets) in map(settings.origin, elsewhere)
         do = "`steelyard up --production` starts them" if own else "remove the addresses to use local servers"
         raise refuse(what, where=where, do=do)
-    with turn(home):
+    with turn(home), full_disk_refused(home.root):
+        check_space(home.root)
         if up_already := running(home):
             addresses = f"Prefect at {up_already.prefect.url}, MLflow at {up_already.mlflow.url}"
             raise refuse(f"already up: {addresses}", where=str(home.root), do="use them, or `steelyard down` first")

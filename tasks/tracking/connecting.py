@@ -130,7 +130,8 @@ def client_here() -> "Client":
 
 def check(home: Home) -> None:
     """Refuse a damaged database before anything is run."""
-    do = "put a backup in its place, or move it away to begin a new one; the artifacts beside it are untouched"
+    do = "put a backup in its place; without one, move it away: the next run begins with version 1 again, "
+    do += "and the files of the versions before stay beside it"
     check_database(home.mlflow_db, name="MLflow's", do=do)
 
 

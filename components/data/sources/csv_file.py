@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES: Final = 4 << 20  # no line may be longer
 DELIMITERS: Final = (",", ";", "\t", "|")
+FIRST_LINES: Final = 100  # by which the delimiter is found
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -143,11 +145,19 @@ def _parsed(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> "R
 
 
 def find_delimiter(path: Path) -> str:
-    """Return the one of , ; tab | that cuts the header into most names; a comma where none does."""
+    """Return the one of , ; tab | that cuts the header into several names and most first lines into as many fields.
+
+    Of those that do so alike it is the one with most names; a comma where none does.
+    """
     with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         start = stream.read(1 << 20)
-    counts = {mark: len(next(filter(None, _parsed(start.splitlines(), mark)), [])) for mark in DELIMITERS}
-    return max(DELIMITERS, key=lambda mark: counts[mark])
+
+    def fits(mark: str) -> tuple[bool, float, int]:
+        lines = islice(filter(None, _parsed(start.splitlines(), mark)), FIRST_LINES)
+        fields = [len(line) for line in lines] or [0]
+        return fields[0] > 1, fields.count(fields[0]) / len(fields), fields[0]
+
+    return max(DELIMITERS, key=fits)
 
 
 def header(path: Path, delimiter: str) -> list[str]:

@@ -97,6 +97,20 @@ def test_delimiter_bom_quoted_line_breaks_and_blank_lines_are_understood(tmp_pat
     assert card.rows == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ('a,"b;c;d;e",y\n' + "1,2,p\n" * 5, ","),
+        ("a;b;y\n" + "1,5;2,5;p\n" * 5, ";"),
+        ("a,b,y\n1,2,p\n1,2\n1,2,p\n", ","),  # a torn line
+        ("a|b\n", "|"),
+        ("y\n1;2\n3;4\n", ","),
+    ],
+)
+def test_the_delimiter_is_the_one_that_the_rows_agree_on(tmp_path: Path, text: str, delimiter: str) -> None:
+    assert csv_file.find_delimiter(csv(tmp_path, text)) == delimiter
+
+
 def test_whole_numbers_of_a_category_lose_their_point_and_parquet_types_become_text(tmp_path: Path) -> None:
     table = pa.table(
         {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from components.database.whole import check_database
 from components.errors import Refusal
 from components.planning.ledger import Ledger, ledger_at
 from components.store.artifact import Stamp
@@ -75,3 +76,18 @@ def test_a_ledger_of_a_later_version_is_refused(ledger: Ledger, path: Path) -> N
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(Refusal, match="later version"):
         ledger.record("k")
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL])
+def test_a_disk_that_fails_says_nothing_of_the_database(path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def fails(*_: object, **__: object) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    path.parent.mkdir()
+    path.write_bytes(b"whole")
+    monkeypatch.setattr(sqlite3, "connect", fails)
+    with pytest.raises(Refusal, match=r"can't be read (.|\n)*whether the disk is full, or failing") as told:
+        check_database(path, name="the ledger's", do="move it away")
+    assert "move it away" not in str(told.value)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from components.data.rows import Array
-from components.evaluation.latency import Timing, latency
+from components.evaluation.latency import Timing, latency, latency_over_sessions
 from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import Output
 
@@ -126,6 +126,34 @@ def test_garbage_is_collected_before_and_after_but_not_within_the_rounds() -> No
     assert gc.isenabled()
     assert enabled[0]
     assert not any(enabled[-20:])
+
+
+def test_a_session_that_was_lucky_with_its_memory_is_not_called_faster() -> None:
+    """Of equal models each session is up to a tenth faster or slower for as long as it lives."""
+    config, faster, lucky = ProfileConfig(batch_sizes=(1,)), 0, 0
+    for seed in range(40):
+        machine, luck = Machine(noise=0.05), np.random.default_rng(seed)
+
+        def opened() -> dict[str, Session]:
+            return {name: machine.session(200 * luck.uniform(0.9, 1.1)) for name in ("base", "same")}  # noqa: B023
+
+        several = latency_over_sessions("base", opened, feeds=FEEDS, config=config, seed=seed, clock=machine)
+        one = latency("base", opened(), feeds=FEEDS, config=config, seed=seed, clock=machine)
+        faster, lucky = faster + (several["same"].speedup[1].low > 1), lucky + (one["same"].speedup[1].low > 1)
+    assert lucky > 10
+    assert faster <= 6
+
+
+def test_what_is_faster_in_each_session_is_so_in_all() -> None:
+    machine = Machine(noise=0.05)
+    config = ProfileConfig(batch_sizes=(1, 4), rounds=30)
+
+    def opened() -> dict[str, Session]:
+        return {"base": machine.session(300), "half": machine.session(150)}
+
+    found = latency_over_sessions("base", opened, feeds=FEEDS, config=config, seed=0, clock=machine)["half"]
+    assert found.rounds[1] >= 30
+    assert 1.8 < found.speedup[1].low < 2 < found.speedup[1].high < 2.2
 
 
 def test_order_within_a_round_changes() -> None:

@@ -12,7 +12,7 @@ from components.aim import Aim
 from components.data.config import ColumnKind, DataConfig
 from components.data.preparation import Preparation
 from components.data.rows import Array, Rows
-from components.evaluation.latency import latency
+from components.evaluation.latency import latency_over_sessions
 from components.export.canonical import canonical_bytes
 from components.export.metadata import Columns, metadata
 from components.export.parity import reference
@@ -176,7 +176,7 @@ class Works:
 
 def test_a_challenger_that_takes_longer_has_a_ratio_above_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setitem(latency.__kwdefaults__, "clock", lambda: clock[0])
+    monkeypatch.setitem(latency_over_sessions.__kwdefaults__, "clock", lambda: clock[0])
     monkeypatch.setitem(RUNTIMES._entries, "onnxruntime", lambda path, threads: Works(int(path.name) * threads, clock))
     rows, preparation = table_rows(8), table_preparation()
     slow, quick = (Contestant(tmp_path / ms, "onnxruntime") for ms in ("6", "2"))

@@ -84,7 +84,10 @@ def test_what_is_worth_a_warning_is_said(
     ("classes", "expected"),
     [
         ((("no", 147, 140), ("yes", 13, 7)), ()),
-        ((("no", 160, 150), ("absent", 0, 0)), ()),
+        (
+            (("no", 160, 150), ("absent", 0, 0)),
+            ("no test row is of 'absent': nothing is known of how such rows are answered",),
+        ),
         ((("no", 147, 140), ("yes", 13, 2)), ("of 13 rows of 'yes' 2 are found",)),
         (
             (("a", 50, 10), ("b", 40, 0)),
@@ -97,6 +100,10 @@ def test_what_is_worth_a_warning_is_said(
         (
             tuple((name, 10, place) for place, name in enumerate("abcde")),
             ("of 10 rows of 'a' 0 are found, and fewer than half of those of 'b', 'c', 'd' and 1 other class",),
+        ),
+        (
+            (("a", 20, 19), ("b", 0, 0), ("c", 0, 0)),
+            ("no test row is of 'b' and 'c': nothing is known of how such rows are answered",),
         ),
         (
             tuple((name, 20, place) for place, name in enumerate("abcdef")),

@@ -21,7 +21,8 @@ from components.home import Home
 from flows.servers.backend import backend
 from flows.servers.environment import environment
 from flows.servers.processes import FLOW_RUN, MARK, Service, answers, launch, members
-from flows.servers.recorded import alive, begin, log_of, stop_all
+from flows.servers.production import up_production
+from flows.servers.recorded import alive, begin, log_of, recorded, stop_all
 from flows.servers.services import LOOPBACK, down, running, temporary, up
 from tasks.tracking.connecting import connect
 from tasks.tracking.runs import tracked
@@ -245,6 +246,28 @@ def test_what_a_server_said_is_kept_when_it_is_started_again(home: Home) -> None
     (now,) = wait_for_text(log_of(home, "mlflow"))
     assert (now, *wait_for_text(home.logs / "mlflow.before.log")) == ("second", "first")
     down(home)
+
+
+def test_a_server_that_can_not_be_written_down_is_ended(home: Home) -> None:
+    home.logs.mkdir(parents=True)
+    home.services.with_suffix(".new").mkdir()
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def sleeper(output: IO[bytes], mark: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        begun.append(launch(["/bin/sleep", "60"], mark, output))
+        return begun[0]
+
+    with pytest.raises(IsADirectoryError):
+        begin("mlflow", home, "", sleeper)
+    assert begun[0].poll() is not None
+
+
+def test_up_on_a_full_disk_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.store.disk.LEAST_FREE", 1 << 60)
+    for begins in (partial(up, home), partial(up_production, home, ports={}, say=str)):
+        with pytest.raises(Refusal, match="left on the disk"):
+            begins()
+    assert not recorded(home)
 
 
 def echo(word: str, output: IO[bytes], mark: Mapping[str, str]) -> "subprocess.Popen[bytes]":

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from onnx import ModelProto
 
@@ -20,7 +19,7 @@ from components.errors import refuse
 from components.export.config import ExportConfig
 from components.models.model import Model
 from components.models.names import core_inputs
-from components.runtimes.feeds import Session, answers, core_batches, predict
+from components.runtimes.feeds import Output, Session, answers, core_batches, predict
 from components.runtimes.onnx_runtime import open_onnxruntime
 
 BATCH_SIZES = (1, 2, 7, 32)
@@ -34,7 +33,7 @@ class Parity:
     by_batch_size: dict[int, float]
     batch_diff: float  # largest absolute difference of a row's output from the one in the smallest batch
     rows: int
-    scale: float  # largest absolute output of PyTorch, 1 for probabilities: what the differences compare with
+    scale: float  # of outputs, 1 for probabilities: what the differences compare with
 
     @property
     def max_abs_diff(self) -> float:
@@ -42,12 +41,12 @@ class Parity:
         return max(self.by_batch_size.values())
 
     def holds(self, tolerance: float) -> bool:
-        """Say whether no output differs by more than the tolerance, as a share of the scale where that is above 1."""
+        """Say whether no output differs by more than the tolerance, as a share of the scale."""
         return self.max_abs_diff <= self.allowed(tolerance)
 
     def allowed(self, tolerance: float) -> float:
         """Return a tolerance in the output's own unit."""
-        return tolerance * max(1.0, self.scale)
+        return tolerance * self.scale
 
 
 def parity(
@@ -59,7 +58,7 @@ def parity(
 
 def differences(
     session: Session,
-    expected: npt.NDArray[np.float32],
+    expected: Output,
     preparation: Preparation,
     rows: Rows,
     batch_sizes: Sequence[int],
@@ -69,7 +68,8 @@ def differences(
         raise refuse("there are no rows to compare answers on", do="give the validation split more rows")
     found = {size: predict(session, preparation, rows, batch_size=size) for size in batch_sizes}
     by_batch_size = {size: _largest_difference(output, expected) for size, output in found.items()}
-    scale = 1.0 if preparation.target.classes else float(np.abs(expected).max())
+    target = preparation.target  # of numbers the units are its own: a deviation, and more for answers that lie far out
+    scale = 1.0 if target.classes else max(target.scale, float(np.abs(expected - target.center).max()))
     smallest = found[min(found)]
     batch_diff = max(_largest_difference(output, smallest) for output in found.values())
     return Parity(by_batch_size=by_batch_size, batch_diff=batch_diff, rows=len(rows), scale=scale)
@@ -100,7 +100,7 @@ def check(found: Parity, graph: ModelProto, config: ExportConfig, *, name: str) 
         raise refuse(what, where="export.tolerance", allowed=f"{most:g}", do="look at the network's operators")
 
 
-def reference(model: Model, preparation: Preparation, rows: Rows, *, batch_size: int = 256) -> npt.NDArray[np.float32]:
+def reference(model: Model, preparation: Preparation, rows: Rows, *, batch_size: int = 256) -> Output:
     """Return PyTorch's answers [N, K] for raw rows, in evaluation mode; the model's mode is left as it was."""
     was_training = model.training
     model.eval()
@@ -115,10 +115,11 @@ def reference(model: Model, preparation: Preparation, rows: Rows, *, batch_size:
         model.train(was_training)
 
 
-def _run(model: Model, preparation: Preparation, feeds: dict[str, Array]) -> npt.NDArray[np.float32]:
+def _run(model: Model, preparation: Preparation, feeds: dict[str, Array]) -> Output:
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     raw = [tensor.to(device) for tensor in tensors(preparation, feeds)]
-    output: npt.NDArray[np.float32] = model(*raw).float().cpu().numpy()
+    answers = model(*raw)
+    output: Output = (answers if answers.dtype == torch.float64 else answers.float()).cpu().numpy()
     return output
 
 
@@ -133,7 +134,7 @@ def tensors(preparation: Preparation, feeds: dict[str, Array]) -> tuple[torch.Te
     return torch.zeros((rows, 0), dtype=torch.float64), given[0]
 
 
-def _largest_difference(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
+def _largest_difference(found: Output, expected: Output) -> float:
     if found.shape != expected.shape:
         return float("inf")
     difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))

@@ -87,17 +87,18 @@ def soft_clip(numbers: Tensor) -> Tensor:
 
 
 class Head(nn.Module):
-    """Network outputs [N, K] to probabilities [N, K], or to values [N, 1] in the target's own units."""
+    """Network outputs [N, K] to probabilities [N, K], or to float64 values [N, 1] in the target's own units."""
 
     def __init__(self, target: Target) -> None:
         super().__init__()
         self.target = target
 
     def forward(self, output: Tensor) -> Tensor:
-        """Softmax, or the way back from the standardised target."""
+        """Softmax, or the way back from the standardised target: in double, since floats are 128 apart at 1.7e9."""
         if self.target.classes:
             return torch.softmax(output, dim=1)
-        return output * self.target.scale + self.target.center
+        wide = output if output.device.type == "mps" else output.double()  # which has none
+        return wide * self.target.scale + self.target.center
 
 
 class Model(nn.Module):

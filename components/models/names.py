@@ -12,7 +12,7 @@ CODES: Final = "codes"  # int64 [N, C]
 PIXELS: Final = "pixels"  # uint8 [N, H, W, C]
 IMAGE: Final = "image"  # of the released graph: uint8 [N, H, W, C]; tables have an input per column
 PROBABILITIES: Final = "probabilities"  # float [N, K]
-VALUES: Final = "values"  # float [N, 1]
+VALUES: Final = "values"  # double [N, 1]
 
 
 def core_inputs(preparation: Preparation) -> tuple[str, ...]:

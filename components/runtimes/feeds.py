@@ -16,7 +16,7 @@ from components.data.rows import Array, Rows
 from components.models.names import CODES, IMAGE, NUMBERS, PIXELS, core_inputs
 
 Index = npt.NDArray[np.intp]
-Output = npt.NDArray[np.float32]
+Output = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

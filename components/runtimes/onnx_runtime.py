@@ -27,7 +27,7 @@ class OnnxRuntimeSession:
         self.inputs: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(value.name for value in self._session.get_outputs())
 
-    def run(self, feeds: Mapping[str, Array]) -> npt.NDArray[np.float32]:
+    def run(self, feeds: Mapping[str, Array]) -> npt.NDArray[np.floating]:
         """Return the first output [N, K] for one batch."""
         return self._session.run(self.outputs[:1], feeds)[0]  # type: ignore[no-any-return]
 

@@ -26,7 +26,8 @@ from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
 from components.models.config import Network
 from components.models.model import Model
-from components.runtimes.feeds import core_batches, raw_feeds
+from components.runtimes.feeds import core_batches, predict, raw_feeds
+from components.runtimes.onnx_runtime import open_onnxruntime
 from tests.components.export.samples import (
     TINY_CNN,
     TINY_MLP,
@@ -57,6 +58,21 @@ def test_table_answers_as_in_pytorch_at_every_batch_size(target: str, tmp_path: 
     assert found.max_abs_diff < 1e-4 * found.scale
     assert found.holds(1e-4)
     assert np.ptp(reference(trained, preparation, rows), axis=0).max() > 0.01
+
+
+def test_values_far_from_zero_are_told_apart_in_the_targets_own_units(tmp_path: Path) -> None:
+    """Floats are 128 apart at 1.7e9, as seconds since 1970 are."""
+    preparation = table_preparation("sum")
+    far = replace(preparation, target=replace(preparation.target, center=1.7e9, scale=60.0))
+    trained, rows = model(TINY_MLP, far), table_rows(50, seed=1)
+    path = released(trained, far, tmp_path)
+    found = parity(path, trained, far, rows)
+    values = predict(open_onnxruntime(path), far, rows)[:, 0]
+    assert values.dtype == np.float64
+    assert len(set(np.round(values, 3))) == 50
+    assert 60 <= found.scale < 600
+    assert found.max_abs_diff < 1e-4 * found.scale
+    assert not replace(found, by_batch_size={1: 0.1}).holds(1e-4)
 
 
 def test_columns_named_as_the_graphs_inner_values_are_told_from_them(tmp_path: Path) -> None:

@@ -226,7 +226,8 @@ class Decoder:
         if typo is not None:
             self.refuse(typo, f"unknown key {_join(key, typo.text)}", allowed=field, do=nearest(typo.text, [field]))
         else:
-            self.refuse(tree, f"{key}.{field} is missing", allowed=", ".join(names))
+            do = f"name it as well: {key}: {{{field}: {names[0]}, ...}}, or --set '{key}={{{field}: {names[0]}, ...}}'"
+            self.refuse(tree, f"{key}.{field} is missing", allowed=", ".join(names), do=do)
         return None
 
 

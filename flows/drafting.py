@@ -9,6 +9,7 @@ from typing import Final
 
 from components.errors import refuse
 from components.recipe import MODEL_NAME
+from flows.calling import called
 
 UNNAMED: Final = "recipe"  # the stem of a recipe that was given no name
 DOUBTFUL: Final = ("aren't read as numbers", "not every value is a number", "mend them", "write them alike")
@@ -33,7 +34,7 @@ class Drafted:
             yield f"  and {len(self.doubts) - MOST_DOUBTS} more columns to look at"
         if self.warnings:
             yield from ("", *self.warnings, "")
-        command = f"steelyard run {quote(str(self.output))}"
+        command = f"{called()} run {quote(str(self.output))}"
         yield f"wrote {self.output} for the model '{self.model}'; look through it, then: {command}"
 
 

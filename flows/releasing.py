@@ -219,7 +219,7 @@ def _nothing_before(champion: Release, releases: Releases) -> Refusal:
 def _listed(release: Release, releases: Releases) -> Listed:
     barred, stands = releases.barred(release.version), status(releases, release.version)
     return Listed(
-        model=release.model,
+        model=releases.model,  # which says so where its registry was lost
         version=release.version,
         champion=stands.word == "champion",
         barred=None if barred is None else barred.objection,

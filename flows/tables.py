@@ -13,6 +13,7 @@ from components.home import WHICH, Home
 from components.planning.key import Json
 from components.reap.garbage import MEANING, Garbage
 from components.release.provenance import LinkCheck
+from flows.calling import called
 from flows.datasets import DIGEST_LETTERS
 from flows.datasets import Listed as DataSet
 from flows.doctor.examine import Finding
@@ -143,7 +144,7 @@ def print_summary(result: dict[str, Json]) -> None:
         f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",
         f"  version    {told['model']} {told['version']}{', the champion' if decision['promoted'] else ''}",
         f"  report     {told['report']}",
-        f"  next       steelyard {'predict' if decision['promoted'] else 'show'} {told['model']}"
+        f"  next       {called()} {'predict' if decision['promoted'] else 'show'} {told['model']}"
         + (" FILE" if decision["promoted"] else f" --version {told['version']}"),
     )
 

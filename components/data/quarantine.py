@@ -23,9 +23,13 @@ def quarantine_path(folder: Path) -> Path:
 def first_of(path: Path) -> str:
     """Say what is wrong with the first of the bad rows in the file."""
     with pq.ParquetFile(path) as file:
-        (first,) = next(file.iter_batches(batch_size=1, columns=["row", "column", "what"])).to_pylist()
-    column = f", column '{first['column']}'" if first["column"] else ""
-    return f"row {first['row']}{column}: {first['what']}"
+        (first,) = next(file.iter_batches(batch_size=1)).to_pylist()
+    if not first["column"]:
+        return f"row {first['row']}: {first['what']}"
+    value = json.loads(first["raw"]).get(first["column"])
+    if isinstance(value, str) and first["what"].startswith(("is ", "has ")):  # of an image, whose file it is
+        return f"{value} {first['what']}"
+    return f"row {first['row']}, column '{first['column']}': {first['what']}"
 
 
 class Quarantine:

@@ -322,7 +322,8 @@ def test_latency_is_measured_on_the_threads_that_were_asked_for(
         machine=this_machine(),
         splits=stages.splits,
     )
-    assert asked == [2, 2]
+    assert set(asked) == {2}
+    assert ProfileConfig().threads == 1  # unless asked otherwise
 
 
 @pytest.mark.parametrize(("metric", "best", "worst"), [("f1_macro", "int8", -0.3), ("log_loss", "uncompressed", 1.7)])

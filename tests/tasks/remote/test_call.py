@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from components.errors import Refusal
 from components.memory import OutOfMemory
 from components.store.artifact import Artifact
 from components.workers import Worker, Workers
@@ -182,3 +183,28 @@ def test_each_new_attempt_is_a_run_of_its_own_in_prefect(pool: Pool, yard: Yard,
     assert [one.state.name for one in asked if one.state] == ["Crashed", "Crashed", "Crashed", "Completed"]
     assert count == [5]
     assert len(tried(journal)) == 1
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_stage_that_nobody_takes_up_is_refused_when_it_has_waited_for_so_long(
+    pool: Pool, yard: Yard, journal: Path, paused: bool
+) -> None:
+    from prefect.client.schemas.actions import WorkPoolUpdate
+
+    with pool.client() as client:
+        client.update_work_pool(pool.name, WorkPoolUpdate(is_paused=paused))
+    with pytest.raises(Refusal) as refused:
+        asked_for(Worker(pool=pool.name, wait_minutes=0.01), yard, journal)
+    (problem,) = refused.value.problems
+    why = "it is paused" if paused else "no worker of it is there"
+    assert problem.what == f"waited 0.01 minutes for pool '{pool.name}' to take it up: {why}"
+    assert problem.where == "train"
+    assert "workers.train.wait_minutes" in problem.do
+    assert [one.state.name for one in pool.asked() if one.state] == ["Cancelled"]
+
+
+def test_a_stage_that_is_taken_up_in_time_may_last(pool: Pool, yard: Yard, journal: Path) -> None:
+    with pool.served(yard):
+        done = asked_for(Worker(pool=pool.name, wait_minutes=1), yard, journal)
+    assert done.outputs == Summed(total=192)

@@ -14,11 +14,12 @@ class Worker:
     cpus: int | None = None  # cores; None: as many as the worker's process may use
     gpus: int | None = None
     memory_gb: float | None = None  # of 1e9 bytes; what takes more ends as out of memory
+    wait_minutes: float | None = None  # for a worker to take it up; None: for as long as it takes
     time_limit_minutes: float | None = None  # from its start on a worker
     retries: int = 2  # so often it is begun again on another worker when its own is lost
 
     def __post_init__(self) -> None:
-        for name in ("cpus", "gpus", "memory_gb", "time_limit_minutes"):
+        for name in ("cpus", "gpus", "memory_gb", "wait_minutes", "time_limit_minutes"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is above 0, or left out")

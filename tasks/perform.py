@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
@@ -137,6 +137,29 @@ def recorded(stage: Stage[P, R], label: str, key: str, yard: Yard) -> Done[R] | 
     if stamps != record.stamps:  # only the times differ: it was hashed just now, and need not be the next time
         yard.ledger.restamp(key, stamps)
     return Done(stage.name, label, key, outputs, True, record.seconds)
+
+
+def stand_in(done: Done[R], stage: Stage[P, R], inputs: Inputs, yard: Yard) -> Done[R]:
+    """Record what was done in place of what these inputs ask for under their key as well: later runs look for that.
+
+    Where another run is at them by now, or has done them, perhaps on a larger GPU, its result is what later runs find.
+    """
+    parts = stage.parts(inputs)
+    key = key_of(parts)
+    if (lease := yard.ledger.acquire(f"stage {key}", seconds=yard.lease_seconds)) is None:
+        return done
+    try:
+        if hit := taken(stage, done.label, key, yard):
+            return hit
+        if (made := yard.ledger.record(done.key)) is None:
+            return done
+        # It stays the result of the run that made it, at that time: `why` compares runs by both.
+        yard.ledger.commit(lease, replace(made, key=key, parts=parts), model=yard.model)
+    except LeaseLost:
+        return done
+    finally:
+        yard.ledger.release(lease)
+    return replace(done, key=key)
 
 
 def artifacts(value: object) -> Iterator[Artifact]:

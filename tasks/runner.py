@@ -14,7 +14,7 @@ from components.planning.nested import nested
 from components.planning.unknown import UNKNOWN, has_unknown
 from components.training.config import TrainConfig
 from components.workers import Worker, Workers
-from tasks.perform import Done, begun, find, perform
+from tasks.perform import Done, begun, find, perform, stand_in
 from tasks.remote.call import perform_elsewhere
 from tasks.stage import Inputs, Stage, Yard
 from tasks.tracking.away import patient
@@ -173,7 +173,10 @@ def _stop_after(until: str | None, stage: str, past: list[str], order: tuple[str
 def _performed(
     stage: Stage[P, R], inputs: Inputs, yard: Yard, *, worker: Worker | None, log: logging.Logger
 ) -> Done[R]:
-    """Have the stage done, here or on a worker; once more with smaller batches where a GPU was too small for it."""
+    """Have the stage done, here or on a worker; once more with smaller batches where a GPU was too small for it.
+
+    What was done so counts as what was asked for: else every later run would run out of memory again to find it.
+    """
 
     def done(given: Inputs) -> Done[R]:
         if stage.settled is not None:  # it changes the registry
@@ -188,10 +191,11 @@ def _performed(
         smaller = smaller_batches(inputs) if short_memory(error) == "GPU" else None
         if smaller is None:
             raise
-        said = f"{stage.label(inputs)}: out of GPU memory: once more with half the batch, and twice as many to a step"
-        log.warning(said)
-        yard.tracker.say(f"{'':10}{said}")
-        return done(smaller)
+    # Not in the block above: as long as the error is there, so is all that its frames hold on the GPU.
+    said = f"{stage.label(inputs)}: out of GPU memory: once more with half the batch, and twice as many to a step"
+    log.warning(said)
+    yard.tracker.say(f"{'':10}{said}")
+    return stand_in(done(smaller), stage, inputs, yard)
 
 
 def _as_prefect_task(

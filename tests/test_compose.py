@@ -171,3 +171,20 @@ def test_a_command_has_the_callers_folder_and_rights(
         *("compose", "--progress", "quiet", "--file", file, "run", "--rm", *options),
         *("--user", rights, "--volume", f"{here}:{here}", "--workdir", str(here), "steelyard", *passed_on),
     ]
+
+
+def test_the_line_that_tidies_workers_has_each_of_them_reap_in_its_own_home(tmp_path: Path) -> None:
+    """By a `docker` that knows two workers, and prints what else it is told."""
+    (line,) = re.findall(r"^for worker in .*$", DOCUMENT, re.MULTILINE)
+    script = (
+        '#!/bin/sh\ncase $* in "compose -f infra/compose.yaml ps --quiet worker") echo one two;; *) echo "$*";; esac\n'
+    )
+    (tmp_path / "docker").write_text(script, "utf-8")
+    (tmp_path / "docker").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    told = subprocess.run(["sh", "-c", line], env={"PATH": path}, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == [f"exec {worker} steelyard reap --yes" for worker in ("one", "two")]
+    image = (INFRA / "Dockerfile").read_text("utf-8")
+    assert "STEELYARD_HOME" in image, "it is where the worker keeps its copies, and where the command looks"
+    assert "STEELYARD_HOME" not in SERVICES["worker"]["environment"]
+    assert "volumes" not in SERVICES["worker"]

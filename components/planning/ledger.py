@@ -105,13 +105,17 @@ class Ledger:
         return list(map(_record, self.database.ask(_HISTORY, (model, label, limit))))
 
     @repeated
-    def commit(self, lease: Lease, record: Record) -> None:
-        """Write the record, if the lease is still held, and give that back. Raises LeaseLost."""
+    def commit(self, lease: Lease, record: Record, *, model: str | None = None) -> None:
+        """Write the record, if the lease is still held, and give that back. `model` uses it; None: the record's own.
+
+        Raises:
+            LeaseLost: it isn't held.
+        """
         with self.transaction() as connection:
             if connection.execute(_GIVE_BACK, (lease.name, lease.token)).rowcount == 0:  # first: it locks the lease
                 raise LeaseLost(lease.name)
             connection.execute(_WRITE, _row(record))
-            connection.execute(_USE, (record.model, record.label, record.key))
+            connection.execute(_USE, (model or record.model, record.label, record.key))
 
     def note_use(self, model: str, label: str, key: str) -> bool:
         """Note that a stage of the model takes what is recorded under the key, perhaps by another model's run.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from components.planning.ledger import Ledger
 from tasks.living.signs import SILENT
-from tasks.remote.endings import Lost, error_of, over
+from tasks.remote.endings import Lost, error_of, over, unserved
 from tasks.remote.patience import Patience, asked_once
 from tasks.remote.pools import why_waiting
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import State
+    from prefect.client.schemas.objects import State, StateType
 
 POLL_SECONDS: Final = 1.0
 BEGIN_SECONDS: Final = 120.0  # for a process to start, load its libraries and take its lease
@@ -49,8 +49,9 @@ class Attempt:
     pool: str
     patience: Patience
     minutes: float | None = None  # that it may take
-    _state: str = ""
-    _since: float = field(default_factory=time.monotonic)  # it has this state
+    wait_minutes: float | None = None  # for a worker to take it up
+    _state: "StateType | None" = None
+    _since: float = field(default_factory=time.monotonic)  # its state is of this type: Scheduled, later named Late
     _noticed: bool = False
     _alive_at: float | None = None  # its lease was seen the last time
     _heard: int = 0  # lines of its log
@@ -59,7 +60,7 @@ class Attempt:
         """Wait until the result is there; whoever stops waiting cancels it.
 
         Raises:
-            Refusal, OutOfMemory: the stage ended so, or it takes too long and its process doesn't end it.
+            Refusal, OutOfMemory: the stage ended so, nobody takes it up, or its process doesn't end it in time.
             Lost: the process is gone.
             RuntimeError: the stage failed.
         """
@@ -80,8 +81,8 @@ class Attempt:
         state = self._asked()
         if state is None:
             return False
-        if state.name != self._state:
-            self._state, self._since = state.name or "", time.monotonic()
+        if state.type != self._state:
+            self._state, self._since = state.type, time.monotonic()
         if state.is_completed():
             return True
         if state.is_final():
@@ -113,7 +114,7 @@ class Attempt:
         self._alive_at = None if self._alive_at is None else self._since
 
     def _look_after(self, state: "State", *, taken: bool) -> None:
-        """Raise where its process is gone, or deaf to its time limit; say so where there is no worker for it."""
+        """Raise where its process is gone, or deaf to its time limit, or where there is no worker for it."""
         now = time.monotonic()
         lasted = now - self._since
         if state.is_running() and self.minutes is not None and lasted > 60 * self.minutes + DEAF_SECONDS:
@@ -125,10 +126,19 @@ class Attempt:
                 raise Lost(f"its process in pool '{self.pool}' is gone")
         elif state.is_cancelling() and not taken and lasted > GONE_SECONDS:  # no worker is left to say that it is done
             raise error_of("Cancelled", "", stage=self.stage)
-        elif state.is_scheduled() and lasted > NOTICE_SECONDS and not self._noticed:
-            self._noticed = True
-            why = self.patience.ask(lambda: why_waiting(self.client, self.pool), "no worker of it is there")
-            self.patience.say(f"{'':10}waiting for pool '{self.pool}': {why}")
+        elif state.is_scheduled():
+            self._look_for_a_worker(lasted)
+
+    def _look_for_a_worker(self, lasted: float) -> None:
+        """Say once why nobody takes it up; raise that where it waits for longer than it may."""
+        late = self.wait_minutes is not None and lasted > 60 * self.wait_minutes
+        if not late and (self._noticed or lasted <= NOTICE_SECONDS):
+            return
+        why = self.patience.ask(lambda: why_waiting(self.client, self.pool), "no worker of it is there")
+        if late:
+            raise unserved(self.wait_minutes or 0, stage=self.stage, pool=self.pool, why=why)
+        self._noticed = True
+        self.patience.say(f"{'':10}waiting for pool '{self.pool}': {why}")
 
     def _see_off(self) -> None:
         """Wait for the process to send what it has still to say: the result is there, so not for long."""

@@ -36,8 +36,9 @@ def perform_elsewhere(
     """Return the stage's outputs: from the record, or by a worker of the pool.
 
     Raises:
-        Refusal: the pool isn't there or can't express what is asked, the stage refused its input, it took more memory
-            than it was given, also when that was doubled, or more of its processes went away than it has retries.
+        Refusal: the pool isn't there or can't express what is asked, none of its workers takes the stage up in time, it
+            refused its input, it took more memory than it was given, also when that was doubled, or more of its
+            processes went away than it has retries.
         OutOfMemory: it took more than its GPU has.
     """
     from prefect.client.orchestration import get_client
@@ -102,7 +103,8 @@ class _Asked:
                 self.label,
                 pool.name,
                 self.patience,
-                worker.time_limit_minutes,
+                minutes=worker.time_limit_minutes,
+                wait_minutes=worker.wait_minutes,
             )
             try:
                 attempt.wait(self._done)

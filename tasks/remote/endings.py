@@ -23,6 +23,14 @@ def over(minutes: float) -> Refusal:
     return refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do)
 
 
+def unserved(minutes: float, *, stage: str, pool: str, why: str) -> Refusal:
+    """Return what becomes of a stage that nobody takes up for so long."""
+    what = f"waited {minutes:g} minutes for pool '{pool}' to take it up: {why}"
+    knob = f"workers.{stage.partition(' ')[0]}.wait_minutes"
+    do = f"start a worker of the pool, or resume it, then run again: what was done is kept. {knob} is how long it waits"
+    return refuse(what, where=stage, do=do)
+
+
 class Lost(Exception):
     """A worker's process is gone, and another may do its work."""
 

@@ -8,11 +8,20 @@ from components.workers import Worker, Workers
 def test_what_is_asked_of_the_pool_is_what_the_recipe_says_and_no_more() -> None:
     assert Worker(pool="p").asked == {}
     assert Worker(pool="p", cpus=4, gpus=1, memory_gb=1.5).asked == {"cpus": "4", "gpus": "1", "memory_gb": "1.5"}
-    assert Worker(pool="p", time_limit_minutes=3, retries=0).asked == {}
+    assert Worker(pool="p", wait_minutes=2, time_limit_minutes=3, retries=0).asked == {}
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cpus": 0}, {"gpus": -1}, {"memory_gb": 0.0}, {"time_limit_minutes": 0}, {"retries": -1}, {"pool": ""}]
+    "wrong",
+    [
+        {"cpus": 0},
+        {"gpus": -1},
+        {"memory_gb": 0.0},
+        {"wait_minutes": 0},
+        {"time_limit_minutes": 0},
+        {"retries": -1},
+        {"pool": ""},
+    ],
 )
 def test_impossible_requests_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=r"above 0|0 or more"):

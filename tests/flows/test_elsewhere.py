@@ -219,7 +219,8 @@ def test_reap_tidies_all_of_these_servers_and_releases_live_on(
     left = yard.store.put(tmp_path / "left").digest
     for table in ("records", "uses", "releases"):
         yard.ledger.database.change(f"UPDATE {table} SET at = at - ?", (40 * 86_400,))
-    for part in (elsewhere.bucket, machine.home / "store"):
+    worker = elsewhere.two  # has copies of its own
+    for part in (elsewhere.bucket, machine.home / "store", worker.home / "store"):
         for path in part.rglob("*"):
             os.utime(path, (then := path.stat().st_mtime - 40 * 86_400, then))
     prefect = elsewhere.one.home.parent / "server" / "prefect" / "prefect.db"
@@ -240,3 +241,15 @@ def test_reap_tidies_all_of_these_servers_and_releases_live_on(
         checks = machine.call("verify", "people", "--version", version, "--json").json
         assert {one["status"] for one in checks} == {"verified", "stated"}, checks
     assert machine.child("reap", "--json").json["kinds"] == []
+    before, needed = copies(worker.home / "store"), copies(elsewhere.bucket / "store")
+    told = worker.child("reap", "--yes", "--json").json
+    found = {one["kind"]: {item["name"] for item in one["items"]} for one in told["kinds"]}
+    assert found["copies"] == before - needed != set()
+    assert found.keys() <= {"copies", "folders"}
+    assert copies(worker.home / "store") == before & needed != set()
+    assert worker.call("verify", "people").code == 0
+
+
+def copies(store: Path) -> set[str]:
+    """The digests of the blobs in a folder."""
+    return {path.parent.name + path.name for path in (store / "objects").glob("*/*")}

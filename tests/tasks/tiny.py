@@ -1,9 +1,11 @@
-"""Two tiny stages and a yard for them. Imported by tests, and by the processes that they start."""
+"""A few tiny stages and a yard for them. Imported by tests, and by the processes that they start."""
 
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+from weakref import WeakSet
 
 from components.errors import refuse
 from components.home import Home
@@ -11,6 +13,7 @@ from components.planning.ledger import ledger_at
 from components.store.artifact import Artifact
 from components.store.folder import FolderBlobs
 from components.store.store import Store
+from components.training.config import TrainConfig
 from tasks.stage import Remote, Workspace, Yard, stage
 
 
@@ -97,6 +100,26 @@ def count(here: Workspace, *, journal: str) -> Summed:
             time.sleep(0.01)
         raise RuntimeError("killed")
     return Summed(total=before + 1)
+
+
+@stage()
+def train(here: Workspace, config: TrainConfig, *, journal: str, fits: int) -> Summed:
+    """Train on a GPU that so many rows fit on: the total is how many go into a step."""
+    from torch import OutOfMemoryError
+
+    held = Held()
+    with Path(journal).open("a") as file:
+        file.write(f"{config.accumulate} x {config.batch_size} beside {len(Held.alive)}\n")
+    Held.alive.add(held)
+    if config.batch_size > fits:
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return Summed(total=config.accumulate * config.batch_size)
+
+
+class Held:
+    """What a training has on the GPU, for as long as anything refers to it."""
+
+    alive: ClassVar["WeakSet[Held]"] = WeakSet()
 
 
 def yard_at(

@@ -83,6 +83,13 @@ def test_a_model_that_uses_another_models_record_has_it_in_its_history(ledger: L
     assert [one.key for one in ledger.history("b", "split")] == ["1"]
 
 
+def test_a_record_may_be_written_for_another_model_than_the_one_that_made_it(ledger: Ledger) -> None:
+    lease = ledger.acquire("1", seconds=5)
+    assert lease is not None
+    ledger.commit(lease, record("1", model="a", label="split"), model="b")
+    assert [[one.model for one in ledger.history(model, "split")] for model in ("a", "b")] == [[], ["a"]]
+
+
 def test_a_use_of_what_is_not_recorded_is_none(ledger: Ledger) -> None:
     commit(ledger, record("1"))
     assert ledger.note_use("a", "train", "1")

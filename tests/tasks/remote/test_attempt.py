@@ -43,10 +43,14 @@ class Words(BaseHTTPRequestHandler):
     server: Prefect
 
     def do_GET(self) -> None:
-        from prefect.client.schemas.objects import FlowRun
+        from prefect.client.schemas.objects import FlowRun, WorkPool
 
         if "csrf" in self.path:
             self.answer(404, {})
+            return
+        if "work_pools" in self.path:
+            pool = WorkPool(name="local", type="process", is_paused=True, default_queue_id=uuid.uuid4())
+            self.answer(200, pool.model_dump(mode="json"))
             return
         state = self.server.states.pop(0) if len(self.server.states) > 1 else self.server.states[0]
         self.server.well = state is not None
@@ -100,6 +104,7 @@ def wait(
     alive: bool = True,
     seconds: float = 600.0,
     minutes: float | None = None,
+    wait_minutes: float | None = None,
 ) -> list[str]:
     """Wait for a result that is there after so many looks; return what was said meanwhile."""
     from prefect.client.orchestration import SyncPrefectClient
@@ -112,7 +117,8 @@ def wait(
         url = f"http://127.0.0.1:{prefect.server_address[1]}/api"
         settings = {"trust_env": False}
         client = stack.enter_context(SyncPrefectClient(url, httpx_settings=settings))
-        one = Attempt(client, ledger, RUN, "train", "local", Patience(said.append, seconds=seconds), minutes)
+        patience = Patience(said.append, seconds=seconds)
+        one = Attempt(client, ledger, RUN, "train", "local", patience, minutes, wait_minutes)
         one.wait(lambda: next(looks, None) is None)
     return said
 
@@ -200,6 +206,24 @@ def test_a_process_that_is_deaf_to_its_time_limit_is_ended_by_who_waits(
     with pytest.raises(Refusal, match=r"took longer than 0\.001 minutes"):
         wait(prefect, ledger, polls=1000, minutes=0.001)
     assert prefect.proposed == ["CANCELLING"]
+
+
+def test_a_stage_that_nobody_takes_up_is_waited_for_as_long_as_is_said_and_cancelled(
+    prefect: Prefect, ledger: Ledger
+) -> None:
+    from prefect.states import Late, Scheduled
+
+    prefect.states = [Scheduled(), *[state for _ in range(1000) for state in (Late(), Scheduled())]]
+    with pytest.raises(Refusal, match=r"train: waited 0\.005 minutes for pool 'local' to take it up: it is paused"):
+        wait(prefect, ledger, polls=1000, alive=False, wait_minutes=0.005)
+    assert prefect.proposed == ["CANCELLED"]
+
+
+def test_what_a_worker_is_at_was_taken_up(prefect: Prefect, ledger: Ledger) -> None:
+    from prefect.states import Completed, Pending, Running, Scheduled
+
+    prefect.states = [Scheduled(), *[Pending()] * 10, *[Running()] * 20, Completed()]
+    assert wait(prefect, ledger, polls=1000, wait_minutes=0.005) == []
 
 
 def test_who_stops_waiting_cancels_it(prefect: Prefect, ledger: Ledger) -> None:

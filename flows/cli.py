@@ -4,16 +4,14 @@ Exit codes: 0 done; 1 a bug, with its traceback; 2 input that you can mend, with
 the release (with `run --strict`) or `verify` found a broken link; 130 Ctrl-C, or cancelled in Prefect; 143 SIGTERM.
 """
 
-import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 from components.errors import Refusal, refuse
+from flows.interrupts import heard
 
 app = typer.Typer(
     name="steelyard",
@@ -56,10 +54,9 @@ def options(
 
 def main() -> NoReturn:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _terminated)
-    signal.signal(signal.SIGINT, _interrupted)
     try:
-        app(standalone_mode=True)
+        with heard():
+            app(standalone_mode=True)
     except Refusal as refusal:
         sys.stderr.write(f"{_red('refused')}: {refusal}\n")
         sys.exit(2)
@@ -69,9 +66,6 @@ def main() -> NoReturn:
         kept = "; what was done is kept, and the next run goes on from there" if sys.argv[1:2] == ["run"] else ""
         _say(f"stopped{kept}")
         sys.exit(130)
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own end has no use for a traceback
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving, and what is still open is closed on the way
     sys.exit(0)
 
 
@@ -205,6 +199,7 @@ def up(
         urls = up_production(find_home(), ports=ports, say=_say).urls
         typer.echo("\n".join(f"{name:9}{url}" for name, url in urls.items()))
         return
+    from flows.servers.services import RUNS_PAGE
     from flows.servers.services import up as start
 
     if only := sorted(ports.keys() & {"postgres", "s3"}):
@@ -212,7 +207,7 @@ def up(
     services = start(
         find_home(), prefect_port=ports.get("prefect", 4200), mlflow_port=ports.get("mlflow", 5000), say=_say
     )
-    typer.echo(f"Prefect  {services.prefect.url}\nMLflow   {services.mlflow.url}")
+    typer.echo(f"Prefect  {services.prefect.url}\nMLflow   {services.mlflow.url}{RUNS_PAGE}")
 
 
 @app.command()
@@ -474,24 +469,6 @@ def _either(version: int | None, named: int | None) -> int | None:
 
 def _red(text: str) -> str:
     return f"\033[31m{text}\033[0m" if sys.stderr.isatty() else text
-
-
-def _interrupted(signum: int, frame: FrameType | None) -> None:
-    """Ctrl-C is answered at once, though the work may take a moment to come to its end."""
-    os.write(2, b"\nstopping ...\n")
-    signal.signal(signal.SIGINT, _interrupted_again)
-    signal.default_int_handler(signum, frame)
-
-
-def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
-    """A second Ctrl-C doesn't cut short how servers and records are ended; a third does."""
-    os.write(2, b"\nstill stopping; Ctrl-C once more ends it at once\n")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM ends a run as Ctrl-C does: servers are stopped, leases given back."""
-    sys.exit(143)
 
 
 if __name__ == "__main__":

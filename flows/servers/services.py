@@ -39,6 +39,7 @@ from tasks.tracking.connecting import make_ready
 
 log = logging.getLogger(__name__)
 NAMES: Final[Set[Name]] = {"prefect", "mlflow", "worker"}
+RUNS_PAGE: Final = "/#/experiments?workflowType=machine_learning"  # MLflow begins with another half of its pages
 LOOPBACK: Final = "127.0.0.1"
 # A server that lives as long as one run has nothing to schedule, and nobody's late runs to mark.
 IDLE: Final = {

@@ -1,6 +1,7 @@
 import io
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from components.data.images import Unreadable, decode, png, with_channels
 from components.data.load import load
 from components.data.pack import look_ahead
 from components.data.prepare import encode, fit, image_groups
+from components.data.quarantine import first_of, quarantine_path
 from components.data.sources import image_folder
 from components.errors import Refusal
 from tests.components.data.tables import config, csv, packed, refusal
@@ -97,6 +99,13 @@ def test_text_named_png_and_truncated_png_are_named(tmp_path: Path) -> None:
     assert "cat/text.png, column 'image': is not an image: it holds text, 'hello there'" in said
     assert "dog/cut.png, column 'image': is a damaged image" in said
     assert "dog/empty.png, column 'image': is not an image: the file is empty" in said
+
+
+def test_an_image_that_was_set_aside_is_named_by_its_file(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    csv(root / "dog", png(noise(32, 32))[:200], "cut.png")
+    packed(tmp_path, root, replace(COLUMNS, bad_rows="quarantine", quarantine_share=0.5))
+    assert first_of(quarantine_path(tmp_path / "packed")).startswith("dog/cut.png is a damaged image")
 
 
 def test_folders_that_are_laid_out_otherwise_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM while a command is at work: answered at once, and what has to be ended is ended."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C and SystemExit at SIGTERM within the block; behind it the process leaves."""
+    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own end has no use for a traceback
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving, and what is still open is closed on the way
+
+
+def _interrupted(signum: int, frame: FrameType | None) -> None:
+    """Ctrl-C is answered at once, though the work may take a moment to come to its end."""
+    os.write(2, b"\nstopping ...\n")
+    signal.signal(signal.SIGINT, _interrupted_again)
+    signal.default_int_handler(signum, frame)
+
+
+def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
+    """A second Ctrl-C doesn't cut short how servers and records are ended; a third does."""
+    os.write(2, b"\nstill stopping; Ctrl-C once more ends it at once\n")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a run as Ctrl-C does: servers are stopped, leases given back."""
+    sys.exit(143)

@@ -328,7 +328,7 @@ def predict(
     rows = predict_file(
         find_home(), model, source, output=output, version=version, keep=list(dict.fromkeys(keep or ())), say=_say
     )
-    _say(f"wrote {rows:,} answers to {output}{replaced}")
+    _say(f"wrote {rows:,} answer{'s' * (rows != 1)} to {output}{replaced}")
 
 
 @app.command()

@@ -49,6 +49,10 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
     if "://" in source:
         what = f"init looks at data on this machine, {source} is elsewhere"
         raise refuse(what, do="download a part of it, draft with that, and put the URL into data.source then")
+    from components.data.sources.table import kind_of
+
+    data = Path(source).expanduser()
+    kind_of(data)  # is it there?
     _check_place(output, overwrite=overwrite)
     _check_name(model)
     if model is None and output.stem != UNNAMED and MODEL_NAME.fullmatch(output.stem):
@@ -57,7 +61,6 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
 
     from components.data.draft import WARNING, draft
 
-    data = Path(source).expanduser()
     text = draft(data, target=target, model=model, written_as=_from(data, output.parent))
     fresh = output.with_name(f".{output.name}.new")
     try:

@@ -247,7 +247,7 @@ def print_release(told: Shown) -> None:
         f"  task       {one.task} of {told.target}{classes}",
         f"  on test    {GAP.join(f'{name} {figure(value)}' for name, value in told.test.items())}",
         f"  latency    {GAP.join(f'{figure(ms)} ms at batch {size}' for size, ms in one.latency_ms.items())}",
-        f"  released   {minute(one.at)} by run {one.run_id}",
+        f"  registered {minute(one.at)} by run {one.run_id}",
         f"  sha256     {told.onnx_sha256}",
         "",
     )

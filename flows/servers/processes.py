@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import psutil
 
 from components.errors import refuse
+from components.store.disk import LEAST_FREE
 from flows.servers.reaching import listens
 
 MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it
@@ -120,10 +122,16 @@ def await_answer(
     while not (ask() if ask else answers(url, seconds=max(0.1, min(5.0, end - time.monotonic())))):
         ended = process.poll() is not None if isinstance(process, subprocess.Popen) else not process.alive
         if ended or time.monotonic() > end:
-            said = log_file.read_text(errors="replace").strip().splitlines()[-3:]
+            said = log_file.read_text(errors="replace").strip().splitlines()[-3:] or _silence(log_file)
             what = f"{name} ended" if ended else f"{name} didn't answer within {seconds:.0f} s"
             raise refuse(" | ".join([f"{what} at start", *said]), where=str(log_file))
         time.sleep(0.05)
+
+
+def _silence(log_file: Path) -> list[str]:
+    """Say what may have kept it from saying anything."""
+    full = shutil.disk_usage(log_file.parent).free < LEAST_FREE
+    return ["the disk is full: free some space"] if full else ["it said nothing"]
 
 
 def answers(url: str, *, seconds: float) -> bool:

@@ -21,6 +21,8 @@ def test_init_writes_a_recipe_that_reads_and_never_replaces_one_silently(both: P
     assert (recipe.data.target, recipe.data.columns["city"]) == ("label", "category")
     again = ("init", "rows/people.csv", "--target", "label", "--output", "recipes/mine.yaml")
     assert place.call(*again).refused("there already", "--overwrite")
+    gone = [word.replace("people.csv", "peopel.csv") for word in again]
+    assert place.call(*gone).refused("no such file or folder", "people.csv")
     assert place.call(*again, "--overwrite", "--model", "other").code == 0
     assert read(tmp_path / "recipes" / "mine.yaml").model == "other"
     assert place.call("init", "rows/people.csv", "--target", "lable", "--output", "x.yaml").refused(

@@ -20,7 +20,7 @@ from components.errors import Refusal
 from components.home import Home
 from flows.servers.backend import backend
 from flows.servers.environment import environment
-from flows.servers.processes import FLOW_RUN, MARK, Service, answers, launch, members
+from flows.servers.processes import FLOW_RUN, MARK, Service, answers, await_answer, launch, members
 from flows.servers.production import up_production
 from flows.servers.recorded import alive, begin, log_of, recorded, stop_all
 from flows.servers.services import LOOPBACK, down, running, temporary, up
@@ -268,6 +268,17 @@ def test_up_on_a_full_disk_is_refused(home: Home, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(Refusal, match="left on the disk"):
             begins()
     assert not recorded(home)
+
+
+def test_a_server_that_ended_without_a_word_is_told_with_what_may_have_kept_it_from_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.logs.mkdir(parents=True)
+    log = log_of(home, "mlflow")
+    for least, said in ((0, "it said nothing"), (1 << 60, "the disk is full")):
+        monkeypatch.setattr("flows.servers.processes.LEAST_FREE", least)
+        with log.open("wb") as output, pytest.raises(Refusal, match=f"MLflow ended at start . {said}"):
+            await_answer("MLflow", "http://127.0.0.1:9", launch(["/bin/false"], {}, output), log)
 
 
 def echo(word: str, output: IO[bytes], mark: Mapping[str, str]) -> "subprocess.Popen[bytes]":

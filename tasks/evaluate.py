@@ -10,7 +10,7 @@ from components.store.artifact import Artifact
 from components.task import Metric
 from tasks.export import Exported
 from tasks.select import Selected
-from tasks.split import READ, Splits, rows_for
+from tasks.split import READ, Splits, groups_for, rows_for
 from tasks.stage import Workspace, stage
 from tasks.train import Trained
 
@@ -62,6 +62,7 @@ def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trai
         output=reference(loaded.model, preparation, rows),
         classes=preparation.target.classes,
         seed=aim.seed,
+        groups=groups_for(here, splits, "validation", purpose="select"),
     )
     measured.of(aim.metric)  # or it is refused, before anything is compressed
     return Evaluated(evaluation=measured)
@@ -93,11 +94,17 @@ def evaluate_test(
 
     preparation = read_preparation(here.open(selected.model))
     rows = rows_for(here, splits, "test", data=aim.data, purpose="report")
-    target = encode_target(preparation, rows)
+    target, groups = encode_target(preparation, rows), groups_for(here, splits, "test", purpose="report")
 
     def measured(output: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Evaluation:
         return measure(
-            config, task=aim.task, target=target, output=output, classes=preparation.target.classes, seed=aim.seed
+            config,
+            task=aim.task,
+            target=target,
+            output=output,
+            classes=preparation.target.classes,
+            seed=aim.seed,
+            groups=groups,
         )
 
     runtime = RUNTIMES[selected.runtime]
@@ -126,6 +133,7 @@ def evaluate_test(
             other=output,
             classes=len(preparation.target.classes),
             seed=aim.seed,
+            groups=groups,
         )
         for name, output in (simple.outputs if simple else {}).items()
     }

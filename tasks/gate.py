@@ -10,7 +10,7 @@ from components.release.releases import Release, Releases
 from tasks.answering import answering_code
 from tasks.evaluate import Tested
 from tasks.select import Selected
-from tasks.split import READ, Splits, rows_for
+from tasks.split import READ, Splits, groups_for, rows_for
 from tasks.stage import Workspace, Yard, stage
 
 
@@ -57,6 +57,7 @@ def gate(
 
     preparation = read_preparation(here.open(selected.model))
     rows = rows_for(here, splits, "test", data=aim.data, purpose="gate")
+    groups = groups_for(here, splits, "test", purpose="gate")
     output = np.load(here.open(tested.answers), allow_pickle=False)
     twin = champion if champion is not None and champion.onnx == selected.onnx else None
     champion = None if twin else champion
@@ -65,7 +66,7 @@ def gate(
         ours, theirs = here.open(splits.assignments), here.open(champion.assignments)
         obstacle = other_groups(ours, theirs)
         fair = np.flatnonzero(unseen(ours, theirs))
-        rows, output = rows.take(fair), output[fair]
+        rows, output, groups = rows.take(fair), output[fair], groups[fair]
     challenger, reigning = face_off(
         here.yard.store,
         rows,
@@ -89,6 +90,7 @@ def gate(
         champion=reigning,
         seed=aim.seed,
         looks=times_decided(test_rows, earlier),
+        groups=groups,
     )
     if twin is not None:
         judgement = same_file(judgement, champion=f"{twin.model} {twin.version}")

@@ -105,6 +105,7 @@ def _decision(recipe: Recipe, evidence: Evidence, *, run: str) -> Decision:
         metric=recipe.judged_by,
         quality=tested.selected.of(recipe.judged_by),
         test_rows=tested.selected.rows,
+        test_bunches=tested.selected.bunches,
         selected=selected.name,
         size_bytes=selected.onnx.size_bytes,
         latency_ms=selected.measurement.latency_ms[size],

@@ -8,7 +8,7 @@ from components.evaluation.config import EvaluateConfig
 from components.planning.machine import Machine
 from components.runtimes.config import ProfileConfig
 from tasks.export import Exported
-from tasks.split import READ, Splits, rows_for
+from tasks.split import READ, Splits, groups_for, rows_for
 from tasks.stage import Workspace, stage
 
 
@@ -62,7 +62,7 @@ def profile(
 
     timings = latency_over_sessions(UNCOMPRESSED, opened, feeds=feeds, config=config, seed=aim.seed)
     sessions = opened()
-    target = encode_target(preparation, rows)
+    target, groups = encode_target(preparation, rows), groups_for(here, splits, "validation", purpose="select")
     quality = {
         name: evaluate(
             figures,
@@ -71,6 +71,7 @@ def profile(
             output=predict(session, preparation, rows),
             classes=preparation.target.classes,
             seed=aim.seed,
+            groups=groups,
         )
         for name, session in sessions.items()
     }

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from components.evaluation.bunches import rows_in_words
 from components.figure import figure
 from components.recipe import Recipe
 from components.release.releases import Release, Releases
@@ -81,10 +82,11 @@ def _told(evidence: Evidence, metric: Metric) -> tuple[str, dict[str, str]]:
     selected, judgement = evidence.selected, evidence.judged.judgement
     tested = evidence.tested.selected
     quality, confidence = tested.of(metric), 100 * tested.confidence
+    rows = rows_in_words(tested.rows, tested.bunches, kind="test ")
     sentence = (
         f"{selected.name} on {selected.runtime}: {metric} {figure(quality.value)} "
-        f"({confidence:g} % interval {figure(quality.low)} to {figure(quality.high)}) on {tested.rows:,} test "
-        f"rows, {selected.onnx.size_bytes:,} bytes. Gate: {judgement.decision}, {judgement.reason}"
+        f"({confidence:g} % interval {figure(quality.low)} to {figure(quality.high)}) on {rows}, "
+        f"{selected.onnx.size_bytes:,} bytes. Gate: {judgement.decision}, {judgement.reason}"
     )
     tags = {
         "candidate": selected.name,

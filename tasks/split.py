@@ -11,6 +11,9 @@ from tasks.ingest import Dataset
 from tasks.stage import Workspace, Yard, stage
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from components.data.purposes import Part, Purpose
     from components.data.rows import Rows
 
@@ -99,3 +102,10 @@ def rows_for(here: Workspace, splits: Splits, part: "Part", *, data: DataConfig,
 
     index = rows_of(here.open(splits.assignments), part, purpose=purpose)
     return load(here.open(splits.dataset.folder), index, data.columns)
+
+
+def groups_for(here: Workspace, splits: Splits, part: "Part", *, purpose: "Purpose") -> "npt.NDArray[np.uint64]":
+    """Read which rows of a part, in the order of `rows_for`, aren't independent of each other: those share a number."""
+    from components.data.purposes import groups_of
+
+    return groups_of(here.open(splits.assignments), part, purpose=purpose)

@@ -26,6 +26,21 @@ def rows_of(assignments: Path, part: Part, *, purpose: Purpose) -> "npt.NDArray[
     Raises:
         Refusal: the part is not for this purpose.
     """
+    return _of_part(assignments, "row", part, purpose=purpose).astype("int64")
+
+
+def groups_of(assignments: Path, part: Part, *, purpose: Purpose) -> "npt.NDArray[np.uint64]":
+    """Return what rows that were drawn together share, for each of the part's rows, in their order.
+
+    It is the hash of their group, or of their content where the split has no groups.
+
+    Raises:
+        Refusal: the part is not for this purpose.
+    """
+    return _of_part(assignments, "group", part, purpose=purpose).astype("uint64")
+
+
+def _of_part(assignments: Path, column: str, part: Part, *, purpose: Purpose) -> "npt.NDArray[np.unsignedinteger]":
     if purpose not in PURPOSES[part]:
         right = next(name for name, purposes in PURPOSES.items() if purpose in purposes)
         what = f"the {part} rows were asked for, to {purpose}"
@@ -34,6 +49,6 @@ def rows_of(assignments: Path, part: Part, *, purpose: Purpose) -> "npt.NDArray[
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = pq.read_table(assignments, columns=["row", "part"])
-    rows: npt.NDArray[np.int64] = table.filter(pc.equal(table["part"], part))["row"].to_numpy().astype("int64")
-    return rows
+    table = pq.read_table(assignments, columns=[column, "part"])
+    values: npt.NDArray[np.unsignedinteger] = table.filter(pc.equal(table["part"], part))[column].to_numpy()
+    return values

@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from components.errors import refuse
 from components.evaluation.answers import Answers, Floats, Labels, Values, answers
-from components.evaluation.bootstrap import affordable, resample
+from components.evaluation.bootstrap import affordable, resample, tails
+from components.evaluation.bunches import Bunches, bunches, effective
 from components.evaluation.config import EvaluateConfig
+from components.evaluation.few import FEWEST, of_few, wilson
 from components.evaluation.interval import Interval
 from components.evaluation.weighted import CALIBRATION_BINS, area_under_roc, confidence_bins, per_class, weighted
 from components.task import LOWER_IS_BETTER, METRICS, Metric, Task
@@ -74,6 +76,7 @@ class Evaluation:
 
     task: Task
     rows: int
+    bunches: int | None = None  # independent ones that the rows come in; None where none is a copy or of a group
     confidence: float
     resamples: int
     figures: dict[Metric, Interval]
@@ -122,28 +125,31 @@ def evaluate(
     output: npt.ArrayLike,
     classes: Sequence[str],
     seed: int,
+    groups: npt.ArrayLike | None = None,
 ) -> Evaluation:
     """Measure a model thoroughly.
 
-    Intervals are two-sided, by the percentile bootstrap over rows, all figures on the same resamples. Two
-    exceptions: the calibration error, which resampling biases upwards, has its resamples shifted back by their
-    mean bias; and accuracy, where every answer was right (or wrong) and resampling can't say anything, has
-    Wilson's interval.
+    Intervals are two-sided, by the percentile bootstrap over rows, all figures on the same resamples. Rows that share
+    one of the `groups`, [N], are drawn together. Three exceptions: the calibration error, which resampling biases
+    upwards, has its resamples shifted back by their mean bias; accuracy, where every answer was right (or wrong) and
+    resampling can't say anything, has Wilson's interval; and where there are fewer than FEWEST rows, or bunches of
+    them, intervals are `of_few`.
 
     Raises:
         Refusal: As `figures`.
     """
-    given = answers(task, target=target, output=output, classes=len(classes))
+    given, bunched = answers(task, target=target, output=output, classes=len(classes)), bunches(groups)
     resamples = affordable(config.resamples, given)
     values = _figures(given, METRICS[task])
-    intervals = _intervals(given, values, resamples=resamples, confidence=config.confidence, seed=seed)
+    intervals = _intervals(given, values, resamples=resamples, confidence=config.confidence, seed=seed, bunched=bunched)
     common = Evaluation(
         task=task,
         rows=len(given.target),
+        bunches=None if bunched is None else bunched.count,
         confidence=config.confidence,
         resamples=resamples,
         figures=intervals,
-        notes=_notes(given, values, wanted=config.resamples, made=resamples),
+        notes=_notes(given, values, wanted=config.resamples, made=resamples, bunched=bunched),
     )
     if isinstance(given, Values):
         return replace(common, residuals=_residuals(given))
@@ -166,8 +172,11 @@ def lead(
     other: npt.ArrayLike,
     classes: int,
     seed: int,
+    groups: npt.ArrayLike | None = None,
 ) -> Interval | None:
-    """Return by how much one output is better than another on the same rows, None where the metric isn't defined.
+    """Return by how much one output is better than another on the same rows.
+
+    None where the metric isn't defined, or where rows, or bunches of them, are fewer than FEWEST: too few to tell.
 
     Both are figured on the same resamples: what makes a row hard for one makes it hard for the other, and two separate
     intervals would hide most differences.
@@ -178,13 +187,13 @@ def lead(
     def difference(weights: Floats) -> Floats:
         return np.asarray(sign * (weighted(metric, ours, weights) - weighted(metric, theirs, weights)))
 
-    value = float(difference(np.ones((len(ours.target), 1)))[0])
-    if not np.isfinite(value):
+    rows, bunched = len(ours.target), bunches(groups)
+    value = float(difference(np.ones((rows, 1)))[0])
+    if not np.isfinite(value) or effective(rows, bunched) < FEWEST:
         return None
-    rows = len(ours.target)
     resamples = affordable(config.resamples, ours)
-    drawn = np.concatenate([difference(weights) for weights in resample(rows, resamples, seed=seed)])
-    low, high = np.nanquantile(drawn, [(1 - config.confidence) / 2, (1 + config.confidence) / 2]).tolist()
+    drawn = [difference(weights) for weights in resample(rows, resamples, seed=seed, bunched=bunched)]
+    low, high = np.nanquantile(np.concatenate(drawn), tails(config.confidence, bunched)).tolist()
     return Interval(value, min(low, value), max(high, value))
 
 
@@ -195,43 +204,51 @@ def _figures(given: Answers, metrics: Sequence[Metric]) -> dict[Metric, float]:
 
 
 def _intervals(
-    given: Answers, values: dict[Metric, float], *, resamples: int, confidence: float, seed: int
+    given: Answers,
+    values: dict[Metric, float],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    bunched: Bunches | None,
 ) -> dict[Metric, Interval]:
     rows = len(given.target)
+    known = effective(rows, bunched)
+    if known < FEWEST:
+        ends = {metric: of_few(metric, value, known, confidence=confidence) for metric, value in values.items()}
+        return {metric: Interval(values[metric], low, high) for metric, (low, high) in ends.items()}
     blocks = [
         {metric: weighted(metric, given, weights) for metric in values}
-        for weights in resample(rows, resamples, seed=seed)
+        for weights in resample(rows, resamples, seed=seed, bunched=bunched)
     ]
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     intervals = {}
     for metric, value in values.items():
         drawn = np.concatenate([block[metric] for block in blocks])
         if metric == "calibration_error":
             drawn = np.clip(drawn - (drawn.mean() - value), 0, 1)
-        low, high = np.nanquantile(drawn, tails).tolist()
+        low, high = np.nanquantile(drawn, tails(confidence, bunched)).tolist()
         if metric == "accuracy" and value in (0.0, 1.0):
-            low, high = wilson(value, rows, confidence=confidence)
+            low, high = wilson(value, known, confidence=confidence)
         intervals[metric] = Interval(value, min(low, value), max(high, value))
     return intervals
 
 
-def wilson(share: float, rows: int, *, confidence: float) -> tuple[float, float]:
-    """Return the two-sided score interval of a share. Source: Wilson 1927."""
-    from scipy.special import ndtri
-
-    z = float(ndtri((1 + confidence) / 2))
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * float(np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _notes(given: Answers, values: dict[Metric, float], *, wanted: int, made: int) -> tuple[str, ...]:
+def _notes(
+    given: Answers, values: dict[Metric, float], *, wanted: int, made: int, bunched: Bunches | None
+) -> tuple[str, ...]:
     metrics = METRICS["classification" if isinstance(given, Labels) else "regression"]
     notes = [f"{metric} isn't defined on these rows." for metric in metrics if metric not in values]
+    if bunched is not None:
+        what = "exact copies, or rows of one group"
+        notes.append(f"The {len(given.target):,} rows are {bunched.count:,} independent bunches ({what}).")
+    if effective(len(given.target), bunched) < FEWEST:
+        return (*notes, f"Fewer than {FEWEST} independent rows: intervals say what is possible, hardly what was seen.")
     if made < wanted:
         notes.append(f"{made} resamples instead of {wanted}, since there are many rows.")
     if isinstance(given, Labels) and given.correct.all():
         notes.append("No answer was wrong: of the figures of labels only accuracy has an interval that says much.")
+    if values.get("roc_auc") in (0.0, 1.0):
+        notes.append("No pair of rows was ranked otherwise: the interval of roc_auc can't say what others would be.")
     return tuple(notes)
 
 

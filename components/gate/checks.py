@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluation.answers import Labels
+from components.evaluation.bunches import Bunches
 from components.evaluation.interval import Interval
 from components.figure import figure
+from components.gate import bunched as of_bunches
 from components.gate.judgement import Check, ClassChange, Status
 from components.gate.proportions import shown_worse
 from components.task import LOWER_IS_BETTER, Metric
@@ -48,7 +50,7 @@ def ratio_check(name: str, ratio: Interval | None, *, limit: float | None, key: 
 
 
 def class_changes(
-    challenger: Labels, champion: Labels, *, classes: Sequence[str], margin: float
+    challenger: Labels, champion: Labels, *, classes: Sequence[str], margin: float, bunched: Bunches | None = None
 ) -> tuple[ClassChange, ...]:
     """Compare the recall of each class that has rows."""
     changes = []
@@ -57,7 +59,12 @@ def class_changes(
         new, old, count = challenger.correct[rows], champion.correct[rows], int(rows.sum())
         if count:
             lost, won = int((old & ~new).sum()), int((new & ~old).sum())
-            p = shown_worse(won, lost, count, margin=margin)
+            here = None if bunched is None else bunched.among(rows)
+            p = (
+                shown_worse(won, lost, count, margin=margin)
+                if here is None
+                else of_bunches.shown_worse(new.astype(np.float64) - old, here, margin=margin)
+            )
             changes.append((name, count, float(old.mean()), float(new.mean()), lost, won, p))
     corrected = holm([change[-1] for change in changes])
     return tuple(

@@ -2,7 +2,9 @@
 
 It says yes, no, or not enough evidence, and shows every figure that it used. The first release needs only the floor.
 A later one must be shown to be not worse than the champion by more than the margin, on the same test rows: accuracy
-by an exact paired test (`proportions`), other figures by a paired interval (`paired`).
+by an exact paired test (`proportions`), other figures by a paired interval (`paired`). Exact copies, and the rows of a
+group, are one observation each, not many (`bunched`, for accuracy): what is said of rows needed and of power is of such
+independent bunches then, and fewer than ten of them show nothing.
 
 No: it is shown to be worse by more than the margin, a floor or a limit is broken, or the two can't be compared.
 Not enough evidence: neither is shown; the number of rows that would be needed is given.
@@ -27,14 +29,17 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.answers import Answers, Labels, answers
+from components.evaluation.bunches import Bunches, bunches, independent, rows_in_words
+from components.evaluation.few import FEWEST
 from components.evaluation.interval import Interval
 from components.evaluation.weighted import weighted
 from components.figure import figure
 from components.gate import proportions
+from components.gate.bunched import gain_of_accuracy
 from components.gate.checks import class_changes, floor_check, ratio_check, recall_check
 from components.gate.config import GateConfig
 from components.gate.judgement import Check, ClassChange, Comparison, Judgement, Status
-from components.gate.paired import gain, scale_of
+from components.gate.paired import Gain, gain, scale_of
 from components.task import Metric, Task
 
 QUALITY: Final = "quality"
@@ -68,6 +73,7 @@ def judge(
     champion: Standing | None,
     seed: int,
     looks: int = 0,
+    groups: npt.ArrayLike | None = None,
 ) -> Judgement:
     """Decide whether the challenger may be promoted.
 
@@ -81,11 +87,12 @@ def judge(
         champion: The model in use, answering the same rows; None where there is none.
         seed: Of the resamples.
         looks: How many decisions were made on these test rows before.
+        groups: What rows that aren't independent share, [N]: a split's `group`. None: each row is by itself.
 
     Raises:
         Refusal: An output doesn't fit the target, or holds NaN.
     """
-    truth = np.asarray(target)
+    truth, bunched = np.asarray(target), bunches(groups)
     blank = Judgement(
         decision="no",
         reason="",
@@ -96,6 +103,7 @@ def judge(
         margin=config.margin,
         confidence=config.confidence,
         rows=len(truth),
+        bunches=None if bunched is None else bunched.count,
         looks=looks,
     )
     obstacle = _obstacle(challenger, champion, rows=len(truth), task=task)
@@ -111,11 +119,11 @@ def judge(
     old = answers(task, target=truth, output=output, classes=len(challenger.classes))
     classes: tuple[ClassChange, ...] = ()
     if isinstance(new, Labels) and isinstance(old, Labels) and config.class_margin is not None:
-        classes = class_changes(new, old, classes=challenger.classes, margin=config.class_margin)
+        classes = class_changes(new, old, classes=challenger.classes, margin=config.class_margin, bunched=bunched)
     judged = replace(
         judged,
         champion_value=_value(metric, old),
-        comparison=compare(config, metric=metric, task=task, challenger=new, champion=old, seed=seed),
+        comparison=compare(config, metric=metric, task=task, challenger=new, champion=old, seed=seed, bunched=bunched),
         classes=classes,
         checks=(*judged.checks, *_other_checks(config, challenger, champion, classes)),
     )
@@ -134,40 +142,64 @@ def same_file(judged: Judgement, *, champion: str) -> Judgement:
 
 
 def compare(
-    config: GateConfig, *, metric: Metric, task: Task, challenger: Answers, champion: Answers, seed: int
+    config: GateConfig,
+    *,
+    metric: Metric,
+    task: Task,
+    challenger: Answers,
+    champion: Answers,
+    seed: int,
+    bunched: Bunches | None = None,
 ) -> Comparison:
     """Compare two models' answers to the same rows by the metric."""
     if isinstance(challenger, Labels) and isinstance(champion, Labels) and metric == "accuracy":
-        return _compare_accuracy(config, challenger, champion)
-    rows, margin = len(challenger.target), config.margin
+        if bunched is None:
+            return _compare_accuracy(config, challenger, champion)
+        return _compare_bunched_accuracy(config, challenger, champion, bunched)
     seen = gain(
         metric,
         challenger=challenger,
         champion=champion,
         scale=scale_of(metric, task),
-        margin=margin,
+        margin=config.margin,
         confidence=config.confidence,
         seed=seed,
+        bunched=bunched,
     )
-    if seen is None:
-        return Comparison(difference=None)
-    low, high = 1, proportions.LARGEST
+    return Comparison(difference=None) if seen is None else _compared(config, seen, len(challenger.target), bunched)
+
+
+def _compare_bunched_accuracy(config: GateConfig, challenger: Labels, champion: Labels, bunched: Bunches) -> Comparison:
+    gained = challenger.correct.astype(np.float64) - champion.correct
+    seen = gain_of_accuracy(gained, bunched, confidence=config.confidence)
+    lost, won = _discordant(challenger, champion)
+    return replace(_compared(config, seen, len(gained), bunched), lost=lost, won=won)
+
+
+def _compared(config: GateConfig, seen: Gain, rows: int, bunched: Bunches | None) -> Comparison:
+    """Return what a gain shows that was seen on so many rows. Fewer than FEWEST bunches of them show nothing."""
+    known, few = independent(rows, bunched), bunched is not None and bunched.effective < FEWEST
+    low, high = FEWEST if few else 1, proportions.LARGEST
     while low < high:  # the power rises with the rows
         middle = (low + high) // 2
-        low, high = (low, middle) if seen.power(margin, middle / rows) >= WANTED else (middle + 1, high)
+        low, high = (low, middle) if seen.power(config.margin, middle / known) >= WANTED else (middle + 1, high)
     return Comparison(
         difference=seen.interval,
-        shown=seen.interval.low > -margin,
-        worse=seen.interval.high < -margin,
-        power=seen.power(margin, 1.0),
+        shown=seen.interval.low > -config.margin and not few,
+        worse=seen.interval.high < -config.margin and not few,
+        power=0.0 if few else seen.power(config.margin, 1.0),
         rows_needed=low if low < proportions.LARGEST else None,
     )
 
 
+def _discordant(challenger: Labels, champion: Labels) -> tuple[int, int]:
+    """Return how many rows only the champion gets right, and how many only the challenger."""
+    return int((champion.correct & ~challenger.correct).sum()), int((challenger.correct & ~champion.correct).sum())
+
+
 def _compare_accuracy(config: GateConfig, challenger: Labels, champion: Labels) -> Comparison:
     rows, margin, alpha = len(challenger.target), config.margin, 1 - config.confidence
-    lost = int((champion.correct & ~challenger.correct).sum())
-    won = int((challenger.correct & ~champion.correct).sum())
+    lost, won = _discordant(challenger, champion)
     # No discordant row was seen: that doesn't mean that there are none, so one is supposed.
     discordance = max(lost + won, 1) / rows
     critical = proportions.critical_value(rows, margin=margin, alpha=alpha)
@@ -207,14 +239,14 @@ def quality_check(judged: Judgement) -> Check:
     if seen is None or seen.difference is None:
         text = f"{judged.metric} isn't defined on these rows."
         return Check(name=QUALITY, status="unclear", value=None, limit=-judged.margin, text=text)
-    amount = _amount(judged, judged.margin)
+    amount, needed = _amount(judged, judged.margin), _needed(judged, seen)
     said = {
         "passed": f"a loss of more than {amount} is ruled out at {100 * judged.confidence:g} % confidence.",
         "failed": f"that is shown to be more than the {amount} allowed.",
-        "unclear": f"a loss of more than {amount} isn't ruled out, {_needed(seen)} rows would show it in 4 of 5 cases.",
+        "unclear": f"a loss of more than {amount} isn't ruled out, {needed} would show it in 4 of 5 cases.",
     }
     status: Status = "passed" if seen.shown else "failed" if seen.worse else "unclear"
-    text = f"Against {judged.champion} on {judged.rows:,} rows {_seen(judged, seen)}; {said[status]}"
+    text = f"Against {judged.champion} on {_rows(judged)} {_seen(judged, seen)}; {said[status]}"
     return Check(name=QUALITY, status=status, value=seen.difference.value, limit=-judged.margin, text=text)
 
 
@@ -283,25 +315,26 @@ def _seen(judged: Judgement, seen: Comparison) -> str:
 
 
 def _first(judged: Judgement) -> str:
-    floor = judged.checks[0]
+    floor, of = judged.checks[0], "" if judged.bunches is None else f" It was tested on {_rows(judged)}."
     if floor.limit is None:
         value = "undefined" if judged.value is None else figure(judged.value)
-        return f"{judged.challenger} is the first release, with {judged.metric} {value}. {floor.text}"
-    return f"{judged.challenger} is the first release: {floor.text}"
+        return f"{judged.challenger} is the first release, with {judged.metric} {value}. {floor.text}{of}"
+    return f"{judged.challenger} is the first release: {floor.text}{of}"
 
 
 def _approving(judged: Judgement, seen: Comparison) -> str:
     return (
-        f"{judged.challenger} can replace {judged.champion}: {_seen(judged, seen)} on {judged.rows:,} rows, and a loss "
+        f"{judged.challenger} can replace {judged.champion}: {_seen(judged, seen)} on {_rows(judged)}, and a loss "
         f"of more than {_amount(judged, judged.margin)} is ruled out at {100 * judged.confidence:g} % confidence."
     )
 
 
 def _refusing(judged: Judgement, failed: list[Check]) -> str:
     if judged.comparison is not None and judged.comparison.worse:
+        where = "" if judged.bunches is None else f" on {_rows(judged)}"
         return (
-            f"{judged.challenger} is worse than {judged.champion}: {_seen(judged, judged.comparison)}, which is shown "
-            f"to be more than the {_amount(judged, judged.margin)} allowed."
+            f"{judged.challenger} is worse than {judged.champion}: {_seen(judged, judged.comparison)}{where}, which is "
+            f"shown to be more than the {_amount(judged, judged.margin)} allowed."
         )
     return f"{judged.challenger} breaks a limit. " + " ".join(check.text for check in failed)
 
@@ -311,8 +344,8 @@ def _doubting(judged: Judgement, seen: Comparison | None) -> str:
         return f"{judged.metric} isn't defined on the {judged.rows:,} test rows, so nothing can be shown."
     return (
         f"It can't be told yet whether {judged.challenger} is as good as {judged.champion}: {_seen(judged, seen)} on "
-        f"{judged.rows:,} rows, and a loss of more than {_amount(judged, judged.margin)} can't be ruled out; "
-        f"with {_needed(seen)} rows it could, in 4 of 5 cases of equal models.{_scarce(judged)}"
+        f"{_rows(judged)}, and a loss of more than {_amount(judged, judged.margin)} can't be ruled out; "
+        f"with {_needed(judged, seen)} it could, in 4 of 5 cases of equal models.{_scarce(judged)}"
     )
 
 
@@ -324,11 +357,18 @@ def _scarce(judged: Judgement) -> str:
     return f" '{fewest.name}' has only {fewest.rows:,} of these rows, and counts as much as any other class."
 
 
-def _needed(seen: Comparison) -> str:
+def _rows(judged: Judgement) -> str:
+    """Say on how many rows the two were compared, and how many observations these are where they are fewer."""
+    return rows_in_words(judged.rows, judged.bunches)
+
+
+def _needed(judged: Judgement, seen: Comparison) -> str:
+    """Say how many rows, or bunches of them, would be needed, to two digits: it is an estimate."""
+    of = "rows" if judged.bunches is None else "independent bunches"
     if seen.rows_needed is None:
-        return "more than 10 million"
+        return f"more than 10 million {of}"
     digits = max(len(str(seen.rows_needed)) - 2, 0)
-    return f"about {round(seen.rows_needed, -digits):,}"
+    return f"about {round(seen.rows_needed, -digits):,} {of}"
 
 
 def _with_looks(judged: Judgement, reason: str) -> str:

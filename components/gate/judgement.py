@@ -25,8 +25,8 @@ class Check:
 class ClassChange:
     """What the new model does to the recall of one class.
 
-    `p_value` is that of `worse than the class margin allows`, by the exact paired test, corrected by Holm's method
-    for the number of classes.
+    `p_value` is that of `worse than the class margin allows`, by the exact paired test, or by that of bunches. It is
+    corrected by Holm's method for the number of classes.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Comparison:
     shown: bool = False  # to be not worse by more than the margin
     worse: bool = False  # shown to be worse by more than the margin
     power: float | None = None  # chance that it is shown, on so many rows, were both equally good
-    rows_needed: int | None = None  # for that chance to be 80 %; None: unknown, or above 10 million
+    rows_needed: int | None = None  # for that chance to be 80 %; bunches, where rows come in them; None: > 10 million
     lost: int | None = None  # rows that only the champion gets right; None for figures that aren't of labels
     won: int | None = None  # rows that only the challenger gets right
 
@@ -66,6 +66,7 @@ class Judgement:
     margin: float  # in the metric's unit; for a regression a share of the champion's value, as is the difference
     confidence: float
     rows: int  # that both answered
+    bunches: int | None = None  # independent ones that they come in; None where none is a copy or of a group
     looks: int  # earlier decisions on these test rows
     checks: tuple[Check, ...] = ()
     comparison: Comparison | None = None

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from components.evaluation.beside import beside
+from components.evaluation.bunches import rows_in_words
+from components.evaluation.few import FEWEST
 from components.evaluation.interval import Interval
 from components.evaluation.metrics import ClassFigures, Evaluation
 from components.figure import figure
@@ -43,7 +45,7 @@ def cautions(
         sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
     if metric != "log_loss":
         sentences += _probabilities(released, log_loss)
-    sentences += [*_copied(in_train, of=released.rows), *_grouped(input_group)]
+    sentences += [*_few(released), *_copied(in_train, of=released.rows), *_grouped(input_group)]
     if floorless:
         sentences.append(
             f"this first release would have passed with any {metric}: set gate.floor, and a poor one is refused"
@@ -78,11 +80,12 @@ def _beside(metric: Metric, released: Evaluation, simple: float, *, words: str, 
 
 def _untold(released: Evaluation, lead: Interval | None, *, ahead: str) -> str:
     """Say by what the two aren't told apart: the interval of their difference, which each one's own doesn't show."""
+    rows = rows_in_words(released.rows, released.bunches)
     if lead is None:
-        return f", which {released.rows:,} rows can't tell apart"
+        return f", which {rows} can't tell apart"
     return (
         f"; compared row by row {ahead} is ahead by {figure(lead.value)} ({figure(lead.low)} to {figure(lead.high)} at "
-        f"{100 * released.confidence:g} % confidence), which {released.rows:,} rows can't tell from nothing"
+        f"{100 * released.confidence:g} % confidence), which {rows} can't tell from nothing"
     )
 
 
@@ -95,6 +98,13 @@ def _probabilities(released: Evaluation, log_loss: float | None) -> Iterator[str
             f"({figure(ours.low)} to {figure(ours.high)}), where that has {figure(log_loss)}; if they count, set "
             "metric: log_loss"
         )
+
+
+def _few(released: Evaluation) -> Iterator[str]:
+    """So few test rows that any figure of them may be luck."""
+    if (released.rows if released.bunches is None else released.bunches) < FEWEST:
+        rows = rows_in_words(released.rows, released.bunches)
+        yield f"it was tested on {rows}, which are too few to tell how good it is: the intervals hold what is possible"
 
 
 def _copied(rows: int, *, of: int) -> Iterator[str]:

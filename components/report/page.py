@@ -43,7 +43,8 @@ class Decision:
     uncompressed_size_bytes: int
     confidence: float = 0.95  # of the intervals of quality
     timing_confidence: float = 0.95  # of those of latency and speed
-    rows_needed: int | None = None  # test rows for 80 % power, where evidence lacked
+    rows_needed: int | None = None  # test rows, or bunches of them, for 80 % power, where evidence lacked
+    test_bunches: int | None = None  # independent ones of the test rows; None where none is a copy or of a group
     run: str = ""  # the id under which the run is found
     beware: tuple[str, ...] = ()  # a sentence each
 

@@ -41,6 +41,7 @@ from components.planning.held import Hold
 from components.planning.ledger import LeaseLost
 from components.planning.machine import this_machine
 from components.recipe import Recipe
+from components.release.releases import Release
 from components.runtimes.config import ProfileConfig
 from components.runtimes.feeds import core_batches, predict
 from components.runtimes.onnx_runtime import OnnxRuntimeSession
@@ -59,6 +60,7 @@ from tasks.evidence import Evidence
 from tasks.export import Exported, export
 from tasks.gate import Judged, gate
 from tasks.ingest import Dataset
+from tasks.page import page
 from tasks.profile import Profiled, profile
 from tasks.prune import prune
 from tasks.quantize import quantize
@@ -344,14 +346,14 @@ def test_the_best_by_quality_is_the_one_that_the_metric_calls_so(
 
 
 @pytest.fixture(scope="module")
-def judged(place: Place, stages: Stages) -> Judged:
-    """Against the uncompressed model as version 3, whose split had the first thirty of today's test rows as train."""
+def champion(place: Place, stages: Stages) -> Release:
+    """The uncompressed model as version 3, whose split had the first thirty of today's test rows as train."""
     now = pq.read_table(place.yard.store.get(stages.splits.assignments))
     parts = now["part"].to_pylist()
     parts[200:230] = ["train"] * 30
     pq.write_table(now.set_column(1, "part", pa.array(parts)), place.root / "earlier.parquet")
     whole = stages.exported[0]
-    champion = replace(
+    return replace(
         release(3, model="m"),
         onnx=whole.onnx,
         checkpoint=stages.trained.model,
@@ -360,15 +362,64 @@ def judged(place: Place, stages: Stages) -> Judged:
         classes=("no", "yes"),
         size_bytes=whole.onnx.size_bytes,
     )
+
+
+def judge(place: Place, stages: Stages, champion: Release, splits: Splits, name: str) -> Judged:
     return gate.function(
-        place.workspace("gate"),
+        place.workspace(name),
         GATE,
         aim=AIM,
         selected=stages.selected,
         tested=stages.tested,
         champion=champion,
-        splits=stages.splits,
+        splits=splits,
     )
+
+
+@pytest.fixture(scope="module")
+def judged(place: Place, stages: Stages, champion: Release) -> Judged:
+    return judge(place, stages, champion, stages.splits, "gate")
+
+
+def test_rows_of_one_group_count_once_wherever_it_is_said_how_sure_a_figure_is(
+    place: Place, stages: Stages, script: Script, champion: Release, judged: Judged
+) -> None:
+    """Up to row 240 two each are a group: 10 of the 49 test rows that the champion never saw, 230 to 278."""
+    table = pq.read_table(place.yard.store.get(stages.splits.assignments))
+    pairs = np.where(np.arange(280) < 240, np.arange(280) // 2, np.arange(280))
+    pq.write_table(table.set_column(3, "group", pa.array(pairs, pa.uint64())), place.root / "grouped.parquet")
+    splits = replace(stages.splits, assignments=place.yard.store.put(place.root / "grouped.parquet"))
+    at, exported = place.workspace, stages.exported
+    grouped = evaluate.function(at("ge"), FIGURES, aim=AIM, trained=stages.trained, splits=splits).evaluation
+    profiled = profile.function(
+        at("gp"), PROFILE, aim=AIM, figures=FIGURES, exported=exported, machine=this_machine(), splits=splits
+    )
+    tested = evaluate_test.function(
+        at("gt"), FIGURES, aim=AIM, balanced=True, exported=exported, selected=stages.selected, splits=splits
+    )
+    found = judge(place, stages, champion, splits, "gg").judgement
+    assert (grouped.rows, grouped.bunches) == (50, 25)
+    assert (tested.selected.rows, tested.selected.bunches, tested.uncompressed.bunches) == (80, 60, 60)
+    assert (found.rows, found.bunches, judged.judgement.bunches) == (49, 44, None)
+    assert found.comparison != judged.judgement.comparison
+    known = script.spec.preparation
+    said = {"task": AIM.task, "seed": 7, "groups": pairs[200:]}
+    target, test = encode_target(known, place.rows("test")), answers(place, script, script.file, "test")
+    assert tested.selected == measure(FIGURES, target=target, output=test, classes=("no", "yes"), **said)
+    for name, other in baselines(
+        AIM.task, train=place.rows("train"), part=place.rows("test"), preparation=known, seed=7, balanced=True
+    ).outputs.items():
+        ahead = lead(FIGURES, metric=AIM.metric, target=target, output=test, other=other, classes=2, **said)
+        assert tested.leads[name] == ahead
+    for old, new in zip(stages.profiled.measurements, profiled.measurements, strict=True):
+        assert old.quality.value == new.quality.value
+        assert old.quality != new.quality
+    sentence, _ = _told(replace(evidence_of(stages, judged), tested=tested), "f1_macro")
+    assert "on 80 test rows (60 independent bunches of them)" in sentence
+    of_groups = replace(evidence_of(stages, Judged(judgement=found, champion=3, basis="")), tested=tested)
+    recipe = Recipe(model="m", task=AIM.task, metric=AIM.metric, data=DATA, split=SPLIT, network=AIM.network)
+    shown = page(recipe, of_groups, run="").decision
+    assert (shown.test_rows, shown.test_bunches) == (80, 60)
 
 
 def test_the_gate_compares_on_test_rows_that_the_champion_never_saw(

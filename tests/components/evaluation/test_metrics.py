@@ -16,7 +16,8 @@ from components.errors import Refusal
 from components.evaluation.answers import answers
 from components.evaluation.bootstrap import resample
 from components.evaluation.config import EvaluateConfig
-from components.evaluation.metrics import Evaluation, check_areas, evaluate, figures, lead, wilson
+from components.evaluation.few import wilson
+from components.evaluation.metrics import Evaluation, check_areas, evaluate, figures, lead
 from components.evaluation.weighted import weighted
 from components.task import METRICS
 

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from components.errors import Refusal
+from components.evaluation.answers import answers
 from components.evaluation.interval import Interval
 from components.gate.checks import holm, recall_check
 from components.gate.config import GateConfig
-from components.gate.gate import Standing, judge, same_file
+from components.gate.gate import Standing, compare, judge, same_file
 from components.gate.judgement import ClassChange, Judgement
-from components.gate.proportions import shown_worse
+from components.gate.paired import gain
+from components.gate.proportions import power, shown_worse
 
 NAMES = ("a", "b", "c")
 
@@ -402,3 +404,26 @@ def test_a_class_of_few_rows_is_named_where_it_keeps_a_figure_from_being_known()
 
     assert "'b' has only 13 of these rows" in reason("balanced_accuracy")
     assert "'b'" not in reason("accuracy")
+
+
+def test_with_the_rows_needed_accuracy_is_shown_in_4_of_5_cases_of_equal_models():
+    needed = judged(400, lost=[1, 3], won=[2, 4]).comparison.rows_needed
+    chances = [power(rows, discordance=4 / 400, margin=0.01, alpha=0.05) for rows in (int(needed * 0.97), needed)]
+    assert chances[0] < 0.8 <= chances[1] < 0.83
+
+
+@pytest.mark.parametrize("metric", ["f1_macro", "log_loss", "roc_auc"])
+def test_with_the_rows_needed_other_figures_are_shown_in_4_of_5_cases_of_equal_models(metric):
+    random = np.random.default_rng(0)
+    target = truth(200, classes=2)
+    common = random.normal(size=200) + np.where(target, 1.5, -1.5)
+    scores = common + random.normal(size=(2, 200)) / 4
+    new, old = (
+        answers("classification", target=target, output=np.stack([1 - sure, sure], axis=1), classes=2)
+        for sure in 1 / (1 + np.exp(-scores))
+    )
+    models = {"challenger": new, "champion": old, "seed": 0}
+    needed = compare(GateConfig(margin=0.02), metric=metric, task="classification", **models).rows_needed
+    seen = gain(metric, scale="difference", margin=0.02, confidence=0.95, **models)
+    assert needed > 20
+    assert seen.power(0.02, (needed - 1) / 200) < 0.8 <= seen.power(0.02, needed / 200)

@@ -177,6 +177,15 @@ def said(**given: Any) -> tuple[str, ...]:
     return cautions("accuracy", **{**plain, **given})
 
 
+@pytest.mark.parametrize(("rows", "bunches", "words"), [(9, None, "9 rows"), (160, 2, "160 rows (2 independent bun")])
+def test_a_test_on_hardly_any_row_is_none(rows: int, bunches: int | None, words: str) -> None:
+    released = replace(evaluation("accuracy", Interval(0.9, 0.1, 1.0)), rows=rows, bunches=bunches)
+    better, few = said(released=released, simple={"linear": 0.95})
+    assert few.startswith(f"it was tested on {words}")
+    assert better.startswith("a linear model may be better: it has accuracy 0.95, this one 0.9, which ")
+    assert not said(released=replace(released, rows=160, bunches=None if bunches is None else 10))
+
+
 def test_test_rows_that_are_copies_of_train_rows_are_counted() -> None:
     assert said() == ()
     (sentence,) = said(in_train=12)

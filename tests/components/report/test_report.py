@@ -169,6 +169,15 @@ def test_a_held_release_says_how_many_rows_are_needed() -> None:
     assert "For 80 % power at this margin 1 620 test rows are needed; there are 359." in text
 
 
+def test_rows_that_come_in_bunches_are_counted_as_such() -> None:
+    page = digits("held")
+    bunched = replace(page, decision=replace(page.decision, test_bunches=40))
+    text = Outline(render(bunched)).text.replace(wording.NARROW, " ")
+    assert "For 80 % power at this margin 1 620 independent bunches of test rows are needed; there are 40." in text
+    assert "They are 40 independent bunches: exact copies, or rows of one group, tell no more than one row" in text
+    assert "independent bunches" not in Outline(render(page)).text
+
+
 @pytest.mark.parametrize(
     ("speedup", "words"),
     [

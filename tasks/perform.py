@@ -104,7 +104,7 @@ def _lease(name: str, label: str, yard: Yard, log: logging.Logger, *, since: flo
         if lease := yard.ledger.acquire(name, seconds=yard.lease_seconds, over_by=over_by):
             return lease
         if not waiting:
-            said = f"{label}: another run is at it; waiting for its result"
+            said = f"{label}: another run is at it, or was a moment ago: waiting for its result"
             log.info(said)
             yard.tracker.say(f"{'':10}{said}")
         waiting = True

@@ -114,8 +114,9 @@ def onnx(told: Told) -> str:
 
 
 def of_train(told: Told) -> list[str]:
-    """What was said of the stage `train` as such."""
-    return [line.strip() for line in told.err.splitlines() if line.strip().startswith("train: ")]
+    """What was said of the stage `train` as such, but that it waits for the lease of a process that was killed."""
+    lines = [line.strip() for line in told.err.splitlines()]
+    return [line for line in lines if line.startswith("train: ") and "was a moment ago" not in line]
 
 
 def prefect(company: Place) -> SyncPrefectClient:

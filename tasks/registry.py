@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
 CHAMPION: Final = "champion"
+ONNX: Final = "artifacts/model.onnx"  # in a version
+UNKNOWN: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's words for: no version, no alias
+NEEDED: Final = ("MLmodel", ONNX)  # to load it
 
 
 class Gone(Refusal):
-    """The files of a version aren't where they were put: that says nothing of the version."""
+    """The registry has lost a version, or its files aren't where they were put: that says nothing of the version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,17 +153,43 @@ def download(model: str, version: int | str, *, into: Path) -> Path:
     """Have the files of a version, or of what an alias such as `champion` names, and return their folder.
 
     Raises:
-        Gone: MLflow knows the version, and its files aren't where they were put.
+        Gone: MLflow no longer knows the version, or what loads it isn't where it was put.
+    """
+    folder = bring(model, version, into=into)
+    if missing := [name for name in NEEDED if not (folder / name).is_file()]:
+        raise _gone(f"the files of {_named(model, version)} are gone from the registry: {', '.join(missing)}")
+    return folder
+
+
+def bring(model: str, version: int | str, *, into: Path) -> Path:
+    """Have those files of a version that are there, and return their folder.
+
+    Raises:
+        Gone: MLflow no longer knows the version, or not one of its files is where it was put.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     into.mkdir(parents=True, exist_ok=True)
-    name = f"{model}/{version}" if isinstance(version, int) else f"{model}@{version}"
-    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}", dst_path=str(into)))
-    if not (folder / "MLmodel").is_file():  # MLflow takes a folder that isn't there for an empty one
-        do = "bring MLflow's artifacts back, or make and promote another: steelyard run RECIPE --force register"
-        raise Gone([Problem(what=f"the files of {name} are gone from the registry", do=do)])
+    name = _named(model, version)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}", dst_path=str(into)))
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
+        raise _gone(f"the registry no longer has {name}") from None
+    if not any(path.is_file() for path in folder.rglob("*")):  # MLflow takes a folder that isn't there for an empty one
+        raise _gone(f"the files of {name} are gone from the registry")
     return folder
+
+
+def _named(model: str, version: int | str) -> str:
+    return f"{model}/{version}" if isinstance(version, int) else f"{model}@{version}"
+
+
+def _gone(what: str) -> Gone:
+    do = "bring them back there, or `steelyard run RECIPE`: what is gone is registered anew, as another version"
+    return Gone([Problem(what=what, do=do)])
 
 
 def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]]) -> "pd.DataFrame":
@@ -199,7 +228,7 @@ def alias(client: "Client", model: str) -> int | None:
     try:
         return int(client.get_model_version_by_alias(model, CHAMPION).version)
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no model, no alias
+        if error.error_code not in UNKNOWN:
             raise
         return None
 

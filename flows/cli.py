@@ -347,7 +347,7 @@ def verify(
     named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a release's chain of digests again. Name the link that is broken; exit code 3 if one is."""
+    """Hash a release's chain and the files of its version again. Name what is broken; exit code 3 if anything is."""
     from dataclasses import asdict
 
     from components.home import find_home

@@ -71,8 +71,8 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
         size_bytes=selected.onnx.size_bytes,
         at=time.time(),
     )
-    check_answers(release, version, into=here.folder / "downloaded")
-    releases.add(release)
+    files = check_answers(release, version, into=here.folder / "downloaded")
+    releases.add(release, files=files)
     return Registered(model=recipe.model, version=version, run_id=here.yard.run)
 
 

@@ -6,19 +6,23 @@ from components.errors import refuse
 from components.release.releases import Release
 
 
-def check_answers(release: Release, version: int | str, *, into: Path) -> None:
-    """Download a version, hash its file, load it as its users do, and ask it the rows that it was registered with.
+def check_answers(release: Release, version: int | str, *, into: Path) -> dict[str, str]:
+    """Download a version, hash its files, load it as its users do, and ask it the rows that it was registered with.
+
+    Returns:
+        The SHA-256 of each file, by its path in the version.
 
     Raises:
+        Gone: the version or its file isn't in the registry.
         Refusal: the file isn't the one that was released, or its answers aren't.
     """
+    from components.release.files import digests
     from components.release.trial import Trial, differences
-    from components.store.folder import sha256
     from tasks import registry
 
     folder = registry.download(release.model, version, into=into)
-    file = folder / "artifacts" / "model.onnx"
-    if (found := sha256(file)) != release.onnx.digest:
+    files = digests(folder)
+    if (found := files[registry.ONNX]) != release.onnx.digest:
         raise refuse(
             f"the registry holds another file than was released: {found[:12]} instead of {release.onnx.digest[:12]}",
             where=f"{release.model} version {version}, model.onnx",
@@ -31,3 +35,4 @@ def check_answers(release: Release, version: int | str, *, into: Path) -> None:
         raise refuse(f"the registered model can't be asked: {error}", where=f"{release.model} {version}") from error
     if wrong := differences(trial, answers):
         raise refuse(f"the registered model doesn't answer as it should: {wrong}", where=f"{release.model} {version}")
+    return files

@@ -6,7 +6,7 @@ when the new champion has answered, `undone` where it answered wrongly, or `aban
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Action = Literal["promote", "rollback", "reject", "hold"]
 State = Literal["pending", "done", "undone", "abandoned"]
 MOVE_SECONDS = 15.0  # lease of a move of the champion; it is renewed while the move goes on
+FILES = "files"  # in a row's content, beside the fields of the release
 PATIENCE_SECONDS = 240.0  # for those who moved before
 
 
@@ -95,10 +96,19 @@ class Releases:
     ledger: Ledger
     model: str
 
-    def add(self, release: Release) -> None:
-        """Keep a release that was just registered."""
-        row = (self.model, release.version, release.onnx.digest, json.dumps(asdict(release)), release.at)
+    def add(self, release: Release, *, files: Mapping[str, str] | None = None) -> None:
+        """Keep a release that was just registered, with the SHA-256 of each file of its version, by its path there.
+
+        They lie beside the release, not in it: a champion is an input of the gate, and its key would be another.
+        """
+        content = json.dumps({**asdict(release), FILES: dict(files or {})})
+        row = (self.model, release.version, release.onnx.digest, content, release.at)
         self.ledger.database.change(_ADD, row)
+
+    def files(self, version: int) -> dict[str, str]:
+        """Return the SHA-256 of each file of a version as it was registered; older releases have none."""
+        found = self.ledger.database.ask(_FILES, (self.model, version))
+        return next((dict(json.loads(content).get(FILES, {})) for (content,) in found), {})
 
     def all(self) -> list[Release]:
         """Return every release, the newest first."""
@@ -289,6 +299,7 @@ _ADD = """
     identity = excluded.identity, content = excluded.content, at = excluded.at
 """
 _RELEASES = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
+_FILES = "SELECT content FROM releases WHERE model = ? AND version = ?"
 _MOVES = """
     SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves
     WHERE model = ? ORDER BY seq

@@ -82,6 +82,13 @@ def test_a_release_comes_back_equal(releases: Releases) -> None:
     assert Releases(releases.ledger, "another").all() == []
 
 
+def test_the_digests_of_a_versions_files_lie_beside_its_release(releases: Releases) -> None:
+    releases.add(release(4), files={"MLmodel": "digest"})
+    assert releases.files(4) == {"MLmodel": "digest"}
+    assert releases.get(4) == release(4), "the gate's key, of which a champion is a part, stays as it was"
+    assert releases.files(3) == {}
+
+
 def test_the_same_file_answered_by_other_code_is_another_release(releases: Releases) -> None:
     assert releases.of(artifact("onnx 2"), answered_by="mended code") is None
     move(releases, "promote", 2)

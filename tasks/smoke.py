@@ -16,19 +16,21 @@ def check_answers(release: Release, version: int | str, *, into: Path) -> dict[s
         Gone: the version or its file isn't in the registry.
         Refusal: the file isn't the one that was released, or its answers aren't.
     """
-    from components.release.files import digests
+    from components.release.files import ONNX, TRIAL, digests
     from components.release.trial import Trial, differences
     from tasks import registry
 
     folder = registry.download(release.model, version, into=into)
     files = digests(folder)
-    if (found := files[registry.ONNX]) != release.onnx.digest:
+    if (found := files[ONNX]) != release.onnx.digest:
         raise refuse(
             f"the registry holds another file than was released: {found[:12]} instead of {release.onnx.digest[:12]}",
             where=f"{release.model} version {version}, model.onnx",
             do="don't serve it; look who changed the registry's artifacts, and release again",
         )
-    trial = Trial.read(folder / "artifacts" / "trial.json")
+    if TRIAL not in files:
+        raise registry.files_gone(f"{registry.named(release.model, version)} are gone from the registry: {TRIAL}")
+    trial = Trial.read(folder / TRIAL)
     try:
         answers = registry.answers(folder, trial.rows)
     except Exception as error:  # MLflow and runtimes raise what they like

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Final
 
 from components.release.provenance import LinkCheck
+from components.store.artifact import Artifact
 from components.store.folder import sha256
 
+ONNX: Final = "artifacts/model.onnx"
+TRIAL: Final = "artifacts/trial.json"
+NEEDED: Final = ("MLmodel", "served.py", ONNX)  # to load it
 NOTED: Final = "registered_model_meta"  # by MLflow, in what it downloads
 # What every version has, also one that was registered before the digests of its files were kept.
-PARTS: Final = (
-    "MLmodel",
-    "served.py",
-    *(f"artifacts/{name}" for name in ("model.onnx", "trial.json", "report.html", "recipe.yaml", "data.dvc")),
-)
+PARTS: Final = (*NEEDED, TRIAL, *(f"artifacts/{name}" for name in ("report.html", "recipe.yaml", "data.dvc")))
 NOT_KEPT: Final = "Registered before the digests of such files were kept, so that nothing speaks for"
 
 
@@ -21,6 +21,14 @@ def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of a downloaded version, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files if path != folder / NOTED}
+
+
+def loads(folder: Path, onnx: Artifact, *, hashed: bool) -> bool:
+    """Say whether what loads a version is in its folder, and the file there is that one: by size or, if asked, hash."""
+    if not all((folder / name).is_file() for name in NEEDED):
+        return False
+    file = folder / ONNX
+    return file.stat().st_size == onnx.size_bytes and (not hashed or sha256(file) == onnx.digest)
 
 
 def check(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> LinkCheck:

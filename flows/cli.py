@@ -230,7 +230,7 @@ def list_releases(
     from components.home import find_home
     from flows.releasing import listed
 
-    rows = listed(find_home(), model)
+    rows = listed(find_home(), model, say=_say)
     if as_json:
         _print_json([asdict(row) for row in rows])
     else:
@@ -252,7 +252,7 @@ def show(
     from components.home import find_home
     from flows.releasing import shown
 
-    details = shown(find_home(), model, _either(version, named))
+    details = shown(find_home(), model, _either(version, named), say=_say)
     if as_json:
         _print_json(asdict(details))
     else:

@@ -32,7 +32,7 @@ RUN_LETTERS = 8  # of a run's id, beside a whole one
 UNSURE = {"unverifiable": "can't be verified here", "stated": "are only stated"}
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
-    **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed"), "red"),
+    **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed", "deleted"), "red"),
     **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run", "held"), "yellow"),
 }
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from components.errors import Refusal, refuse
 from components.home import Home
-from components.release.files import PARTS, check
+from components.release.files import ONNX, PARTS, check
 from components.release.files import digests as digests_of
 from components.release.provenance import LinkCheck, stated
 from components.release.provenance import verify as verify_chain
@@ -43,7 +43,7 @@ def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
         found = digests_of(files)
         chain = _chain(files, release, found=found, store=store_of(home))
     others: dict[str, str | None] = {**(kept or _known(release))}
-    for name in [STATEMENT, *(f"artifacts/{FILE}" for one in chain if one.name == "onnx")]:  # the chain spoke for it
+    for name in [STATEMENT, *(ONNX for one in chain if one.name == "onnx")]:  # the chain spoke for it
         others.pop(name, None)
         found.pop(name, None)
     return [*chain, check(found, released=others)]
@@ -61,14 +61,14 @@ def _chain(files: Path, release: Release, *, found: dict[str, str], store: Store
         digests = stated(content)
     except Refusal as refusal:
         return [LinkCheck(name="statement", status="broken", text=f"{STATEMENT}: {refusal.problems[0].what}.")]
-    digest_of = _hasher(digests, file=found.get(f"artifacts/{FILE}"), store=store)
+    digest_of = _hasher(digests, file=found.get(ONNX), store=store)
     return verify_chain(content, digest_of=digest_of, head=release.provenance or None, needed={FILE})
 
 
 def _known(release: Release) -> dict[str, str | None]:
     """Return what is known of the files of a release that was registered before their digests were kept."""
     report = None if release.report is None else release.report.digest
-    return {**dict.fromkeys(PARTS), f"artifacts/{FILE}": release.onnx.digest, REPORT: report}
+    return {**dict.fromkeys(PARTS), ONNX: release.onnx.digest, REPORT: report}
 
 
 def _hasher(digests: dict[str, str], *, file: str | None, store: Store) -> Callable[[str], str | None]:

@@ -230,7 +230,7 @@ def list_releases(
     from components.home import find_home
     from flows.releasing import listed
 
-    rows = listed(find_home(), model)
+    rows = listed(find_home(), model, say=_say)
     if as_json:
         _print_json([asdict(row) for row in rows])
     else:
@@ -252,7 +252,7 @@ def show(
     from components.home import find_home
     from flows.releasing import shown
 
-    details = shown(find_home(), model, _either(version, named))
+    details = shown(find_home(), model, _either(version, named), say=_say)
     if as_json:
         _print_json(asdict(details))
     else:
@@ -347,7 +347,7 @@ def verify(
     named: NamedVersion = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute a release's chain of digests again. Name the link that is broken; exit code 3 if one is."""
+    """Hash a release's chain and the files of its version again. Name what is broken; exit code 3 if anything is."""
     from dataclasses import asdict
 
     from components.home import find_home

@@ -1,6 +1,7 @@
 """Releases: listed, shown, promoted by hand, rolled back, and their reports."""
 
 import tempfile
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +9,16 @@ from pathlib import Path
 from components.errors import Refusal, nearest, refuse
 from components.home import WHICH, Home
 from components.planning.history import released
+from components.recipe_file import without_secrets
 from components.release.releases import Action, Move, Release, Releases, State
 from components.release.status import Word, status
+from components.settings import settings_of
 from components.task import Metric, Task
 from flows.layout import REPORT, folder_of, lay
 from flows.servers.backend import enter_registry
 from flows.state import ledger_of, store_of
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,24 +96,25 @@ def release_of(home: Home, model: str, version: int | None) -> Release:
     return champion
 
 
-def listed(home: Home, model: str | None) -> list[Listed]:
-    """Return the registered versions, the newest of each model first."""
+def listed(home: Home, model: str | None, *, say: Say) -> list[Listed]:
+    """Return the registered versions, the newest of each model first; `say` tells where the registry can't be asked."""
     ledger = ledger_of(home)
     names = [releases_of(home, model).model] if model else released(ledger)
     found: list[Listed] = []
     for name in names:
         releases = Releases(ledger, name)
-        found += [_listed(release, releases) for release in releases.all()]
+        gone = _gone(home, releases, say=say)
+        found += [_listed(release, releases, gone) for release in releases.all()]
     return found
 
 
-def shown(home: Home, model: str, version: int | None) -> Shown:
-    """Return what is known of one version, with every decision about it, the oldest first."""
+def shown(home: Home, model: str, version: int | None, *, say: Say) -> Shown:
+    """Return what is known of one version, with every decision about it, the oldest first; `say` as of `listed`."""
     release = release_of(home, model, version)
     releases = releases_of(home, model)
     about = [move for move in releases.moves() if release.version in (move.version, move.replaced)]
     return Shown(
-        version=_listed(release, releases),
+        version=_listed(release, releases, _gone(home, releases, say=say)),
         runtime=release.runtime,
         target=release.target,
         classes=release.classes,
@@ -153,12 +159,15 @@ def roll_back(home: Home, model: str, *, to: int | None, reason: str) -> str:
     champion = releases.champion()
     if champion is None:
         raise refuse(f"{model} has no champion to roll back from", do="`steelyard promote MODEL VERSION` makes one")
-    version = _replaced_by(champion, releases) if to is None else releases.get(to).version
-    if version == champion.version:
-        raise refuse(f"version {version} of {model} is champion already", do="name another one with --to")
     enter_registry(home)
     from tasks.promote import move_champion, whoever
+    from tasks.registry import versions
+    from tasks.tracking.connecting import client_here
 
+    gone = {release.version for release in releases.all()}.difference(versions(client_here(), model))
+    version = _replaced_by(champion, releases, gone) if to is None else releases.get(to).version
+    if version == champion.version:
+        raise refuse(f"version {version} of {model} is champion already", do="name another one with --to")
     move_champion(releases, version, "rollback", expected=champion.version, actor=whoever(), reason=reason)
     left = f"version {champion.version} comes back by `promote --force` only"
     return f"version {version} of {model} is champion again; {left}"
@@ -190,8 +199,8 @@ def _lay_from_registry(home: Home, release: Release, folder: Path) -> None:
         lay({REPORT: files / REPORT}, folder)
 
 
-def _replaced_by(champion: Release, releases: Releases) -> int:
-    """Return the version that the champion replaced when it last rose."""
+def _replaced_by(champion: Release, releases: Releases, gone: Collection[int]) -> int:
+    """Return the version that the champion replaced when it last rose, unless it is gone from the registry."""
     rises = [
         move.replaced
         for move in releases.moves()
@@ -199,25 +208,44 @@ def _replaced_by(champion: Release, releases: Releases) -> int:
         and move.replaced != champion.version  # its alias was only mended
     ]
     if not rises or rises[-1] is None:
-        raise _nothing_before(champion, releases)
+        raise _nothing_before(f"version {champion.version} of {releases.model} replaced no other", releases, gone)
+    if rises[-1] in gone:
+        what = f"version {rises[-1]} of {releases.model}, the champion before, is gone from the registry"
+        raise _nothing_before(what, releases, gone)
     return rises[-1]
 
 
-def _nothing_before(champion: Release, releases: Releases) -> Refusal:
+def _nothing_before(what: str, releases: Releases, gone: Collection[int]) -> Refusal:
     """Say which earlier champions there are to go back to, and how one that is barred would rise again."""
-    what = f"version {champion.version} of {releases.model} replaced no other"
-    others = [one.version for one in releases.all() if one.version != champion.version]
-    earlier = [version for version in others if releases.was_champion(version)]
+    champion = releases.champion()
+    there = {one.version for one in releases.all() if champion is None or one.version != champion.version}
+    earlier = [version for version in sorted(there.difference(gone), reverse=True) if releases.was_champion(version)]
     if not earlier:
-        return refuse(what, allowed="none: no other version was ever champion")
+        return refuse(what, allowed="none: no other version that is there was ever champion")
     if free := [str(version) for version in earlier if not releases.barred(version, back=True)]:
         return refuse(what, allowed=f"--to {', '.join(free)}")
     forced = f"`steelyard promote {releases.model} {earlier[0]} --force`, if you know better"
     return refuse(what, allowed="none: the champions of before are barred", do=forced)
 
 
-def _listed(release: Release, releases: Releases) -> Listed:
-    barred, stands = releases.barred(release.version), status(releases, release.version)
+def _gone(home: Home, releases: Releases, *, say: Say) -> set[int]:
+    """Return the versions that the registry no longer has. Where it can't be asked, that is said."""
+    from tasks.registry import known_versions
+
+    uri = settings_of(home).mlflow_tracking_uri
+    here = (None, without_secrets(uri or ""))  # what was registered elsewhere isn't looked for
+    ours = {release.version for release in releases.all() if release.registry in here}
+    try:
+        if uri is not None:
+            enter_registry(home)
+        return ours - known_versions(home, releases.model, uri=uri)
+    except Refusal as refusal:
+        say(f"versions that were deleted in MLflow aren't told: {refusal.problems[0].what}")
+        return set()
+
+
+def _listed(release: Release, releases: Releases, gone: Collection[int]) -> Listed:
+    barred, stands = releases.barred(release.version), status(releases, release.version, gone=gone)
     return Listed(
         model=releases.model,  # which says so where its registry was lost
         version=release.version,

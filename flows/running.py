@@ -178,8 +178,8 @@ def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
 
 def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:
     planner = Planner(yard, until=wish.until, order=ORDER)
-    if yard.registry_uri is not None:  # the planner asks it, and it may want a login
-        enter(yard.home)
+    if yard.registry_uri is not None or settings_of(yard.home).mlflow_artifacts is not None:
+        enter(yard.home)  # the planner asks there what it has, and it may want a login
     try:
         return planner, retrain(recipe, source or cast(Source, UNKNOWN), planner)
     except Reached:

@@ -32,7 +32,7 @@ RUN_LETTERS = 8  # of a run's id, beside a whole one
 UNSURE = {"unverifiable": "can't be verified here", "stated": "are only stated"}
 COLOURS = {
     **dict.fromkeys(("front", "verified", "ok", "champion", "cached"), "green"),
-    **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed"), "red"),
+    **dict.fromkeys(("broken", "bad", "refused for quality", "rejected", "rolled back", "failed", "deleted"), "red"),
     **dict.fromkeys(("not faster", "dominated", "note", "unverifiable", "run", "held"), "yellow"),
 }
 
@@ -262,7 +262,7 @@ def print_checks(checks: Sequence[LinkCheck]) -> None:
 
 
 def upshot(checks: Sequence[LinkCheck]) -> str:
-    """Say whether the chain holds, and of which links nothing was hashed."""
+    """Say whether the chain holds, and of which links nothing was hashed: where one can't be, nobody can say that."""
     names: dict[str, list[str]] = {}
     for one in checks:
         names.setdefault(one.status, []).append(one.name)
@@ -273,7 +273,8 @@ def upshot(checks: Sequence[LinkCheck]) -> str:
         for status, words in UNSURE.items()
         if status in names
     ]
-    return "; ".join(["the chain holds", *unsure])
+    whole = "no link is broken, but not all could be looked at" if "unverifiable" in names else "the chain holds"
+    return "; ".join([whole, *unsure])
 
 
 def print_examination(found: Sequence[Finding]) -> None:

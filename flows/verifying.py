@@ -1,54 +1,82 @@
-"""`verify`: hash again what a release came from, and compare it with the chain of digests that the version holds."""
+"""`verify`: hash again what a release came from and what its version holds, and compare it with what was recorded."""
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
-from components.errors import refuse
+from components.errors import Refusal, refuse
 from components.home import Home
+from components.release.files import ONNX, PARTS, check
+from components.release.files import digests as digests_of
 from components.release.provenance import LinkCheck, stated
 from components.release.provenance import verify as verify_chain
+from components.release.releases import Release
 from components.store.artifact import Artifact
-from components.store.folder import sha256
 from components.store.store import Store
-from flows.releasing import release_of
+from flows.releasing import release_of, releases_of
 from flows.servers.backend import enter_registry
 from flows.state import store_of
 
 FILE: Final = "model.onnx"
+STATEMENT: Final = "artifacts/provenance.json"
+REPORT: Final = "artifacts/report.html"
 STORED: Final[dict[str, Literal["file", "folder"]]] = {"data": "folder", "assignments": "file", "checkpoint": "folder"}
 
 
 def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
-    """Return a check for each link of the version's chain, whose end must be the one that was recorded at registration.
+    """Return a check for each link of the version's chain, and one for its other files.
 
-    The model's file is hashed as the registry has it; data, split and checkpoint as the store has them.
+    The version's files are hashed as the registry has them; data, split and checkpoint as the store has them. What
+    must be in the version and isn't is broken; what the store no longer has can't be verified, and may be rightly gone.
 
     Raises:
-        Refusal: there is no such version, or what it holds is no chain.
+        Refusal: there is no such version, or it came before provenance.
     """
     release = release_of(home, model, version)
+    kept = releases_of(home, model).files(release.version)
     enter_registry(home)
-    from tasks.registry import download
+    from tasks.registry import bring
 
     with tempfile.TemporaryDirectory() as folder:
-        files = download(model, release.version, into=Path(folder)) / "artifacts"
-        statement = files / "provenance.json"
-        if not statement.is_file():
-            where = f"{model} version {release.version}"
+        files = bring(model, release.version, into=Path(folder))
+        found = digests_of(files)
+        chain = _chain(files, release, found=found, store=store_of(home))
+    others: dict[str, str | None] = {**(kept or _known(release))}
+    for name in [STATEMENT, *(ONNX for one in chain if one.name == "onnx")]:  # the chain spoke for it
+        others.pop(name, None)
+        found.pop(name, None)
+    return [*chain, check(found, released=others)]
+
+
+def _chain(files: Path, release: Release, *, found: dict[str, str], store: Store) -> list[LinkCheck]:
+    """Check the links; without a statement that can be read, that is what is broken."""
+    if STATEMENT not in found:
+        if not release.provenance:
+            where = f"{release.model} version {release.version}"
             raise refuse("the version holds no provenance", where=where, do="release it anew")
-        content = statement.read_bytes()
-        digest_of = _hasher(stated(content), file=files / FILE, store=store_of(home))
-        return verify_chain(content, digest_of=digest_of, head=release.provenance or None)
+        return [LinkCheck(name="statement", status="broken", text=f"{STATEMENT} is gone.")]
+    content = (files / STATEMENT).read_bytes()
+    try:
+        digests = stated(content)
+    except Refusal as refusal:
+        return [LinkCheck(name="statement", status="broken", text=f"{STATEMENT}: {refusal.problems[0].what}.")]
+    digest_of = _hasher(digests, file=found.get(ONNX), store=store)
+    return verify_chain(content, digest_of=digest_of, head=release.provenance or None, needed={FILE})
 
 
-def _hasher(digests: dict[str, str], *, file: Path, store: Store) -> Callable[[str], str | None]:
+def _known(release: Release) -> dict[str, str | None]:
+    """Return what is known of the files of a release that was registered before their digests were kept."""
+    report = None if release.report is None else release.report.digest
+    return {**dict.fromkeys(PARTS), ONNX: release.onnx.digest, REPORT: report}
+
+
+def _hasher(digests: dict[str, str], *, file: str | None, store: Store) -> Callable[[str], str | None]:
     """Return what finds the present digest of an artifact of the chain by its name, None where it isn't here."""
 
     def digest_of(name: str) -> str | None:
         if name == FILE:
-            return sha256(file) if file.is_file() else None
+            return file
         kind = STORED.get(name)
         if kind is None:
             return None

@@ -31,7 +31,14 @@ class Judged:
 
 def opponent(yard: Yard, selected: Selected) -> Release | None:
     """Return whom the selected candidate is judged against."""
-    return Releases(yard.ledger, yard.model).opponent(selected.onnx, answered_by=answering_code())
+    from tasks.registry import known_versions
+
+    releases = Releases(yard.ledger, yard.model)
+    if releases.champion() is None:
+        return None
+    there = known_versions(yard.home, yard.model, uri=yard.registry_uri)
+    gone = {release.version for release in releases.all()} - there
+    return releases.opponent(selected.onnx, answered_by=answering_code(), gone=gone)
 
 
 @stage(libraries=("onnxruntime", "numpy", "scipy", *READ))

@@ -57,23 +57,45 @@ def promote(here: Workspace, *, registered: Registered, judged: Judged) -> Promo
     judgement, version = judged.judgement, registered.version
     if judgement.decision == "yes":
         forced = "promote" in here.yard.force
+        former, why = _replaceable(here.yard, releases, version)
+        reason = judgement.reason + why
         try:
             move_champion(
                 releases,
                 version,
                 "promote",
                 expected=judged.champion,  # the one that it was compared with
+                instead_of=former,
                 actor=ACTOR,
-                reason=judgement.reason,
+                reason=reason,
                 basis=judged.basis,
                 force=forced,
             )
         except Refusal as refusal:
             return _outcome(releases, registered, judged, refusal.problems[0].what)
-    else:
-        action: Literal["reject", "hold"] = "reject" if judgement.decision == "no" else "hold"
-        releases.note(action, version, actor=ACTOR, reason=judgement.reason, basis=judged.basis)
-    return _outcome(releases, registered, judged, judgement.reason)
+        return _outcome(releases, registered, judged, reason)
+    action: Literal["reject", "hold"] = "reject" if judgement.decision == "no" else "hold"
+    releases.note(action, version, actor=ACTOR, reason=judgement.reason, basis=judged.basis)
+    reason = judgement.reason + _changed_elsewhere(here.yard, releases.champion())
+    return _outcome(releases, registered, judged, reason)
+
+
+def _replaceable(yard: Yard, releases: Releases, version: int) -> tuple[int | None, str]:
+    """Return the recorded champion whose place the version takes whomever it was compared with, and why it may."""
+    from tasks.registry import known_versions
+
+    champion, own = releases.champion(), releases.get(version)
+    if champion is None or champion.version == version:
+        return None, ""
+    if champion.version not in known_versions(yard.home, yard.model, uri=yard.registry_uri):
+        return champion.version, f" ({_lost(champion)})"
+    if champion.is_of(own.onnx, answered_by=own.answered_by):  # as when the files of that version are gone
+        return champion.version, f" (in place of version {champion.version}, which was the same file)"
+    return None, ""
+
+
+def _lost(champion: Release) -> str:
+    return f"the registry no longer has version {champion.version}, the champion until now"
 
 
 def _outcome(releases: Releases, registered: Registered, judged: Judged, reason: str) -> Promoted:
@@ -99,19 +121,24 @@ def move_champion(
     actor: str,
     reason: str,
     basis: str = "",
+    instead_of: int | None = None,
     force: bool = False,
 ) -> None:
     """Move the alias to the version, ask the new champion the rows that it was registered with, else move it back.
+
+    `expected` is whom it replaces. `instead_of` is the recorded champion, where that is another one that is lost.
 
     Raises:
         Refusal: the version was rejected or rolled back before, the champion isn't the expected one, or the new
             champion doesn't answer as it should; the champion is then the old one again.
     """
-    from tasks.registry import Gone
+    from tasks.registry import Gone, set_alias, versions
     from tasks.tracking.connecting import client_here
 
     client = client_here()
     target = releases.get(version)
+    if version not in versions(client, releases.model):
+        raise refuse(f"the registry no longer has version {version} of {releases.model}", do="name another one")
     with releases.moving(), ExitStack() as alone:
         _recover(releases, client)
         _check_alias(releases, client, force=force)
@@ -125,22 +152,24 @@ def move_champion(
             )
         if barred:
             alone.enter_context(_not_reaped(releases))
-        seq = releases.begin(action, version, expected=expected, actor=actor, reason=reason, basis=basis)
+        seq = releases.begin(
+            action, version, expected=expected, instead_of=instead_of, actor=actor, reason=reason, basis=basis
+        )
         try:
             releases.still(seq)
-            _set_alias(releases, client, target)
+            set_alias(client, releases.model, version)
             with tempfile.TemporaryDirectory() as folder:
                 check_answers(target, "champion", into=Path(folder))
         except BaseException as error:
             # The alias first: where the registry can't be reached the move stays pending, and the next one undoes it.
-            _set_alias(releases, client, releases.champion())
+            before = _restore_alias(releases, client)
             # Only wrong bytes or answers say something of the version; lost files, a full disk or Ctrl-C don't.
             wrong = isinstance(error, Refusal) and not isinstance(error, Gone)
             _end(releases, client, seq, "undone" if wrong else "abandoned")
             if isinstance(error, Refusal) and wrong:
                 raise refuse(
                     f"version {version} of {releases.model} failed its smoke test: {error.problems[0].what}",
-                    do=f"the champion is {f'version {expected}' if expected else 'none'}, as before",
+                    do=f"the champion is {f'version {before}' if before else 'none'}, as before",
                 ) from error
             raise
         _end(releases, client, seq, "done")
@@ -162,7 +191,7 @@ def _end(releases: Releases, client: "Client", seq: int, state: Literal["done", 
     try:
         releases.end(seq, state)
     except Refusal:
-        _set_alias(releases, client, releases.champion())
+        _restore_alias(releases, client)
         raise
 
 
@@ -180,7 +209,7 @@ def _recover(releases: Releases, client: "Client") -> None:
     for move in pending:
         releases.end(move.seq, "abandoned")
     if pending:
-        _set_alias(releases, client, releases.champion())
+        _restore_alias(releases, client)
 
 
 def _check_alias(releases: Releases, client: "Client", *, force: bool) -> None:
@@ -196,18 +225,25 @@ def _check_alias(releases: Releases, client: "Client", *, force: bool) -> None:
         )
 
 
-def _set_alias(releases: Releases, client: "Client", release: Release | None) -> None:
-    from tasks.registry import set_alias
+def _restore_alias(releases: Releases, client: "Client") -> int | None:
+    """Have the alias name the recorded champion, or nothing where the registry has lost it; return what it names."""
+    from tasks.registry import set_alias, versions
 
-    set_alias(client, releases.model, None if release is None else release.version)
+    champion = releases.champion()
+    there = champion is not None and champion.version in versions(client, releases.model)
+    version = champion.version if champion is not None and there else None
+    set_alias(client, releases.model, version)
+    return version
 
 
 def _changed_elsewhere(yard: Yard, champion: Release | None) -> str:
-    from tasks.registry import named_champion
+    from tasks.registry import known_versions, named_champion
 
     actual, recorded = named_champion(yard), None if champion is None else champion.version
     if actual == recorded:
         return ""
+    if champion and champion.version not in known_versions(yard.home, yard.model, uri=yard.registry_uri):
+        return f" ({_lost(champion)})"
     return (
         f" (the registry's alias names version {actual or 'none'}, the record {recorded or 'none'}: changed elsewhere)"
     )

@@ -1,8 +1,7 @@
 """The registry of models, in MLflow: versions with their files, and the alias `champion`."""
 
-import sqlite3
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -10,9 +9,14 @@ from typing import TYPE_CHECKING, Final, cast
 from components.errors import Problem, Refusal, refuse
 from components.home import Home
 from components.reap.marking import Registered
+from components.release.files import NEEDED, ONNX, loads
+from components.release.releases import Release
+from components.store.artifact import Artifact
+from components.store.folder import sha256
+from tasks.home_registry import CHAMPION, alias_in_database, folder_at, place_in_database, places_in_database
 from tasks.stage import Yard
 from tasks.tracking.away import made_once
-from tasks.tracking.connecting import Client, check, connect
+from tasks.tracking.connecting import Client, connect
 from tasks.tracking.runs import Tracking
 
 if TYPE_CHECKING:
@@ -20,11 +24,11 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model, ModelSignature
 
-CHAMPION: Final = "champion"
+UNKNOWN: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's words for: no version, no alias
 
 
 class Gone(Refusal):
-    """The files of a version aren't where they were put: that says nothing of the version."""
+    """The registry has lost a version, or its files aren't where they were put: that says nothing of the version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,17 +154,46 @@ def download(model: str, version: int | str, *, into: Path) -> Path:
     """Have the files of a version, or of what an alias such as `champion` names, and return their folder.
 
     Raises:
-        Gone: MLflow knows the version, and its files aren't where they were put.
+        Gone: MLflow no longer knows the version, or what loads it isn't where it was put.
+    """
+    folder = bring(model, version, into=into)
+    if missing := [name for name in NEEDED if not (folder / name).is_file()]:
+        raise files_gone(f"{named(model, version)} are gone from the registry: {', '.join(missing)}")
+    return folder
+
+
+def bring(model: str, version: int | str, *, into: Path) -> Path:
+    """Have those files of a version that are there, and return their folder.
+
+    Raises:
+        Gone: MLflow no longer knows the version, or not one of its files is where it was put.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     into.mkdir(parents=True, exist_ok=True)
-    name = f"{model}/{version}" if isinstance(version, int) else f"{model}@{version}"
-    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}", dst_path=str(into)))
-    if not (folder / "MLmodel").is_file():  # MLflow takes a folder that isn't there for an empty one
-        do = "bring MLflow's artifacts back, or make and promote another: steelyard run RECIPE --force register"
-        raise Gone([Problem(what=f"the files of {name} are gone from the registry", do=do)])
+    name = named(model, version)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}", dst_path=str(into)))
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
+        do = "`steelyard promote` another one, or `steelyard run RECIPE`, which registers the model anew"
+        raise Gone([Problem(what=f"the registry no longer has {name}", do=do)]) from None
+    if not any(path.is_file() for path in folder.rglob("*")):  # MLflow takes a folder that isn't there for an empty one
+        raise files_gone(f"{name} are gone from the registry")
     return folder
+
+
+def named(model: str, version: int | str) -> str:
+    """Return how MLflow writes a version, or what an alias names."""
+    return f"{model}/{version}" if isinstance(version, int) else f"{model}@{version}"
+
+
+def files_gone(what: str) -> Gone:
+    """Return the refusal of a version that lacks files."""
+    do = "bring MLflow's artifacts back, or `steelyard run RECIPE`, which registers the model anew"
+    return Gone([Problem(what=f"the files of {what}", do=do)])
 
 
 def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]]) -> "pd.DataFrame":
@@ -199,7 +232,7 @@ def alias(client: "Client", model: str) -> int | None:
     try:
         return int(client.get_model_version_by_alias(model, CHAMPION).version)
     except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no model, no alias
+        if error.error_code not in UNKNOWN:
             raise
         return None
 
@@ -259,34 +292,44 @@ def named_champion(yard: Yard) -> int | None:
     return alias(connect(yard.home, uri=yard.registry_uri), yard.model)
 
 
-def has_version(yard: Yard, version: int) -> bool:
-    """Say whether the registry has the version, whichever the yard has."""
-    if yard.registry_uri is None:
-        return version_in_database(yard.home, yard.model, version)
-    return version in versions(connect(yard.home, uri=yard.registry_uri), yard.model)
+def known_versions(home: Home, model: str, *, uri: str | None) -> set[int]:
+    """Return the versions that the registry at the address has; without an address, the home's own."""
+    if uri is None:
+        return set(places_in_database(home, model))
+    return set(versions(connect(home, uri=uri), model))
 
 
-def alias_in_database(home: Home, model: str) -> int | None:
-    """Return the version that the alias `champion` names, read from the local database without loading MLflow."""
-    query = "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?"
-    rows = _read_only(home, query, (model, CHAMPION))
-    return int(rows[0][0]) if rows else None
+def has(yard: Yard, release: Release, *, hashed: bool) -> bool:
+    """Say whether the yard's registry has the version, and its files are where they were put.
+
+    They are looked at, not read; the model's own is, where it is to be `hashed`.
+    """
+    if yard.registry_uri is not None:
+        connect(yard.home, uri=yard.registry_uri)
+        return _has_files(f"models:/{release.model}/{release.version}", release.onnx, hashed=hashed)
+    place = place_in_database(yard.home, release.model, release.version)
+    if place is None:
+        return False
+    if (folder := folder_at(place)) is None:
+        return _has_files(place, release.onnx, hashed=hashed)
+    return loads(folder, release.onnx, hashed=hashed)
 
 
-def version_in_database(home: Home, model: str, version: int) -> bool:
-    """Say whether the local database has the version, read without loading MLflow."""
-    query = "SELECT 1 FROM model_versions WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
-    return bool(_read_only(home, query, (model, version)))
+def _has_files(place: str, onnx: Artifact, *, hashed: bool) -> bool:
+    """Say the same of an address of MLflow's: two lists, and a download where it is to be hashed."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
 
-
-def _read_only(home: Home, query: str, values: tuple[str | int, ...]) -> list[tuple[int]]:
-    if not home.mlflow_db.exists():
-        return []
     try:
-        with closing(sqlite3.connect(f"{home.mlflow_db.as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
-            return connection.execute(query, values).fetchall()
-    except sqlite3.OperationalError:  # no such table: MLflow has yet to make it
-        return []
-    except sqlite3.DatabaseError:
-        check(home)
-        raise
+        parts = {below: mlflow.artifacts.list_artifacts(f"{place}/{below}".rstrip("/")) for below in ("", "artifacts/")}
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
+        return False
+    sizes = {below + Path(one.path).name: one.file_size for below, listed in parts.items() for one in listed}
+    if not set(NEEDED) <= sizes.keys() or sizes[ONNX] != onnx.size_bytes:
+        return False
+    if not hashed:
+        return True
+    with tempfile.TemporaryDirectory() as folder:
+        return sha256(Path(mlflow.artifacts.download_artifacts(f"{place}/{ONNX}", dst_path=folder))) == onnx.digest

@@ -34,7 +34,7 @@ class Run(Protocol):
         """Return the outputs of the stage for these inputs."""
 
     def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return the answer of a quick question to the ledger."""
+        """Return the answer of a quick question to the ledger or the registry."""
 
     def note(self, found: Callable[Concatenate[Yard, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Write down in MLflow what the run found, where there is a run."""
@@ -144,8 +144,8 @@ class PrefectRun:
         return done.outputs
 
     def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Ask the ledger."""
-        return question(self.yard, *args, **kwargs)
+        """Ask the ledger, and MLflow's server, which is waited for where it is away."""
+        return patient(lambda: question(self.yard, *args, **kwargs), say=self.yard.tracker.say)
 
     def note(self, found: Callable[Concatenate[Yard, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Write it down; where MLflow's server is away, when it is back."""

@@ -10,7 +10,7 @@ Source: in-toto Attestation Framework, Statement v1 (https://github.com/in-toto/
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal, get_args
 
@@ -131,13 +131,20 @@ def stated(statement: bytes) -> dict[str, str]:
     return {name: digest for link in _read(statement).links for name, digest in link.artifacts.items()}
 
 
-def verify(statement: bytes, *, digest_of: Callable[[str], str | None], head: str | None = None) -> list[LinkCheck]:
+def verify(
+    statement: bytes,
+    *,
+    digest_of: Callable[[str], str | None],
+    head: str | None = None,
+    needed: Collection[str] = (),
+) -> list[LinkCheck]:
     """Compute the chain again and say of each link whether it holds.
 
     Args:
         statement: What `build` returned.
         digest_of: Computes the SHA-256 of an artifact by its name; None where it isn't here.
         head: The digest of the last link as it was recorded elsewhere, if it was.
+        needed: Artifacts that must be here: without one of them its link is broken.
 
     Returns:
         A check for each of LINKS, in order, then one for each link or form that doesn't belong.
@@ -152,7 +159,7 @@ def verify(statement: bytes, *, digest_of: Callable[[str], str | None], head: st
         if name not in found:
             checks.append(LinkCheck(name=name, status="broken", text=f"The link {name} is missing."))
             continue
-        checks.append(_check(read, found[name], digest_of=digest_of, head=head))
+        checks.append(_check(read, found[name], digest_of=digest_of, head=head, needed=needed))
     if tuple(link.name for link in read.links) != LINKS and len(found) >= len(LINKS):
         names = ", ".join(link.name for link in read.links)
         checks.append(LinkCheck(name="statement", status="broken", text=f"Its links are {names}."))
@@ -170,7 +177,14 @@ class _Statement:
     links: tuple[Sealed, ...]
 
 
-def _check(read: _Statement, place: int, *, digest_of: Callable[[str], str | None], head: str | None) -> LinkCheck:
+def _check(
+    read: _Statement,
+    place: int,
+    *,
+    digest_of: Callable[[str], str | None],
+    head: str | None,
+    needed: Collection[str],
+) -> LinkCheck:
     link = read.links[place]
     faults = _faults_of_chain(read, place, head=head)
     found = {name: digest_of(name) for name in link.artifacts}
@@ -179,6 +193,7 @@ def _check(read: _Statement, place: int, *, digest_of: Callable[[str], str | Non
         for name, digest in found.items()
         if digest is not None and digest != link.artifacts[name]
     ]
+    faults += [f"{name} is gone." for name, digest in found.items() if digest is None and name in needed]
     if faults:
         return LinkCheck(name=link.name, status="broken", text=" ".join(faults))
     absent = [name for name, digest in found.items() if digest is None]

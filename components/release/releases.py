@@ -6,7 +6,7 @@ when the new champion has answered, `undone` where it answered wrongly, or `aban
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Action = Literal["promote", "rollback", "reject", "hold"]
 State = Literal["pending", "done", "undone", "abandoned"]
 MOVE_SECONDS = 15.0  # lease of a move of the champion; it is renewed while the move goes on
+FILES = "files"  # in a row's content, beside the fields of the release
 PATIENCE_SECONDS = 240.0  # for those who moved before
 
 
@@ -95,10 +96,19 @@ class Releases:
     ledger: Ledger
     model: str
 
-    def add(self, release: Release) -> None:
-        """Keep a release that was just registered."""
-        row = (self.model, release.version, release.onnx.digest, json.dumps(asdict(release)), release.at)
+    def add(self, release: Release, *, files: Mapping[str, str] | None = None) -> None:
+        """Keep a release that was just registered, with the SHA-256 of each file of its version, by its path there.
+
+        They lie beside the release, not in it: a champion is an input of the gate, and its key would be another.
+        """
+        content = json.dumps({**asdict(release), FILES: dict(files or {})})
+        row = (self.model, release.version, release.onnx.digest, content, release.at)
         self.ledger.database.change(_ADD, row)
+
+    def files(self, version: int) -> dict[str, str]:
+        """Return the SHA-256 of each file of a version as it was registered; older releases have none."""
+        found = self.ledger.database.ask(_FILES, (self.model, version))
+        return next((dict(json.loads(content).get(FILES, {})) for (content,) in found), {})
 
     def all(self) -> list[Release]:
         """Return every release, the newest first."""
@@ -121,9 +131,9 @@ class Releases:
             do = "set it back, use another home, or call the model by another name"
             raise refuse(what, where="mlflow_tracking_uri", do=do)
 
-    def of(self, onnx: Artifact, *, answered_by: str) -> Release | None:
-        """Return the release of that very file, by that very code."""
-        return next((release for release in self.all() if release.is_of(onnx, answered_by=answered_by)), None)
+    def of(self, onnx: Artifact, *, answered_by: str) -> list[Release]:
+        """Return the releases of that very file, by that very code, the newest first."""
+        return [release for release in self.all() if release.is_of(onnx, answered_by=answered_by)]
 
     @repeated
     def set_aside(self) -> None:
@@ -145,17 +155,25 @@ class Releases:
         """Return the version that the alias should name."""
         return _champion(self.moves(), self.all())
 
-    def opponent(self, challenger: Artifact, *, answered_by: str) -> Release | None:
+    def opponent(self, challenger: Artifact, *, answered_by: str, gone: Collection[int] = ()) -> Release | None:
         """Return whom the challenger is judged against: the champion, or if it reigns itself, the one it replaced.
 
-        So a run that changes nothing asks the gate the question that was answered already.
+        So a run that changes nothing asks the gate the question that was answered already. A champion that is among
+        the versions `gone` from the registry counts for nothing: the one that it replaced stands for it.
         """
-        champion = self.champion()
-        if champion is None or not champion.is_of(challenger, answered_by=answered_by):
-            return champion
-        rises = [move for move in self.moves() if move.moved and move.version == champion.version]
-        before = next((move.replaced for move in reversed(rises) if move.action == "promote"), None)
-        return next((release for release in self.all() if release.version == before), None)
+        known, champion = {release.version: release for release in self.all()}, self.champion()
+        gone = gone if champion is not None and champion.version in gone else ()
+
+        def stands(one: Release) -> bool:
+            return one.version not in gone and not one.is_of(challenger, answered_by=answered_by)
+
+        one = champion
+        for move in reversed(self.moves()):
+            if one is None or stands(one):
+                break
+            if move.moved and move.action == "promote" and move.version == one.version:
+                one = None if move.replaced is None else known.get(move.replaced)
+        return one if one is not None and stands(one) else None
 
     def barred(self, version: int, *, back: bool = False) -> Move | None:
         """Return the move that forbids the version's promotion without force, or the way `back` to it, if one does.
@@ -209,8 +227,18 @@ class Releases:
         actor: str,
         reason: str,
         basis: str,
+        instead_of: int | None = None,
     ) -> int:
-        """Write a pending move, if the champion is the expected version. Call it within `moving`.
+        """Write a pending move, if the champion is the expected version, which is replaced. Call it within `moving`.
+
+        Args:
+            action: What kind of move it is.
+            version: The version that is to be champion.
+            expected: The version that it was compared with.
+            actor: Who moves it.
+            reason: Why.
+            basis: The judgement that it follows.
+            instead_of: The recorded champion, where that is lost, or the same file: it isn't the expected one then.
 
         Raises:
             Refusal: the champion is another one.
@@ -220,14 +248,15 @@ class Releases:
             releases = list(map(_release, connection.execute(_RELEASES, (self.model,)).fetchall()))
             champion = _champion(moves, releases)
             actual = None if champion is None else champion.version
-            if actual != expected:
+            wanted = expected if instead_of is None else instead_of
+            if actual != wanted:
                 raise refuse(
-                    f"the champion of {self.model} is version {actual or 'none'}, not {expected or 'none'} as expected",
+                    f"the champion of {self.model} is version {actual or 'none'}, not {wanted or 'none'} as expected",
                     do="look at it with `steelyard show`, and decide again",
                 )
             if any(move.state == "pending" for move in moves):
                 raise refuse(f"the champion of {self.model} is being moved by someone else", do="try again in a minute")
-            return self._insert(connection, action, version, actual, "pending", actor, reason, basis)
+            return self._insert(connection, action, version, expected, "pending", actor, reason, basis)
 
     def still(self, seq: int) -> None:
         """Raise Refusal if the move isn't pending any more: another process took this one for dead."""
@@ -289,6 +318,7 @@ _ADD = """
     identity = excluded.identity, content = excluded.content, at = excluded.at
 """
 _RELEASES = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
+_FILES = "SELECT content FROM releases WHERE model = ? AND version = ?"
 _MOVES = """
     SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves
     WHERE model = ? ORDER BY seq

@@ -123,9 +123,10 @@ def test_a_version_that_fails_its_smoke_test_does_not_become_champion(place: Pla
     assert place.call("promote", "people", "1").refused("barred: promote, it didn't answer as it should")
 
 
-def test_a_version_whose_files_are_away_is_not_barred_for_that(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize("away", ["", "artifacts/model.onnx", "artifacts/trial.json"])
+def test_a_version_whose_files_are_away_is_not_barred_for_that(place: Place, tmp_path: Path, away: str) -> None:
     with registered(place, "model.onnx", version=1) as file:
-        files = file.parent.parent
+        files = file.parent.parent / away
         files.rename(tmp_path / "unmounted")
         told = place.call("promote", "people", "1")
         (tmp_path / "unmounted").rename(files)

@@ -162,7 +162,8 @@ def test_what_may_go_is_shown_by_kind_with_the_oldest_of_it(capsys: pytest.Captu
         ({"data": "verified", "split": "verified"}, "the chain holds"),
         (
             {"data": "unverifiable", "code": "stated", "onnx": "verified", "gate": "stated"},
-            "the chain holds; 1 of 4 links can't be verified here (data); 2 of 4 links are only stated (code, gate)",
+            "no link is broken, but not all could be looked at; 1 of 4 links can't be verified here (data); "
+            "2 of 4 links are only stated (code, gate)",
         ),
         ({"data": "broken", "code": "stated", "onnx": "unverifiable"}, "broken: data"),
     ],

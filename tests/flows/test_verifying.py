@@ -1,5 +1,6 @@
 """`verify` names the link that broke."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,7 +22,13 @@ UNTOUCHED = {
     "candidate": "stated",
     "onnx": "verified",
     "gate": "stated",
+    "files": "verified",
 }
+PARTS = [
+    "MLmodel",
+    "served.py",
+    *(f"artifacts/{name}" for name in ("trial.json", "report.html", "recipe.yaml", "data.dvc")),
+]
 
 
 def states(told: Told) -> dict[str, str]:
@@ -42,13 +49,17 @@ def digests(place: Place) -> dict[str, str]:
     }
 
 
-@contextmanager
-def registered(place: Place, name: str, *, version: int = 2) -> Iterator[Path]:
-    """A file of a version as MLflow keeps it; it is whole again at the end."""
+def folder_of(place: Place, version: int) -> Path:
     query = "SELECT storage_location FROM model_versions WHERE version = ?"
     with closing(sqlite3.connect(place.home / "mlflow" / "mlflow.db")) as connection:
         (where,) = connection.execute(query, (version,)).fetchone()
-    file = Path(where.removeprefix("file://")) / "artifacts" / name
+    return Path(where.removeprefix("file://"))
+
+
+@contextmanager
+def registered(place: Place, name: str, *, version: int = 2) -> Iterator[Path]:
+    """A file of a version as MLflow keeps it; it is whole again at the end."""
+    file = folder_of(place, version) / "artifacts" / name
     content = file.read_bytes()
     try:
         yield file
@@ -101,7 +112,9 @@ def test_what_the_store_no_longer_has_cannot_be_verified_and_is_not_called_broke
     told = place.call("verify", "people", "--json")
     assert told.code == 0
     assert states(told) == UNTOUCHED | {"split": "unverifiable"}
-    assert "1 of 8 links can't be verified here (split)" in place.call("verify", "people").out
+    out = place.call("verify", "people").out
+    assert "no link is broken, but not all could be looked at; 1 of 9 links can't be verified here (split)" in out
+    assert "holds" not in out
 
 
 def test_a_chain_of_another_release_is_not_taken(place: Place) -> None:
@@ -113,7 +126,75 @@ def test_a_chain_of_another_release_is_not_taken(place: Place) -> None:
 
 
 def other(place: Place) -> bytes:
-    query = "SELECT storage_location FROM model_versions WHERE version = 1"
-    with closing(sqlite3.connect(place.home / "mlflow" / "mlflow.db")) as connection:
-        (where,) = connection.execute(query).fetchone()
-    return (Path(where.removeprefix("file://")) / "artifacts" / "provenance.json").read_bytes()
+    return (folder_of(place, 1) / "artifacts" / "provenance.json").read_bytes()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_version_that_was_changed_or_is_gone_is_broken_and_named(place: Place, part: str) -> None:
+    file = folder_of(place, 2) / part
+    flip(file)
+    for said in (f"{part} has the digest", f"{part} is gone"):
+        told = place.call("verify", "people", "--json")
+        assert told.code == 3
+        assert states(told) == UNTOUCHED | {"files": "broken"}
+        assert said in told.json[-1]["text"]
+        file.unlink(missing_ok=True)
+    assert "broken: files" in place.call("verify", "people").out
+
+
+def test_a_version_without_its_model_is_broken_and_said_to_be_so(place: Place) -> None:
+    (folder_of(place, 2) / "artifacts" / "model.onnx").unlink()
+    told = place.call("verify", "people", "--json")
+    assert told.code == 3
+    assert states(told) == UNTOUCHED | {"onnx": "broken"}
+    assert place.call("predict", "people", "people.csv").refused("people/2 are gone", "artifacts/model.onnx")
+
+
+@pytest.mark.parametrize("content", [None, b"no statement"])
+def test_a_version_without_a_chain_is_broken_and_its_files_are_hashed_all_the_same(
+    place: Place, content: bytes | None
+) -> None:
+    statement = folder_of(place, 2) / "artifacts" / "provenance.json"
+    statement.unlink() if content is None else statement.write_bytes(content)
+    told = place.call("verify", "people", "--json")
+    assert told.code == 3
+    assert states(told) == {"statement": "broken", "files": "verified"}
+    flip(folder_of(place, 2) / "artifacts" / "model.onnx")
+    assert states(place.call("verify", "people", "--json")) == {"statement": "broken", "files": "broken"}
+
+
+def test_what_mlflow_and_python_leave_in_a_version_is_told_and_breaks_nothing(place: Place) -> None:
+    (folder_of(place, 2) / "registered_model_meta").write_text("model_name: people")
+    (folder_of(place, 2) / "__pycache__").mkdir()
+    (folder_of(place, 2) / "__pycache__" / "served.pyc").write_bytes(b"compiled")
+    told = place.call("verify", "people", "--json", code=0)
+    assert states(told) == UNTOUCHED
+    assert told.json[-1]["text"].endswith("Also there, and not of the release: __pycache__/served.pyc.")
+
+
+def test_a_version_of_before_the_digests_were_kept_holds_and_its_files_are_only_stated(place: Place) -> None:
+    forget_files(place)
+    told = place.call("verify", "people", "--json", code=0)
+    assert states(told) == UNTOUCHED | {"files": "stated"}
+    assert told.json[-1]["text"].startswith("Hashed: artifacts/report.html. Registered before")
+    assert "the chain holds; 5 of 9 links are only stated" in place.call("verify", "people").out
+
+
+@pytest.mark.parametrize("part", ["artifacts/report.html", "artifacts/trial.json"])
+def test_of_such_a_version_an_edited_report_and_a_missing_part_are_found(place: Place, part: str) -> None:
+    forget_files(place)
+    file = folder_of(place, 2) / part
+    flip(file) if part.endswith("html") else file.unlink()
+    told = place.call("verify", "people", "--json")
+    assert told.code == 3
+    assert states(told) == UNTOUCHED | {"files": "broken"}
+    assert part in told.json[-1]["text"]
+
+
+def forget_files(place: Place) -> None:
+    """Make the releases those of a Steelyard that didn't keep the digests of their files."""
+    with closing(sqlite3.connect(place.home / "ledger.db")) as connection:
+        for version, content in connection.execute("SELECT version, content FROM releases").fetchall():
+            older = {name: value for name, value in json.loads(content).items() if name != "files"}
+            connection.execute("UPDATE releases SET content = ? WHERE version = ?", (json.dumps(older), version))
+        connection.commit()

@@ -118,6 +118,13 @@ def test_an_artifact_that_is_not_here_is_said_to_be_unverifiable():
     assert broken(STATEMENT, digest_of=lambda name: None) == []
 
 
+def test_an_artifact_that_must_be_here_and_is_not_breaks_its_link():
+    checks = verify(STATEMENT, digest_of=lambda name: None, needed={"model.onnx"})
+    assert [(check.name, check.text) for check in checks if check.status == "broken"] == [
+        ("onnx", "model.onnx is gone.")
+    ]
+
+
 @pytest.mark.parametrize("place", range(len(LINKS)))
 def test_a_removed_link_is_named(place):
     assert LINKS[place] in broken(edited(lambda whole: whole["predicate"]["links"].pop(place)))

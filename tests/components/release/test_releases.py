@@ -77,13 +77,20 @@ def barred(releases: Releases, version: int) -> str | None:
 def test_a_release_comes_back_equal(releases: Releases) -> None:
     assert releases.all() == [release(3), release(2), release(1)]
     assert releases.get(2) == release(2)
-    assert releases.of(artifact("onnx 2"), answered_by="code") == release(2)
-    assert releases.of(artifact("onnx 9"), answered_by="code") is None
+    assert releases.of(artifact("onnx 2"), answered_by="code") == [release(2)]
+    assert releases.of(artifact("onnx 9"), answered_by="code") == []
     assert Releases(releases.ledger, "another").all() == []
 
 
+def test_the_digests_of_a_versions_files_lie_beside_its_release(releases: Releases) -> None:
+    releases.add(release(4), files={"MLmodel": "digest"})
+    assert releases.files(4) == {"MLmodel": "digest"}
+    assert releases.get(4) == release(4), "the gate's key, of which a champion is a part, stays as it was"
+    assert releases.files(3) == {}
+
+
 def test_the_same_file_answered_by_other_code_is_another_release(releases: Releases) -> None:
-    assert releases.of(artifact("onnx 2"), answered_by="mended code") is None
+    assert releases.of(artifact("onnx 2"), answered_by="mended code") == []
     move(releases, "promote", 2)
     assert releases.opponent(artifact("onnx 2"), answered_by="code") is None  # it reigns, and replaced nobody
     assert releases.opponent(artifact("onnx 2"), answered_by="mended code") == release(2)
@@ -258,6 +265,35 @@ def test_a_rollback_that_did_not_happen_bars_nobody(releases: Releases) -> None:
     move(releases, "rollback", 1, end="abandoned")
     assert champion(releases) == 2
     assert barred(releases, 2) is None
+
+
+def test_a_champion_that_is_gone_is_no_opponent_and_the_one_that_it_replaced_is(releases: Releases) -> None:
+    def opponent(name: str, *gone: int) -> int | None:
+        found = releases.opponent(artifact(name), answered_by="code", gone=gone)
+        return found.version if found else None
+
+    move(releases, "promote", 1)
+    assert opponent("never released", 1) is None
+    move(releases, "promote", 2)
+    assert opponent("never released", 2) == 1
+    assert opponent("never released", 1, 2) is None
+    assert opponent("never released", 1) == 2
+    assert opponent("onnx 2", 2) == opponent("onnx 2") == 1, "an unchanged run asks what was answered"
+    assert opponent("onnx 1", 2) is None, "nor is it judged against itself"
+    assert opponent("onnx 2", 1) == 1, "the question of a champion that is there stays, whatever else goes"
+
+
+def test_a_version_in_the_place_of_one_that_is_lost_replaces_whom_it_was_compared_with(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    releases.add(release(4, onnx="onnx 2"))
+    told = {"actor": "me", "reason": "", "basis": "b"}
+    with pytest.raises(Refusal, match="version 2, not 3 as expected"):
+        releases.begin("promote", 4, expected=1, instead_of=3, **told)
+    releases.end(releases.begin("promote", 4, expected=1, instead_of=2, **told), "done")
+    assert champion(releases) == 4
+    assert releases.moves()[-1].replaced == 1
+    assert releases.opponent(artifact("onnx 2"), answered_by="code") == release(1), "as when it was first asked"
 
 
 def test_the_audit_log_says_who_moved_what_and_why(releases: Releases) -> None:

@@ -43,6 +43,21 @@ def test_a_champion_that_was_replaced_was_champion(releases: Releases) -> None:
     assert status(releases, 1).at == releases.moves()[-1].at
 
 
+def test_a_version_that_the_registry_has_lost_is_deleted_however_it_stood(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    assert status(releases, 1, gone={1}) == Status(word="deleted", reason="in the registry")
+    assert status(releases, 2, gone={2}) == Status(word="deleted", reason="in the registry, while it was champion")
+    assert status(releases, 2, gone={1}).word == "champion"
+
+
+def test_a_champion_whose_place_was_taken_by_one_compared_with_another_was_champion(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    releases.end(releases.begin("promote", 2, expected=None, instead_of=1, actor="me", reason="", basis=""), "done")
+    assert words(releases)[:2] == ["was champion", "champion"]
+    assert status(releases, 1).reason == "version 2 took its place"
+
+
 def test_a_champion_that_was_rolled_back_says_why(releases: Releases) -> None:
     move(releases, "promote", 1)
     move(releases, "promote", 2)

@@ -250,10 +250,19 @@ def test_the_alias_is_read_without_mlflow(home: Home) -> None:
     assert alias_in_database(home, "read") is None
     registry.set_alias(client, "read", 1)
     assert alias_in_database(home, "read") == 1 == registry.alias(client, "read")
-    assert registry.version_in_database(home, "read", 1)
-    assert not registry.version_in_database(home, "read", 2)
+    assert registry.known_versions(home, "read", uri=None) == {1}
     with sqlite3.connect(home.mlflow_db) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_a_version_that_the_registry_never_had_or_has_no_longer_is_gone(home: Home, tmp_path: Path) -> None:
+    client = connect(home)
+    client.create_registered_model("lost")
+    client.create_model_version("lost", source=home.mlflow_artifacts.as_uri())
+    client.delete_model_version("lost", "1")
+    for model, version in (("lost", 1), ("lost", 2), ("lost", "champion"), ("never", 1)):
+        with pytest.raises(registry.Gone, match=f"the registry no longer has {model}.{version}"):
+            download(model, version, into=tmp_path / "there")
 
 
 def test_a_home_of_any_name_has_its_database_in_it(tmp_path: Path) -> None:

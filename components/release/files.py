@@ -1,0 +1,54 @@
+"""The files of a registered version: whether they are those that were released."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from components.release.provenance import LinkCheck
+from components.store.artifact import Artifact
+from components.store.folder import sha256
+
+ONNX: Final = "artifacts/model.onnx"
+TRIAL: Final = "artifacts/trial.json"
+NEEDED: Final = ("MLmodel", "served.py", ONNX)  # to load it
+NOTED: Final = "registered_model_meta"  # by MLflow, in what it downloads
+# What every version has, also one that was registered before the digests of its files were kept.
+PARTS: Final = (*NEEDED, TRIAL, *(f"artifacts/{name}" for name in ("report.html", "recipe.yaml", "data.dvc")))
+NOT_KEPT: Final = "Registered before the digests of such files were kept, so that nothing speaks for"
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a downloaded version, by its path there."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files if path != folder / NOTED}
+
+
+def loads(folder: Path, onnx: Artifact, *, hashed: bool) -> bool:
+    """Say whether what loads a version is in its folder, and the file there is that one: by size or, if asked, hash."""
+    if not all((folder / name).is_file() for name in NEEDED):
+        return False
+    file = folder / ONNX
+    return file.stat().st_size == onnx.size_bytes and (not hashed or sha256(file) == onnx.digest)
+
+
+def check(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> LinkCheck:
+    """Say whether the files of a version are those that were released.
+
+    Args:
+        found: The SHA-256 of each file that is there now, by its path.
+        released: That of each file that must be there; None where it wasn't kept.
+    """
+    faults = [f"{name} is gone." for name in released if name not in found]
+    faults += [
+        f"{name} has the digest {found[name][:12]}, it was released with {digest[:12]}."
+        for name, digest in released.items()
+        if digest is not None and found.get(name, digest) != digest
+    ]
+    if faults:
+        return LinkCheck(name="files", status="broken", text=" ".join(faults))
+    text = f"Hashed: {', '.join(name for name, digest in released.items() if digest is not None) or 'none'}."
+    if unspoken := [name for name, digest in released.items() if digest is None]:
+        return LinkCheck(name="files", status="stated", text=f"{text} {NOT_KEPT} {', '.join(unspoken)}.")
+    if added := sorted(found.keys() - released.keys()):
+        text += f" Also there, and not of the release: {', '.join(added)}."
+    return LinkCheck(name="files", status="verified", text=text)

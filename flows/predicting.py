@@ -50,9 +50,9 @@ def predict(
 
     with AnswerFile(output) as answers, tempfile.TemporaryDirectory() as folder:
         enter_registry(home)
-        from tasks.registry import download, load
+        from tasks.registry import as_released, load
 
-        files = download(model, release.version, into=Path(folder))
+        files = as_released(release, into=Path(folder))
         wanted = read_columns(files / "artifacts" / "model.onnx")
         kinds = features(wanted.kinds, target=wanted.target)
         strange = Strange(known=wanted.known, complete=wanted.complete, spans=wanted.spans)

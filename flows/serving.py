@@ -53,9 +53,9 @@ def serve(
     with tempfile.TemporaryDirectory(prefix="steelyard-serve-") as place:
         with waiting(f"bringing {model} version {release.version} from the registry"):
             enter_registry(home)
-            from tasks.registry import download
+            from tasks.registry import as_released
 
-            folder = download(model, release.version, into=Path(place) / "model")
+            folder = as_released(release, into=Path(place) / "model")
         address = f"http://{_reached_at(host)}:{port}"
         with _server(home, folder, host=host, port=port) as (process, log):
             with waiting(f"starting {model} version {release.version} on port {port}"):

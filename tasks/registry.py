@@ -196,6 +196,21 @@ def files_gone(what: str) -> Gone:
     return Gone([Problem(what=f"the files of {what}", do=do)])
 
 
+def as_released(release: Release, *, into: Path) -> Path:
+    """Have the files of a release, and return their folder.
+
+    Raises:
+        Gone: they aren't where they were put, or the model's file there isn't the one that was released.
+    """
+    folder = download(release.model, release.version, into=into)
+    if not loads(folder, release.onnx, hashed=True):
+        what = f"the files of {release.model}/{release.version} in the registry aren't those that were released"
+        do = f"`steelyard verify {release.model} {release.version}` says what became of them; `steelyard run RECIPE "
+        do += "--verify` registers them anew"
+        raise Gone([Problem(what=what, do=do)])
+    return folder
+
+
 def answers(folder: Path, rows: Sequence[Mapping[str, str | float | bool | None]]) -> "pd.DataFrame":
     """Load a downloaded version as its users do, and return its answers to rows given as records."""
     import mlflow

@@ -184,3 +184,12 @@ def test_a_list_says_where_the_registry_can_not_be_asked(place: Place) -> None:
     told = place.call("list", "people", "--json", code=0)
     assert told.err.startswith("versions that were deleted in MLflow aren't told: MLflow's database is damaged")
     assert told.json[0]["state"] == "champion"
+
+
+@pytest.mark.parametrize("command", [("predict", "people", "people.csv"), ("serve", "people")])
+def test_a_damaged_champion_answers_nobody(place: Place, command: tuple[str, ...]) -> None:
+    flip(folder_of(place, 2) / "artifacts" / "model.onnx")
+    told = place.call(*command, code=2)
+    assert "refused: the files of people/2 in the registry aren't those that were released" in told.err
+    assert "`steelyard verify people 2`" in told.err
+    assert "Traceback" not in told.err

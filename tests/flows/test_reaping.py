@@ -229,7 +229,8 @@ def test_a_version_that_is_pinned_while_reap_is_at_work_keeps_what_is_left_of_it
     assert [one for one in found.found if one.kind == kind] == taken[:1]
     assert "people 2 was given an alias meanwhile" in "".join(found.notes)
     assert onnx in stored(yard.home)
-    assert (stored(yard.home) == before) == (kind == "results")
+    if kind == "objects":
+        assert before - stored(yard.home) == {taken[0].name}
     monkeypatch.undo()
     connect(yard.home).delete_registered_model_alias("people", "pinned")
 

@@ -4,8 +4,8 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -142,9 +142,9 @@ def bring(path: Path) -> bool:
     if root is None:
         return False
     # Its stages say `python`: that is this one, also where no environment is activated.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    own_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     try:
-        with _tracking(path, root) as (repo, out):
+        with _variables({"PATH": own_first}), _tracking(path, root) as (repo, out):
             try:
                 repo.pull(targets=[out.stage.addressing])
             except DvcException:  # no remote holds it: build it again
@@ -234,25 +234,26 @@ def _repository(folder: Path, remote: Remote) -> "Iterator[Repo]":
         yield repo
 
 
-class _quiet_dvc:  # noqa: N801 - reads as a statement
-    """Keep DVC's own state inside the workspace, and what it prints off standard output, which is for results."""
-
-    def __init__(self, workspace: Path) -> None:
-        self.changes = {
-            "DVC_GLOBAL_CONFIG_DIR": str(workspace / ".global"),
-            "DVC_SYSTEM_CONFIG_DIR": str(workspace / ".system"),
-            "DVC_SITE_CACHE_DIR": str(workspace / ".site"),
-        }
-
-    def __enter__(self) -> None:
-        logging.getLogger("dvc").setLevel(logging.WARNING)  # it writes notes to standard output
-        self.before = {name: os.environ.get(name) for name in self.changes}
-        os.environ.update(self.changes)
-        self.aside = ExitStack()
-        self.aside.enter_context(redirect_stdout(StringIO()))
-        self.aside.enter_context(redirect_stderr(StringIO()))
-
-    def __exit__(self, *_: object) -> None:
-        self.aside.close()
-        for name, value in self.before.items():
+@contextmanager
+def _variables(changes: Mapping[str, str]) -> Iterator[None]:
+    """Have these variables in the environment within the block."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def _quiet_dvc(workspace: Path) -> Iterator[None]:
+    """Keep DVC's own state inside the workspace, and what it prints off standard output, which is for results."""
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # it writes notes to standard output
+    own = {
+        "DVC_GLOBAL_CONFIG_DIR": str(workspace / ".global"),
+        "DVC_SYSTEM_CONFIG_DIR": str(workspace / ".system"),
+        "DVC_SITE_CACHE_DIR": str(workspace / ".site"),
+    }
+    with _variables(own), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield

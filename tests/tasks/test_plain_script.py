@@ -35,7 +35,7 @@ from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
 from components.figure import figure
 from components.gate.config import GateConfig
-from components.models.config import MLP, Custom
+from components.models.config import MLP
 from components.models.model import Model, ModelSpec, build, save
 from components.planning.held import Hold
 from components.planning.ledger import LeaseLost
@@ -487,17 +487,6 @@ def test_each_link_of_the_chain_is_about_what_the_release_was_made_of(
     assert chain["candidate"].facts == {"name": "int8", "runtime": "onnxruntime"}
     assert chain["gate"].facts["decision"] == judged.judgement.decision
     assert chain["code"].facts["sha256"] == code_digest(recipe)
-
-
-def test_the_digest_of_the_code_holds_that_of_a_network_of_ones_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    recipe, digests = Recipe(model="m", task=AIM.task, data=DATA, network=Custom(path="of_ones_own:net")), set()
-    for word in ("one", "other"):
-        (tmp_path / "of_ones_own.py").write_text(f"def net(shape, outputs):\n    return '{word}'\n")
-        digests.add(code_digest(recipe))
-    assert len(digests) == 2
 
 
 def test_the_registry_is_told_the_figures_of_the_release_with_their_confidence(

@@ -28,16 +28,6 @@ PLAIN = Knobs()
 NONE: frozenset[str] = frozenset()
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
 def small(run: Run, journal: Path, knobs: Knobs = PLAIN) -> Summed:
     made: Made = run(make, knobs, journal=str(journal))
     best = run.ask(lambda yard, made: made.scores[0].name, made)

@@ -36,16 +36,6 @@ class Listening(Silent):
         self.said.append(line.strip())
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
 @contextmanager
 def heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Let the log of Prefect's tasks be heard, whether or not its logger hands it on: that depends on who was first."""

@@ -34,16 +34,6 @@ ROOT = Path(__file__).parents[2]
 PLAIN = Knobs()
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
 def run(yard: Yard, journal: Path, knobs: Knobs = PLAIN) -> Done[Made]:
     return perform(make, make.bind(knobs, journal=str(journal)), yard, log=LOG)
 

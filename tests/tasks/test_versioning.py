@@ -1,5 +1,6 @@
 """DVC, without git: what was added comes back by its .dvc text alone."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -145,3 +146,4 @@ def test_a_tracked_data_set_is_built_by_this_python_though_no_environment_is_act
     assert not (tmp_path / "made.txt").exists()
     assert bring(tmp_path / "made.txt")
     assert (tmp_path / "made.txt").read_text() == sys.prefix
+    assert os.environ["PATH"] == "/usr/bin:/bin", "what else looks for programs finds those that the shell does"

@@ -11,7 +11,7 @@ from components.data.config import DataConfig, SplitConfig
 from components.data.copies import Copies, copies_in
 from components.data.hashing import row_hashes, value_hashes
 from components.data.kinds import IMAGE_TYPE
-from components.data.purposes import PARTS, PURPOSES, groups_of, rows_of
+from components.data.purposes import PARTS, PURPOSES, Part, Purpose, groups_of, rows_of
 from components.data.split import Split, split
 from components.errors import Refusal
 from tests.components.data.tables import config, packed
@@ -242,14 +242,16 @@ def test_regression_counts_parts_only(tmp_path: Path) -> None:
 
 @given(part=st.sampled_from(PARTS), purpose=st.sampled_from(sorted(frozenset.union(*PURPOSES.values()))))
 @settings(max_examples=40, deadline=None)
-def test_each_purpose_reads_one_part_only(tmp_path_factory: pytest.TempPathFactory, part: str, purpose: str) -> None:
+def test_each_purpose_reads_one_part_only(
+    tmp_path_factory: pytest.TempPathFactory, part: Part, purpose: Purpose
+) -> None:
     file = tmp_path_factory.mktemp("parts") / "s.parquet"
     numbers = {"row": pa.array([0, 1, 2, 3], pa.uint32()), "group": pa.array([7, 8, 9, 2**64 - 1], pa.uint64())}
     pq.write_table(pa.table({**numbers, "part": [*PARTS, part]}), file)
-    if purpose in PURPOSES[part]:  # type: ignore[index]
-        assert rows_of(file, part, purpose=purpose).tolist() == [PARTS.index(part), 3]  # type: ignore[arg-type]
-        assert groups_of(file, part, purpose=purpose).tolist() == [7 + PARTS.index(part), 2**64 - 1]  # type: ignore[arg-type]
+    if purpose in PURPOSES[part]:
+        assert rows_of(file, part, purpose=purpose).tolist() == [PARTS.index(part), 3]
+        assert groups_of(file, part, purpose=purpose).tolist() == [7 + PARTS.index(part), 2**64 - 1]
     else:
         for read in (rows_of, groups_of):
             with pytest.raises(Refusal, match=f"the {part} rows were asked for, to {purpose}"):
-                read(file, part, purpose=purpose)  # type: ignore[arg-type]
+                read(file, part, purpose=purpose)

@@ -45,9 +45,8 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     card = pack(config, data, source=Path(source.path), progress=lambda rows: here.log.info("packed %d rows", rows))
     if look_at(Path(source.path), here.yard.ledger) != source:  # else other rows would be kept under its digest
         raise refuse("the data changed while it was being read", where=source.path, do="run again, once it is whole")
-    wait_for(
-        DATA, here.yard.ledger
-    )  # who takes that one from now on sees that this stage is at work, and removes nothing
+    # Who takes it from now on sees this stage at work, and removes nothing.
+    wait_for(DATA, here.yard.ledger)
     version = snapshot(data, workspace=data.parent, remote=here.yard.remote)
     aside = quarantine_path(data)
     if card.quarantined:

@@ -5,7 +5,7 @@ report, no server. Each figure is the wall time of a whole process, with its end
 plain script's objects apart, and Steelyard leaves at once (flows/start.py). In one round, in turn: the plain script;
 the first run ever in a new home (the servers' databases are made); a run with a changed seed there (everything from
 training on), and the plain script with that seed, which has its data and MLflow's tables now, too; a run with nothing
-to do; another seed with the servers up.
+to do; `--help`; another seed with the servers up.
 """
 
 import argparse
@@ -18,6 +18,9 @@ from pathlib import Path
 
 from benchmarks.frame import Figures, spread, write
 from tests.torture.runs import write_recipe
+
+
+ALONE = ("plain script", "plain script, changed seed", "nothing to do", "help")  # with nothing beside them
 
 
 def seconds(command: list[str], home: Path) -> float:
@@ -41,6 +44,7 @@ def one_round(recipe: Path, folder: Path, *, seed: int) -> dict[str, float]:
         "later run, changed seed": seconds([*run, f"seed={seed + 1}"], home),
         "plain script, changed seed": seconds([*script, str(plain / "changed"), f"seed={seed + 1}"], plain),
         "nothing to do": seconds([*run, f"seed={seed + 1}"], home),
+        "help": seconds([*steelyard, "--help"], home),
     }
     try:
         seconds([*steelyard, "up", "--prefect-port", "42017", "--mlflow-port", "42018"], home)
@@ -67,7 +71,7 @@ def main() -> None:
             {
                 "run": name,
                 **{f"seconds {key}": value for key, value in spread([times[name] for times in measured]).items()},
-                "seconds above plain": extra["median"] if "plain" not in name and name != "nothing to do" else 0.0,
+                "seconds above plain": extra["median"] if name not in ALONE else 0.0,
             }
         )
     write("overhead", rows, libraries=("prefect", "mlflow", "torch"))

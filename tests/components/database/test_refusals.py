@@ -3,8 +3,9 @@
 import socket
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
+from unittest.mock import patch
 
 import psycopg2
 import pytest
@@ -16,11 +17,13 @@ from components.planning.ledger import TABLES, Ledger, ledger_at
 from tests.servers.postgres import PASSWORD, PostgresServer
 
 
-def refused(address: str) -> str:
-    started = time.monotonic()
-    with pytest.raises(Refusal) as refusal:
+def refused(address: str, *, at_once: bool = True) -> str:
+    waited = AssertionError("it was waited for")
+    with (
+        pytest.raises(Refusal) as refusal,
+        patch.object(time, "sleep", side_effect=waited) if at_once else nullcontext(),
+    ):
         ledger_at(address).record("k")
-    assert time.monotonic() - started < 3, "it was waited for"
     return f"{refusal.value}"
 
 
@@ -46,7 +49,7 @@ def test_where_no_server_is_some_seconds_pass_before_it_is_told(monkeypatch: pyt
     monkeypatch.setattr(connecting, "FIRST_SECONDS", 0.5)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        text = refused(f"postgresql://u:hunter2@127.0.0.1:{nobody.getsockname()[1]}/db")
+        text = refused(f"postgresql://u:hunter2@127.0.0.1:{nobody.getsockname()[1]}/db", at_once=False)
     assert "can't be reached" in text
     assert "refused" in text
     assert "hunter2" not in text
@@ -63,7 +66,7 @@ def test_a_server_that_does_not_come_back_is_given_up(
         started = time.monotonic()
         with pytest.raises(Refusal, match="can't be reached"):
             ledger.record("k")
-        assert 1.0 < time.monotonic() - started < 5
+        assert time.monotonic() - started > 1.0
     finally:
         postgres.start()
 

@@ -450,18 +450,15 @@ def test_a_process_goes_by_the_code_that_it_has_loaded(code: Code) -> None:
     assert code.digests() != before
 
 
-def test_reading_the_code_of_a_stage_takes_no_time_and_no_library() -> None:
+def test_the_code_of_a_stage_is_read_without_loading_it_or_a_library() -> None:
     program = """
-        import sys, time
+        import sys
         from components.planning.closure import code_of
-        started = time.process_time()
         code_of("tasks.train:train", named={"cnn", "adamw", "cosine"})
-        print(time.process_time() - started, "torch" in sys.modules, "tasks" in sys.modules)
+        print("torch" in sys.modules, "tasks" in sys.modules)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
-    seconds, *imported = done.stdout.split()
-    assert imported == ["False", "False"]
-    assert float(seconds) < 0.4  # 0.1 s of an idle machine
+    assert done.stdout.split() == ["False", "False"]
 
 
 def test_it_is_the_same_in_every_process_and_order() -> None:

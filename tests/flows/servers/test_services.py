@@ -171,9 +171,8 @@ def test_a_damaged_list_of_services_is_refused(tmp_path: Path) -> None:
 
 def test_a_temporary_server_starts_at_once_answers_and_ends(home: Home) -> None:
     with_tables(home.root)
-    before = time.monotonic()
     with temporary(home) as server:
-        assert time.monotonic() - before < 1.0
+        assert not answers(f"{server.api_url}/health", seconds=0.0), "it was waited for"
         server.ready()
         assert answers(f"{server.api_url}/health", seconds=5.0)
     assert gone(server.process.pid, seconds=0.5)

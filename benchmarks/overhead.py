@@ -19,7 +19,6 @@ from pathlib import Path
 from benchmarks.frame import Figures, spread, write
 from tests.torture.runs import write_recipe
 
-
 ALONE = ("plain script", "plain script, changed seed", "nothing to do", "help")  # with nothing beside them
 
 

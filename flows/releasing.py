@@ -13,6 +13,7 @@ from components.recipe_file import without_secrets
 from components.release.releases import Action, Move, Release, Releases, State
 from components.release.status import Word, status
 from components.settings import settings_of
+from components.store.folder import sha256
 from components.task import Metric, Task
 from flows.layout import REPORT, folder_of, lay
 from flows.servers.backend import enter_registry
@@ -192,11 +193,17 @@ def report_of(home: Home, model: str, version: int | None) -> Path:
 
 def _lay_from_registry(home: Home, release: Release, folder: Path) -> None:
     enter_registry(home)
-    from tasks.registry import download
+    from tasks.registry import bring
 
     with tempfile.TemporaryDirectory() as place:
-        files = download(release.model, release.version, into=Path(place)) / "artifacts"
-        lay({REPORT: files / REPORT}, folder)
+        page = bring(release.model, release.version, into=Path(place)) / "artifacts" / REPORT
+        if not page.is_file() or (release.report and sha256(page) != release.report.digest):
+            name = f"{release.model} version {release.version}"
+            what = f"the report of {name} is lost: the store no longer has it, and the registry has "
+            what += "another page" if page.is_file() else "none"
+            do = "bring the store back from a backup; `steelyard show` has the figures that were kept"
+            raise refuse(what, do=do)
+        lay({REPORT: page}, folder)
 
 
 def _replaced_by(champion: Release, releases: Releases, gone: Collection[int]) -> int:

@@ -19,6 +19,7 @@ import psutil
 
 from components.errors import refuse
 from components.home import Home
+from components.release.files import TRIAL
 from flows.console import waiting
 from flows.layout import folder_of
 from flows.releasing import release_of
@@ -60,9 +61,13 @@ def serve(
         with _server(home, folder, host=host, port=port) as (process, log):
             with waiting(f"starting {model} version {release.version} on port {port}"):
                 await_answer(f"the server of {model}", f"{address}/health", process, log)
-            say(f"{model} version {release.version} answers at {address}/invocations until Ctrl-C; try it:")
-            body = folder_of(home, model, release.report or release.onnx) / BODY
-            show(line_to_try(folder / "artifacts" / "trial.json", address=address, body=body))
+            answers, trial = f"{model} version {release.version} answers at {address}/invocations", folder / TRIAL
+            if trial.is_file():
+                say(f"{answers} until Ctrl-C; try it:")
+                body = folder_of(home, model, release.report or release.onnx) / BODY
+                show(line_to_try(trial, address=address, body=body))
+            else:
+                say(f"{answers} until Ctrl-C; its {TRIAL} is gone from the registry, so there is no line to try it")
             while process.poll() is None:
                 time.sleep(WATCH_SECONDS)
             await_answer(f"the server of {model}", f"{address}/health", process, log, seconds=0.0)  # says how it ended

@@ -35,9 +35,9 @@ class Evidence:
 
     def cautions(self, recipe: Recipe) -> tuple[str, ...]:
         """What a reader must beware of."""
-        metric, tested, judgement = recipe.judged_by, self.tested, self.judged.judgement
+        metric, tested, judged = recipe.judged_by, self.tested, self.judged
         uncompressed, log_loss = tested.uncompressed.of(metric).value, tested.uncompressed.figures.get("log_loss")
-        group = recipe.split.group
+        judgement, group = judged.judgement, recipe.split.group
         return cautions(
             metric,
             released=tested.selected,
@@ -49,5 +49,7 @@ class Evidence:
             log_loss=None if log_loss is None else log_loss.value,
             in_train=self.splits.in_train["test"],
             input_group=group if group is not None and recipe.data.columns[group] != "ignore" else "",
+            gone=judged.gone,
+            champion=judgement.champion or "",
             floorless=judgement.decision == "yes" and judgement.champion is None and recipe.gate.floor is None,
         )

@@ -21,6 +21,7 @@ class Judged:
     judgement: Judgement
     champion: int | None  # the version that it was compared with
     basis: str
+    gone: float = 0.0  # share of the rows that the champion learned from of which nothing is left in the data
 
     def figures(self) -> dict[str, float]:
         """What the tracker keeps of it."""
@@ -56,7 +57,7 @@ def gate(
     import numpy as np
 
     from components.data.prepare import encode_target
-    from components.data.unseen import other_groups, unseen
+    from components.data.unseen import gone, other_groups, unseen
     from components.gate.gate import judge, same_file
     from components.gate.standing import damage, face_off
     from components.gate.wear import sketch, times_decided
@@ -68,10 +69,10 @@ def gate(
     output = np.load(here.open(tested.answers), allow_pickle=False)
     twin = champion if champion is not None and champion.onnx == selected.onnx else None
     champion = None if twin else champion
-    obstacle = ""
+    obstacle, lost = "", 0.0
     if champion is not None and not damage(here.yard.store, champion):
         ours, theirs = here.open(splits.assignments), here.open(champion.assignments)
-        obstacle = other_groups(ours, theirs)
+        obstacle, lost = other_groups(ours, theirs), gone(ours, theirs)
         fair = np.flatnonzero(unseen(ours, theirs))
         rows, output, groups = rows.take(fair), output[fair], groups[fair]
     challenger, reigning = face_off(
@@ -104,4 +105,4 @@ def gate(
     against = twin or champion
     version = None if against is None else against.version
     basis = hashlib.sha256(f"{selected.onnx.digest} {version} {judgement.decision}".encode()).hexdigest()[:16]
-    return Judged(judgement=judgement, champion=version, basis=basis)
+    return Judged(judgement=judgement, champion=version, basis=basis, gone=lost)

@@ -1,9 +1,10 @@
-"""Which test rows neither of two models has learned from."""
+"""Which test rows neither of two models has learned from, as far as rows are known again."""
 
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -35,10 +36,28 @@ def unseen(assignments: Path, earlier: Path) -> npt.NDArray[np.bool_]:
     It did where it trained on, or chose by, a row of the same content or the same group. What the earlier split had as
     test, or didn't have, is unseen.
     """
-    ours, theirs = pq.read_table(assignments), pq.read_table(earlier)
-    test = ours.filter(pc.equal(ours["part"], "test"))
-    learned = theirs.filter(pc.not_equal(theirs["part"], "test"))
-    fresh = np.ones(len(test), dtype=np.bool_)
+    ours = pq.read_table(assignments)
+    return _strange(ours.filter(pc.equal(ours["part"], "test")), _learned(earlier))
+
+
+def gone(assignments: Path, earlier: Path) -> float:
+    """Return the share of the rows that the earlier model learned from of which nothing is left in this data.
+
+    Neither their content nor their group is in it. They were taken out, or each was written anew: then the earlier
+    model may know test rows that `unseen` takes for fresh.
+    """
+    learned = _learned(earlier)
+    return float(_strange(learned, pq.read_table(assignments)).mean()) if len(learned) else 0.0
+
+
+def _learned(earlier: Path) -> pa.Table:
+    table = pq.read_table(earlier)
+    return table.filter(pc.not_equal(table["part"], "test"))
+
+
+def _strange(rows: pa.Table, known: pa.Table) -> npt.NDArray[np.bool_]:
+    """Say for each of the rows whether none of those that are known has its content or its group."""
+    strange = np.ones(len(rows), dtype=np.bool_)
     for name in NAMES:
-        fresh &= ~np.isin(test[name].to_numpy(), learned[name].to_numpy())
-    return fresh
+        strange &= ~np.isin(rows[name].to_numpy(), known[name].to_numpy())
+    return strange

@@ -77,6 +77,7 @@ class Evaluation:
     task: Task
     rows: int
     bunches: int | None = None  # independent ones that the rows come in; None where none is a copy or of a group
+    effective: float | None = None  # bunches of equal sizes that say as much
     confidence: float
     resamples: int
     figures: dict[Metric, Interval]
@@ -146,6 +147,7 @@ def evaluate(
         task=task,
         rows=len(given.target),
         bunches=None if bunched is None else bunched.count,
+        effective=None if bunched is None else bunched.effective,
         confidence=config.confidence,
         resamples=resamples,
         figures=intervals,

@@ -14,6 +14,7 @@ from components.task import LOWER_IS_BETTER, Metric
 WORDS: Final = {"linear": "a linear model", "gradient_boosting": "gradient boosting", "constant": "a constant answer"}
 LEAST_FOUND: Final = 0.5  # share of a class's rows
 NAMED: Final = 3  # classes, beside the worst
+MANY_GONE: Final = 0.5  # of the rows that the champion learned from
 
 
 def cautions(
@@ -28,6 +29,8 @@ def cautions(
     log_loss: float | None = None,
     in_train: int = 0,
     input_group: str = "",
+    champion: str = "",
+    gone: float = 0.0,
     floorless: bool = False,
 ) -> tuple[str, ...]:
     """Return a sentence for each thing that a reader of the released model's figures would want to be told.
@@ -36,8 +39,9 @@ def cautions(
     `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values,
     `leads` by how much the released one is better than each, compared row by row. `log_loss` is the uncompressed
     model's. `in_train` counts the test rows that are exact copies of train rows; `input_group` is the column that
-    groups the rows, where it is an input too. `floorless` is a release that passed because nothing was asked of it: the
-    first one, of a recipe without a floor.
+    groups the rows, where it is an input too. `gone` is the share of the rows that the `champion` learned from of which
+    the data has nothing more. `floorless` is a release that passed because nothing was asked of it: the first one, of a
+    recipe without a floor.
     """
     value = released.of(metric).value
     sentences = [*_lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)]
@@ -46,6 +50,7 @@ def cautions(
     if metric != "log_loss":
         sentences += _probabilities(released, log_loss)
     sentences += [*_few(released), *_copied(in_train, of=released.rows), *_grouped(input_group)]
+    sentences += _rewritten(champion, gone)
     if floorless:
         sentences.append(
             f"this first release would have passed with any {metric}: set gate.floor, and a poor one is refused"
@@ -102,9 +107,12 @@ def _probabilities(released: Evaluation, log_loss: float | None) -> Iterator[str
 
 def _few(released: Evaluation) -> Iterator[str]:
     """So few test rows that any figure of them may be luck."""
-    if (released.rows if released.bunches is None else released.bunches) < FEWEST:
+    known = released.rows if released.effective is None else released.effective
+    if known < FEWEST:
         rows = rows_in_words(released.rows, released.bunches)
-        yield f"it was tested on {rows}, which are too few to tell how good it is: the intervals hold what is possible"
+        few = known if released.bunches is None or released.bunches < FEWEST else None
+        which = "too few" if few else f"so unlike in size that they say no more than {known:.2g} would, too few"
+        yield f"it was tested on {rows}, which are {which} to tell how good it is: the intervals hold what is possible"
 
 
 def _copied(rows: int, *, of: int) -> Iterator[str]:
@@ -123,6 +131,16 @@ def _grouped(column: str) -> Iterator[str]:
         yield (
             f"the column '{column}' groups the rows and is an input: no test row has a value of it that was in train, "
             "so nothing is known of what it is worth; it should have the kind ignore"
+        )
+
+
+def _rewritten(champion: str, gone: float) -> Iterator[str]:
+    """So many rows of the champion's that are gone that they may only look otherwise now."""
+    if champion and gone > MANY_GONE:
+        rows = "none" if gone == 1 else f"only {100 * (1 - gone):.2g} %"
+        yield (
+            f"{rows} of the rows that {champion} learned from are in the data as they were: if they are there in "
+            f"another spelling (rounded, renamed), {champion} knows some of the test rows, and was favoured by the gate"
         )
 
 

@@ -1,5 +1,6 @@
 """Versions that the registry has lost: they are registered and promoted again, and said to be gone until then."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -13,10 +14,13 @@ import pytest
 from components.home import Home
 from components.planning.ledger import ledger_at
 from components.release.releases import Releases
+from components.store.folder import FolderBlobs
+from flows.running import yard_of
 from tasks.home_registry import alias_in_database
 from tasks.tracking.connecting import connect
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, flip
+from tests.flows.test_serving import free_port, served
 from tests.flows.test_verifying import folder_of
 
 pytestmark = pytest.mark.timeout(900)
@@ -77,6 +81,33 @@ def test_another_file_in_the_place_of_the_model_is_seen_by_its_size_or_with_veri
     third.write_bytes(third.read_bytes() + b"more")
     told = run(place, *OF_2)
     assert (told["version"], told["decision"]["promoted"]) == (4, True)
+
+
+@pytest.mark.parametrize(("became", "words"), [(b"", "none"), (b"another", "another page"), (None, None)])
+def test_a_page_that_the_store_has_lost_comes_from_the_registry_if_it_is_that_page(
+    place: Place, became: bytes | None, words: str | None
+) -> None:
+    laid = Path(place.call("report", "people").out.strip())
+    page, blobs = laid.read_bytes(), yard_of(Home(place.home), "people").store.blobs
+    assert isinstance(blobs, FolderBlobs)
+    blobs.place(hashlib.sha256(page).hexdigest()).unlink()
+    laid.unlink()
+    registered = folder_of(place, 2) / "artifacts" / "report.html"
+    if became is not None:
+        registered.write_bytes(became) if became else registered.unlink()
+    told = place.call("report", "people")
+    if words is None:
+        assert Path(told.out.strip()).read_bytes() == page
+    else:
+        assert told.refused("the report of people version 2 is lost", f"the registry has {words}", "backup")
+
+
+def test_a_version_without_the_rows_that_it_was_tried_with_is_served_all_the_same(place: Place) -> None:
+    (folder_of(place, 2) / "artifacts" / "trial.json").unlink()
+    with served(place, free_port(), "127.0.0.1") as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "answers at http://127.0.0.1:" in line)
+    assert "trial.json is gone from the registry, so there is no line to try it" in said
 
 
 def test_a_version_whose_files_are_gone_gives_way_to_another_of_the_same_file(place: Place) -> None:

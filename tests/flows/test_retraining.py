@@ -1,6 +1,8 @@
 """What a later run of a model owes to the earlier ones, and what a registration checks of the registry."""
 
 import json
+import operator
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -120,6 +122,16 @@ def test_a_champion_that_may_have_learned_of_a_group_is_no_opponent(place: Place
     ).json
     assert not told["decision"]["promoted"]
     assert "The split is by groups of 'income', the one before it without any" in told["decision"]["reason"]
+
+
+def test_a_champion_whose_rows_were_written_anew_may_know_the_test_rows(place: Place, tmp_path: Path) -> None:
+    shutil.copy(place.folder / "recipe.yaml", tmp_path)
+    head, *rows = people().splitlines()
+    digits = [re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.3g}", row) for row in rows]
+    assert sum(map(operator.ne, digits, rows)) > 0.9 * len(rows)
+    (tmp_path / "people.csv").write_text("\n".join([head, *digits]) + "\n", "utf-8")
+    told = replace(place, folder=tmp_path).call("run", "recipe.yaml", code=0)
+    assert "of the rows that people 2 learned from are in the data as they were" in told.out, told.out
 
 
 @pytest.fixture

@@ -28,15 +28,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(place: Place, port: int, host: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command, and the line that it printed."""
+def served(place: Place, port: int, host: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, while it runs."""
     command = [sys.executable, "-P", "-m", "flows.start", "serve", "people", "--port", str(port), "--host", host]
     process = subprocess.Popen(
         command, cwd=place.folder, env=place.variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline()
+        yield process
     finally:
         process.kill()
         process.communicate()
@@ -67,7 +66,9 @@ def test_the_line_that_it_prints_works_and_nothing_outlives_it(
     both: Place, how: signal.Signals, code: int, host: str
 ) -> None:
     port = free_port()
-    with served(both, port, host) as (process, line):
+    with served(both, port, host) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
         assert line.startswith(f"curl -sS http://127.0.0.1:{port}/invocations"), line
         told = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True).stdout
         for answer in json.loads(told)["predictions"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.data.config import SplitConfig
-from components.data.unseen import other_groups, unseen
+from components.data.unseen import gone, other_groups, unseen
 from tests.components.data.test_split import Case
 
 
@@ -35,6 +35,27 @@ def test_without_groups_a_row_is_known_by_its_content(tmp_path: Path, config: Sp
     fate = before.parts() + ["new"] * 80
     tested = [row for row, part in enumerate(now.parts()) if part == "test"]
     assert unseen(now.file, before.file).tolist() == [fate[row] in ("test", "new") for row in tested]
+
+
+@pytest.mark.parametrize(("left", "share"), [(80, 0.0), (40, 0.5), (0, 1.0)])
+def test_rows_that_were_taken_out_or_written_anew_are_counted_of_those_learned_from(
+    tmp_path: Path, left: int, share: float
+) -> None:
+    before = case(tmp_path / "1", [float(i) for i in range(80)], ["all"] * 80)
+    before.split(SplitConfig(method="hash"))
+    now = case(tmp_path / "2", [i if i < left else i + 1e-9 for i in range(80)], ["all"] * 80)
+    now.split(SplitConfig(method="hash", seed=5))
+    learned = [row for row, part in enumerate(before.parts()) if part != "test"]
+    assert gone(now.file, before.file) == sum(row >= left for row in learned) / len(learned)
+    assert gone(now.file, before.file) == pytest.approx(share, abs=0.15)
+
+
+def test_rows_of_a_group_that_is_still_there_are_not_gone(tmp_path: Path) -> None:
+    before = case(tmp_path / "1", [float(i) for i in range(80)], [f"patient {i // 4}" for i in range(80)])
+    before.split(SplitConfig(group="g"))
+    now = case(tmp_path / "2", [i + 0.5 for i in range(80)], [f"patient {i // 4}" for i in range(80)])
+    now.split(SplitConfig(group="g", seed=5))
+    assert gone(now.file, before.file) == 0.0
 
 
 def test_a_split_of_other_groups_does_not_tell_which_groups_were_learned(tmp_path: Path) -> None:

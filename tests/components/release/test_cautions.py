@@ -177,19 +177,41 @@ def said(**given: Any) -> tuple[str, ...]:
     return cautions("accuracy", **{**plain, **given})
 
 
-@pytest.mark.parametrize(("rows", "bunches", "words"), [(9, None, "9 rows"), (160, 2, "160 rows (2 independent bun")])
-def test_a_test_on_hardly_any_row_is_none(rows: int, bunches: int | None, words: str) -> None:
-    released = replace(evaluation("accuracy", Interval(0.9, 0.1, 1.0)), rows=rows, bunches=bunches)
+@pytest.mark.parametrize(
+    ("rows", "bunches", "effective", "words"),
+    [
+        (9, None, None, "9 rows, which are too few to tell"),
+        (160, 2, 1.9, "160 rows (2 independent bunches of them), which are too few to tell"),
+        (
+            160,
+            20,
+            3.14,
+            "160 rows (20 independent bunches of them), which are so unlike in size that they say no more than 3.1 "
+            "would, too few to tell",
+        ),
+    ],
+)
+def test_a_test_on_hardly_any_row_is_none(rows: int, bunches: int | None, effective: float | None, words: str) -> None:
+    measured = evaluation("accuracy", Interval(0.9, 0.1, 1.0))
+    released = replace(measured, rows=rows, bunches=bunches, effective=effective)
     better, few = said(released=released, simple={"linear": 0.95})
     assert few.startswith(f"it was tested on {words}")
     assert better.startswith("a linear model may be better: it has accuracy 0.95, this one 0.9, which ")
-    assert not said(released=replace(released, rows=160, bunches=None if bunches is None else 10))
+    assert not said(released=replace(released, rows=160, effective=None if bunches is None else 10.0))
 
 
 def test_test_rows_that_are_copies_of_train_rows_are_counted() -> None:
     assert said() == ()
     (sentence,) = said(in_train=12)
     assert sentence.startswith("12 of the 160 test rows are exact copies of train rows")
+
+
+@pytest.mark.parametrize(("gone", "words"), [(1.0, "none"), (0.75, "only 25 %")])
+def test_rows_of_the_champion_that_may_only_look_otherwise_now_are_told(gone: float, words: str) -> None:
+    (sentence,) = said(champion="people 3", gone=gone)
+    assert sentence.startswith(f"{words} of the rows that people 3 learned from are in the data as they were: if ")
+    assert not said(champion="people 3", gone=0.5)
+    assert not said(gone=gone)
 
 
 def test_a_column_that_groups_the_rows_is_no_input() -> None:

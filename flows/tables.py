@@ -7,7 +7,6 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
-from components.compression.candidates import UNCOMPRESSED
 from components.figure import figure
 from components.home import WHICH, Home
 from components.planning.key import Json
@@ -131,8 +130,6 @@ def print_summary(result: dict[str, Json]) -> None:
         for one in told["candidates"]
     ]
     print_table(headers, rows, right=range(2, len(headers)))
-    if any(_disagree(one, told["candidates"], size) for one in told["candidates"] for size in sizes):
-        write("ms: the median of all rounds; speed-up: of the ratios within each round, the fairer on a busy machine")
     if all(stage["cached"] for stage in told["stages"]):
         write("", "nothing changed: every stage was cached, nothing was run")
     metrics = GAP.join(f"{name} {figure(value)}" for name, value in told["test"]["selected"].items())
@@ -358,15 +355,6 @@ def times(one: Candidate, size: str) -> str:
         return "-"
     low, high = one["speedup_range"][size]
     return f"{one['speedup'][size]:.2f}x" + (f" ({low:.2f}-{high:.2f})" if low < high else "")
-
-
-def _disagree(one: Candidate, among: Sequence[Candidate], size: str) -> bool:
-    """Say whether who divides the uncompressed model's time by this one's gets another speed-up than is shown."""
-    (base,) = (other["latency_ms"] for other in among if other["name"] == UNCOMPRESSED)
-    if size not in one["speedup"] or size not in base:
-        return False
-    low, high = one["speedup_range"][size]
-    return not round(low, 2) <= round(base[size] / one["latency_ms"][size], 2) <= round(high, 2)
 
 
 def bytes_of(size: int) -> str:

@@ -37,7 +37,7 @@ _ROUGH = 0.1  # width of a speed-up's interval, as a share of it, from which mor
 class Timing:
     """Latency and speed-up, by batch size."""
 
-    latency_ms: dict[int, Interval]  # of one batch: median over rounds
+    latency_ms: dict[int, Interval]  # of one batch
     speedup: dict[int, Interval]  # the baseline's time over this one's: median over rounds of their ratios
     rounds: dict[int, int]  # that were made
 
@@ -54,27 +54,35 @@ def latency_over_sessions(
     """Time all sessions as `latency` does, several times with new ones, and a part of the rounds each.
 
     Where its memory happens to lie makes a session fast or slow for as long as it lives, which its own interval doesn't
-    know: the value is the middle one's, and the interval holds those of all.
+    know: the value is the middle one's, and the interval holds those of all. A latency is the baseline's over the
+    speed-up, which rounds and sessions that were slow for both don't move: the two always agree.
     """
     part = replace(config, rounds=max(config.rounds // SESSIONS, LEAST_ROUNDS))
     found = [
         latency(baseline, opened(), feeds=feeds, config=part, seed=seed + number, clock=clock)
         for number in range(SESSIONS)
     ]
-    return {name: _joined([one[name] for one in found]) for name in found[0]}
+    base = {size: _joined([one[baseline].latency_ms[size] for one in found]) for size in config.batch_sizes}
+    return {name: _over_all([one[name] for one in found], base) for name in found[0]}
 
 
-def _joined(timings: Sequence[Timing]) -> Timing:
-    def joined(found: Sequence[Interval]) -> Interval:
-        middle = sorted(one.value for one in found)[len(found) // 2]
-        return Interval(middle, min(one.low for one in found), max(one.high for one in found))
-
-    sizes = timings[0].rounds
+def _over_all(timings: Sequence[Timing], base: Mapping[int, Interval]) -> Timing:
+    """Return what several sessions of one file show together, beside the baseline's latency."""
+    speedup = {size: _joined([one.speedup[size] for one in timings]) for size in base}
     return Timing(
-        latency_ms={size: joined([one.latency_ms[size] for one in timings]) for size in sizes},
-        speedup={size: joined([one.speedup[size] for one in timings]) for size in sizes},
-        rounds={size: sum(one.rounds[size] for one in timings) for size in sizes},
+        latency_ms={size: _over(base[size], times) for size, times in speedup.items()},
+        speedup=speedup,
+        rounds={size: sum(one.rounds[size] for one in timings) for size in base},
     )
+
+
+def _joined(found: Sequence[Interval]) -> Interval:
+    middle = sorted(one.value for one in found)[len(found) // 2]
+    return Interval(middle, min(one.low for one in found), max(one.high for one in found))
+
+
+def _over(one: Interval, other: Interval) -> Interval:
+    return Interval(one.value / other.value, one.low / other.high, one.high / other.low)
 
 
 def latency(
@@ -91,7 +99,8 @@ def latency(
 
     `feeds` holds a batch by its size. The sessions' threads are theirs. Where a speed-up is known roughly only, since
     the machine is busy, more rounds are made; above `seconds` for one batch size fewer, though at least 10. `clock`
-    returns seconds. Intervals are percentile bootstraps of the median at `config.confidence`.
+    returns seconds. Latencies are medians over rounds, speed-ups those of the ratios within each round, with
+    percentile bootstraps at `config.confidence`.
     """
     random = np.random.default_rng(seed)
 

@@ -18,7 +18,6 @@ from flows.tables import (
     plain,
     print_plan,
     print_reaped,
-    print_summary,
     seconds_of,
     times,
     upshot,
@@ -76,32 +75,6 @@ def test_a_speed_up_is_shown_with_what_is_known_of_it() -> None:
         speedup_range={"1": (0.91, 2.4), "32": (1.0, 1.0)},
     )
     assert [times(one, size) for size in ("1", "32", "64")] == ["1.70x (0.91-2.40)", "1.00x", "-"]
-
-
-@pytest.mark.parametrize(("ms", "said"), [(0.1, False), (0.0951, False), (0.2, True)])
-def test_a_speed_up_that_is_not_the_ratio_of_the_times_beside_it_is_explained(
-    capsys: pytest.CaptureFixture[str], ms: float, said: bool
-) -> None:
-    common = {"validation": 0.9, "size_bytes": 1}
-    alone = {"name": "uncompressed", "verdict": "front", "latency_ms": {"1": 0.2}, **common}
-    small = {"name": "int8-static", "verdict": "front", "latency_ms": {"1": ms}, **common}
-    print_summary(
-        {
-            "model": "m",
-            "version": 1,
-            "metric": "accuracy",
-            "candidates": [
-                {**alone, "speedup": {"1": 1.0}, "speedup_range": {"1": [1.0, 1.0]}},
-                {**small, "speedup": {"1": 2.0}, "speedup_range": {"1": [1.9, 2.1]}},
-            ],
-            "selected": {"name": "int8-static", "size_bytes": 1, "latency_ms": {"1": ms}},
-            "stages": [{"cached": False}],
-            "test": {"selected": {"accuracy": 0.9}},
-            "decision": {"promoted": True, "reason": "it is good"},
-            "report": "report.html",
-        }
-    )
-    assert ("of the ratios within each round" in capsys.readouterr().out) == said
 
 
 def test_a_plan_ends_with_the_time_that_what_may_run_took_before(capsys: pytest.CaptureFixture[str]) -> None:

@@ -147,6 +147,28 @@ def test_a_session_that_was_lucky_with_its_memory_is_not_called_faster() -> None
     assert of_three <= 6
 
 
+def test_latencies_and_speed_ups_agree_though_the_machine_is_slow_for_a_while() -> None:
+    machine = Machine(slow_from=1.0, noise=0.3)
+    found = latency_over_sessions(
+        "base",
+        lambda: {"base": machine.session(300), "other": machine.session(200)},
+        feeds=FEEDS,
+        config=ProfileConfig(batch_sizes=(1, 4)),
+        seed=0,
+        clock=machine,
+    )
+    for size in (1, 4):
+        base, other, times = (
+            found["base"].latency_ms[size],
+            found["other"].latency_ms[size],
+            found["other"].speedup[size],
+        )
+        assert base.value / other.value == pytest.approx(times.value)
+        assert base.low / other.low == pytest.approx(times.high)
+        assert base.high / other.high == pytest.approx(times.low)
+        assert base.low > 0.25 * size
+
+
 def test_what_is_faster_in_each_session_is_so_in_all() -> None:
     machine = Machine(noise=0.05)
     config = ProfileConfig(batch_sizes=(1, 4), rounds=30)

@@ -444,6 +444,6 @@ def test_figures_are_written_as_people_write_them(written: str, expected: str) -
     assert written.replace(wording.NBSP, " ").replace(wording.NARROW, " ") == expected
 
 
-def test_the_table_says_why_latency_and_speed_up_may_seem_to_disagree() -> None:
+def test_the_table_says_how_latency_and_speed_up_belong_together() -> None:
     _, _, rest = render(digits()).partition('<table class="candidates')
     assert "the median of the ratios within each round" in rest.partition("</section>")[0]

@@ -6,12 +6,16 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PruneChannels:
-    """Remove whole channels and neurons, those of the smallest weights first, then train the rest again."""
+    """Remove whole channels and neurons, those of the smallest weights first, then train the rest again.
+
+    At the training's own learning rate the rest recovers more than at a small one. Source: Renda, Frankle and Carbin
+    2020, Comparing Rewinding and Fine-tuning in Neural Network Pruning.
+    """
 
     method: Literal["channels"] = "channels"
     ratio: float = 0.5  # share of each layer's channels to remove
     finetune_epochs: int = 10
-    finetune_lr_share: float = 0.3  # of the training's learning rate
+    finetune_lr_share: float = 1.0  # of the training's learning rate
 
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:

@@ -7,6 +7,7 @@ from components.errors import nearest, refuse
 from components.home import Home
 from components.planning.history import began, labels, latest_run, model_of, models
 from components.planning.ledger import Ledger, Record
+from flows.retrain import STAGES
 from flows.state import ledger_of
 
 LONGEST = 80  # letters of a value that is shown
@@ -64,14 +65,16 @@ def explain(home: Home, named: str, label: str) -> Explanation:
 
 
 def explain_all(home: Home, named: str) -> list[Explanation]:
-    """Say of every stage that the model's runs went through why it ran in this one, or didn't.
+    """Say of every stage that the model's runs went through, in a run's order, why it ran in this one, or didn't.
 
     Raises:
         Refusal: there is no such run or model.
     """
     ledger = ledger_of(home)
     model, run = _run(ledger, named)
-    return [_explained(ledger, model, run, label) for label in labels(ledger, model)]
+    place = {stage.name: number for number, stage in enumerate(STAGES)}
+    known = sorted(labels(ledger, model), key=lambda label: place.get(label.split(" ")[0], len(place)))
+    return [_explained(ledger, model, run, label) for label in known]
 
 
 def _explained(ledger: Ledger, model: str, run: str, found: str) -> Explanation:

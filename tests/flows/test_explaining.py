@@ -27,6 +27,8 @@ def test_why_says_that_nothing_changed(both: Place) -> None:
 
 def test_why_without_a_stage_tells_it_of_each(both: Place) -> None:
     told = {one["stage"]: one for one in both.call("why", "people", "--json").json}
+    names = [stage.name for stage in STAGES]
+    assert [label.split(" ")[0] for label in told] == sorted((label.split(" ")[0] for label in told), key=names.index)
     assert told["train"]["differences"]
     assert not told["ingest"]["differences"]
     out = both.call("why", "people").out

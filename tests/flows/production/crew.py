@@ -22,6 +22,7 @@ from tests.flows.place import Place, Told
 
 # Long enough to be met in the middle, with many a checkpoint behind it by then.
 LONG = ("--until", "train", "train.epochs=600", "train.checkpoint_seconds=0.2", "train.threads=1")
+BY_TWO = ("train.distributed.name=ddp", "train.distributed.processes=2")  # by torchrun
 BEGUN = "train epoch 2:"  # what a run says of a worker that is at it
 
 

@@ -10,7 +10,7 @@ from components.home import Home
 from components.production import Production
 from tasks.remote.pools import deployment_of, why_waiting
 from tests.flows.place import Place
-from tests.flows.production.crew import asked_of_prefect, database, of_train, onnx, prefect, run, trained, words
+from tests.flows.production.crew import BY_TWO, asked_of_prefect, database, of_train, onnx, prefect, run, trained, words
 
 POINTS = "SELECT key, count(*) FROM metrics WHERE run_uuid = {} GROUP BY key"
 
@@ -38,7 +38,7 @@ def test_stages_on_workers_end_with_the_file_of_a_run_at_home(
 def test_a_training_by_several_processes_on_a_worker_ends_with_the_bytes_of_one_at_home(
     company: Place, alone: Place
 ) -> None:
-    two = ("train.distributed.name=ddp", "train.distributed.processes=2", "train.threads=1", "seed=21")
+    two = (*BY_TWO, "train.threads=1", "seed=21")
     told = run(company, *two, "--until", "train")
     assert of_train(told) == ["train: asked of pool 'local'"]
     assert "train epoch 3:" in told.err

@@ -21,6 +21,7 @@ from tasks.living.watch import NAME, automation, keep_watch
 from tests.flows.place import Place
 from tests.flows.production.crew import (
     BEGUN,
+    BY_TWO,
     LONG,
     cancel,
     database,
@@ -52,11 +53,22 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(company
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("by", "seed"), [("Ctrl-C", 5), ("Prefect", 7)])  # no checkpoint of the other's is there
-def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(company: Place, by: str, seed: int) -> None:
-    stop = (lambda: runner().send_signal(signal.SIGINT)) if by == "Ctrl-C" else (lambda: cancel(company))
-    told = run(company, *LONG, f"seed={seed}", at=BEGUN, do=stop)
+@pytest.mark.parametrize(
+    ("by", "seed", "training"),  # no checkpoint of another's is there
+    [("Ctrl-C", 5, ()), ("Prefect", 7, ()), ("Prefect", 9, BY_TWO)],
+)
+def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(
+    company: Place, by: str, seed: int, training: tuple[str, ...]
+) -> None:
+    met: list[int] = []
+
+    def stop() -> None:
+        met.append(len(processes(company)))
+        runner().send_signal(signal.SIGINT) if by == "Ctrl-C" else cancel(company)
+
+    told = run(company, *LONG, *training, f"seed={seed}", at=BEGUN, do=stop)
     assert told.code == 130, told.err
+    assert met[0] >= 3 if training else met[0] >= 1
     assert "Traceback" not in told.err
     assert ("cancelled in Prefect" in told.err) == (by == "Prefect")
     assert told.err.splitlines()[-1].startswith("stopped; what was done is kept")

@@ -66,7 +66,7 @@ class Attempt:
         """
         try:
             with asked_once():
-                while not done() and not self._ended():
+                while not self._of_ledger(done) and not self._ended():
                     self.patience.ask(self._listen, None)
                     time.sleep(POLL_SECONDS)
                 self._see_off()
@@ -77,7 +77,7 @@ class Attempt:
 
     def _ended(self) -> bool:
         """Say whether it has done its work; raise what became of it otherwise."""
-        taken = self._holds_its_lease()
+        taken = self._of_ledger(lambda: self.ledger.is_taken(lease_of(self.flow_run)))
         state = self._asked()
         if state is None:
             return False
@@ -100,13 +100,13 @@ class Attempt:
             self._begin_again()
         return state
 
-    def _holds_its_lease(self) -> bool:
-        """Say whether it does. Where the ledger was away, nobody could renew a lease: it is given the time to."""
+    def _of_ledger(self, ask: Callable[[], bool]) -> bool:
+        """Ask the ledger. Where it was away, nobody could renew a lease: its process is given the time to."""
         asked = time.monotonic()
-        taken = self.ledger.is_taken(lease_of(self.flow_run))
+        answer = ask()
         if time.monotonic() - asked > SLOW_SECONDS:
             self._begin_again()
-        return taken
+        return answer
 
     def _begin_again(self) -> None:
         """Count from now on for how long nothing is heard of it."""

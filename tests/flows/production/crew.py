@@ -69,7 +69,7 @@ def end(process: psutil.Process) -> None:
 
 
 def processes(place: Place) -> list[psutil.Process]:
-    """The processes in which workers have a stage done."""
+    """The processes in which workers have a stage done: those that they started, torchrun and its own."""
     return [process for process in psutil.process_iter() if _does_a_stage(process, place)]
 
 
@@ -77,9 +77,10 @@ def _does_a_stage(process: psutil.Process, place: Place) -> bool:
     try:
         environ = process.environ()
         alive = process.status() != psutil.STATUS_ZOMBIE
+        of_several = any(word.startswith("components.training.distributed") for word in process.cmdline())
     except psutil.Error:
         return False
-    return alive and environ.get("STEELYARD_HOME") == str(place.home) and FLOW_RUN in environ
+    return alive and environ.get("STEELYARD_HOME") == str(place.home) and (FLOW_RUN in environ or of_several)
 
 
 def kill(place: Place) -> None:

@@ -68,7 +68,7 @@ def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(
 
     told = run(company, *LONG, *training, f"seed={seed}", at=BEGUN, do=stop)
     assert told.code == 130, told.err
-    assert met[0] >= 3 if training else met[0] >= 1
+    assert met[0] >= (4 if training else 1)  # torchrun's and its two
     assert "Traceback" not in told.err
     assert ("cancelled in Prefect" in told.err) == (by == "Prefect")
     assert told.err.splitlines()[-1].startswith("stopped; what was done is kept")

@@ -24,7 +24,7 @@ from flows.servers.environment import enter, environment
 from flows.servers.login import ask_prefect
 from flows.servers.services import running
 from flows.state import ledger_of
-from tasks.remote.pools import DOCTOR, deployment_of, is_polled, knows_stages
+from tasks.remote.pools import DOCTOR, deployment_of, is_busy, is_polled, knows_stages
 from tasks.remote.rows import LEDGER, TAG
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.5
+START: Final = "start one (`steelyard up`; docs/production.md for others): stages that are sent there wait"
 SAID: Final = 300  # letters of what went wrong
 
 
@@ -114,13 +115,15 @@ def _of_pools(client: "SyncPrefectClient", home: Home, here: Sequence[Finding]) 
         for pool in client.read_work_pools():
             if why := _not_asked(client, pool):
                 yield Finding(name="worker", state="note", detail=why, pool=pool.name)
+            elif not is_polled(client, pool.name):
+                yield Finding(name="worker", state="bad", detail=f"no worker of it is there: {START}", pool=pool.name)
             else:
                 asked.append(_ask(client, pool, question, tags=tags))
         if asked:
             with waiting(f"asking a worker of {', '.join(one.pool for one in asked)}"):
                 _wait(asked, client)
         for one in asked:
-            yield from beside(one.found(), here, pool=one.pool, asked=(one.began, one.ended))
+            yield from beside(one.found(client), here, pool=one.pool, asked=(one.began, one.ended))
 
 
 def _not_asked(client: "SyncPrefectClient", pool: "WorkPool") -> str:
@@ -129,7 +132,7 @@ def _not_asked(client: "SyncPrefectClient", pool: "WorkPool") -> str:
         return "not asked: no stage was ever sent there, and its template isn't one of infra/"
     if pool.is_paused:
         return "not asked: the pool is paused, and stages that are sent there wait"
-    return "" if is_polled(client, pool.name) else "no worker of it is there: stages that are sent there wait for one"
+    return ""
 
 
 def _question(home: Home | None, ledger: Ledger | None, stack: ExitStack) -> dict[str, str]:
@@ -151,15 +154,17 @@ class _Asked:
     ended: float = 0.0
     state: "RunState[None] | None" = None
 
-    def found(self) -> list[Finding]:
+    def found(self, client: "SyncPrefectClient") -> list[Finding]:
         """Return what the worker found, or what became of it instead."""
         name, said = (self.state.name or "", self.state.message or "") if self.state else ("", "")
         if self.state is not None and self.state.is_completed():
             return [Finding(**one) for one in json.loads(said)]
         limit = f"within {ANSWER_SECONDS:.0f} s"
         if self.state is None or self.state.is_scheduled():
-            told = f"none of its workers took it up {limit}: all of them are busy, or none can start a process"
-            return [Finding(name="worker", state="note", detail=told)]
+            if is_busy(client, self.pool):
+                return [Finding(name="worker", state="note", detail=f"all of its workers were busy {limit}")]
+            told = f"none of its workers took it up {limit}, though nothing runs there: they are gone, or can't start "
+            return [Finding(name="worker", state="bad", detail=f"{told}a process. Look at them, or {START}")]
         if not self.state.is_final() or self.state.is_cancelled():
             told = f"a worker took it up, and its process didn't answer {limit}: it is slow, or its log says more"
             return [Finding(name="worker", state="note", detail=told)]

@@ -83,7 +83,18 @@ def why_waiting(client: "SyncPrefectClient", pool: str) -> str:
     """Say why nobody of the pool takes a run up."""
     if client.read_work_pool(pool).is_paused:
         return "it is paused"
-    return "all of its workers are busy" if is_polled(client, pool) else "no worker of it is there"
+    if not is_polled(client, pool):
+        return "no worker of it is there"
+    return "all of its workers are busy" if is_busy(client, pool) else "its workers do nothing: are they still alive?"
+
+
+def is_busy(client: "SyncPrefectClient", pool: str) -> bool:
+    """Say whether something of the pool is running, or about to."""
+    from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter, WorkPoolFilterName
+
+    at_work = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}})
+    of_pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
+    return bool(client.read_flow_runs(flow_run_filter=at_work, work_pool_filter=of_pool, limit=1))
 
 
 def is_polled(client: "SyncPrefectClient", pool: str) -> bool:

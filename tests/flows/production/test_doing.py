@@ -108,5 +108,5 @@ def test_why_nobody_takes_a_stage_up_is_told(company: Place) -> None:
     assert told == {
         "idle": "no worker of it is there",
         "paused": "it is paused",
-        "local": "all of its workers are busy",
+        "local": "its workers do nothing: are they still alive?",
     }

@@ -13,6 +13,7 @@ import pytest
 
 from components.home import Home
 from components.production import Production, write_down
+from flows.doctor.workers import START
 from flows.servers.pool import TEMPLATE
 from flows.servers.processes import members
 from flows.servers.recorded import recorded
@@ -100,7 +101,7 @@ def doctor(place: Place, *options: str, seconds: float) -> Told:
         env=place.variables(),
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=400,
     )
     return Told(told.returncode, told.stdout, told.stderr)
@@ -112,12 +113,19 @@ def test_the_doctor_waits_for_no_pool_that_nobody_serves_and_for_no_worker_that_
     for name, template in (("empty", json.loads(TEMPLATE.read_text("utf-8"))), ("of-others", {})):
         content = {"name": name, "type": "process", "base_job_template": template}
         asked_of_prefect(production, "POST", "/work_pools/", content)
-    told = doctor(company, "--json", seconds=0).json
-    found = {one["pool"]: one["detail"] for one in told if one["name"] == "worker"}
+    try:
+        told = doctor(company, "--json", seconds=0)
+    finally:
+        for name in ("empty", "of-others"):
+            asked_of_prefect(production, "DELETE", f"/work_pools/{name}")
+    assert told.code == 2
+    found = {one["pool"]: (one["state"], one["detail"]) for one in told.json if one["name"] == "worker"}
     assert found.keys() >= {"local", "empty", "of-others"}
-    assert "none of its workers took it up within 0 s" in found["local"]
-    assert "no worker of it is there" in found["empty"]
-    assert found["of-others"].startswith("not asked")
+    assert found["local"][0] == "bad"
+    assert "none of its workers took it up within 0 s, though nothing runs there: they are gone" in found["local"][1]
+    assert found["empty"] == ("bad", f"no worker of it is there: {START}")
+    assert found["of-others"][0] == "note"
+    assert found["of-others"][1].startswith("not asked")
     with prefect(company) as client:  # as those are tagged that `reap` removes in time
         ours = [
             row.name

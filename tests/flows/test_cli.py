@@ -21,6 +21,7 @@ from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place
 
 pytestmark = pytest.mark.timeout(900)
+DOCS = Path(__file__).parents[2] / "docs" / "networks.md"
 COMMANDS = [
     "init",
     "run",
@@ -337,22 +338,14 @@ def test_a_network_in_a_package_beside_the_recipe_is_found_from_any_folder(tmp_p
     assert not (place.home / "prefect").exists(), "it is said before any server starts"
 
 
-OWN = """\
-from torch import nn
-
-
-class Own(nn.Sequential):
-    def __init__(self, shape, outputs, *, width):
-        super().__init__(nn.Linear(shape[0], width), nn.Tanh(), nn.Linear(width, outputs))
-"""
+OWN, OF_OWN = (block.split("```")[0] for block in DOCS.read_text("utf-8").split("```python\n")[1].split("```yaml\n"))
 
 
 def test_a_network_of_ones_own_goes_from_training_to_a_release_that_answers(place: Place, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "nets.py").write_text(OWN, "utf-8")
     (tmp_path / "people.csv").write_text(people(), "utf-8")
-    network = "network: {family: custom, path: 'mine.nets:Own', options: {width: 24}}"
-    text = RECIPE.replace("network: {family: mlp, width: 16, depth: 1}", network)
+    text = RECIPE.replace("network: {family: mlp, width: 16, depth: 1}", OF_OWN)
     (tmp_path / "recipe.yaml").write_text(text, "utf-8")
     at_work = replace(place, folder=tmp_path)
     result = at_work.call("run", "recipe.yaml", "--json", code=0).json

@@ -1,5 +1,7 @@
 """Stages on workers: what one adds to a run, and twenty runs at once on four workers.
 
+The servers are those of `up --production`: records in PostgreSQL, bytes on S3, Prefect and MLflow with logins.
+
 What a stage adds: whole `steelyard run --until evaluate` commands with a changed seed, servers up, in turn with every
 stage in the run's own process and with `evaluate` on a worker of the pool: the difference is a process that starts,
 imports its libraries, looks the stage up, does it and is heard. Beside it, in the same rounds, what importing torch
@@ -30,14 +32,18 @@ from prefect.workers.process import ProcessWorker
 
 from benchmarks.frame import Figures, spread, write
 from components.home import Home
+from components.production import Production
 from flows.servers.environment import environment
 from flows.servers.pool import WATCHFUL, worker, worker_variables
 from flows.servers.processes import asked, spawn
-from flows.servers.services import Services, down, up
+from flows.servers.production import WORKERS as OWN_WORKERS
+from flows.servers.production import up_production
+from flows.servers.recorded import recorded
+from flows.servers.services import down
 from tests.torture.runs import write_recipe
 
 WORKERS = 4
-PREFECT_PORT, MLFLOW_PORT = 42017, 42018
+PORTS = {"prefect": 42017, "mlflow": 42018, "postgres": 42019, "s3": 42020}
 ON_WORKERS = ("train", "evaluate")
 LIBRARIES = ("prefect", "mlflow", "torch")
 EMPTY_SECONDS = 120.0  # for a flow that does nothing
@@ -54,24 +60,27 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user where root starts it
         recipe, home = write_recipe(Path(folder)), Home(Path(folder) / "home")
-        with _crew(home) as services:
+        with _crew(home) as production:
             if options.rounds:
-                rows = [*_added(recipe, home, services, rounds=options.rounds)]
+                rows = [*_added(recipe, home, production, rounds=options.rounds)]
                 write("workers", rows, libraries=LIBRARIES)
             if options.runs:
-                crowd, wrong = _crowd(recipe, home, services, runs=options.runs)
+                crowd, wrong = _crowd(recipe, home, production, runs=options.runs)
                 write("crowd", [crowd], libraries=LIBRARIES)
                 if wrong:
                     raise SystemExit(wrong)
 
 
 @contextmanager
-def _crew(home: Home) -> Iterator[Services]:
+def _crew(home: Home) -> Iterator[Production]:
     """Have the servers up, with four workers, of which each has one stage done at a time."""
-    services = up(home, prefect_port=PREFECT_PORT, mlflow_port=MLFLOW_PORT)
-    psutil.Process(services.worker.pid).suspend()  # it takes what comes, however much
-    variables = environment(home, prefect_url=services.prefect_api_url, mlflow_uri=services.mlflow_tracking_uri)
+    production = up_production(home, ports=PORTS, say=print)
+    own = [psutil.Process(service.pid) for service in recorded(home) if service.name in OWN_WORKERS]
+    for process in own:
+        process.suspend()  # they take what comes, however much
+    variables = environment(home)
     with (home.root / "logs" / "crew.log").open("wb") as output:
         crew = [
             spawn((*worker(f"crew-{i}"), "--limit", "1"), {**variables, **worker_variables(home)}, output)
@@ -79,14 +88,19 @@ def _crew(home: Home) -> Iterator[Services]:
         ]
         crew.append(spawn(PLAIN_WORKER, {**variables, **WATCHFUL, "PYTHONPATH": str(ROOT)}, output))
     try:
-        yield services
+        yield production
     finally:
         for one in crew:
             one.terminate()
         for one in crew:
             one.wait()
-        psutil.Process(services.worker.pid).resume()
+        for process in own:
+            process.resume()
         down(home)
+
+
+def _prefect(production: Production) -> str:
+    return f"{production.urls['prefect']}/api"
 
 
 def _environment(home: Home) -> dict[str, str]:
@@ -99,7 +113,7 @@ def _seconds(command: tuple[str, ...], home: Home) -> float:
     return time.monotonic() - started
 
 
-def _added(recipe: Path, home: Home, services: Services, *, rounds: int) -> Iterator[Figures]:
+def _added(recipe: Path, home: Home, production: Production, *, rounds: int) -> Iterator[Figures]:
     here, there, torch, nothing = [], [], [], []
     command = (*RUN, str(recipe), "--until", "evaluate")
     elsewhere = ("--set", "workers.evaluate.pool=local", "--set", "workers.evaluate.cpus=1")
@@ -111,7 +125,7 @@ def _added(recipe: Path, home: Home, services: Services, *, rounds: int) -> Iter
             here.append(one)
             there.append(other)
             torch.append(_seconds((sys.executable, "-c", "import torch"), home))
-            nothing.append(_empty_seconds(services))
+            nothing.append(_empty_seconds(production))
     yield _row("every stage in the run's process", here)
     yield _row("evaluate on a worker", there)
     yield _row("import torch", torch)
@@ -121,9 +135,9 @@ def _added(recipe: Path, home: Home, services: Services, *, rounds: int) -> Iter
     yield _row("an empty flow on a pool as Prefect makes it", nothing)
 
 
-def _empty_seconds(services: Services) -> float:
+def _empty_seconds(production: Production) -> float:
     """Have the empty flow run by the plain pool's worker, and return how long its end was waited for."""
-    with SyncPrefectClient(services.prefect_api_url) as client:
+    with SyncPrefectClient(_prefect(production), auth_string=production.prefect_login) as client:
         with suppress(ObjectAlreadyExists):
             template = ProcessWorker.get_default_base_job_template()
             client.create_work_pool(WorkPoolCreate(name=PLAIN, type="process", base_job_template=template))
@@ -145,10 +159,10 @@ def _row(what: str, seconds: list[float]) -> Figures:
     return {"what": what, **{f"seconds {key}": value for key, value in spread(seconds).items()}, "note": ""}
 
 
-def _crowd(recipe: Path, home: Home, services: Services, *, runs: int) -> tuple[Figures, str]:
+def _crowd(recipe: Path, home: Home, production: Production, *, runs: int) -> tuple[Figures, str]:
     """Start the runs, and return their figures, and what went wrong."""
     pools = [f"workers.{stage}.{what}" for stage in ON_WORKERS for what in ("pool=local", "cpus=1")]
-    started, before = time.monotonic(), len(_done(services))
+    started, before = time.monotonic(), len(_done(production))
     children = [
         subprocess.Popen(
             _command(recipe, f"model=crowd-{i}", f"seed={1000 + i // 2}", *pools),
@@ -164,7 +178,7 @@ def _crowd(recipe: Path, home: Home, services: Services, *, runs: int) -> tuple[
     wrong = [err[-2000:] for (_, err), child in zip(said, children, strict=True) if child.returncode]
     seeds = len({i // 2 for i in range(runs)})
     locked = sum("locked" in err for _, err in said)
-    done = _done(services)[before:]
+    done = _done(production)[before:]
     times = {stage: sum(name.endswith(f" {stage}") for name in done) for stage in ON_WORKERS}
     stages = " and ".join(f"{count} of {stage}" for stage, count in times.items())
     note = f"{runs - len(wrong)} ended well, {seeds} seeds, {stages} done, {locked} lock errors"
@@ -178,14 +192,15 @@ def _command(recipe: Path, *changes: str) -> list[str]:
     return [*RUN, str(recipe), "--json", *(word for change in changes for word in ("--set", change))]
 
 
-def _done(services: Services) -> list[str]:
+def _done(production: Production) -> list[str]:
     """Return the names of the stages that workers did, and didn't find done, in the order of their ends."""
     content = {
         "flow_runs": {"tags": {"all_": ["steelyard"]}, "state": {"name": {"any_": ["Completed"]}}},
         "sort": "END_TIME_DESC",
         "limit": 200,
     }
-    found = asked(f"{services.prefect_api_url}/flow_runs/filter", seconds=30, method="POST", content=content)
+    url, login = f"{_prefect(production)}/flow_runs/filter", production.prefect_login
+    found = asked(url, seconds=30, method="POST", content=content, login=login)
     return [one["name"] for one in reversed(json.loads(found or b"[]"))]
 
 

@@ -72,7 +72,8 @@ def explain_all(home: Home, named: str) -> list[Explanation]:
     """
     ledger = ledger_of(home)
     model, run = _run(ledger, named)
-    place = {stage.name: number for number, stage in enumerate(STAGES)}
+    names = [stage.name for stage in STAGES]
+    place = {name: number for number, name in enumerate(names)}
     known = sorted(labels(ledger, model), key=lambda label: place.get(label.split(" ")[0], len(place)))
     return [_explained(ledger, model, run, label) for label in known]
 

@@ -153,7 +153,8 @@ class Decoder:
 
     def is_wrong(self, key: str) -> bool:
         """Say whether a key, or one above it, is known to be wrong."""
-        return any(key == wrong or key.startswith(f"{wrong}.") for wrong in self.wrong)
+        names = key.split(".")
+        return any(".".join(names[:count]) in self.wrong for count in range(1, len(names) + 1))
 
     def refuse(self, tree: Tree, what: str, *, allowed: str = "", do: str = "") -> Literal[Nothing.FAILED]:
         """Note a problem at the tree's place."""

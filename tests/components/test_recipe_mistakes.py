@@ -159,6 +159,7 @@ def test_what_does_not_go_together_is_refused(changes: list[str], says: str) -> 
         ("train.augment.rotate_degrees=181", "rotate_degrees is 0 to 180"),
         ("train.stop_after_epochs=0", "stop_after_epochs is at least 1"),
         ("train.threads=0", "threads is at least 1"),
+        ("train.loss={name: huber, delta: 0}", "delta is above 0"),
         ("prune=[{finetune_epochs: -1}]", "finetune_epochs is 0 or more"),
         ("prune=[{finetune_lr_share: 0}]", "finetune_lr_share is above 0"),
         ("quantize=[{method: int8_static, calibration_rows: 0}]", "calibration_rows is at least 1"),

@@ -1,6 +1,7 @@
 """The recipe: everything that decides what is built, composed from the configs of the rooms that use it."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from components.evaluation.config import EvaluateConfig
 from components.export.config import ExportConfig
 from components.gate.config import GateConfig
 from components.models.config import Network
+from components.rules import Breach, Ruled, breach
 from components.runtimes.config import ProfileConfig
 from components.task import DEFAULT_METRIC, METRICS, RANGES, Metric, Task
 from components.training.config import CLASSIFICATION_LOSSES, Augment, TrainConfig
@@ -22,7 +24,7 @@ MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
+class Recipe(Ruled):
     """One model, from its data to the rule of its release."""
 
     model: str  # the registered model's name
@@ -53,42 +55,58 @@ class Recipe:
         """What the stages from training on share."""
         return Aim(task=self.task, metric=self.judged_by, seed=self.seed, data=self.data, network=self.network)
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if not MODEL_NAME.fullmatch(self.model):
-            # Without the name itself, whose words could be those of other fields: the reader shows it.
-            raise ValueError("model must be 1 to 100 of A-Z a-z 0-9 . _ - with a letter or a digit first")
+            what = "model must be 1 to 100 of A-Z a-z 0-9 . _ - with a letter or a digit first"
+            yield breach(f"{what}, not {self.model[:60]!r}", "model")
         if not 0 <= self.seed < 2**32:
-            raise ValueError("seed is 0 or more and below 2**32")
-        self._check_task()
-        self._check_columns()
+            yield breach(f"seed is 0 or more and below 2**32, not {self.seed}", "seed")
+        yield from self._of_task()
+        yield from self._of_images()
+        yield from self._of_split()
         if self.select.batch_size not in self.profile.batch_sizes:
-            raise ValueError(f"select.batch_size {self.select.batch_size} isn't among profile.batch_sizes")
+            what = f"select.batch_size {self.select.batch_size} isn't among profile.batch_sizes"
+            yield breach(what, "select.batch_size", "profile.batch_sizes")
         if self.train.precision == "fp16" and self.train.device == "cpu":
-            raise ValueError("train.precision fp16 isn't for a CPU: take bf16, or another device")
+            what = "train.precision fp16 isn't for a CPU: take bf16, or another device"
+            yield breach(what, "train.precision", "train.device")
 
-    def _check_task(self) -> None:
+    def _of_task(self) -> Iterator[Breach]:
         if self.metric is not None and self.metric not in METRICS[self.task]:
-            raise ValueError(f"metric {self.metric} isn't one of {self.task}: {', '.join(METRICS[self.task])}")
-        if self.train.loss is not None:
-            fits = isinstance(self.train.loss, CLASSIFICATION_LOSSES) == (self.task == "classification")
-            if not fits:
-                raise ValueError(f"train.loss {self.train.loss.name} isn't one for {self.task}")
+            what = f"metric {self.metric} isn't one of {self.task}: {', '.join(METRICS[self.task])}"
+            yield breach(what, "metric", "task")
+        loss = self.train.loss
+        if loss is not None and isinstance(loss, CLASSIFICATION_LOSSES) != (self.task == "classification"):
+            yield breach(f"train.loss {loss.name} isn't one for {self.task}", "train.loss", "task")
         floor, (low, high) = self.gate.floor, RANGES[self.judged_by]
         if floor is not None and not low <= floor <= high:
             side, end = ("below", low) if floor < low else ("above", high)
-            raise ValueError(f"gate.floor {floor:g} is {side} {end:g}, which {self.judged_by} never is")
+            what = f"gate.floor {floor:g} is {side} {end:g}, which {self.judged_by} never is"
+            yield breach(what, "gate.floor", "metric", "task")
+        target = self.data.target
+        if self.task == "regression" and self.data.columns.get(target) != "number":
+            what = f"regression needs a target of kind number, '{target}' is of another"
+            yield breach(what, "data.target", "data.columns", f"data.columns.{target}", "task")
 
-    def _check_columns(self) -> None:
+    def _of_images(self) -> Iterator[Breach]:
+        if "image" in self.data.columns.values():
+            return
+        kinds = ("data.columns", *(f"data.columns.{name}" for name in self.data.columns))
+        if self.network.family in ("cnn", "resnet"):
+            what = f"network {self.network.family} needs an image column: use mlp for tables"
+            yield breach(what, "network.family", *kinds)
+        if self.train.augment != Augment():
+            what = "train.augment is for images, and no column is one: leave it out"
+            yield breach(what, "train.augment", *kinds)
+
+    def _of_split(self) -> Iterator[Breach]:
         kinds = self.data.columns
-        if self.task == "regression" and kinds[self.data.target] != "number":
-            raise ValueError(f"regression needs a target of kind number, '{self.data.target}' is of another")
-        if self.network.family in ("cnn", "resnet") and "image" not in kinds.values():
-            raise ValueError(f"network {self.network.family} needs an image column: use mlp for tables")
-        if self.train.augment != Augment() and "image" not in kinds.values():
-            raise ValueError("train.augment is for images, and no column is one: leave it out")
-        for key, column in (("group", self.split.group), ("time_column", self.split.time_column)):
+        for name, column in (("group", self.split.group), ("time_column", self.split.time_column)):
+            key = f"split.{name}"
             if column is not None and column not in kinds:
                 close = nearest(column, kinds)
-                raise ValueError(f"split.{key} '{column}' is not among the columns{close and f' ({close})'}")
-            if column is not None and kinds[column] == "image":
-                raise ValueError(f"split.{key} '{column}' is an image column, which has no groups and no times")
+                what = f"{key} '{column}' is not among the columns{close and f' ({close})'}"
+                yield breach(what, key, "data.columns")
+            elif column is not None and kinds[column] == "image":
+                what = f"{key} '{column}' is an image column, which has no groups and no times"
+                yield breach(what, key, "data.columns", f"data.columns.{column}")

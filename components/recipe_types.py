@@ -8,13 +8,15 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Final, Literal, Union, get_args, get_origin, get_type_hints
 
-from components.errors import Problem, Refusal, nearest
+from components.errors import Problem, nearest
 from components.recipe_tree import Listing, Mapping, Scalar, Tree
+from components.rules import Breach, Ruled
 
 TAGS: Final = ("family", "method", "name")  # the Literal fields by which a union of sections is told apart
 TRUE: Final = frozenset({"true", "yes", "on"})
@@ -119,11 +121,40 @@ def home(name: str, kind: type) -> str:
     return ""
 
 
+def assembled(kind: type, values: dict[str, object]) -> object:
+    """Return a dataclass without a look at its rules. A field without a value has its default, or a stand-in."""
+    made: object = object.__new__(kind)
+    for field in fields(kind):
+        value = values.get(field.name, default(field))
+        object.__setattr__(made, field.name, stand_in(hints(kind)[field.name]) if value is ABSENT else value)
+    return made
+
+
+def stand_in(kind: object) -> object:
+    """Return some value of a type: of a choice the last, which for columns is `ignore` and clashes with none."""
+    first = members(kind)[0]
+    if get_origin(first) is Literal:
+        return get_args(first)[-1]
+    made = get_origin(first) or first
+    assert isinstance(made, type)
+    return assembled(made, {}) if is_dataclass(made) else made()
+
+
 class Decoder:
-    """Decodes trees, and collects what is wrong with them in `problems`."""
+    """Decodes trees, and collects what is wrong with them in `problems`.
+
+    What can't be decoded is left out or stands as some other value of its type, so that all rules can be asked. Its
+    key is in `wrong`, and what a rule that looks at it says isn't heard.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.wrong: set[str] = set()  # dotted keys
+
+    def is_wrong(self, key: str) -> bool:
+        """Say whether a key, or one above it, is known to be wrong."""
+        names = key.split(".")
+        return any(".".join(names[:count]) in self.wrong for count in range(1, len(names) + 1))
 
     def refuse(self, tree: Tree, what: str, *, allowed: str = "", do: str = "") -> Literal[Nothing.FAILED]:
         """Note a problem at the tree's place."""
@@ -183,7 +214,9 @@ class Decoder:
             return self.refuse(tree, f"{key} is {tree}", allowed=f"a mapping, each value {describe(kind)}")
         entries = self.entries(tree, key)
         values = {name.text: self.decode(item, kind, key=f"{key}.{name.text}") for name, item in entries}
-        return FAILED if FAILED in values.values() else values
+        failed = [name for name, value in values.items() if value is FAILED]
+        self.wrong.update(f"{key}.{name}" for name in failed)
+        return values | dict.fromkeys(failed, stand_in(kind))
 
     def entries(self, tree: Mapping, key: str) -> Iterator[tuple[Scalar, Tree]]:
         """Yield the entries, each name once: a second one is refused, not silently preferred."""
@@ -241,91 +274,67 @@ class Section:
         self.key = key
         self.fields = {field.name: field for field in fields(kind)}
         self.values: dict[str, object] = {}
-        self.given: dict[str, Tree] = {}
-        self.blamed: set[str] = set()  # fields that a problem was already noted for
 
     def value(self) -> object:
-        """Return the dataclass, or FAILED. Problems are noted in the decoder."""
-        for name, item in self.decoder.entries(self.tree, self.key):
-            self._field(name, item)
-        required = [name for name, field in self.fields.items() if isinstance(default(field), Absent)]
-        for needed in required:
-            if needed not in self.given:
-                dotted, allowed = _join(self.key, needed), describe(hints(self.kind)[needed])
-                self.decoder.refuse(self.tree, f"{dotted} is missing", allowed=allowed)
-        return self._built() if all(name in self.values for name in required) else FAILED
+        """Return the dataclass. Problems are noted in the decoder; where there are any, it may be an impossible one."""
+        meant = {self._field(name, item) for name, item in self.decoder.entries(self.tree, self.key)}
+        for name, field in self.fields.items():
+            if name in self.values:
+                continue
+            if name in meant:
+                self.decoder.wrong.add(_join(self.key, name))
+            elif default(field) is ABSENT:
+                self._missing(name)
+        built = assembled(self.kind, self.values)
+        for breach in built.breaches() if isinstance(built, Ruled) else ():
+            self._note(breach)
+        return built
 
-    def _field(self, name: Scalar, item: Tree) -> None:
+    def _field(self, name: Scalar, item: Tree) -> str:
+        """Decode a field, and return its name; where there is none of that name, that of the field that was meant."""
         dotted = _join(self.key, name.text)
         if name.text not in self.fields:
-            below = home(name.text, self.kind)
-            close = nearest(name.text, self.fields) or (f"it belongs to {_join(self.key, below)}" if below else "")
-            if name.text.isdecimal():
-                close = "write decimals with a point: 0.5, not 0,5"
-                self.blamed.update(list(self.given)[-1:])  # it holds only what stands before the comma
-            self.decoder.refuse(name, f"unknown key {dotted}", allowed=", ".join(self.fields), do=close)
-            return
-        self.given[name.text] = item
-        before = len(self.decoder.problems)
+            return self._unknown(name, dotted)
         otherwise = default(self.fields[name.text])
         value = self.decoder.decode(item, hints(self.kind)[name.text], key=dotted, otherwise=otherwise)
         if value is not FAILED:
             self.values[name.text] = value
-        if len(self.decoder.problems) > before:
-            self.blamed.add(name.text)
+        return name.text
 
-    def _built(self) -> object:
-        """Build the dataclass; after each impossible value go on without it, to find the next one as well.
+    def _unknown(self, name: Scalar, dotted: str) -> str:
+        below = home(name.text, self.kind)
+        do = nearest(name.text, self.fields) or (f"it belongs to {_join(self.key, below)}" if below else "")
+        if name.text.isdecimal():
+            do = "write decimals with a point: 0.5, not 0,5"
+            # The field before it holds only what stands before the comma.
+            self.decoder.wrong.update(_join(self.key, before) for before in list(self.values)[-1:])
+        self.decoder.refuse(name, f"unknown key {dotted}", allowed=", ".join(self.fields), do=do)
+        return next(iter(get_close_matches(name.text, self.fields, n=1)), "")
 
-        A message that mentions a field already blamed may only follow from that, so it ends the search.
-        """
-        values = dict(self.values)
-        said = False
-        while (result := self._try(values)) and isinstance(result, str):
-            if any(_names(result, name) for name in self.blamed):
-                return FAILED
-            culprit = self._culprit(values, result)
-            self._blame(result, culprit)
-            said = True
-            if culprit is None or isinstance(default(self.fields[culprit]), Absent):
-                return FAILED
-            self.blamed.add(culprit)
-            del values[culprit]
-        return FAILED if said else result
+    def _missing(self, name: str) -> None:
+        dotted = _join(self.key, name)
+        self.decoder.wrong.add(dotted)
+        self.decoder.refuse(self.tree, f"{dotted} is missing", allowed=describe(hints(self.kind)[name]))
 
-    def _try(self, values: dict[str, object]) -> object:
-        try:
-            return self.kind(**values)
-        except (ValueError, Refusal) as error:
-            return str(error)
-
-    def _culprit(self, values: dict[str, object], message: str) -> str | None:
-        """Return the given field to blame: one that the message names, and without which it isn't raised."""
-        named = [name for name in values if _names(message, name)]
-        loose = [name for name in named if not isinstance(default(self.fields[name]), Absent)]
-        for name in loose:
-            if self._try({key: value for key, value in values.items() if key != name}) != message:
-                return name
-        return next((name for name in named if name not in loose), None)
-
-    def _blame(self, message: str, culprit: str | None) -> None:
-        """Note an impossible value at the field to blame, or at the first field below that the message names."""
-        near = [(culprit, self.given[culprit])] if culprit else list(self.given.items())
-        for name, tree in near:
-            for key, item in tree.entries if isinstance(tree, Mapping) else ():
-                if _names(message, key.text):
-                    self._note(item, message, f"{name}.{key.text}")
-                    return
-        self._note(self.given[culprit] if culprit else self.tree, message, culprit or "")
-
-    def _note(self, tree: Tree, message: str, name: str) -> None:
-        dotted = _join(self.key, name) or "the recipe"
+    def _note(self, breach: Breach) -> None:
+        """Note a broken rule at the first of its keys that was given, unless one of them is known to be wrong."""
+        if any(self.decoder.is_wrong(_join(self.key, key)) for key in breach.keys):
+            return
+        found = ((_join(self.key, key), _below(self.tree, key)) for key in breach.keys)
+        dotted, tree = next(((key, tree) for key, tree in found if tree is not None), (self.key, self.tree))
+        self.decoder.wrong.add(dotted)
         shown = f"{dotted} is {tree}" if isinstance(tree, Scalar) else dotted
-        self.decoder.refuse(tree, f"{shown}: {message}")
+        self.decoder.refuse(tree, breach.what if breach.what.startswith(dotted) else f"{shown}: {breach.what}")
 
 
-def _names(message: str, name: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", message) is not None
+def _below(tree: Tree, key: str) -> Tree | None:
+    """Return what a dotted key leads to. A column's name may itself contain dots, or be empty."""
+    for name, item in tree.entries if isinstance(tree, Mapping) else ():
+        if name.text == key:
+            return item
+        if key.startswith(f"{name.text}.") and (found := _below(item, key.removeprefix(f"{name.text}."))) is not None:
+            return found
+    return None
 
 
 def _join(key: str, name: str) -> str:

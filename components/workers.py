@@ -1,13 +1,16 @@
 """Which stages run on a worker of a pool instead of in the run's own process, and what they may take there."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Final
+
+from components.rules import Breach, Ruled, breach
 
 ASKED: Final = ("cpus", "gpus", "memory_gb")  # what a pool's template has to have a word for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Worker:
+class Worker(Ruled):
     """Where a stage runs. What is asked for must be something that the pool can express: nothing is dropped."""
 
     pool: str  # a work pool of Prefect's
@@ -18,13 +21,15 @@ class Worker:
     time_limit_minutes: float | None = None  # from its start on a worker
     retries: int = 2  # so often it is begun again on another worker when its own is lost
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         for name in ("cpus", "gpus", "memory_gb", "wait_minutes", "time_limit_minutes"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ValueError(f"{name} is above 0, or left out")
-        if not self.pool or self.retries < 0:
-            raise ValueError("pool is a name, and retries is 0 or more")
+                yield breach(f"{name} is above 0, or left out", name)
+        if not self.pool:
+            yield breach("pool is the name of a work pool", "pool")
+        if self.retries < 0:
+            yield breach("retries is 0 or more", "retries")
 
     @property
     def asked(self) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """The ways to make a model smaller or faster that a recipe can list."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from components.rules import Breach, Ruled, breach
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PruneChannels:
+class PruneChannels(Ruled):
     """Remove whole channels and neurons, those of the smallest weights first, then train the rest again.
 
     At the training's own learning rate the rest recovers more than at a small one. Source: Renda, Frankle and Carbin
@@ -17,18 +20,20 @@ class PruneChannels:
     finetune_epochs: int = 10
     finetune_lr_share: float = 1.0  # of the training's learning rate
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if not 0 < self.ratio < 1:
-            raise ValueError("ratio is above 0 and below 1")
-        if self.finetune_epochs < 0 or self.finetune_lr_share <= 0:
-            raise ValueError("finetune_epochs is 0 or more, finetune_lr_share above 0")
+            yield breach("ratio is above 0 and below 1", "ratio")
+        if self.finetune_epochs < 0:
+            yield breach("finetune_epochs is 0 or more", "finetune_epochs")
+        if self.finetune_lr_share <= 0:
+            yield breach("finetune_lr_share is above 0", "finetune_lr_share")
 
 
 Prune = PruneChannels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Int8Static:
+class Int8Static(Ruled):
     """Weights (per channel) and activations as 8-bit integers, with ranges calibrated on train rows."""
 
     method: Literal["int8_static"] = "int8_static"
@@ -41,9 +46,9 @@ class Int8Static:
         """How many train rows the method looks at."""
         return self.calibration_rows
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if self.calibration_rows < 1:
-            raise ValueError("calibration_rows is at least 1")
+            yield breach("calibration_rows is at least 1", "calibration_rows")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,13 +68,13 @@ Quantize = Int8Static | Int8Dynamic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SelectConfig:
+class SelectConfig(Ruled):
     """Which candidate is released: the best by `objective` among those within `max_loss` of the uncompressed one."""
 
     objective: Literal["latency", "size", "quality"] = "latency"
     max_loss: float = 0.01  # largest loss of the recipe's metric on validation against the uncompressed model
     batch_size: int = 1  # the batch size whose latency counts; one of profile.batch_sizes
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if self.max_loss < 0:
-            raise ValueError("max_loss is 0 or more")
+            yield breach("max_loss is 0 or more", "max_loss")

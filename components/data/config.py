@@ -1,17 +1,18 @@
 """What a recipe says about data: where it is, what its columns are, how it is split and prepared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from components.errors import nearest
+from components.rules import Breach, Ruled, breach
 
 ColumnKind = Literal["number", "category", "boolean", "image", "ignore"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DataConfig:
+class DataConfig(Ruled):
     """Where the rows come from and what each column means.
 
     `source` is a CSV, Parquet or npz file, a folder of images with one folder per class, a packed data set
@@ -25,33 +26,44 @@ class DataConfig:
     bad_rows: Literal["refuse", "quarantine"] = "refuse"
     quarantine_share: float | None = None  # largest share of rows, 0 to 1, that may be set aside
 
-    def __post_init__(self) -> None:
-        if self.target not in self.columns:
-            close = nearest(self.target, self.columns)
-            listed = ", ".join(self.columns)
-            raise ValueError(f"target '{self.target}' is not among columns: {listed}{close and f' ({close})'}")
-        if any(not name.strip() and kind != "ignore" for name, kind in self.columns.items()):
-            raise ValueError("a column without a name can't be learned from: mark it `ignore`, or give it a name")
-        if self.columns[self.target] in ("image", "ignore"):
-            raise ValueError(f"target '{self.target}' can't be of kind {self.columns[self.target]}")
+    def _breaches(self) -> Iterator[Breach]:
+        yield from self._of_columns()
         if self.bad_rows == "quarantine" and self.quarantine_share is None:
-            raise ValueError(
+            what = (
                 "quarantine_share is missing: beside `bad_rows: quarantine` it says which share of the rows may be set "
                 "aside, such as 0.02"
             )
+            yield breach(what, "bad_rows", "quarantine_share")
         if self.bad_rows != "quarantine" and self.quarantine_share is not None:
-            raise ValueError("quarantine_share goes with `bad_rows: quarantine`, and only with it")
+            what = "quarantine_share goes with `bad_rows: quarantine`, and only with it"
+            yield breach(what, "quarantine_share", "bad_rows")
         if self.quarantine_share is not None and not 0 < self.quarantine_share < 1:
-            raise ValueError(f"quarantine_share is {self.quarantine_share}: allowed is above 0 and below 1")
-        features = [kind for name, kind in self.columns.items() if name != self.target and kind != "ignore"]
+            yield breach("quarantine_share is above 0 and below 1", "quarantine_share")
+
+    def _of_columns(self) -> Iterator[Breach]:
+        keys = {name: f"columns.{name}" for name in self.columns}
+        if self.target not in self.columns:
+            close = nearest(self.target, self.columns)
+            what = f"target '{self.target}' is not among columns: {', '.join(self.columns)}{close and f' ({close})'}"
+            yield breach(what, "target", "columns")
+        elif (kind := self.columns[self.target]) in ("image", "ignore"):
+            yield breach(f"target '{self.target}' can't be of kind {kind}", "target", keys[self.target])
+        features = {name: kind for name, kind in self.columns.items() if name != self.target and kind != "ignore"}
         if not features:
-            raise ValueError("no column is left to learn from: at least one besides the target isn't `ignore`")
-        if "image" in features and len(features) > 1:
-            raise ValueError("an image column can't be mixed with other features: mark the others `ignore`")
+            what = "no column is left to learn from: at least one besides the target isn't `ignore`"
+            yield breach(what, *(key for name, key in keys.items() if name != self.target), "columns", "target")
+        if "image" in features.values() and len(features) > 1:
+            what = "an image column can't be mixed with other features: mark the others `ignore`"
+            images_last = sorted(features, key=lambda name: features[name] == "image")
+            yield breach(what, keys[images_last[0]], keys[images_last[-1]], "columns", "target")
+        for name, kind in self.columns.items():
+            if not name.strip() and kind != "ignore":
+                what = "a column without a name can't be learned from: mark it `ignore`, or give it a name"
+                yield breach(what, keys[name])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SplitConfig:
+class SplitConfig(Ruled):
     """How rows are shared out among train, validation and test.
 
     hash: by a hash of the row's content (or group) and the seed: stable when rows are added, exact duplicates
@@ -68,20 +80,31 @@ class SplitConfig:
     validation_from: str | None = None  # ISO date, or a number, from which rows are validation
     test_from: str | None = None
 
-    def __post_init__(self) -> None:
-        if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
-            raise ValueError("validation and test are shares above 0 whose sum is below 1")
-        by_time = (self.time_column, self.validation_from, self.test_from)
-        if self.method == "time" and None in by_time:
-            raise ValueError("method: time needs time_column, validation_from and test_from")
-        if self.method != "time" and by_time != (None, None, None):
-            raise ValueError("time_column, validation_from and test_from go with method: time, and only with it")
+    def _breaches(self) -> Iterator[Breach]:
+        yield from self._of_shares()
+        by_time = ("time_column", "validation_from", "test_from")
+        given = [name for name in by_time if getattr(self, name) is not None]
+        if self.method == "time" and len(given) < len(by_time):
+            yield breach("method: time needs time_column, validation_from and test_from", "method", *by_time)
+        if self.method != "time" and given:
+            what = "time_column, validation_from and test_from go with method: time, and only with it"
+            yield breach(what, *given, "method")
         if self.method == "time" and self.group is not None:
-            raise ValueError("group can't be combined with method: time")
+            yield breach("group can't be combined with method: time", "group", "method")
         if self.method == "stratified" and self.group is not None:
-            raise ValueError("group can't be combined with method: stratified; set method: hash")
+            yield breach("group can't be combined with method: stratified; set method: hash", "group", "method")
         if self.validation_from and self.test_from and _swapped(self.validation_from, self.test_from):
-            raise ValueError(f"validation_from {self.validation_from} isn't before test_from {self.test_from}")
+            what = f"validation_from {self.validation_from} isn't before test_from {self.test_from}"
+            yield breach(what, "validation_from", "test_from")
+
+    def _of_shares(self) -> Iterator[Breach]:
+        if not 0 < self.validation < 1:
+            yield breach("validation is above 0 and below 1", "validation")
+        if not 0 < self.test < 1:
+            yield breach("test is above 0 and below 1", "test")
+        if self.validation + self.test >= 1:
+            larger_first = sorted(("validation", "test"), key=lambda name: -float(getattr(self, name)))
+            yield breach("validation and test are shares above 0 whose sum is below 1", *larger_first)
 
 
 def _swapped(first: str, second: str) -> bool:
@@ -108,7 +131,7 @@ def _seconds(text: str) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PrepareConfig:
+class PrepareConfig(Ruled):
     """How raw values become features. Fitted on train only, and exported inside the model."""
 
     numbers: Literal["standard", "quantile", "none"] = "standard"
@@ -116,8 +139,8 @@ class PrepareConfig:
     image_size: tuple[int, int] | None = None  # pixels, height then width; None: the images have one size already
     image_channels: Literal[1, 3] | None = None  # None: 1 if every train image is grey, else 3
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if self.min_category_rows < 1:
-            raise ValueError("min_category_rows is at least 1")
+            yield breach("min_category_rows is at least 1", "min_category_rows")
         if self.image_size is not None and min(self.image_size) < 1:
-            raise ValueError("image_size is two numbers of pixels, each at least 1")
+            yield breach("image_size is two numbers of pixels, each at least 1", "image_size")

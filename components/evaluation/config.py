@@ -1,16 +1,21 @@
 """How figures of quality are made."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from components.rules import Breach, Ruled, breach
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluateConfig:
+class EvaluateConfig(Ruled):
     """Figures with bootstrap confidence intervals, and the baselines beside them."""
 
     resamples: int = 1000  # bootstrap resamples of the rows
     confidence: float = 0.95
     baselines: bool = True  # a constant, a linear model and, on tables, gradient boosting
 
-    def __post_init__(self) -> None:
-        if self.resamples < 100 or not 0.5 < self.confidence < 1:
-            raise ValueError("resamples is at least 100, confidence above 0.5 and below 1")
+    def _breaches(self) -> Iterator[Breach]:
+        if self.resamples < 100:
+            yield breach("resamples is at least 100", "resamples")
+        if not 0.5 < self.confidence < 1:
+            yield breach("confidence is above 0.5 and below 1", "confidence")

@@ -1,11 +1,14 @@
 """What a release must prove before it is promoted."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from components.rules import Breach, Ruled, breach
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GateConfig:
+class GateConfig(Ruled):
     """The rule of promotion.
 
     The first release needs only the floor. A later one must be not worse than the champion by more than
@@ -22,12 +25,14 @@ class GateConfig:
     max_growth: float | None = 1.5  # largest size against the champion, as a ratio
     on_not_enough_evidence: Literal["hold", "if_not_worse"] = "hold"
 
-    def __post_init__(self) -> None:
-        if not 0 < self.margin < 1 or not 0.5 < self.confidence < 1:
-            raise ValueError("margin is above 0 and below 1, confidence above 0.5 and below 1")
+    def _breaches(self) -> Iterator[Breach]:
+        if not 0 < self.margin < 1:
+            yield breach("margin is above 0 and below 1", "margin")
+        if not 0.5 < self.confidence < 1:
+            yield breach("confidence is above 0.5 and below 1", "confidence")
         if self.class_margin is not None and self.class_margin >= 1:
-            raise ValueError("class_margin is below 1, or null for no limit")
+            yield breach("class_margin is below 1, or null for no limit", "class_margin")
         for name in ("class_margin", "max_slowdown", "max_growth"):
             value = getattr(self, name)
             if value is not None and value <= 0:
-                raise ValueError(f"{name} is above 0, or null for no limit")
+                yield breach(f"{name} is above 0, or null for no limit", name)

@@ -1,11 +1,14 @@
 """The networks that a recipe can name, with their knobs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from components.rules import Breach, Ruled, breach
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MLP:
+class MLP(Ruled):
     """Fully connected layers, for tables (category columns get embeddings) and small images."""
 
     family: Literal["mlp"] = "mlp"
@@ -16,13 +19,21 @@ class MLP:
     members: int = 8  # networks that share their layers, and whose answers are averaged
     linear: bool = True  # of tables: a linear model beside the layers, fitted first, so that they learn what it lacks
 
-    def __post_init__(self) -> None:
-        if min(self.width, self.depth, self.members) < 1 or self.waves < 0 or not 0 <= self.dropout < 1:
-            raise ValueError("width, depth and members are at least 1, waves 0 or more, dropout 0 or more and below 1")
+    def _breaches(self) -> Iterator[Breach]:
+        if self.width < 1:
+            yield breach("width is at least 1", "width")
+        if self.depth < 1:
+            yield breach("depth is at least 1", "depth")
+        if not 0 <= self.dropout < 1:
+            yield breach("dropout is 0 or more and below 1", "dropout")
+        if self.waves < 0:
+            yield breach("waves is 0 or more", "waves")
+        if self.members < 1:
+            yield breach("members is at least 1", "members")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CNN:
+class CNN(Ruled):
     """Stages of two 3x3 convolutions with batch normalisation, the image halved between stages, for small images."""
 
     family: Literal["cnn"] = "cnn"
@@ -30,26 +41,32 @@ class CNN:
     stages: int = 3
     dropout: float = 0.1
 
-    def __post_init__(self) -> None:
-        if self.width < 1 or self.stages < 1 or not 0 <= self.dropout < 1:
-            raise ValueError("width and stages are at least 1, dropout is 0 or more and below 1")
+    def _breaches(self) -> Iterator[Breach]:
+        if self.width < 1:
+            yield breach("width is at least 1", "width")
+        if self.stages < 1:
+            yield breach("stages is at least 1", "stages")
+        if not 0 <= self.dropout < 1:
+            yield breach("dropout is 0 or more and below 1", "dropout")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ResNet:
+class ResNet(Ruled):
     """A residual network (He et al. 2015) with a 3x3 stem, for images of 32 pixels and more."""
 
     family: Literal["resnet"] = "resnet"
     width: int = 32  # channels of the first stage
     blocks: tuple[int, ...] = (2, 2, 2)  # residual blocks of each stage
 
-    def __post_init__(self) -> None:
-        if self.width < 1 or not self.blocks or min(self.blocks) < 1:
-            raise ValueError("width is at least 1, blocks is a list of numbers of at least 1")
+    def _breaches(self) -> Iterator[Breach]:
+        if self.width < 1:
+            yield breach("width is at least 1", "width")
+        if not self.blocks or min(self.blocks) < 1:
+            yield breach("blocks is a list of numbers of at least 1", "blocks")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Custom:
+class Custom(Ruled):
     """A user's own network, by import path `package.module:Name`; the package lies beside the recipe, or is installed.
 
     Called as `Name(shape, outputs, **options)`: `shape` of one row of features, (D,) for tables and (C, H, W)
@@ -60,10 +77,10 @@ class Custom:
     path: str
     options: dict[str, int | float | str | bool] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         module, _, name = self.path.partition(":")
         if not module or not name.isidentifier():
-            raise ValueError(f"path is '{self.path}': allowed is package.module:Name")
+            yield breach("path is of the form package.module:Name", "path")
 
 
 Network = MLP | CNN | ResNet | Custom

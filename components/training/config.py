@@ -1,26 +1,29 @@
 """Every knob of training. The unit is in the name, or under the field."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from components.rules import Breach, Ruled, breach
 
 DEVICES: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
-def _check_rate(lr: float, weight_decay: float) -> None:
+def _of_rate(lr: float, weight_decay: float) -> Iterator[Breach]:
     if lr <= 0:
-        raise ValueError("lr is above 0")
+        yield breach("lr is above 0", "lr")
     if weight_decay < 0:
-        raise ValueError("weight_decay is 0 or more")
+        yield breach("weight_decay is 0 or more", "weight_decay")
 
 
-def _check_warmup(warmup_epochs: float) -> None:
+def _of_warmup(warmup_epochs: float) -> Iterator[Breach]:
     if warmup_epochs < 0:
-        raise ValueError("warmup_epochs is 0 or more")
+        yield breach("warmup_epochs is 0 or more", "warmup_epochs")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SGD:
+class SGD(Ruled):
     """Stochastic gradient descent with Nesterov momentum."""
 
     name: Literal["sgd"] = "sgd"
@@ -28,74 +31,74 @@ class SGD:
     momentum: float = 0.9
     weight_decay: float = 5e-4
 
-    def __post_init__(self) -> None:
-        _check_rate(self.lr, self.weight_decay)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_rate(self.lr, self.weight_decay)
         if not 0 <= self.momentum < 1:
-            raise ValueError("momentum is 0 or more and below 1")
+            yield breach("momentum is 0 or more and below 1", "momentum")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Adam:
+class Adam(Ruled):
     """Adam (Kingma and Ba 2015)."""
 
     name: Literal["adam"] = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_rate(self.lr, self.weight_decay)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_rate(self.lr, self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AdamW:
+class AdamW(Ruled):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     name: Literal["adamw"] = "adamw"
     lr: float = 2e-3
     weight_decay: float = 0.01
 
-    def __post_init__(self) -> None:
-        _check_rate(self.lr, self.weight_decay)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_rate(self.lr, self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Adagrad:
+class Adagrad(Ruled):
     """Adagrad (Duchi et al. 2011)."""
 
     name: Literal["adagrad"] = "adagrad"
     lr: float = 1e-2
     weight_decay: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_rate(self.lr, self.weight_decay)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_rate(self.lr, self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Adafactor:
+class Adafactor(Ruled):
     """Adafactor (Shazeer and Stern 2018)."""
 
     name: Literal["adafactor"] = "adafactor"
     lr: float = 1e-2
     weight_decay: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_rate(self.lr, self.weight_decay)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_rate(self.lr, self.weight_decay)
 
 
 Optimizer = SGD | Adam | AdamW | Adagrad | Adafactor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CrossEntropy:
+class CrossEntropy(Ruled):
     """Cross-entropy over classes. `balanced` weighs each class by the inverse of its share of train."""
 
     name: Literal["cross_entropy"] = "cross_entropy"
     label_smoothing: float = 0.0  # share of a label that is spread evenly over all classes
     class_weights: Literal["none", "balanced"] = "none"
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if not 0 <= self.label_smoothing < 1:
-            raise ValueError("label_smoothing is 0 or more and below 1")
+            yield breach("label_smoothing is 0 or more and below 1", "label_smoothing")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,15 +123,15 @@ class MAE:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Huber:
+class Huber(Ruled):
     """Huber loss: squared up to `delta` standard deviations of the target, linear beyond."""
 
     name: Literal["huber"] = "huber"
     delta: float = 1.0
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if self.delta <= 0:
-            raise ValueError("delta is above 0")
+            yield breach("delta is above 0", "delta")
 
 
 Loss = CrossEntropy | BCE | MSE | MAE | Huber
@@ -136,44 +139,44 @@ CLASSIFICATION_LOSSES = (CrossEntropy, BCE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Constant:
+class Constant(Ruled):
     """The optimizer's rate throughout."""
 
     name: Literal["constant"] = "constant"
     warmup_epochs: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_warmup(self.warmup_epochs)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_warmup(self.warmup_epochs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cosine:
+class Cosine(Ruled):
     """From the optimizer's rate to `final_share` of it along half a cosine (Loshchilov and Hutter 2017)."""
 
     name: Literal["cosine"] = "cosine"
     warmup_epochs: float = 0.0  # linear rise from 0
     final_share: float = 0.01
 
-    def __post_init__(self) -> None:
-        _check_warmup(self.warmup_epochs)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_warmup(self.warmup_epochs)
         if not 0 <= self.final_share <= 1:
-            raise ValueError("final_share is 0 to 1")
+            yield breach("final_share is 0 to 1", "final_share")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OneCycle:
+class OneCycle(Ruled):
     """Up to the optimizer's rate during `rise_share` of the steps, then down (Smith and Topin 2018)."""
 
     name: Literal["one_cycle"] = "one_cycle"
     rise_share: float = 0.3
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if not 0 <= self.rise_share <= 1:
-            raise ValueError("rise_share is 0 to 1")
+            yield breach("rise_share is 0 to 1", "rise_share")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OnPlateau:
+class OnPlateau(Ruled):
     """The rate times `factor` after more than `patience_epochs` in a row without a better validation metric."""
 
     name: Literal["on_plateau"] = "on_plateau"
@@ -181,28 +184,30 @@ class OnPlateau:
     patience_epochs: int = 5
     warmup_epochs: float = 0.0
 
-    def __post_init__(self) -> None:
-        _check_warmup(self.warmup_epochs)
+    def _breaches(self) -> Iterator[Breach]:
+        yield from _of_warmup(self.warmup_epochs)
         if not 0 < self.factor < 1:
-            raise ValueError("factor is above 0 and below 1")
+            yield breach("factor is above 0 and below 1", "factor")
         if self.patience_epochs < 0:
-            raise ValueError("patience_epochs is 0 or more")
+            yield breach("patience_epochs is 0 or more", "patience_epochs")
 
 
 Schedule = Constant | Cosine | OneCycle | OnPlateau
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Augment:
+class Augment(Ruled):
     """Random changes to train images, made on the device, anew for each batch."""
 
     flip: bool = False  # left to right, half of the time
     crop_pixels: int = 0  # pad by so many pixels, then cut out at a random place
     rotate_degrees: float = 0.0  # by an angle drawn from minus to plus so many degrees
 
-    def __post_init__(self) -> None:
-        if self.crop_pixels < 0 or not 0 <= self.rotate_degrees <= 180:
-            raise ValueError("crop_pixels is 0 or more, rotate_degrees 0 to 180")
+    def _breaches(self) -> Iterator[Breach]:
+        if self.crop_pixels < 0:
+            yield breach("crop_pixels is 0 or more", "crop_pixels")
+        if not 0 <= self.rotate_degrees <= 180:
+            yield breach("rotate_degrees is 0 to 180", "rotate_degrees")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,7 +232,7 @@ class Int8:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PowerSGD:
+class PowerSGD(Ruled):
     """Gradients of matrices travel as products of two thin ones; what that loses is added to the next step's.
 
     Source: Vogels et al. 2019, https://arxiv.org/abs/1905.13727
@@ -237,9 +242,11 @@ class PowerSGD:
     rank: int = 2  # columns of the thin matrices
     start_step: int = 100  # the steps before it, when gradients change most, aren't compressed
 
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.start_step < 2:
-            raise ValueError("rank is at least 1, start_step at least 2")
+    def _breaches(self) -> Iterator[Breach]:
+        if self.rank < 1:
+            yield breach("rank is at least 1", "rank")
+        if self.start_step < 2:
+            yield breach("start_step is at least 2", "start_step")
 
 
 Compression = FP16 | BF16 | Int8 | PowerSGD
@@ -258,7 +265,7 @@ class Alone:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DDP:
+class DDP(Ruled):
     """Several processes of this machine, each with its part of every batch, and on CUDA with a device of its own.
 
     On CPUs `threads` are faster: what processes tell each other costs milliseconds a step (benchmarks/distributed.py).
@@ -268,16 +275,18 @@ class DDP:
     processes: int = 2
     compress: Compression | None = None  # how gradients travel between the processes; None: as they are
 
-    def __post_init__(self) -> None:
+    def _breaches(self) -> Iterator[Breach]:
         if self.processes < 2:
-            raise ValueError("processes is at least 2; for one, which has nothing to compress, take name: alone")
+            yield breach(
+                "processes is at least 2; for one, which has nothing to compress, take name: alone", "processes"
+            )
 
 
 Distributed = Alone | DDP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
+class TrainConfig(Ruled):
     """How the network is fitted. The weights of the epoch with the best validation metric are kept."""
 
     epochs: int = 60
@@ -298,23 +307,27 @@ class TrainConfig:
     distributed: Distributed = field(default_factory=Alone)
     checkpoint_seconds: float = field(default=10.0, metadata={"in_key": False})  # the result doesn't depend on it
 
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.accumulate) < 1:
-            raise ValueError("epochs, batch_size and accumulate are at least 1")
+    def _breaches(self) -> Iterator[Breach]:
+        if self.epochs < 1:
+            yield breach("epochs is at least 1", "epochs")
+        if self.batch_size < 1:
+            yield breach("batch_size is at least 1", "batch_size")
+        if self.accumulate < 1:
+            yield breach("accumulate is at least 1", "accumulate")
         if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError("clip_norm is above 0")
+            yield breach("clip_norm is above 0", "clip_norm")
         if not 0 <= self.weight_average < 1:
-            raise ValueError("weight_average is 0 or more and below 1")
+            yield breach("weight_average is 0 or more and below 1", "weight_average")
         if self.stop_after_epochs is not None and self.stop_after_epochs < 1:
-            raise ValueError("stop_after_epochs is at least 1")
+            yield breach("stop_after_epochs is at least 1", "stop_after_epochs")
         if self.threads is not None and self.threads < 1:
-            raise ValueError("threads is at least 1")
+            yield breach("threads is at least 1", "threads")
         if self.checkpoint_seconds < 0:
-            raise ValueError("checkpoint_seconds is 0 or more")
+            yield breach("checkpoint_seconds is 0 or more", "checkpoint_seconds")
         if not DEVICES.fullmatch(self.device):
-            raise ValueError("device is auto, cpu, cuda, cuda with a number such as cuda:1, or mps")
+            yield breach("device is auto, cpu, cuda, cuda with a number such as cuda:1, or mps", "device")
         if isinstance(self.distributed, DDP):
-            self._check_processes(self.distributed)
+            yield from self._of_processes(self.distributed)
 
     @property
     def balanced(self) -> bool:
@@ -331,10 +344,13 @@ class TrainConfig:
         least = self.distributed.processes if isinstance(self.distributed, DDP) else 1
         return None if odd or half < least else replace(self, batch_size=half, accumulate=2 * self.accumulate)
 
-    def _check_processes(self, ddp: DDP) -> None:
+    def _of_processes(self, ddp: DDP) -> Iterator[Breach]:
         if self.batch_size < ddp.processes:
-            raise ValueError(f"batch_size is at least the number of processes, {ddp.processes}: each takes a part")
+            what = f"batch_size is at least the number of processes, {ddp.processes}: each takes a part"
+            yield breach(what, "batch_size", "distributed.processes")
         if self.device not in ("auto", "cpu", "cuda"):
-            raise ValueError(f"device is auto, cpu or cuda where there are {ddp.processes} processes")
+            what = f"device is auto, cpu or cuda where there are {ddp.processes} processes"
+            yield breach(what, "device", "distributed.processes")
         if isinstance(ddp.compress, PowerSGD) and self.precision == "fp16":
-            raise ValueError("compress power_sgd can't go with precision fp16: an overflow would stay in what it keeps")
+            what = "compress power_sgd can't go with precision fp16: an overflow would stay in what it keeps"
+            yield breach(what, "precision", "distributed.compress")

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -21,10 +22,12 @@ from tests.components.recipes import GOOD, good, problems
 # --- properties -------------------------------------------------------------------------------------------------
 
 
-def values(kind: object) -> st.SearchStrategy[object]:
-    """A strategy for the type of any field of a recipe, made from the type."""
+def values(
+    kind: object, section: Callable[[type], st.SearchStrategy[object]] | None = None
+) -> st.SearchStrategy[object]:
+    """A strategy for the type of any field of a recipe, made from the type; its sections are valid, or as `section`."""
     if found := sections(kind):
-        strategies = [section_values(section) for section in found]
+        strategies = [(section or section_values)(one) for one in found]
         none = [st.none()] if type(None) in members(kind) else []
         return st.one_of(*none, *strategies)
     if len(members(kind)) > 1:
@@ -36,7 +39,8 @@ def values(kind: object) -> st.SearchStrategy[object]:
         return st.dictionaries(TEXTS, values(inside[1]), max_size=3)
     if get_origin(kind) is tuple:
         many = inside[1:] == (...,)
-        return st.lists(values(inside[0]), max_size=3).map(tuple) if many else st.tuples(*map(values, inside))
+        items = [values(of, section) for of in inside if of is not ...]
+        return st.lists(items[0], max_size=3).map(tuple) if many else st.tuples(*items)
     return {int: NUMBERS, float: SHARES, bool: st.booleans(), str: TEXTS, type(None): st.none()}[kind]
 
 

@@ -24,7 +24,7 @@ def test_what_is_asked_of_the_pool_is_what_the_recipe_says_and_no_more() -> None
     ],
 )
 def test_impossible_requests_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"above 0|0 or more"):
+    with pytest.raises(ValueError, match=r"above 0|0 or more|name of a work pool"):
         Worker(**{"pool": "p", **wrong})
 
 

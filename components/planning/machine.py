@@ -49,6 +49,17 @@ def device_kind(wanted: str) -> str:
     return "mps" if (platform.system(), platform.machine()) == ("Darwin", "arm64") else "cpu"
 
 
+def seems_there(device: str, *, processes: int = 1) -> bool:
+    """Say whether a device such as cuda:1 is to be seen here, one for each process. torch alone knows for certain."""
+    kind, _, number = device.partition(":")
+    match kind:
+        case "cuda":
+            return not version("torch").endswith("+cpu") and int(number or 0) + processes <= len(gpus())
+        case "mps":
+            return device_kind("auto") == "mps"
+    return True
+
+
 def gpus(devices: Path = Path("/dev")) -> tuple[str, ...]:
     """Return the GPUs of NVIDIA's that this process may use, named as CUDA_VISIBLE_DEVICES does, or numbered."""
     there = len(list(devices.glob("nvidia[0-9]*")))

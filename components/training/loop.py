@@ -24,13 +24,13 @@ from components.table import Table
 from components.task import Metric
 from components.training.checkpoint import State, load_checkpoint_, save_checkpoint
 from components.training.config import Augment, TrainConfig
-from components.training.device import find_device, settings
+from components.training.device import device_of, settings
 from components.training.examples import Dataset, Examples, dataset, order, steps_of_epoch
 from components.training.fingerprint import fingerprint_of
 from components.training.job import Fitted, Job
 from components.training.losses import criterion
 from components.training.optimizers import optimizer
-from components.training.precision import check, scaler
+from components.training.precision import scaler
 from components.training.step import Run, learn_
 from components.training.together import OneProcess, Together
 from components.training.validate import improvements, validate
@@ -86,8 +86,7 @@ def alone(
     observer: Observer,
 ) -> Fitted:
     """Train in this process."""
-    config, device, target = job.config, find_device(job.config.device), model.head.target
-    check(config.precision, device)
+    config, device, target = job.config, device_of(job.config), model.head.target
     with settings(device, threads=config.threads):
         learned = dataset(train, model, target, device=device, channels_last=config.channels_last)
         judged = dataset(validation, model, target, device=device, channels_last=config.channels_last)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.planning import machine
-from components.planning.machine import device_kind, this_machine
+from components.planning.machine import device_kind, seems_there, this_machine
 
 
 def test_the_machine_is_described_alike_each_time() -> None:
@@ -24,6 +24,27 @@ def test_the_found_device_is_the_one_that_torch_finds() -> None:
     code = "import torch; print('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu')"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert device_kind("auto") == found
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "there"),
+    [
+        ("cpu", 8, True),
+        ("cuda", 1, True),
+        ("cuda:1", 1, True),
+        ("cuda:2", 1, False),
+        ("cuda", 2, True),
+        ("cuda", 3, False),
+    ],
+)
+def test_a_device_is_there_if_there_are_as_many(
+    device: str, processes: int, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "gpus", lambda: ("0", "1"))
+    monkeypatch.setattr(machine, "version", lambda _library: "2.9.0+cu128")
+    assert seems_there(device, processes=processes) is there
+    monkeypatch.setattr(machine, "version", lambda _library: "2.9.0+cpu")
+    assert seems_there(device, processes=processes) is (device == "cpu")
 
 
 def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

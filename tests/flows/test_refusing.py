@@ -171,6 +171,17 @@ def test_what_cannot_be_trained_here_is_no_matter_where_nothing_is_trained_here(
     assert first.call("plan", "recipe.yaml", *pruned).refused("device 'cuda'"), "its second training is done here"
 
 
+def test_a_network_that_no_machine_has_the_memory_for_is_refused_before_it_is_built(place: Place) -> None:
+    wide = ("--set", "network.width=1000000", "--set", "network.depth=2")
+    told = place.call("run", "recipe.yaml", *wide)
+    assert told.refused("network: 1,0", " parameters, which take ", "network.width or network.depth")
+    assert [line["state"] for line in place.call("plan", "recipe.yaml", *wide, "--json").json[:3]] == [
+        "cached",
+        "cached",
+        "run",
+    ]
+
+
 def test_gpus_that_are_neither_here_nor_on_a_worker_are_refused(first: Place) -> None:
     wish = ("recipe.yaml", "--set", "workers.train.pool=big", "--set", "workers.train.gpus=99")
     for command in ("run", "plan"):

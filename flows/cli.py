@@ -61,11 +61,12 @@ def main() -> NoReturn:
         sys.stderr.write(f"{_red('refused')}: {refusal}\n")
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as end:
-        if isinstance(end, SystemExit) and end.code != 130:  # typer makes 130 of Ctrl-C
+        code = end.code if isinstance(end, SystemExit) else 130
+        if code not in (130, 143):  # typer makes 130 of Ctrl-C; 143 is SIGTERM's
             raise
         kept = "; what was done is kept, and the next run goes on from there" if sys.argv[1:2] == ["run"] else ""
         _say(f"stopped{kept}")
-        sys.exit(130)
+        sys.exit(code)
     sys.exit(0)
 
 

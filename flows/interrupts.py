@@ -35,4 +35,10 @@ def _interrupted_again(_signal: int, _frame: FrameType | None) -> None:
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
     """SIGTERM ends a run as Ctrl-C does: servers are stopped, leases given back."""
+    signal.signal(signal.SIGTERM, _terminated_again)
     sys.exit(143)
+
+
+def _terminated_again(_signal: int, _frame: FrameType | None) -> None:
+    """`timeout` sends it twice, to the process and to its group: the second doesn't cut short how things are ended."""
+    signal.signal(signal.SIGTERM, _terminated)

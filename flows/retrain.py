@@ -62,7 +62,7 @@ class Outcome:
 def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     """Take a model from its data to its release."""
     aim, workers = recipe.aim, recipe.workers
-    config, tuning = (_settled(recipe.train, worker) for worker in (workers.train, workers.prune))
+    config, tuning = (settled(recipe.train, worker) for worker in (workers.train, workers.prune))
 
     data = run(ingest, recipe.data, source=source)
     before = run.ask(continued, recipe.split, data)
@@ -136,7 +136,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     return Outcome(evidence=evidence, reported=reported, registered=registered, promoted=promoted)
 
 
-def _settled(config: TrainConfig, worker: Worker | None) -> TrainConfig:
+def settled(config: TrainConfig, worker: Worker | None) -> TrainConfig:
     """Return the config with what is found rather than given: the device and the threads decide the result's bytes.
 
     Of a worker that isn't known yet they are what is asked of it.

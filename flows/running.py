@@ -24,10 +24,11 @@ from components.recipe_file import read
 from components.release.releases import Releases
 from components.settings import settings_of
 from components.store.disk import check_rights, check_space, full_disk_refused
+from components.training.ahead import look_ahead
 from components.workers import Workers
 from flows.console import Show, waiting
 from flows.in_prefect import in_prefect
-from flows.retrain import STAGES, Outcome, retrain
+from flows.retrain import STAGES, Outcome, retrain, settled
 from flows.servers.backend import backend, starts_a_server
 from flows.servers.environment import enter
 from flows.state import artifacts_of, ledger_of, remote_of, sign, store_of
@@ -123,10 +124,11 @@ def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:
     Releases(yard.ledger, recipe.model).check_registry(yard.registry)
     source = find_source(recipe, yard, bring=False)
     planner, _ = _planned(recipe, source, yard, wish)
-    if source is not None:
-        _look_ahead(recipe, source, planner)
     if not planner.nothing_to_do:
         _check_gpus(recipe.workers, planner, home)
+        _check_device(recipe, planner, home)
+    if source is not None:
+        _look_ahead(recipe, source, planner)
     return planner.plan
 
 
@@ -149,8 +151,9 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
         if outcome is None:
             raise Reached(wish.until, done)
         return _unchanged(recipe, done, outcome, yard)
-    _look_ahead(recipe, source, planner)
     _check_gpus(recipe.workers, planner, home)
+    _check_device(recipe, planner, home)
+    _look_ahead(recipe, source, planner)
     check_space(home.root)
     with full_disk_refused(home.root):
         return _run(recipe, source, yard, wish, libraries=planner.libraries)
@@ -166,14 +169,24 @@ def _check_gpus(workers: Workers, planner: Planner, home: Home) -> None:
             raise refuse(what, where=f"workers.{name}", do=do)
 
 
+def _check_device(recipe: Recipe, planner: Planner, home: Home) -> None:
+    """Refuse what this process would train with, and can't, as training itself would. A worker speaks for itself."""
+    ahead, workers = {line.stage for line in planner.plan if line.state != "cached"}, recipe.workers
+    if not all(method.finetune_epochs for method in recipe.prune):  # one may be left to do that trains nothing
+        ahead.discard("prune")
+    for name, worker in (("train", workers.train), ("prune", workers.prune)):
+        if name in ahead and (worker is None or starts_a_server(home)):
+            look_ahead(settled(recipe.train, worker))
+
+
 def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
     """Refuse what can be seen in two seconds and without importing a network, before any server starts."""
     if isinstance(recipe.network, Custom):
         module_of(recipe.network.path)
     if planner.plan[0].state != "cached":
-        from components.data.pack import look_ahead
+        from components.data.pack import look_ahead as look_at_rows
 
-        look_ahead(recipe.data, Path(source.path))
+        look_at_rows(recipe.data, Path(source.path))
 
 
 def _planned(recipe: Recipe, source: Source | None, yard: Yard, wish: Wish) -> tuple[Planner, Outcome | None]:

@@ -25,7 +25,7 @@ from flows.layout import folder_of
 from flows.releasing import release_of
 from flows.servers.backend import enter_registry
 from flows.servers.processes import POLITE_SECONDS, await_answer, spawn
-from flows.servers.services import LOOPBACK, check_free
+from flows.servers.services import LOOPBACK, check_free, port_asked_again
 
 ROWS: Final = 2  # in the line to try it with
 BODY: Final = "rows.json"
@@ -59,7 +59,10 @@ def serve(
             folder = as_released(release, into=Path(place) / "model")
         address = f"http://{_reached_at(host)}:{port}"
         with _server(home, folder, host=host, port=port) as (process, log):
-            with waiting(f"starting {model} version {release.version} on port {port}"):
+            with (
+                waiting(f"starting {model} version {release.version} on port {port}"),
+                port_asked_again(port, option="--port", alive=lambda: process.poll() is None),
+            ):
                 await_answer(f"the server of {model}", f"{address}/health", process, log)
             answers, trial = f"{model} version {release.version} answers at {address}/invocations", folder / TRIAL
             if trial.is_file():

@@ -68,16 +68,19 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
     """Fit the uncompressed model."""
     from components.data.prepare import fit as fit_preparation
     from components.evaluation.metrics import check_areas
-    from components.models.model import ModelSpec, build
+    from components.models.model import ModelSpec, build, outline
     from components.training.from_rows import examples
     from components.training.linear_start import start_linear_
     from components.training.loop import fit
+    from components.training.room import check_room
 
     check_areas(aim.metric, splits.classes)
     rows = rows_for(here, splits, "train", data=aim.data, purpose="fit")
     stop_rows = rows_for(here, splits, "validation", data=aim.data, purpose="stop")
     preparation = fit_preparation(prepare, aim.data, rows, task=aim.task)
     spec = ModelSpec(task=aim.task, network=aim.network, preparation=preparation)
+    if (network := outline(spec)) is not None:
+        check_room(network, config, of=aim.network)
     model = build(spec, seed=aim.seed)
     learned, validation = examples(preparation, rows), examples(preparation, stop_rows)
     start_linear_(model, config, learned, seed=aim.seed, file=here.checkpoints / "linear.safetensors")

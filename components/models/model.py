@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from components.data.preparation import CategoryColumn, Preparation, Target
 from components.errors import refuse
-from components.models.config import MLP, Network
+from components.models.config import MLP, Custom, Network
 from components.models.families import FAMILIES
 from components.models.linear_path import FAR, LinearPath
 from components.models.prepare import PrepareImage, PrepareTable, prepare
@@ -137,11 +137,22 @@ def build(spec: ModelSpec, *, seed: int) -> Model:
     preparation = spec.preparation
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        body = FAMILIES[spec.network.family](
-            spec.network, shape=feature_shape(preparation), outputs=preparation.outputs
-        )
-        network = body if preparation.image else _of_table(spec, body)
+        network = _network(spec)
     return Model(prepare(preparation), network, Head(preparation.target))
+
+
+def outline(spec: ModelSpec) -> nn.Module | None:
+    """Return the network with weights that take no memory, to be counted. None of a user's own: it may compute."""
+    if isinstance(spec.network, Custom):
+        return None
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return _network(spec)
+
+
+def _network(spec: ModelSpec) -> nn.Module:
+    preparation = spec.preparation
+    body = FAMILIES[spec.network.family](spec.network, shape=feature_shape(preparation), outputs=preparation.outputs)
+    return body if preparation.image else _of_table(spec, body)
 
 
 def _of_table(spec: ModelSpec, body: nn.Module) -> TableNetwork:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from components.errors import refuse
+
+COPIES: Final = 2  # of what is written, in memory at the least while it is: the tensors', and the file's content
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -9,6 +9,8 @@ import torch
 
 from components.errors import refuse
 from components.training.allocator import cycles_collected, freed_memory_kept
+from components.training.config import TrainConfig
+from components.training.precision import check
 
 
 def find_device(name: str) -> torch.device:
@@ -28,6 +30,31 @@ def find_device(name: str) -> torch.device:
         do = "take train.device: auto, or run where there is such a device"
         raise refuse(f"device '{name}': {said}", where="train.device", allowed="auto, cpu, cuda, mps", do=do) from error
     return device
+
+
+def device_of(config: TrainConfig) -> torch.device:
+    """Return where a training computes; where it has several processes, the kind of device that each has one of.
+
+    Raises:
+        Refusal: there is no such device here, or it can't do the precision, or there are more processes than GPUs.
+    """
+    alone = config.distributed.processes == 1
+    device = find_device(config.device) if alone else _kind_of_each(config)
+    check(config.precision, device)
+    return device
+
+
+def _kind_of_each(config: TrainConfig) -> torch.device:
+    gpus, processes = torch.cuda.device_count(), config.distributed.processes
+    kind = config.device if config.device != "auto" else "cuda" if gpus else "cpu"
+    if kind == "cuda" and 0 < gpus < processes:
+        raise refuse(
+            f"{processes} processes for {gpus} GPU(s)",
+            where="train.distributed.processes",
+            allowed="a GPU for each process",
+            do=f"take {gpus} process(es) at most, or train.device: cpu",
+        )
+    return torch.device(kind) if gpus else find_device(kind)
 
 
 def seed_of(seed: int, purpose: str, number: int, *, process: int = 0) -> int:

@@ -24,13 +24,14 @@ from components.table import Table
 from components.task import Metric
 from components.training.checkpoint import State, load_checkpoint_, save_checkpoint
 from components.training.config import Augment, TrainConfig
-from components.training.device import find_device, settings
+from components.training.device import device_of, settings
 from components.training.examples import Dataset, Examples, dataset, order, steps_of_epoch
 from components.training.fingerprint import fingerprint_of
 from components.training.job import Fitted, Job
 from components.training.losses import criterion
 from components.training.optimizers import optimizer
-from components.training.precision import check, scaler
+from components.training.precision import scaler
+from components.training.room import check_room
 from components.training.step import Run, learn_
 from components.training.together import OneProcess, Together
 from components.training.validate import improvements, validate
@@ -65,13 +66,14 @@ def fit(
         observer: Is told of steps and epochs.
 
     Raises:
-        Refusal: the device or precision can't be had, a set has too few rows, or the loss became NaN or infinite.
+        Refusal: device, precision or memory can't be had, a set has too few rows, or the loss became NaN or infinite.
         ProcessLost: one of several processes ended before its work did.
     """
     if not isinstance(model.prepare, PrepareImage) and config.augment != Augment():
         raise refuse("augment is for images, and this is a table", where="train.augment", do="leave it out")
     if not len(validation):
         raise refuse("validation has no rows", where="split", do="give it a larger share")
+    check_room(model.network, config, of=spec.network)  # a user's own is counted now that it is built
     job = Job(config=config, metric=metric, seed=seed, folder=folder)
     return WAYS[config.distributed.name](job, model, train, validation, spec=spec, observer=observer)
 
@@ -86,8 +88,7 @@ def alone(
     observer: Observer,
 ) -> Fitted:
     """Train in this process."""
-    config, device, target = job.config, find_device(job.config.device), model.head.target
-    check(config.precision, device)
+    config, device, target = job.config, device_of(job.config), model.head.target
     with settings(device, threads=config.threads):
         learned = dataset(train, model, target, device=device, channels_last=config.channels_last)
         judged = dataset(validation, model, target, device=device, channels_last=config.channels_last)

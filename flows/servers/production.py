@@ -24,7 +24,7 @@ from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import HEALTH, Name, Service, await_answer, launch, spawn
 from flows.servers.reaching import listens
 from flows.servers.recorded import alive, begin, log_of, stop_all, turn
-from flows.servers.services import MLFLOW, check_free, serve_prefect
+from flows.servers.services import MLFLOW, await_server, check_free, serve_prefect
 from flows.servers.watchman import watch_set_up
 
 DATABASES: Final = ("ledger", "prefect", "mlflow", "mlflow_auth")
@@ -111,7 +111,7 @@ def _start(production: Production, home: Home, say: Say, *, up: Collection[Name]
         say(f"starting {' and '.join(server.name for server in servers)}, some 15 seconds")
     kept = [service for service in alive(home) if service.name in HEALTH and service not in servers]
     for server in (*kept, *servers):
-        await_answer(server.name, server.url + HEALTH[server.name], server, log_of(home, server.name))
+        await_server(server, home)
         say(f"{server.name} answers at {server.url}")
     _start_workers(production, home, say, [name for name in WORKERS if name not in up])
 
@@ -140,7 +140,7 @@ def _start_postgres(production: Production, home: Home, say: Say) -> None:
         lambda output, mark: launch(command, mark, output, user=user),
     )
     login = postgres_server.Login(port=port, user=USER, password=password)
-    await_answer("PostgreSQL", "", service, log_of(home, "postgres"), ask=partial(postgres_server.takes_login, login))
+    await_server(service, home, called="PostgreSQL", ask=partial(postgres_server.takes_login, login))
     postgres_server.make_databases(DATABASES, login)
     say(f"postgres answers at {service.url}")
 
@@ -152,7 +152,7 @@ def _start_s3(production: Production, home: Home, say: Say) -> None:
     keys = {"access_key": USER, "secret_key": production.secrets.s3}
     variables = s3_server.server_variables(**keys)
     service = begin("s3", home, url, lambda output, mark: launch(command, {**variables, **mark}, output))
-    await_answer("S3", "", service, log_of(home, "s3"), ask=lambda: listens(url))
+    await_server(service, home, called="S3", ask=lambda: listens(url))
     s3_server.make_bucket(BUCKET, endpoint_url=url, **keys)
     say(f"s3 answers at {url}")
 

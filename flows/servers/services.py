@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from components.database.whole import check_database
-from components.errors import refuse
+from components.errors import Refusal, refuse
 from components.home import Home
 from components.settings import SHELL, settings_of
 from components.store.disk import check_space, full_disk_refused
@@ -211,6 +211,35 @@ def check_free(port: int, *, option: str) -> None:
         raise refuse(f"port {port} {what}", do=f"choose another with {option} PORT") from None
 
 
+@contextmanager
+def port_asked_again(port: int, *, option: str, alive: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Where a server can't start within the block, say so if somebody has taken its port since it was looked at.
+
+    `alive` says whether the server itself may hold the port.
+    """
+    try:
+        yield
+    except (Refusal, OSError):
+        if not alive():
+            check_free(port, option=option)
+        raise
+
+
+def await_server(service: Service, home: Home, *, called: str = "", ask: Callable[[], bool] | None = None) -> None:
+    """Wait until a server answers.
+
+    Raises:
+        Refusal: its port was taken since it was looked at, or it ended or stayed silent.
+    """
+    health = service.url + HEALTH[service.name] if service.name in HEALTH else ""
+    with port_asked_again(_port(service.url), option=f"--{service.name}-port", alive=lambda: service.alive):
+        await_answer(called or service.name, health, service, log_of(home, service.name), ask=ask)
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
 def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[str], None]) -> Services:
     for folder in (home.prefect, home.mlflow_artifacts, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +252,7 @@ def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[
     prefect = _start("prefect", home, f"http://{LOOPBACK}:{prefect_port}", prefect_url=None)
     mlflow = _start("mlflow", home, f"http://{LOOPBACK}:{mlflow_port}", prefect_url=None)
     for service in (prefect, mlflow):
-        await_answer(service.name, service.url + HEALTH[service.name], service, log_of(home, service.name))
+        await_server(service, home)
         say(f"{service.name} answers at {service.url}")
     pool = Pool(f"{prefect.url}/api")
     pool.make()
@@ -236,7 +265,7 @@ def _started(home: Home, *, prefect_port: int, mlflow_port: int, say: Callable[[
 
 def _start(name: Name, home: Home, url: str, *, prefect_url: str | None) -> Service:
     """Start a service that outlives this process."""
-    port = int(url.rpartition(":")[2]) if url else 0
+    port = _port(url) if url else 0
     if name == "prefect":
         return begin(name, home, url, lambda output, mark: serve_prefect(port, home, output, extra=mark))
     mlflow = name == "mlflow"
@@ -246,8 +275,15 @@ def _start(name: Name, home: Home, url: str, *, prefect_url: str | None) -> Serv
 
 
 def serve_prefect(port: int, home: Home, output: IO[bytes], *, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a Prefect server at a port."""
-    with socket.create_server((LOOPBACK, port)) as listener:
+    """Start a Prefect server at a port.
+
+    Raises:
+        Refusal: the port was taken since it was looked at.
+    """
+    with (
+        port_asked_again(port, option="--prefect-port"),
+        socket.create_server((LOOPBACK, port)) as listener,
+    ):
         return _serve_prefect(listener, home, output, leashed=False, extra=extra)
 
 

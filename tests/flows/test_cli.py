@@ -356,17 +356,20 @@ def test_a_network_of_ones_own_goes_from_training_to_a_release_that_answers(plac
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_run_with_130_and_a_word_and_the_next_run_goes_on(place: Place) -> None:
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl_c", "sigterm"])
+def test_a_stopped_run_ends_with_its_code_and_a_word_and_the_next_run_goes_on(
+    place: Place, how: signal.Signals, code: int
+) -> None:
     command = [sys.executable, "-P", "-m", "flows.start", "run", "recipe.yaml", "--set", "train.epochs=4"]
     process = subprocess.Popen(command, cwd=place.folder, env=place.variables(), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if "cached  ingest" in line:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 130, told
-    assert "the next run goes on from there" in told
+    assert process.returncode == code, told
+    assert told.splitlines()[-1] == "stopped; what was done is kept, and the next run goes on from there"
     assert champion(place) == 2
     lines = place.call("plan", "recipe.yaml", "--set", "train.epochs=4", "--json").json
     assert lines[0]["state"] == "cached"

@@ -5,8 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from dvc.repo import Repo
 
+from components.errors import Refusal
+from components.recipe_file import read
+from components.training.device import device_of
+from flows import running
 from tests.flows.place import Place
 
 pytestmark = pytest.mark.timeout(900)
@@ -126,6 +131,55 @@ def test_a_bad_cell_of_a_small_table_is_refused_before_any_server_starts(
     assert told.refused("other.csv, row 40 (line 41), column 'income'", "'plenty'")
     assert not (place.home / "prefect").exists()
     assert not (place.home / "mlflow").exists()
+
+
+WITHOUT_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+
+
+@WITHOUT_CUDA
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("change", ["device=cuda", "precision=fp16", "distributed={name: ddp}, device: cuda"])
+def test_what_cannot_be_trained_here_is_refused_as_training_would_before_any_server_starts(
+    first: Place, tmp_path: Path, command: str, change: str
+) -> None:
+    place = Place(folder=first.folder, home=tmp_path / "home")
+    text = (first.folder / "recipe.yaml").read_text("utf-8")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text.replace("train: {", f"train: {{{change.replace('=', ': ', 1)}, "), "utf-8")
+    told = place.call(command, str(recipe), "--set", f"data.source={first.folder / 'people.csv'}")
+    with pytest.raises(Refusal) as refusal:
+        device_of(read(recipe).train)
+    assert told.refused(str(refusal.value))
+    assert not (place.home / "prefect").exists()
+    assert not (place.home / "mlflow").exists()
+    assert not (place.home / "store").exists(), "no data was taken in"
+
+
+@WITHOUT_CUDA
+def test_what_cannot_be_trained_here_is_no_matter_where_nothing_is_trained_here(
+    first: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = ("--set", "train.device=cuda", "--set", "seed=5")
+    assert first.call("plan", "recipe.yaml", *changes).refused("device 'cuda'")
+    assert first.call("run", "recipe.yaml", *changes, "--until", "split").code == 0, "train isn't asked for"
+    on_worker = (*changes, "--set", "workers.train.pool=big")
+    assert first.call("plan", "recipe.yaml", *on_worker).refused("device 'cuda'"), "nobody else is there"
+    monkeypatch.setattr(running, "starts_a_server", lambda _home: False)
+    assert first.call("plan", "recipe.yaml", *changes).refused("device 'cuda'")
+    assert first.call("plan", "recipe.yaml", *on_worker).code == 0, "it is the worker's to say"
+    pruned = (*on_worker, "--set", "prune=[{method: channels}]")
+    assert first.call("plan", "recipe.yaml", *pruned).refused("device 'cuda'"), "its second training is done here"
+
+
+def test_a_network_that_no_machine_has_the_memory_for_is_refused_before_it_is_built(place: Place) -> None:
+    wide = ("--set", "network.width=1000000", "--set", "network.depth=2")
+    told = place.call("run", "recipe.yaml", *wide)
+    assert told.refused("network: 1,0", " parameters, which take ", "network.width or network.depth")
+    assert [line["state"] for line in place.call("plan", "recipe.yaml", *wide, "--json").json[:3]] == [
+        "cached",
+        "cached",
+        "run",
+    ]
 
 
 def test_gpus_that_are_neither_here_nor_on_a_worker_are_refused(first: Place) -> None:

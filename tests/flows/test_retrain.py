@@ -12,7 +12,7 @@ from components.planning.unknown import UNKNOWN
 from components.recipe_file import read
 from components.training.config import DDP, CrossEntropy, TrainConfig
 from components.workers import Worker
-from flows.retrain import _settled, retrain
+from flows.retrain import retrain, settled
 from flows.servers.environment import environment
 from flows.servers.pool import POOL
 from tasks.stage import Inputs, Stage
@@ -21,26 +21,26 @@ from tasks.stage import Inputs, Stage
 def test_the_threads_that_decide_a_result_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert usable_cores() == 3
-    assert _settled(TrainConfig(device="cpu"), None).threads == 3
-    assert _settled(TrainConfig(device="cpu", threads=2), None).threads == 2
-    assert _settled(replace(TrainConfig(), device="cuda"), None).threads is None
+    assert settled(TrainConfig(device="cpu"), None).threads == 3
+    assert settled(TrainConfig(device="cpu", threads=2), None).threads == 2
+    assert settled(replace(TrainConfig(), device="cuda"), None).threads is None
 
 
 def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=2)), None).threads == 2
-    assert _settled(TrainConfig(device="cpu", distributed=DDP(processes=8)), None).threads == 1
-    assert _settled(TrainConfig(device="cpu", distributed=DDP(), threads=3), None).threads == 3
+    assert settled(TrainConfig(device="cpu", distributed=DDP(processes=2)), None).threads == 2
+    assert settled(TrainConfig(device="cpu", distributed=DDP(processes=8)), None).threads == 1
+    assert settled(TrainConfig(device="cpu", distributed=DDP(), threads=3), None).threads == 3
 
 
 def test_of_a_worker_that_is_not_known_yet_counts_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    settled = _settled(TrainConfig(), Worker(pool="p", cpus=8))
-    assert (settled.device, settled.threads) == ("cpu", 8)
-    settled = _settled(TrainConfig(), Worker(pool="p", gpus=1))
-    assert (settled.device, settled.threads) == ("cuda", None)
-    assert _settled(TrainConfig(device="cpu"), Worker(pool="p", gpus=1)).device == "cpu"
-    assert _settled(TrainConfig(threads=2), Worker(pool="p", cpus=8)).threads == 2
+    found = settled(TrainConfig(), Worker(pool="p", cpus=8))
+    assert (found.device, found.threads) == ("cpu", 8)
+    found = settled(TrainConfig(), Worker(pool="p", gpus=1))
+    assert (found.device, found.threads) == ("cuda", None)
+    assert settled(TrainConfig(device="cpu"), Worker(pool="p", gpus=1)).device == "cpu"
+    assert settled(TrainConfig(threads=2), Worker(pool="p", cpus=8)).threads == 2
 
 
 def test_threads_that_wait_spin_a_little_unless_the_shell_says_otherwise(tmp_path: Path) -> None:

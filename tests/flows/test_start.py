@@ -99,6 +99,30 @@ except SystemExit:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("times", ["once", "twice"])
+def test_sigterm_ends_a_run_with_143_and_a_word_behind_what_has_to_be_ended(times: str) -> None:
+    """`timeout` sends it to the process and to its group: that is twice."""
+    program = """
+import os, signal, sys
+from flows import running, start
+
+def run(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        if sys.argv[2] == "twice.yaml":
+            os.kill(os.getpid(), signal.SIGTERM)
+        sys.stderr.write("servers are stopped\\n")
+
+running.run, running.recipe_at = run, lambda *_: None
+start.main()
+"""
+    command = [sys.executable, "-P", "-c", program, "run", f"{times}.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    last = "stopped; what was done is kept, and the next run goes on from there"
+    assert (done.returncode, done.stderr.splitlines()) == (143, ["servers are stopped", last])
+
+
 ENGINE = """
 import gc, runpy, sys
 from flows import engine

@@ -84,5 +84,6 @@ def test_a_run_ended_by_sigterm_leaves_nothing_running(recipe: Path, home: Path)
     stopped = run(recipe, home, kill_after="train epoch 3", sig=signal.SIGTERM)
     assert stopped.code == 143, stopped.said
     assert "Traceback" not in stopped.said
+    assert "the next run goes on from there" in stopped.said
     assert left_running(home) == []
     assert mlflow_status(home) == "KILLED"

@@ -15,18 +15,16 @@ from pathlib import Path
 import torch
 from pydantic import TypeAdapter
 
-from components.errors import refuse
 from components.models.model import Model, ModelSpec
 from components.models.tensors import read_note, read_tensors
 from components.planning.machine import usable_cores
-from components.training.device import find_device, settings
+from components.training.device import device_of, settings
 from components.training.distributed.lost import process_lost
 from components.training.distributed.messages import hear
 from components.training.distributed.work import FITTED, LOGS, Work, read_lost, read_refusal, write_work
 from components.training.examples import Examples, dataset
 from components.training.fingerprint import fingerprint_of
 from components.training.job import Fitted, Job
-from components.training.precision import check
 from components.training.watch import Observer
 
 
@@ -39,7 +37,7 @@ def fit_by_processes(
         Refusal: as `fit`; or there are more processes than GPUs.
         ProcessLost: a process or torchrun ended before its work did.
     """
-    device = _device(job)
+    device = device_of(job.config)
     folder = job.folder.absolute() / "processes"
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
     try:
@@ -125,23 +123,3 @@ def _variables() -> dict[str, str]:
     path = os.pathsep.join(str(Path(part).absolute()) for part in sys.path)
     lo = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
     return {**os.environ, **lo, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}
-
-
-def _device(job: Job) -> torch.device:
-    """Return the kind of device, which each process has one of.
-
-    Raises:
-        Refusal: there are more processes than GPUs, or the device can't do the precision.
-    """
-    config, gpus = job.config, torch.cuda.device_count()
-    kind = config.device if config.device != "auto" else "cuda" if gpus else "cpu"
-    if kind == "cuda" and 0 < gpus < config.distributed.processes:
-        raise refuse(
-            f"{config.distributed.processes} processes for {gpus} GPU(s)",
-            where="train.distributed.processes",
-            allowed="a GPU for each process",
-            do=f"take {gpus} process(es) at most, or train.device: cpu",
-        )
-    device = torch.device(kind) if gpus else find_device(kind)
-    check(config.precision, device)
-    return device

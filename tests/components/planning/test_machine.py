@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.planning import machine
-from components.planning.machine import device_kind, this_machine
+from components.planning.machine import device_kind, main_memory, seems_there, this_machine
 
 
 def test_the_machine_is_described_alike_each_time() -> None:
@@ -24,6 +24,27 @@ def test_the_found_device_is_the_one_that_torch_finds() -> None:
     code = "import torch; print('cuda' if torch.cuda.is_available() else 'mps' if torch.backends.mps.is_available() else 'cpu')"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert device_kind("auto") == found
+
+
+@pytest.mark.parametrize(
+    ("device", "processes", "there"),
+    [
+        ("cpu", 8, True),
+        ("cuda", 1, True),
+        ("cuda:1", 1, True),
+        ("cuda:2", 1, False),
+        ("cuda", 2, True),
+        ("cuda", 3, False),
+    ],
+)
+def test_a_device_is_there_if_there_are_as_many(
+    device: str, processes: int, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "gpus", lambda: ("0", "1"))
+    monkeypatch.setattr(machine, "version", lambda _library: "2.9.0+cu128")
+    assert seems_there(device, processes=processes) is there
+    monkeypatch.setattr(machine, "version", lambda _library: "2.9.0+cpu")
+    assert seems_there(device, processes=processes) is (device == "cpu")
 
 
 def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,3 +95,51 @@ def test_a_quota_of_the_first_version_of_control_groups_counts_too(tmp_path: Pat
     for quota, cores in (("300000\n", 3), ("-1\n", sys.maxsize)):
         (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
         assert machine._quota(tmp_path) == cores
+
+
+GB = 10**9
+MEMINFO = "MemTotal:       8000000 kB\nMemFree:        1000 kB\nSwapTotal:      2000000 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "size", "of"),
+    [
+        ({}, 10240 * 10**6, "machine"),
+        ({"memory.max": "max", "memory.swap.max": "max"}, 10240 * 10**6, "machine"),
+        ({"memory.max": str(4 * GB), "memory.swap.max": "0"}, 4 * GB, "container"),
+        ({"memory.max": str(4 * GB), "memory.swap.max": "max"}, 4 * GB + 2048 * 10**6, "container"),
+        ({"memory.max": str(4 * GB)}, 4 * GB + 2048 * 10**6, "container"),
+        ({"a.slice/memory.max": str(5 * GB), "a.slice/memory.swap.max": "0"}, 5 * GB, "container"),
+        (
+            {"a.slice/b.service/memory.max": str(3 * GB), "a.slice/memory.max": "max"},
+            3 * GB + 2048 * 10**6,
+            "container",
+        ),
+        ({"other.slice/memory.max": str(3 * GB)}, 10240 * 10**6, "machine"),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712"}, 10240 * 10**6, "machine"),
+        (
+            {"memory/memory.limit_in_bytes": str(2 * GB), "memory/memory.memsw.limit_in_bytes": str(3 * GB)},
+            3 * GB,
+            "container",
+        ),
+    ],
+)
+def test_memory_is_the_machines_with_its_swap_or_what_a_control_group_leaves_of_it(
+    files: dict[str, str], size: int, of: str, tmp_path: Path
+) -> None:
+    proc, groups = tmp_path / "proc", tmp_path / "groups"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text(MEMINFO)
+    (proc / "self" / "cgroup").write_text("4:memory:/else\n0::/a.slice/b.service\n")
+    for name, text in files.items():
+        (groups / name).parent.mkdir(parents=True, exist_ok=True)
+        (groups / name).write_text(f"{text}\n")
+    found = main_memory(proc, groups)
+    assert found is not None
+    assert (found.size_bytes, found.of) == (size, of)
+
+
+def test_a_system_that_does_not_say_what_memory_it_has_has_no_limit(tmp_path: Path) -> None:
+    assert main_memory(tmp_path, tmp_path) is None
+    (tmp_path / "meminfo").write_text("MemTotal: much\n")
+    assert main_memory(tmp_path, tmp_path) is None

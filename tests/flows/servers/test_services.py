@@ -20,10 +20,10 @@ from components.errors import Refusal
 from components.home import Home
 from flows.servers.backend import backend
 from flows.servers.environment import environment
-from flows.servers.processes import FLOW_RUN, MARK, Service, answers, await_answer, launch, members
+from flows.servers.processes import FLOW_RUN, MARK, Service, answers, await_answer, holder, launch, members
 from flows.servers.production import up_production
 from flows.servers.recorded import alive, begin, log_of, recorded, stop_all
-from flows.servers.services import LOOPBACK, down, running, temporary, up
+from flows.servers.services import LOOPBACK, await_server, down, port_asked_again, running, temporary, up
 from tasks.tracking.connecting import connect
 from tasks.tracking.runs import tracked
 from tests.servers.faults import wait_until
@@ -104,6 +104,58 @@ def test_a_taken_port_is_refused_with_who_holds_it(home: Home) -> None:
         with pytest.raises(Refusal, match=rf"port {port} is taken, by .*pid {os.getpid()}(.|\n)*--mlflow-port"):
             up(home, prefect_port=free_port(), mlflow_port=port)
     assert not home.services.exists()
+
+
+def test_a_port_that_is_taken_while_its_server_starts_is_told_in_the_same_words(home: Home) -> None:
+    home.logs.mkdir(parents=True)
+    with closing(socket.create_server((LOOPBACK, 0))) as listener:
+        port = listener.getsockname()[1]
+        server = begin("mlflow", home, f"http://{LOOPBACK}:{port}", partial(echo, "address already in use"))
+        with pytest.raises(Refusal) as refusal:
+            await_server(server, home, ask=lambda: False)
+    assert str(refusal.value).startswith(f"port {port} is taken, by ")
+    assert str(refusal.value).endswith("choose another with --mlflow-port PORT")
+    with pytest.raises(Refusal, match=r"mlflow ended at start . address already in use"):
+        await_server(server, home, ask=lambda: False)  # it is free again: only the server's own words are left
+
+
+def test_a_server_that_holds_its_port_and_stays_silent_is_not_told_as_another(home: Home) -> None:
+    home.logs.mkdir(parents=True)
+    port = free_port()
+    deaf = f"import socket, time; one = socket.create_server(('{LOOPBACK}', {port})); time.sleep(60)"
+    with (home.logs / "mlflow.log").open("wb") as output:
+        process = launch([sys.executable, "-c", deaf], {}, output)
+    try:
+        wait_until(lambda: bool(holder(port)))
+        with (
+            pytest.raises(Refusal, match="didn't answer within 0 s"),
+            port_asked_again(port, option="--mlflow-port", alive=lambda: process.poll() is None),
+        ):
+            await_answer("MLflow", "", process, log_of(home, "mlflow"), seconds=0.0, ask=lambda: False)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("name", ["prefect", pytest.param("mlflow", marks=pytest.mark.slow)])
+def test_up_that_loses_the_race_for_a_port_says_that_it_is_taken(home: Home, name: str) -> None:
+    with_tables(home.root)
+    ports = {"prefect_port": free_port(), "mlflow_port": free_port()}
+    taken: list[socket.socket] = []
+
+    def take(said: str) -> None:
+        """Behind the look at the ports, and before the servers start."""
+        if said.startswith("starting MLflow"):
+            taken.append(socket.create_server((LOOPBACK, ports[f"{name}_port"])))
+
+    try:
+        with pytest.raises(Refusal) as refusal:
+            up(home, **ports, say=take)
+    finally:
+        taken[0].close()
+    assert str(refusal.value).startswith(f"port {ports[f'{name}_port']} is taken, by ")
+    assert str(refusal.value).endswith(f"choose another with --{name}-port PORT")
+    assert not recorded(home)
 
 
 def test_one_port_for_both_servers_is_refused(home: Home) -> None:

@@ -159,7 +159,7 @@ def test_what_cannot_be_trained_here_is_refused_as_training_would_before_any_ser
 def test_what_cannot_be_trained_here_is_no_matter_where_nothing_is_trained_here(
     first: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = ("--set", "train.device=cuda", "--set", "seed=5")
+    changes = ("--set", "train.device=cuda", "--set", "seed=4")
     assert first.call("plan", "recipe.yaml", *changes).refused("device 'cuda'")
     assert first.call("run", "recipe.yaml", *changes, "--until", "split").code == 0, "train isn't asked for"
     on_worker = (*changes, "--set", "workers.train.pool=big")
@@ -172,14 +172,10 @@ def test_what_cannot_be_trained_here_is_no_matter_where_nothing_is_trained_here(
 
 
 def test_a_network_that_no_machine_has_the_memory_for_is_refused_before_it_is_built(place: Place) -> None:
-    wide = ("--set", "network.width=1000000", "--set", "network.depth=2")
-    told = place.call("run", "recipe.yaml", *wide)
-    assert told.refused("network: 1,0", " parameters, which take ", "network.width or network.depth")
-    assert [line["state"] for line in place.call("plan", "recipe.yaml", *wide, "--json").json[:3]] == [
-        "cached",
-        "cached",
-        "run",
-    ]
+    told = place.call("run", "recipe.yaml", "--set", "network.width=1000000", "--set", "network.depth=2", code=2).err
+    assert "Traceback" not in told
+    for words in ("refused: network: 1,0", " parameters, which take ", "network.width or network.depth"):
+        assert words in told
 
 
 def test_gpus_that_are_neither_here_nor_on_a_worker_are_refused(first: Place) -> None:

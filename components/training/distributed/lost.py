@@ -34,18 +34,21 @@ def cause_of(losses: Sequence[Lost], folder: Path, *, processes: int, launcher: 
 
 
 def _error(who: str, code: int, *, said: str, short_of: Memory | None = None) -> Exception:
-    ended = (
-        f"was killed by {signal.Signals(-code).name} (status code {code})"
-        if code < 0
-        else f"ended with exit code {code}"
-    )
     sent = -code in (signal.SIGKILL, signal.SIGTERM)  # by somebody else: what it said last has nothing to do with it
-    what = f"{who} {ended}" if sent else f"{who} {ended}\n{said}".rstrip()
+    what = f"{who} {_ended(code)}" if sent else f"{who} {_ended(code)}\n{said}".rstrip()
     if short_of is not None:
         return OutOfMemory(what, of=short_of)
     if code < 0:
         return ProcessLost([Problem(what=what, do=AGAIN + (SMALLER if perhaps_short(code) else ""))])
     return RuntimeError(what)
+
+
+def _ended(code: int) -> str:
+    return (
+        f"was killed by {signal.Signals(-code).name} (status code {code})"
+        if code < 0
+        else f"ended with exit code {code}"
+    )
 
 
 def _last_lines(*files: Path) -> str:

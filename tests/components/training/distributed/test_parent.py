@@ -145,9 +145,9 @@ def test_killed_while_its_processes_start_a_parent_leaves_none(tmp_path: Path) -
     ("rank", "sent", "told"),
     [
         ("launcher", signal.SIGKILL, "torchrun was killed by SIGKILL"),
-        ("launcher", signal.SIGTERM, "torchrun was killed by SIGTERM"),
-        ("1", signal.SIGTERM, "process 2 of 2 was killed by SIGTERM"),
-        ("0", signal.SIGSEGV, "process 1 of 2 was killed by SIGSEGV"),
+        pytest.param("launcher", signal.SIGTERM, "torchrun was killed by SIGTERM", marks=pytest.mark.slow),
+        pytest.param("1", signal.SIGTERM, "process 2 of 2 was killed by SIGTERM", marks=pytest.mark.slow),
+        pytest.param("0", signal.SIGSEGV, "process 1 of 2 was killed by SIGSEGV", marks=pytest.mark.slow),
     ],
 )
 def test_whichever_process_a_signal_ends_none_is_left_and_training_goes_on_from_there(

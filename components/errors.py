@@ -35,6 +35,10 @@ class Unreachable(Refusal):
     """A server can't be reached: its address is wrong, or it comes back."""
 
 
+class ProcessLost(Refusal):
+    """A process of several was killed before its work did end: asked again, they go on from where they were."""
+
+
 def refuse(what: str, *, where: str = "", allowed: str = "", do: str = "") -> Refusal:
     """Return the Refusal of a single problem, to be raised by the caller."""
     return Refusal([Problem(what=what, where=where, allowed=allowed, do=do)])

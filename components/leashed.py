@@ -1,7 +1,8 @@
 """Run a module as a child that can't outlive its parent: `python -P -m components.leashed MODULE ARGUMENTS`.
 
 Standard input is a pipe that only the parent holds open. At its end, which comes however the parent dies, this
-process and all that it started, its process group, are killed.
+process and all that it started, its process group, are killed. What it starts in sessions of their own it can leash in
+turn.
 """
 
 import os
@@ -13,13 +14,20 @@ import threading
 
 def main() -> None:
     """Run the module named on the command line, on a leash."""
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    threading.Thread(target=_end_with_the_parent, args=(os.dup(0),), daemon=True).start()
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
-def _end_with_the_parent() -> None:
-    os.read(0, 1)  # returns at the end of the pipe
+def hold_a_leash() -> None:
+    """Make standard input, which children inherit, a pipe that this process alone holds open while it lives."""
+    end, _ = os.pipe()
+    os.dup2(end, 0)
+    os.close(end)
+
+
+def _end_with_the_parent(leash: int) -> None:
+    os.read(leash, 1)  # returns at the end of the pipe
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

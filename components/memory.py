@@ -1,6 +1,7 @@
 """Memory that was short: recognised, whoever says so and in whatever words."""
 
-from typing import Final, Literal, cast
+from signal import SIGABRT, SIGBUS, SIGKILL, SIGSEGV
+from typing import Final, Literal
 
 from components.errors import causes
 
@@ -13,10 +14,12 @@ _WORDS: Final = (
     "bad_alloc",
     "can't start new thread",
 )
+# How a process ends that the system kills, or whose stack or native code gets no memory; in containers 128 and more.
+_KILLED: Final = {code for sig in (SIGKILL, SIGSEGV, SIGABRT, SIGBUS) for code in (-sig, 128 + sig)}
 
 
 class OutOfMemory(Exception):
-    """A worker's process took more memory than it was given, or than its GPU has."""
+    """Another process took more memory than it was given, or than its GPU has."""
 
     def __init__(self, message: str, *, of: Memory) -> None:
         super().__init__(message)
@@ -30,13 +33,16 @@ def short_memory(error: BaseException) -> Memory | None:
             return cause.of
         if type(cause).__name__ == "OutOfMemoryError":  # torch's, if it is loaded
             return "GPU"
-        if memory := getattr(cause, "short_of", None):  # a process of several
-            return cast(Memory, memory)
         if isinstance(cause, MemoryError) or _no_object(cause):
             return "main"
         if isinstance(cause, RuntimeError) and any(words in str(cause).lower() for words in _WORDS):
             return "main"
     return None
+
+
+def perhaps_short(code: int) -> bool:
+    """Say whether a process may have been short of memory, by its exit code or the negative number of its signal."""
+    return code in _KILLED
 
 
 def _no_object(error: BaseException) -> bool:

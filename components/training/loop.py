@@ -67,7 +67,8 @@ def fit(
 
     Raises:
         Refusal: device, precision or memory can't be had, a set has too few rows, or the loss became NaN or infinite.
-        ProcessLost: one of several processes ended before its work did.
+        ProcessLost: a signal ended one of several processes: called again, training goes on from there.
+        OutOfMemory, RuntimeError: one of them failed.
     """
     if not isinstance(model.prepare, PrepareImage) and config.augment != Augment():
         raise refuse("augment is for images, and this is a table", where="train.augment", do="leave it out")

@@ -1,17 +1,15 @@
 """How a stage on a worker ends: the worker's process names it in its state in Prefect, the run that waits reads it."""
 
 import re
-from signal import SIGABRT, SIGBUS, SIGKILL, SIGSEGV
 from typing import Final
 
-from components.errors import Problem, Refusal, Unreachable, refuse
-from components.memory import OutOfMemory, short_memory
+from components.errors import Problem, ProcessLost, Refusal, Unreachable, refuse
+from components.memory import OutOfMemory, perhaps_short, short_memory
 
 REFUSED: Final = "Refused"  # input that a person can mend; the message says what
 MEMORY: Final = "Out of memory"
 GPU_MEMORY: Final = "Out of GPU memory"
-# How a process ends that the system kills, or whose stack or native code gets no memory; in containers 128 and more.
-_KILLED: Final = {code for sig in (SIGKILL, SIGSEGV, SIGABRT, SIGBUS) for code in (-sig, 128 + sig)}
+LOST: Final = "Lost"  # a process that this one had started was killed
 _CODE: Final = re.compile(r"status code:? (-?\d+)")
 # The run that asked for it seemed to be gone, or a server could not be reached from here. One that is there asks again.
 ABANDONED: Final = "Abandoned"
@@ -38,13 +36,15 @@ class Lost(Exception):
     def perhaps_memory(self) -> bool:
         """Whether it ended as processes do whose memory is short: Prefect's workers tell its code, or its signal."""
         found = _CODE.search(str(self))
-        return found is not None and int(found[1]) in _KILLED
+        return found is not None and perhaps_short(int(found[1]))
 
 
 def name_of(error: BaseException) -> str | None:
     """Return the name of an ending, None where the error is a bug."""
     if isinstance(error, Unreachable):
         return ABANDONED
+    if isinstance(error, ProcessLost):
+        return LOST
     if isinstance(error, Refusal):
         return REFUSED
     return {"main": MEMORY, "GPU": GPU_MEMORY, None: None}[short_memory(error)]
@@ -66,8 +66,8 @@ def error_of(name: str, message: str, *, stage: str) -> Exception:
             return OutOfMemory(_told("out of memory", message), of="main")
         case "Out of GPU memory":
             return OutOfMemory(_told("out of GPU memory", message), of="GPU")
-        case "Crashed" | "Abandoned":
-            first, _, _ = message.partition("\n  ")  # without what to do: it is asked again
+        case "Crashed" | "Abandoned" | "Lost":
+            first, _, _ = message.partition("\n")  # without what to do: it is asked again
             return Lost(first.rstrip(".") or "its process ended before its work did")
         case _:
             return RuntimeError(message or f"it ended as {name}")

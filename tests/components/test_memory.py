@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from components.errors import Problem, ProcessLost
 from components.memory import OutOfMemory, short_memory
-from components.training.distributed.lost import ProcessLost
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +31,7 @@ def raised(error: Exception, cause: Exception) -> Exception:
         (raised(ValueError("a stage failed"), MemoryError()), "main"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "GPU"),
         (OutOfMemory("it took too much", of="GPU"), "GPU"),
-        (ProcessLost("process 1 was killed by SIGKILL", rank=0, code=-9, short_of="main"), "main"),
-        (ProcessLost("process 1: CUDA out of memory", rank=0, code=1, short_of="GPU"), "GPU"),
-        (ProcessLost("process 1 ended with exit code 1", rank=0, code=1, short_of=None), None),
+        (ProcessLost([Problem(what="process 1 of 2 was killed by SIGKILL (status code -9)")]), None),  # perhaps
         (RuntimeError("shapes don't fit"), None),
     ],
 )

@@ -132,6 +132,7 @@ def test_a_home_that_was_moved_has_its_versions_where_it_is_and_mlflow_is_not_lo
     assert told.stderr.splitlines()[-1] == "set()"
 
 
+@pytest.mark.slow
 def test_a_registry_elsewhere_is_asked_for_the_files(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(people(), "utf-8")
     (tmp_path / "recipe.yaml").write_text(RECIPE, "utf-8")

@@ -1,17 +1,21 @@
 """Runs torchrun for a parent: `python -P -m components.training.distributed.launcher FOLDER PROCESSES`.
 
 The same as `torchrun --standalone --nproc-per-node PROCESSES …`, but for what becomes of an error: it is left in the
-folder. Each process is leashed to the same parent, since torchrun starts it in a session of its own.
+folder. Each process is leashed to this one, as this one to the parent: torchrun starts it in a session of its own.
 """
 
 import resource
+import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
+from components.leashed import hold_a_leash
 from components.training.distributed.work import LOGS, Lost, write_lost
 
 RANK: Final = ("-P", "-m", "components.leashed", "components.training.distributed.rank")
@@ -21,12 +25,28 @@ def main() -> None:
     """Start the processes and wait for their end."""
     folder, processes = Path(sys.argv[1]), int(sys.argv[2])
     share_memory(processes)
+    hold_a_leash()
     try:
         run(parse_args([*options(processes, logs=folder / LOGS), sys.executable, *RANK, str(folder)]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
-        losses = [Lost(rank=rank, code=failure.exitcode) for rank, failure in error.failures.items()]
-        write_lost(losses, folder, by="torchrun")
+        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        write_lost(found(codes), folder, by="torchrun")
         sys.exit(1)
+    except SignalException as stopped:  # torchrun has ended the processes: end as others do whom a signal ends
+        signal.signal(stopped.sigval, signal.SIG_DFL)
+        signal.raise_signal(stopped.sigval)
+
+
+def found(codes: Mapping[int, int]) -> list[Lost]:
+    """Return the losses that torchrun found, by its codes in the order of its finding.
+
+    SIGTERM is how it ends the others: only of the first that it found is that somebody else's.
+    """
+    return [
+        Lost(rank=rank, code=code)
+        for number, (rank, code) in enumerate(codes.items())
+        if number == 0 or code != -signal.SIGTERM
+    ]
 
 
 def share_memory(processes: int) -> None:

@@ -1,6 +1,6 @@
 """Trains in several processes of this machine: hands the work out, listens, and takes the weights home.
 
-Nothing outlives the parent: torchrun and its processes hold the end of a pipe that closes with it, however it ends.
+Nothing outlives the parent: torchrun is on a leash of its, and the processes on one of torchrun's, however these end.
 """
 
 import os
@@ -19,7 +19,7 @@ from components.models.model import Model, ModelSpec
 from components.models.tensors import read_note, read_tensors
 from components.planning.machine import usable_cores
 from components.training.device import device_of, settings
-from components.training.distributed.lost import process_lost
+from components.training.distributed.lost import cause_of
 from components.training.distributed.messages import hear
 from components.training.distributed.work import FITTED, LOGS, Work, read_lost, read_refusal, write_work
 from components.training.examples import Examples, dataset
@@ -35,7 +35,8 @@ def fit_by_processes(
 
     Raises:
         Refusal: as `fit`; or there are more processes than GPUs.
-        ProcessLost: a process or torchrun ended before its work did.
+        ProcessLost: a signal ended a process, or torchrun: called again, it goes on from there.
+        OutOfMemory, RuntimeError: a process failed.
     """
     device = device_of(job.config)
     folder = job.folder.absolute() / "processes"
@@ -85,7 +86,7 @@ def take_home(job: Job, folder: Path, model: Model, *, code: int) -> Fitted:
         raise refusal
     if code or not (folder / FITTED).exists():
         processes = job.config.distributed.processes
-        raise process_lost(read_lost(folder), folder, processes=processes, launcher=code)
+        raise cause_of(read_lost(folder), folder, processes=processes, launcher=code)
     model.network.load_state_dict(read_tensors(folder / FITTED))
     model.eval()
     return TypeAdapter(Fitted).validate_python(read_note(folder / FITTED))

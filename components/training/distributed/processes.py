@@ -7,6 +7,8 @@ always round alike; two of them can't differ anyhow, since a + b is b + a.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Final
 
 import torch
 import torch.distributed as dist
@@ -17,12 +19,14 @@ from components.training.config import DDP
 from components.training.distributed.compression import HOOKS, Memory, gathered, remember_, remembered
 from components.training.together import Forward, share
 
+PATIENCE: Final = timedelta(minutes=10)  # for the others to come, and with each exchange, as NCCL has it: gloo's is 30
+
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
     """Meet the other processes; leave them in peace at a good end only, since a bad one can't wait for the others."""
     # Small agreements stay on the CPU, so that no GPU has to wait for them.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     yield
     dist.destroy_process_group()
 

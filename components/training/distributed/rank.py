@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 import torch
 
@@ -36,6 +36,8 @@ from components.training.distributed.work import (
 from components.training.loop import run_of, train_
 from components.training.watch import Observer, Silent
 
+LAST_SECONDS: Final = 1.0  # torchrun looks ten times a second: it finds one that was killed before those that lost it
+
 
 def main() -> None:
     """Take part in the training of the folder, and leave word there of a bad end."""
@@ -51,6 +53,7 @@ def main() -> None:
         raise
     except BaseException as error:  # what libraries in Rust raise where memory is short is no Exception
         write_lost([Lost(rank=rank, at=time.time(), short_of=short_memory(error))], folder, by=str(rank))
+        time.sleep(LAST_SECONDS)
         raise
 
 

@@ -4,7 +4,6 @@ job.json, model/, train/ and validation/ go in; fitted.safetensors comes out, or
 """
 
 import json
-import signal
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,8 +48,8 @@ class Lost:
 
     @property
     def killed(self) -> bool:
-        """Whether it was ended from outside; SIGTERM is how torchrun ends the others once one is lost."""
-        return self.code < 0 and self.code != -signal.SIGTERM
+        """Whether a signal ended it."""
+        return self.code < 0
 
 
 def write_work(work: Work, folder: Path, *, model: Model, spec: ModelSpec, train: Dataset, validation: Dataset) -> None:

@@ -83,6 +83,13 @@ def _does_a_stage(process: psutil.Process, place: Place) -> bool:
     return alive and environ.get("STEELYARD_HOME") == str(place.home) and (FLOW_RUN in environ or of_several)
 
 
+def kill_one(place: Place, module: str) -> None:
+    """Kill the `launcher` of a training by several processes, or the last `rank`."""
+    ours = [one for one in psutil.process_iter() if _variable(one, "STEELYARD_HOME") == str(place.home)]
+    found = [one for one in ours if f"components.training.distributed.{module}" in one.cmdline()]
+    max(found, key=lambda one: _variable(one, "RANK")).kill()
+
+
 def kill(place: Place) -> None:
     """Kill every process that does a stage, and nothing else."""
     found = processes(place)

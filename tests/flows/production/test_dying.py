@@ -28,6 +28,7 @@ from tests.flows.production.crew import (
     drawn,
     end,
     kill,
+    kill_one,
     of_train,
     prefect,
     processes,
@@ -35,6 +36,7 @@ from tests.flows.production.crew import (
     runner,
     runs_of,
     trained,
+    words,
 )
 from tests.flows.servers.test_production import free_ports
 from tests.servers.faults import wait_until
@@ -50,6 +52,39 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(company
     )  # SIGKILL is how a system ends who takes too much
     assert "train epoch 600:" in told.err
     assert "train goes on from epoch" in told.err
+
+
+@pytest.mark.slow
+def test_of_several_processes_one_that_is_killed_is_lost_as_a_stage_is_and_at_home_ends_the_run(
+    company: Place, alone: Place
+) -> None:
+    two = (*LONG, *BY_TWO, "train.epochs=150", "seed=23")
+    whole = trained(alone, alone.call("run", "recipe.yaml", *words(two)))
+
+    kills = {
+        "train epoch 20:": lambda: kill_one(company, "rank"),
+        "train epoch 80:": lambda: kill_one(company, "launcher"),
+    }
+    told = company.watched("run", "trainer.yaml", "--json", *words(two), at=kills)
+    assert trained(company, told) == whole
+    assert of_train(told) == [
+        "train: asked of pool 'local'",
+        "train: process 2 of 2 was killed by SIGKILL (status code -9): asked again",
+        "train: asked of pool 'local'",
+        "train: torchrun was killed by SIGKILL (status code -9): asked again",
+        "train: asked of pool 'local'",
+    ]
+    assert "train goes on from epoch" in told.err
+
+    ledger_of(Home(alone.home)).database.change("DELETE FROM records WHERE stage = 'train'")
+    ended = run(alone, *two, recipe="recipe.yaml", at="train epoch 20:", do=lambda: kill_one(alone, "rank"))
+    assert ended.code == 2, ended.err
+    assert "process 2 of 2 was killed by SIGKILL" in ended.err
+    assert "run again: it goes on from its last checkpoint. Perhaps it was out of memory" in ended.err
+    assert "Traceback" not in ended.err
+    again = run(alone, *two, recipe="recipe.yaml")
+    assert "train goes on from epoch" in again.err
+    assert trained(alone, again) == whole
 
 
 @pytest.mark.slow

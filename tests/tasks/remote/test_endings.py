@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 
 import pytest
 
@@ -13,8 +14,10 @@ from components.planning.ledger import ledger_at
 from components.production import Ports, Production, new_secrets, write_down
 from components.store.s3.access import Access
 from components.store.s3.bucket import Bucket
+from components.training.distributed.lost import cause_of
+from components.training.distributed.work import Lost as Loss
 from flows.servers.reaching import check_up
-from tasks.remote.endings import ABANDONED, REFUSED, Lost, error_of, name_of
+from tasks.remote.endings import ABANDONED, GPU_MEMORY, LOST, MEMORY, REFUSED, Lost, error_of, name_of
 from tests.servers.faults import proxy
 from tests.servers.postgres import PostgresServer
 from tests.servers.s3 import BUCKET, S3Server
@@ -36,6 +39,27 @@ def test_a_process_that_was_killed_may_have_been_short_of_memory(message: str, p
     assert isinstance(lost, Lost)
     assert lost.perhaps_memory == perhaps
     assert not str(lost).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("losses", "launcher", "name", "perhaps"),
+    [
+        ([Loss(rank=1, code=-SIGKILL), Loss(rank=0, at=1.0)], 1, LOST, True),
+        ([Loss(rank=1, code=-SIGTERM)], 1, LOST, False),
+        ([Loss(rank=0, at=1.0)], -SIGKILL, LOST, True),  # of torchrun
+        ([Loss(rank=0, at=1.0, short_of="main")], 1, MEMORY, None),
+        ([Loss(rank=0, at=1.0, short_of="GPU")], 1, GPU_MEMORY, None),
+        ([Loss(rank=0, at=1.0)], 1, None, None),  # its own failure
+    ],
+)
+def test_a_process_of_several_that_was_killed_is_lost_as_that_of_a_stage_is(
+    losses: list[Loss], launcher: int, name: str | None, perhaps: bool | None, tmp_path: Path
+) -> None:
+    error = cause_of(losses, tmp_path, processes=2, launcher=launcher)
+    assert name_of(error) == name
+    told = error_of(name or "Failed", str(error), stage="train")
+    assert (told.perhaps_memory if isinstance(told, Lost) else None) == perhaps
+    assert "to do" not in str(told)
 
 
 @pytest.mark.parametrize(("message", "said"), [("", "out of memory"), ("no more", "out of memory: no more")])

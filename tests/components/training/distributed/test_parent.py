@@ -7,15 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
 import torch
 
-from components.errors import Refusal
+from components.errors import ProcessLost, Refusal
+from components.memory import OutOfMemory
 from components.models.config import CNN, Custom
 from components.training.config import DDP, SGD, Constant, PowerSGD, TrainConfig
-from components.training.distributed.lost import ProcessLost, process_lost
+from components.training.distributed.launcher import found
+from components.training.distributed.lost import cause_of
 from components.training.distributed.work import Lost
 from tests.components.models.cases import VALUE
 from tests.components.training.cases import train, weights
@@ -55,9 +58,15 @@ class Watch(Notes):
         """What is done."""
 
 
-class KillsTheSecond(Watch):
+class Ends(Watch):
+    """Sends a signal to the process of a rank, or to the launcher, at step 20."""
+
+    def __init__(self, rank: str, sent: signal.Signals) -> None:
+        super().__init__(at=20)
+        self.rank, self.sent = rank, sent
+
     def act(self) -> None:
-        next(one for one in self.seen if one.environ().get("RANK") == "1").kill()
+        next(one for one in self.seen if one.environ().get("RANK", "launcher") == self.rank).send_signal(self.sent)
 
 
 class Interrupts(Watch):
@@ -96,10 +105,9 @@ def test_a_killed_process_and_a_killed_parent_lose_no_byte_and_leave_nothing_run
     assert fitted.device == "2 x cpu"
     assert model.network.body.network.unused.equal(torch.ones(3))  # type: ignore[union-attr]
 
-    watch = KillsTheSecond(at=20)
-    with pytest.raises(ProcessLost, match="process 2 of 2 was killed by SIGKILL, perhaps out of memory") as lost:
+    watch = Ends("1", signal.SIGKILL)
+    with pytest.raises(ProcessLost, match=r"process 2 of 2 was killed by SIGKILL .status code -9.\n  to do: .* memory"):
         train(LONG, tmp_path / "killed", network=SLOW, observer=watch)
-    assert (lost.value.rank, lost.value.code, lost.value.short_of) == (1, -signal.SIGKILL, "main")
     assert all(gone(one.pid) for one in watch.seen)
 
     command, reached = [sys.executable, "-c", PARENT, str(tmp_path / "killed")], list[int]()
@@ -133,6 +141,52 @@ def test_killed_while_its_processes_start_a_parent_leaves_none(tmp_path: Path) -
         assert all(gone(one.pid, seconds=1.0) for one in started)
 
 
+@pytest.mark.parametrize(
+    ("rank", "sent", "told"),
+    [
+        ("launcher", signal.SIGKILL, "torchrun was killed by SIGKILL"),
+        pytest.param("launcher", signal.SIGTERM, "torchrun was killed by SIGTERM", marks=pytest.mark.slow),
+        pytest.param("1", signal.SIGTERM, "process 2 of 2 was killed by SIGTERM", marks=pytest.mark.slow),
+        pytest.param("0", signal.SIGSEGV, "process 1 of 2 was killed by SIGSEGV", marks=pytest.mark.slow),
+    ],
+)
+def test_whichever_process_a_signal_ends_none_is_left_and_training_goes_on_from_there(
+    rank: str, sent: signal.Signals, told: str, tmp_path: Path
+) -> None:
+    watch, last = Ends(rank, sent), Interrupts(at=1)
+    with pytest.raises(ProcessLost, match=rf"(?s){told}.*to do: *run again: it goes on from its last checkpoint"):
+        train(LONG, tmp_path, network=SLOW, observer=watch)
+    assert watch.steps[-1][0] < 40
+    assert len(watch.seen) == 3
+    assert all(gone(one.pid, seconds=1.0) for one in watch.seen)
+    with pytest.raises(KeyboardInterrupt):
+        train(LONG, tmp_path, network=SLOW, observer=last)
+    assert last.gone_on[0] >= (3, 0)
+
+
+SOONER, LATER = (pytest.param(seconds, marks=pytest.mark.slow) for seconds in (0.0, 3.0))
+
+
+@pytest.mark.parametrize("seconds", [SOONER, 1.5, LATER])
+def test_a_launcher_that_is_killed_while_its_processes_start_takes_them_along(seconds: float, tmp_path: Path) -> None:
+    """They load torch, or meet each other, or are at their first steps."""
+    before, started = children(), list[psutil.Process]()
+
+    def kill() -> None:
+        while len(started) < 3:
+            started[:] = [one for one in children() if one not in before]
+            time.sleep(0.02)
+        time.sleep(seconds)
+        started[0].kill()
+
+    killer = Thread(target=kill, daemon=True)
+    killer.start()
+    with pytest.raises(ProcessLost, match="torchrun was killed by SIGKILL"):
+        train(LONG, tmp_path, network=SLOW)
+    killer.join()
+    assert all(gone(one.pid, seconds=1.0) for one in started)
+
+
 def test_what_ends_the_parent_ends_its_processes(tmp_path: Path) -> None:
     watch = Interrupts(at=5)
     with pytest.raises(KeyboardInterrupt):
@@ -141,6 +195,7 @@ def test_what_ends_the_parent_ends_its_processes(tmp_path: Path) -> None:
     assert all(gone(one.pid, seconds=1.0) for one in watch.seen)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_refused_once(tmp_path: Path) -> None:
     config = spread(replace(SHORT, epochs=30, optimizer=SGD(lr=1e6), schedule=Constant()))
     with pytest.raises(Refusal, match=r"(?s)at step \d+ \(epoch \d+\), with lr 1e\+06.*lower train.optimizer.lr") as no:
@@ -148,24 +203,44 @@ def test_a_loss_that_is_not_finite_is_refused_once(tmp_path: Path) -> None:
     assert len(no.value.problems) == 1
 
 
+@pytest.mark.slow
 def test_a_process_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
     failing = replace(SLOW, options={"fail": "no room for one more"})
-    with pytest.raises(ProcessLost, match=r"(?s)process \d of 2 ended with exit code 1.*no room for one more") as lost:
+    with pytest.raises(OutOfMemory, match=r"(?s)process \d of 2 ended with exit code 1.*no room for one more") as short:
         train(spread(SHORT), tmp_path, network=failing)
-    assert lost.value.short_of == "main"
+    assert short.value.of == "main"
+
+
+def test_a_process_that_fails_is_a_failure_with_its_traceback(tmp_path: Path) -> None:
+    failing = replace(SLOW, options={"bug": "no such thing"})
+    with pytest.raises(RuntimeError, match=r"(?s)process \d of 2 ended with exit code 1.*ValueError: no such thing"):
+        train(spread(SHORT), tmp_path, network=failing)
 
 
 def test_the_first_of_several_losses_is_the_cause(tmp_path: Path) -> None:
     consequence = Lost(rank=0, at=10.5)
-    found = [Lost(rank=0, code=1), Lost(rank=1, code=1)]
+    both = [Lost(rank=0, code=1), Lost(rank=1, code=1)]
     earlier = Lost(rank=1, at=10.0, short_of="GPU")
-    spoke = process_lost([*found, consequence, earlier], tmp_path, processes=2, launcher=1)
-    assert (spoke.rank, spoke.short_of) == (1, "GPU")
-    killed = process_lost([consequence, Lost(rank=1, code=-signal.SIGSEGV)], tmp_path, processes=2, launcher=1)
-    assert (killed.rank, killed.code, killed.short_of) == (1, -signal.SIGSEGV, None)
-    stopped = process_lost([Lost(rank=1, code=-signal.SIGTERM), consequence], tmp_path, processes=2, launcher=1)
-    assert stopped.rank == 0
-    assert process_lost([], tmp_path, processes=2, launcher=-signal.SIGKILL).rank is None
+
+    def cause(*losses: Lost, launcher: int = 1) -> tuple[type[Exception], str]:
+        error = cause_of(losses, tmp_path, processes=2, launcher=launcher)
+        return type(error), str(error).partition("\n")[0]
+
+    assert cause(*both, consequence, earlier) == (OutOfMemory, "process 2 of 2 ended with exit code 1")
+    assert cause(*both, consequence) == (RuntimeError, "process 1 of 2 ended with exit code 1")
+    killed = Lost(rank=1, code=-signal.SIGSEGV)
+    assert cause(consequence, killed) == (ProcessLost, "process 2 of 2 was killed by SIGSEGV (status code -11)")
+    assert cause(earlier, killed)[0] is OutOfMemory  # it had said so itself
+    by = "torchrun was killed by SIGKILL (status code -9)"
+    assert cause(launcher=-signal.SIGKILL) == (ProcessLost, by)
+    assert cause(consequence, launcher=-signal.SIGKILL) == (ProcessLost, by)
+    assert cause(launcher=1) == (RuntimeError, "torchrun ended with exit code 1")
+
+
+def test_only_of_the_first_that_torchrun_found_sigterm_is_not_its_own() -> None:
+    assert found({0: 1, 1: -signal.SIGTERM}) == [Lost(rank=0, code=1)]
+    assert found({1: -signal.SIGTERM, 0: -signal.SIGTERM}) == [Lost(rank=1, code=-signal.SIGTERM)]
+    assert found({1: -signal.SIGTERM, 0: 1}) == [Lost(rank=1, code=-signal.SIGTERM), Lost(rank=0, code=1)]
 
 
 def test_half_precision_on_cpus_is_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -141,13 +141,14 @@ def test_killed_while_its_processes_start_a_parent_leaves_none(tmp_path: Path) -
         assert all(gone(one.pid, seconds=1.0) for one in started)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rank", "sent", "told"),
     [
         ("launcher", signal.SIGKILL, "torchrun was killed by SIGKILL"),
-        pytest.param("launcher", signal.SIGTERM, "torchrun was killed by SIGTERM", marks=pytest.mark.slow),
-        pytest.param("1", signal.SIGTERM, "process 2 of 2 was killed by SIGTERM", marks=pytest.mark.slow),
-        pytest.param("0", signal.SIGSEGV, "process 1 of 2 was killed by SIGSEGV", marks=pytest.mark.slow),
+        ("launcher", signal.SIGTERM, "torchrun was killed by SIGTERM"),
+        ("1", signal.SIGTERM, "process 2 of 2 was killed by SIGTERM"),
+        ("0", signal.SIGSEGV, "process 1 of 2 was killed by SIGSEGV"),
     ],
 )
 def test_whichever_process_a_signal_ends_none_is_left_and_training_goes_on_from_there(
@@ -211,6 +212,7 @@ def test_a_process_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
     assert short.value.of == "main"
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_a_failure_with_its_traceback(tmp_path: Path) -> None:
     failing = replace(SLOW, options={"bug": "no such thing"})
     with pytest.raises(RuntimeError, match=r"(?s)process \d of 2 ended with exit code 1.*ValueError: no such thing"):

@@ -286,7 +286,8 @@ class Section:
             elif default(field) is ABSENT:
                 self._missing(name)
         built = assembled(self.kind, self.values)
-        for breach in built.breaches() if isinstance(built, Ruled) else ():
+        broken = built.breaches() if isinstance(built, Ruled) else ()
+        for breach in sorted(broken, key=lambda one: len(one.keys) > 1):  # first those of one value alone
             self._note(breach)
         return built
 
@@ -317,12 +318,16 @@ class Section:
         self.decoder.refuse(self.tree, f"{dotted} is missing", allowed=describe(hints(self.kind)[name]))
 
     def _note(self, breach: Breach) -> None:
-        """Note a broken rule at the first of its keys that was given, unless one of them is known to be wrong."""
+        """Note a broken rule at the first of its keys that was given, unless one of them is known to be wrong.
+
+        Of values that only clash each may be right, so that other rules about them are heard.
+        """
         if any(self.decoder.is_wrong(_join(self.key, key)) for key in breach.keys):
             return
         found = ((_join(self.key, key), _below(self.tree, key)) for key in breach.keys)
         dotted, tree = next(((key, tree) for key, tree in found if tree is not None), (self.key, self.tree))
-        self.decoder.wrong.add(dotted)
+        if len(breach.keys) == 1:
+            self.decoder.wrong.add(dotted)
         shown = f"{dotted} is {tree}" if isinstance(tree, Scalar) else dotted
         self.decoder.refuse(tree, breach.what if breach.what.startswith(dotted) else f"{shown}: {breach.what}")
 

@@ -126,7 +126,7 @@ def plan(recipe: Recipe, home: Home, wish: Wish) -> list[Planned]:
     planner, _ = _planned(recipe, source, yard, wish)
     if not planner.nothing_to_do:
         _check_gpus(recipe.workers, planner, home)
-        _check_device(recipe, planner, home)
+        _check_device(recipe, planner, yard)
     if source is not None:
         _look_ahead(recipe, source, planner)
     return planner.plan
@@ -152,7 +152,7 @@ def run(recipe: Recipe, home: Home, wish: Wish) -> dict[str, Json]:
             raise Reached(wish.until, done)
         return _unchanged(recipe, done, outcome, yard)
     _check_gpus(recipe.workers, planner, home)
-    _check_device(recipe, planner, home)
+    _check_device(recipe, planner, yard)
     _look_ahead(recipe, source, planner)
     check_space(home.root)
     with full_disk_refused(home.root):
@@ -169,13 +169,19 @@ def _check_gpus(workers: Workers, planner: Planner, home: Home) -> None:
             raise refuse(what, where=f"workers.{name}", do=do)
 
 
-def _check_device(recipe: Recipe, planner: Planner, home: Home) -> None:
-    """Refuse what this process would train with, and can't, as training itself would. A worker speaks for itself."""
-    ahead, workers = {line.stage for line in planner.plan if line.state != "cached"}, recipe.workers
+def _check_device(recipe: Recipe, planner: Planner, yard: Yard) -> None:
+    """Refuse what this process would train with, and can't, as training itself would. A worker speaks for itself.
+
+    What waits for earlier stages may turn out to be done where the model was trained before: then training says it.
+    """
+    states, workers = {line.stage: line.state for line in planner.plan}, recipe.workers
+    if states.get("train") == "wait" and yard.ledger.history(recipe.model, "train", limit=1):
+        return
+    ahead = {stage for stage, state in states.items() if state != "cached"}
     if not all(method.finetune_epochs for method in recipe.prune):  # one may be left to do that trains nothing
         ahead.discard("prune")
     for name, worker in (("train", workers.train), ("prune", workers.prune)):
-        if name in ahead and (worker is None or starts_a_server(home)):
+        if name in ahead and (worker is None or starts_a_server(yard.home)):
             look_ahead(settled(recipe.train, worker))
 
 

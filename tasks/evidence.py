@@ -49,7 +49,7 @@ class Evidence:
             log_loss=None if log_loss is None else log_loss.value,
             in_train=self.splits.in_train["test"],
             input_group=group if group is not None and recipe.data.columns[group] != "ignore" else "",
-            gone=judged.gone,
+            gone=judged.gone if judgement.comparison is not None else 0.0,
             champion=judgement.champion or "",
             floorless=judgement.decision == "yes" and judgement.champion is None and recipe.gate.floor is None,
         )

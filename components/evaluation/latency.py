@@ -54,8 +54,8 @@ def latency_over_sessions(
     """Time all sessions as `latency` does, several times with new ones, and a part of the rounds each.
 
     Where its memory happens to lie makes a session fast or slow for as long as it lives, which its own interval doesn't
-    know: the value is the middle one's, and the interval holds those of all. A latency is the baseline's over the
-    speed-up, which rounds and sessions that were slow for both don't move: the two always agree.
+    know: the value is the middle one's, and the interval holds those of all. The value of a latency is the baseline's
+    over the speed-up, which rounds and sessions that were slow for both don't move: the two always agree.
     """
     part = replace(config, rounds=max(config.rounds // SESSIONS, LEAST_ROUNDS))
     found = [
@@ -69,8 +69,9 @@ def latency_over_sessions(
 def _over_all(timings: Sequence[Timing], base: Mapping[int, Interval]) -> Timing:
     """Return what several sessions of one file show together, beside the baseline's latency."""
     speedup = {size: _joined([one.speedup[size] for one in timings]) for size in base}
+    measured = {size: _joined([one.latency_ms[size] for one in timings]) for size in base}
     return Timing(
-        latency_ms={size: _over(base[size], times) for size, times in speedup.items()},
+        latency_ms={size: _around(base[size].value / speedup[size].value, measured[size]) for size in base},
         speedup=speedup,
         rounds={size: sum(one.rounds[size] for one in timings) for size in base},
     )
@@ -81,8 +82,8 @@ def _joined(found: Sequence[Interval]) -> Interval:
     return Interval(middle, min(one.low for one in found), max(one.high for one in found))
 
 
-def _over(one: Interval, other: Interval) -> Interval:
-    return Interval(one.value / other.value, one.low / other.high, one.high / other.low)
+def _around(value: float, measured: Interval) -> Interval:
+    return Interval(value, min(measured.low, value), max(measured.high, value))
 
 
 def latency(

@@ -10,6 +10,7 @@ from traceback import walk_tb
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from components.errors import Refusal, nearest, refuse
 from components.models.config import Custom
@@ -79,6 +80,9 @@ def _found(config: Custom) -> type[nn.Module]:
 
 def _try(network: nn.Module, config: Custom, *, shape: tuple[int, ...], outputs: int) -> None:
     """Run a copy forward, and in training mode backward too, so that no weight or buffer of the network changes."""
+    if lazy := [name for name, one in network.named_parameters() if is_lazy(one)]:
+        what = f"{config.path} leaves the shape of its weights open: {', '.join(lazy[:3])}"
+        raise refuse(what, where="network", do="make them of the shape that it is called with, without Lazy modules")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise refuse(f"{config.path} has no weights to train", where="network", allowed="at least one nn.Parameter")
     for training in (False, True):

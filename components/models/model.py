@@ -145,8 +145,12 @@ def outline(spec: ModelSpec) -> nn.Module | None:
     """Return the network with weights that take no memory, to be counted. None of a user's own: it may compute."""
     if isinstance(spec.network, Custom):
         return None
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return _network(spec)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return _network(spec)
+    except (RuntimeError, OverflowError, TypeError) as error:  # sizes beyond 64 bits
+        what = f"a network of more weights than can be counted: {str(error).splitlines()[0]}"
+        raise refuse(what, where="network", do="take a smaller one") from None
 
 
 def _network(spec: ModelSpec) -> nn.Module:

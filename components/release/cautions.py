@@ -110,8 +110,8 @@ def _few(released: Evaluation) -> Iterator[str]:
     known = released.rows if released.effective is None else released.effective
     if known < FEWEST:
         rows = rows_in_words(released.rows, released.bunches)
-        few = known if released.bunches is None or released.bunches < FEWEST else None
-        which = "too few" if few else f"so unlike in size that they say no more than {known:.2g} would, too few"
+        unlike = released.bunches is not None and released.bunches >= FEWEST
+        which = f"so unlike in size that they say no more than {known:.2g} would, too few" if unlike else "too few"
         yield f"it was tested on {rows}, which are {which} to tell how good it is: the intervals hold what is possible"
 
 
@@ -139,8 +139,9 @@ def _rewritten(champion: str, gone: float) -> Iterator[str]:
     if champion and gone > MANY_GONE:
         rows = "none" if gone == 1 else f"only {100 * (1 - gone):.2g} %"
         yield (
-            f"{rows} of the rows that {champion} learned from are in the data as they were: if they are there in "
-            f"another spelling (rounded, renamed), {champion} knows some of the test rows, and was favoured by the gate"
+            f"{rows} of the rows that {champion} learned from are in the data as they were: well if they were taken "
+            f"out, but if they are there in another spelling (rounded, renamed), {champion} knows some of the test "
+            "rows, and was favoured by the gate"
         )
 
 

@@ -17,7 +17,15 @@ from components.planning.machine import main_memory
 from components.training.config import SGD, Adafactor, Adagrad, Adam, AdamW, Optimizer, TrainConfig
 from components.training.device import device_of
 
-KNOBS: Final = ("width", "depth", "stages", "blocks", "options")  # of networks: those that decide how large one is
+KNOBS: Final = (
+    "width",
+    "depth",
+    "members",
+    "waves",
+    "stages",
+    "blocks",
+    "options",
+)  # of networks: those that decide how large one is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,11 +55,11 @@ def check_room(network: nn.Module, config: TrainConfig, *, of: Network) -> None:
     on_gpu, written = device.type == "cuda", COPIES * need.state
     if on_gpu:
         what = "weights, gradients and the optimizer's state"
-        _check(need, need.step, what, there=_smallest(device, processes), whose="the GPU", of=of)
+        _check(need, need.step, what, there=_smallest(device, processes), whose="of memory the GPU", of=of)
     if (memory := main_memory()) is not None:
         what = "the checkpoint" if on_gpu else "weights, the optimizer's state and the checkpoint of them"
         taken = written if on_gpu else max(processes * need.step, processes * need.state + written)
-        _check(need, taken, what, there=memory.size_bytes, whose=f"this {memory.of}", of=of)
+        _check(need, taken, what, there=memory.size_bytes, whose=f"of memory and swap this {memory.of}", of=of)
 
 
 def _check(need: Need, taken: int, what: str, *, there: int, whose: str, of: Network) -> None:
@@ -61,7 +69,7 @@ def _check(need: Need, taken: int, what: str, *, there: int, whose: str, of: Net
     raise refuse(
         f"{need.parameters:,} parameters, which take {taken / 1e9:,.1f} GB at the least: {what}",
         where="network",
-        allowed=f"the {there / 1e9:,.1f} GB of memory that {whose} has",
+        allowed=f"the {there / 1e9:,.1f} GB {whose} has",
         do=f"take a smaller network ({knobs}), or train it where there is more memory",
     )
 

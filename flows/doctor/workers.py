@@ -164,7 +164,8 @@ class _Asked:
             if is_busy(client, self.pool):
                 return [Finding(name="worker", state="note", detail=f"all of its workers were busy {limit}")]
             told = f"none of its workers took it up {limit}, though nothing runs there: they are gone, or can't start "
-            return [Finding(name="worker", state="bad", detail=f"{told}a process. Look at them, or {START}")]
+            told += "a process, or its queue is paused or limited to nothing. Look at them, or "
+            return [Finding(name="worker", state="bad", detail=f"{told}{START}")]
         if not self.state.is_final() or self.state.is_cancelled():
             told = f"a worker took it up, and its process didn't answer {limit}: it is slow, or its log says more"
             return [Finding(name="worker", state="note", detail=told)]

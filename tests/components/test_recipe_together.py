@@ -72,6 +72,7 @@ train: {precision: fp16, device: cpu, distributed: {name: ddp, processes: 100, c
         " share of the rows may be set aside, such as 0.02",
         "8:34 network.width is 0: width is at least 1",
         "8:45 network.blocks: blocks is a list of numbers of at least 1",
+        "9:36 split.group 'photo' is an image column, which has no groups and no times",
         "9:36 split.group is photo: group can't be combined with method: stratified; set method: hash",
         "9:49 split.test is 2: test is above 0 and below 1",
         "10:17 prune.0.ratio is 0: ratio is above 0 and below 1",
@@ -83,10 +84,18 @@ train: {precision: fp16, device: cpu, distributed: {name: ddp, processes: 100, c
         "12:24 profile.batch_sizes: select.batch_size 1 isn't among profile.batch_sizes",
         "12:37 profile.rounds is 3: rounds is at least 10",
         "12:49 profile.threads is 0: threads is at least 1",
+        "13:20 train.precision fp16 isn't for a CPU: take bf16, or another device",
         "13:20 train.precision is fp16: compress power_sgd can't go with precision fp16: an overflow would stay in what"
         " it keeps",
         "13:75 train.distributed.processes is 100: batch_size is at least the number of processes, 100: each takes a part",
         "13:114 train.distributed.compress.rank is 0: rank is at least 1",
+    ]
+
+
+def test_a_value_that_clashes_with_another_may_be_wrong_in_itself_as_well() -> None:
+    assert told(CLASSES + "split: {method: stratified, group: zz}\n") == [
+        "5:36 split.group 'zz' is not among the columns",
+        "5:36 split.group is zz: group can't be combined with method: stratified; set method: hash",
     ]
 
 

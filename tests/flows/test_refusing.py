@@ -178,6 +178,14 @@ def test_a_network_that_no_machine_has_the_memory_for_is_refused_before_it_is_bu
         assert words in told
 
 
+def test_a_network_of_more_weights_than_can_be_counted_is_refused(place: Place) -> None:
+    told = place.call(
+        "run", "recipe.yaml", "--set", "network.width=10000000000", "--set", "network.depth=2", code=2
+    ).err
+    assert "Traceback" not in told
+    assert "refused: network: a network of more weights than can be counted" in told
+
+
 def test_gpus_that_are_neither_here_nor_on_a_worker_are_refused(first: Place) -> None:
     wish = ("recipe.yaml", "--set", "workers.train.pool=big", "--set", "workers.train.gpus=99")
     for command in ("run", "plan"):

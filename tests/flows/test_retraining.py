@@ -134,6 +134,12 @@ def test_a_champion_whose_rows_were_written_anew_may_know_the_test_rows(place: P
     assert "of the rows that people 2 learned from are in the data as they were" in told.out, told.out
 
 
+def test_a_champion_of_other_columns_is_not_compared_and_so_not_favoured(place: Place) -> None:
+    told = place.call("run", "recipe.yaml", "--set", "data.columns.age=ignore", "--json", code=0).json
+    assert "they can't be compared" in told["decision"]["reason"]
+    assert not [one for one in told["beware"] if "as they were" in one]
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     """The address of the table on a server that wants a password, with a token beside it."""

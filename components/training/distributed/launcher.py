@@ -27,7 +27,7 @@ def main() -> None:
     share_memory(processes)
     hold_a_leash()
     try:
-        run(parse_args([*options(processes, logs=folder / LOGS), sys.executable, *RANK, str(folder)]))  # type: ignore[no-untyped-call]
+        run(parse_args([*options(processes, folder), sys.executable, *RANK, str(folder)]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         write_lost(found(codes), folder, by="torchrun")
@@ -56,14 +56,19 @@ def share_memory(processes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most // processes, beyond))
 
 
-def options(processes: int, *, logs: Path) -> list[str]:
-    """Return torchrun's options: on this machine alone, nothing is started again, errors go to files."""
+def options(processes: int, folder: Path) -> list[str]:
+    """Return torchrun's options: on this machine alone, nothing is started again, errors go to files.
+
+    They meet in a file: a store over TCP, as `--standalone` has it, listens on all addresses of the machine.
+    """
     return [
-        "--standalone",
+        "--rdzv-backend=c10d",
+        "--rdzv-conf=store_type=file",
+        f"--rdzv-endpoint={folder / 'launchers'}",
         "--local-addr=127.0.0.1",
         f"--nproc-per-node={processes}",
         "--max-restarts=0",
-        f"--log-dir={logs}",
+        f"--log-dir={folder / LOGS}",
         "--redirects=2",
         "--no-python",
     ]

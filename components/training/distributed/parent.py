@@ -122,5 +122,6 @@ def _torchrun(folder: Path, *, processes: int) -> Iterator[subprocess.Popen[str]
 def _variables() -> dict[str, str]:
     """Return the environment: this Python's path, since a user's network may lie anywhere on it, and loopback."""
     path = os.pathsep.join(str(Path(part).absolute()) for part in sys.path)
-    lo = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+    lo = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+    lo["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # which torchrun would open to all addresses of the machine
     return {**os.environ, **lo, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1"}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -23,10 +24,16 @@ PATIENCE: Final = timedelta(minutes=10)  # for the others to come, and with each
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Meet the other processes; leave them in peace at a good end only, since a bad one can't wait for the others."""
+def joined(device: torch.device, meeting: Path) -> Iterator[None]:
+    """Meet the other processes, in a file; leave them in peace at a good end only: a bad one can't wait for the others.
+
+    Which of them this one is, and how many they are, torchrun has told it.
+    """
+    rank, processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     # Small agreements stay on the CPU, so that no GPU has to wait for them.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store = dist.FileStore(str(meeting), processes)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=store, rank=rank, world_size=processes, timeout=PATIENCE)
     yield
     dist.destroy_process_group()
 

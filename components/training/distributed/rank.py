@@ -25,6 +25,7 @@ from components.training.distributed.processes import Processes, joined, own_dev
 from components.training.distributed.rows import map_rows
 from components.training.distributed.work import (
     FITTED,
+    MEETING,
     MODEL,
     TRAIN,
     VALIDATION,
@@ -44,7 +45,7 @@ def main() -> None:
     folder, rank, line = Path(sys.argv[1]), int(os.environ["RANK"]), own_output()
     try:
         device = own_device(read_work(folder).device)
-        with joined(device):
+        with joined(device, folder / MEETING):
             take_part(folder, device, Silent() if rank else _teller(line))
     except Refusal as refusal:
         write_refusal(refusal, folder)

@@ -26,6 +26,7 @@ VALIDATION: Final = "validation"
 FITTED: Final = "fitted.safetensors"  # the best weights, with how it went as the note
 REFUSED: Final = "refused.json"
 LOGS: Final = "logs"
+MEETING: Final = "meeting"  # the file by which the processes find each other
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

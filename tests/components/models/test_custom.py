@@ -20,6 +20,9 @@ class Good(nn.Module):
     def forward(self, x):
         return self.layers(x)
 
+def Lazy(shape, outputs):
+    return nn.Sequential(nn.LazyLinear(16), nn.Linear(16, outputs))
+
 def wide(shape, outputs):
     return nn.Linear(shape[0], outputs + 1)
 
@@ -99,6 +102,7 @@ def test_a_network_of_the_users_own_is_built_saved_and_loaded(package: str, tmp_
         ("Forgets", "raised RuntimeError"),
         ("Pair", "returns tuple"),
         ("Goood", "did you mean 'Good'"),
+        ("Lazy", "Lazy leaves the shape of its weights open: 0.weight, 0.bias"),
     ],
 )
 def test_a_network_that_does_not_fit_is_refused(package: str, name: str, said: str) -> None:

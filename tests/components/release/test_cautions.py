@@ -209,7 +209,7 @@ def test_test_rows_that_are_copies_of_train_rows_are_counted() -> None:
 @pytest.mark.parametrize(("gone", "words"), [(1.0, "none"), (0.75, "only 25 %")])
 def test_rows_of_the_champion_that_may_only_look_otherwise_now_are_told(gone: float, words: str) -> None:
     (sentence,) = said(champion="people 3", gone=gone)
-    assert sentence.startswith(f"{words} of the rows that people 3 learned from are in the data as they were: if ")
+    assert sentence.startswith(f"{words} of the rows that people 3 learned from are in the data as they were: well")
     assert not said(champion="people 3", gone=0.5)
     assert not said(gone=gone)
 

@@ -58,12 +58,12 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(company
 def test_of_several_processes_one_that_is_killed_is_lost_as_a_stage_is_and_at_home_ends_the_run(
     company: Place, alone: Place
 ) -> None:
-    two = (*LONG, *BY_TWO, "train.epochs=150", "seed=23")
+    two = (*LONG, *BY_TWO, "train.epochs=300", "seed=23")
     whole = trained(alone, alone.call("run", "recipe.yaml", *words(two)))
 
     kills = {
-        "train epoch 20:": lambda: kill_one(company, "rank"),
-        "train epoch 80:": lambda: kill_one(company, "launcher"),
+        "train epoch 10:": lambda: kill_one(company, "rank"),
+        "train epoch 60:": lambda: kill_one(company, "launcher"),
     }
     told = company.watched("run", "trainer.yaml", "--json", *words(two), at=kills)
     assert trained(company, told) == whole

@@ -58,7 +58,7 @@ def by_processes(cases: Mapping[str, Case], folder: Path, *, processes: int = 2)
         )
         arguments += [f"{place / 'processes'}@{step}" for step in case.ends] + [str(place / "processes")]
     several = (sys.executable, "-m", "tests.components.training.distributed.several", *arguments)
-    command = ["-m", "torch.distributed.run", *options(processes, logs=folder / "logs"), *several]
+    command = ["-m", "torch.distributed.run", *options(processes, folder), *several]
     variables = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     told = subprocess.run([sys.executable, *command], env=variables, capture_output=True, text=True, check=False)
     errors = "".join(file.read_text() for file in (folder / "logs").glob("*/*/*/stderr.log"))

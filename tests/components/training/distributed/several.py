@@ -11,13 +11,14 @@ import torch
 
 from components.training.distributed.processes import joined
 from components.training.distributed.rank import take_part
+from components.training.distributed.work import MEETING
 from components.training.watch import Silent
 from tests.components.training.test_resume import KillAt, Killed
 
 
 def main() -> None:
     device = torch.device("cpu")
-    with joined(device):
+    with joined(device, Path(sys.argv[1].partition("@")[0]) / MEETING):
         for argument in sys.argv[1:]:
             folder, _, step = argument.partition("@")
             with suppress(Killed):

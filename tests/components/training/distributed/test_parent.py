@@ -188,11 +188,23 @@ def test_a_launcher_that_is_killed_while_its_processes_start_takes_them_along(se
     assert all(gone(one.pid, seconds=1.0) for one in started)
 
 
-def test_what_ends_the_parent_ends_its_processes(tmp_path: Path) -> None:
-    watch = Interrupts(at=5)
+class Listens(Interrupts):
+    """Notes where the processes of a training can be reached, before it interrupts it."""
+
+    addresses: frozenset[str] = frozenset()
+
+    def act(self) -> None:
+        found = [socket for one in self.seen for socket in one.net_connections("inet") if socket.status == "LISTEN"]
+        self.addresses = frozenset(socket.laddr.ip for socket in found)
+        super().act()
+
+
+def test_what_ends_the_parent_ends_its_processes_which_listen_to_this_machine_alone(tmp_path: Path) -> None:
+    watch = Listens(at=5)
     with pytest.raises(KeyboardInterrupt):
         train(LONG, tmp_path, network=SLOW, observer=watch)
     assert len(watch.seen) == 3
+    assert watch.addresses <= {"127.0.0.1"}
     assert all(gone(one.pid, seconds=1.0) for one in watch.seen)
 
 

@@ -1,4 +1,7 @@
-"""The store against copying the file and hashing it: put and get of one large file, in turn."""
+"""The store against copying the file and hashing it: put and get of one large file, in turn.
+
+In a folder a get is a path: the bytes are used where they lie. `--verify` hashes them: that is measured as well.
+"""
 
 import argparse
 import shutil
@@ -10,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.frame import Figures, spread, write
+from components.store.artifact import Artifact
 from components.store.folder import FolderBlobs, sha256
 from components.store.store import Store
 
@@ -27,13 +31,19 @@ def copy_and_hash(source: Path, target: Path) -> None:
     sha256(target)
 
 
+def verified(store: Store, artifact: Artifact) -> None:
+    """Get it, as `--verify` does."""
+    assert store.digest_now(artifact) == artifact.digest
+    store.get(artifact)
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bytes", type=int, default=1_000_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    times: dict[str, list[float]] = {"copy and hash": [], "put": [], "get": []}
+    times: dict[str, list[float]] = {"copy and hash": [], "put": [], "get": [], "get, verified": []}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
         source.write_bytes(np.random.default_rng(0).bytes(given.bytes))
@@ -44,6 +54,7 @@ def main() -> None:
             times["put"].append(timed(lambda store=store: store.put(source)))  # type: ignore[misc]
             artifact = store.put(source)
             times["get"].append(timed(lambda store=store, one=artifact: store.get(one)))  # type: ignore[misc]
+            times["get, verified"].append(timed(lambda store=store, one=artifact: verified(store, one)))  # type: ignore[misc]
             shutil.rmtree(root)
     rows: list[Figures] = []
     for name, values in times.items():

@@ -102,6 +102,7 @@ def test_a_page_that_the_store_has_lost_comes_from_the_registry_if_it_is_that_pa
         assert told.refused("the report of people version 2 is lost", f"the registry has {words}", "backup")
 
 
+@pytest.mark.slow
 def test_a_version_without_the_rows_that_it_was_tried_with_is_served_all_the_same(place: Place) -> None:
     (folder_of(place, 2) / "artifacts" / "trial.json").unlink()
     with served(place, free_port(), "127.0.0.1") as process:
@@ -184,6 +185,7 @@ def test_a_run_of_the_champion_that_was_deleted_registers_and_promotes_it_again(
     assert is_settled(place, told, *OF_2)
 
 
+@pytest.mark.slow
 def test_the_next_version_that_passes_takes_the_place_of_a_champion_that_was_deleted(place: Place) -> None:
     delete(place, 2)
     told = run(place)

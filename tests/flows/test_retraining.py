@@ -152,6 +152,7 @@ def served(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_registry_elsewhere_is_asked_and_a_secret_of_the_data_is_kept(tmp_path: Path, served: str) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("people.csv", json.dumps(served)), "utf-8")
     place = Place(folder=tmp_path, home=tmp_path / "home")

@@ -47,6 +47,7 @@ def test_small_files_go_and_come_many_at_once(store: Store, shaky: S3Blobs, faul
     assert sorted(path.read_text() for path in place.iterdir()) == sorted(f"{number}" for number in range(40))
 
 
+@pytest.mark.slow
 def test_large_files_take_turns_so_that_memory_stays_that_of_one(
     store: Store, shaky: S3Blobs, faults: Proxy, tmp_path: Path
 ) -> None:

@@ -199,6 +199,7 @@ class Listens(Interrupts):
         super().act()
 
 
+@pytest.mark.slow
 def test_what_ends_the_parent_ends_its_processes_which_listen_to_this_machine_alone(tmp_path: Path) -> None:
     watch = Listens(at=5)
     with pytest.raises(KeyboardInterrupt):

@@ -58,12 +58,12 @@ def test_a_stage_whose_process_is_killed_is_taken_up_from_its_checkpoint(company
 def test_of_several_processes_one_that_is_killed_is_lost_as_a_stage_is_and_at_home_ends_the_run(
     company: Place, alone: Place
 ) -> None:
-    two = (*LONG, *BY_TWO, "train.epochs=300", "seed=23")
+    two = (*LONG, *BY_TWO, "train.epochs=200", "seed=23")
     whole = trained(alone, alone.call("run", "recipe.yaml", *words(two)))
 
     kills = {
-        "train epoch 10:": lambda: kill_one(company, "rank"),
-        "train epoch 60:": lambda: kill_one(company, "launcher"),
+        "train epoch 5:": lambda: kill_one(company, "rank"),
+        "train goes on from epoch": lambda: kill_one(company, "launcher"),
     }
     told = company.watched("run", "trainer.yaml", "--json", *words(two), at=kills)
     assert trained(company, told) == whole
@@ -74,17 +74,13 @@ def test_of_several_processes_one_that_is_killed_is_lost_as_a_stage_is_and_at_ho
         "train: torchrun was killed by SIGKILL (status code -9): asked again",
         "train: asked of pool 'local'",
     ]
-    assert "train goes on from epoch" in told.err
 
     ledger_of(Home(alone.home)).database.change("DELETE FROM records WHERE stage = 'train'")
-    ended = run(alone, *two, recipe="recipe.yaml", at="train epoch 20:", do=lambda: kill_one(alone, "rank"))
+    ended = run(alone, *two, recipe="recipe.yaml", at="train epoch 5:", do=lambda: kill_one(alone, "rank"))
     assert ended.code == 2, ended.err
     assert "process 2 of 2 was killed by SIGKILL" in ended.err
     assert "run again: it goes on from its last checkpoint. Perhaps it was out of memory" in ended.err
     assert "Traceback" not in ended.err
-    again = run(alone, *two, recipe="recipe.yaml")
-    assert "train goes on from epoch" in again.err
-    assert trained(alone, again) == whole
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from tasks.remote.pools import DOCTOR
 from tasks.remote.rows import old_rows
 from tests.flows.place import Place, Told
 from tests.flows.production.crew import asked_of_prefect, prefect, servers
+from tests.servers.faults import wait_until
 
 
 def answer(url: str) -> int:
@@ -130,13 +131,12 @@ def test_the_doctor_waits_for_no_pool_that_nobody_serves_and_for_no_worker_that_
     assert found["of-others"][0] == "note"
     assert found["of-others"][1].startswith("not asked")
     with prefect(company) as client:  # as those are tagged that `reap` removes in time
-        ours = [
-            row.name
-            for row in old_rows(client, before=time.time() + 60, ledger=ledger_of(Home(company.home)).identity())
-        ]
+        identity = ledger_of(Home(company.home)).identity()
         asked = [one.name for one in client.read_flow_runs() if one.flow_id == client.read_flow_by_name(DOCTOR).id]
-    assert asked
-    assert set(asked) <= set(ours)
+        assert asked
+        wait_until(
+            lambda: set(asked) <= {row.name for row in old_rows(client, before=time.time() + 60, ledger=identity)}
+        )
 
 
 FORCED = ("run", "recipe.yaml", "--force", "report")

@@ -90,9 +90,8 @@ def _crew(home: Home) -> Iterator[Production]:
     try:
         yield production
     finally:
-        for one in crew:
-            one.terminate()
-        for one in crew:
+        for one in crew:  # all is done; behind `&` in a script they would hear of nothing less
+            one.kill()
             one.wait()
         for process in own:
             process.resume()

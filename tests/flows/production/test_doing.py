@@ -54,13 +54,13 @@ def test_a_training_by_several_processes_on_a_worker_ends_with_the_bytes_of_one_
         ("workers.train.gpus=1", ("1 GPUs are asked for, and the worker's process sees 0",)),
         ("workers.train.time_limit_minutes=0.02", ("it took longer than 0.02 minutes", "time_limit_minutes")),
         (
-            "workers.train.memory_gb=2",  # its weights alone take 6
+            "workers.train.memory_gb=2",  # weights, gradients and what AdamW keeps of them take 4.6
             ("out of memory", "once more with 4 GB", "raise workers.train.memory_gb"),
         ),
     ],
 )
 def test_what_a_worker_can_not_do_is_refused(company: Place, change: str, said: tuple[str, ...]) -> None:
-    wide = ("network.width=40000", "network.depth=2") if "memory" in change else ()
+    wide = ("network.width=17000", "network.depth=2") if "memory" in change else ()
     told = run(company, "train.epochs=90000", *wide, change)
     assert "asked again" not in told.err  # how it ended was heard: it isn't taken for lost
     assert "Traceback" not in told.err

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,11 @@ def main() -> None:
         for number in range(given.rounds):
             root = Path(folder) / str(number)
             store = Store(FolderBlobs(root), root / "folders")
-            times["copy and hash"].append(timed(lambda: copy_and_hash(source, Path(folder) / "copy")))
-            times["put"].append(timed(lambda store=store: store.put(source)))  # type: ignore[misc]
+            times["copy and hash"].append(timed(partial(copy_and_hash, source, Path(folder) / "copy")))
+            times["put"].append(timed(partial(store.put, source)))
             artifact = store.put(source)
-            times["get"].append(timed(lambda store=store, one=artifact: store.get(one)))  # type: ignore[misc]
-            times["get, verified"].append(timed(lambda store=store, one=artifact: verified(store, one)))  # type: ignore[misc]
+            times["get"].append(timed(partial(store.get, artifact)))
+            times["get, verified"].append(timed(partial(verified, store, artifact)))
             shutil.rmtree(root)
     rows: list[Figures] = []
     for name, values in times.items():

@@ -1,5 +1,6 @@
 """The rules of configs: what the values of a config's fields can't be, alone or together."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ def breach(what: str, *keys: str) -> Breach:
     return Breach(what, keys)
 
 
-class Ruled:
+class Ruled(ABC):
     """A config that can't be made while one of its rules is broken."""
 
     __slots__ = ()
@@ -30,9 +31,9 @@ class Ruled:
         """Return every rule that is broken."""
         return tuple(self._breaches())
 
+    @abstractmethod
     def _breaches(self) -> Iterator[Breach]:
         """Yield every rule that is broken. Any values of the fields' types are looked at, impossible ones as well."""
-        raise NotImplementedError
 
     def __post_init__(self) -> None:
         if found := self.breaches():

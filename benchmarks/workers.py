@@ -45,6 +45,7 @@ from tests.torture.runs import write_recipe
 WORKERS = 4
 PORTS = {"prefect": 42017, "mlflow": 42018, "postgres": 42019, "s3": 42020}
 ON_WORKERS = ("train", "evaluate")
+LOCKED = ("locked", "deadlock", "held the ledger for too long")  # as SQLite, PostgreSQL and the ledger say it
 LIBRARIES = ("prefect", "mlflow", "torch")
 EMPTY_SECONDS = 120.0  # for a flow that does nothing
 PLAIN = "plain"  # a pool as Prefect makes it
@@ -176,7 +177,7 @@ def _crowd(recipe: Path, home: Home, production: Production, *, runs: int) -> tu
     seconds = time.monotonic() - started
     wrong = [err[-2000:] for (_, err), child in zip(said, children, strict=True) if child.returncode]
     seeds = len({i // 2 for i in range(runs)})
-    locked = sum("locked" in err for _, err in said)
+    locked = sum(words in err for _, err in said for words in LOCKED)
     done = _done(production)[before:]
     times = {stage: sum(name.endswith(f" {stage}") for name in done) for stage in ON_WORKERS}
     stages = " and ".join(f"{count} of {stage}" for stage, count in times.items())

@@ -1,8 +1,8 @@
 """Run a module as a child that can't outlive its parent: `python -P -m components.leashed MODULE ARGUMENTS`.
 
 Standard input is a pipe that only the parent holds open. At its end, which comes however the parent dies, this
-process and all that it started, its process group, are killed. What it starts in sessions of their own it can leash in
-turn.
+process, its process group and all that it started are killed. What it starts in sessions of their own it can leash in
+turn, so that these end with it as well where it is killed itself.
 """
 
 import os
@@ -10,6 +10,9 @@ import runpy
 import signal
 import sys
 import threading
+from contextlib import suppress
+
+import psutil
 
 
 def main() -> None:
@@ -28,7 +31,12 @@ def hold_a_leash() -> None:
 
 def _end_with_the_parent(leash: int) -> None:
     os.read(leash, 1)  # returns at the end of the pipe
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    try:
+        for one in psutil.Process().children(recursive=True):  # of other groups as well, and too young for a leash
+            with suppress(psutil.Error):
+                one.kill()
+    finally:
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

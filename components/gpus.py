@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 AGAIN_SECONDS: Final = 1.0  # between two looks at whether enough are free
+NAMES: Final = "steelyard gpu"  # of the sockets: what they begin with
 
 
 @contextmanager
@@ -15,15 +16,16 @@ def taken(wanted: int, *, of: Sequence[str], say: Callable[[str], object]) -> It
     """Have `wanted` of the GPUs, as CUDA names them, to oneself for the block; wait until so many are free.
 
     Who waits is alone in doing so and takes all at once: two that each want two never hold one each, and one who wants
-    many isn't overtaken for ever by those who want few. `wanted` is at most as many as there are.
+    many isn't overtaken for ever by those who want few. `wanted` is at most as many as there are. `say` hears of the
+    waiting at the second look: at the first one another may only have been about to take its own.
     """
-    waits = False
+    looks = 0
 
     def wait() -> None:
-        nonlocal waits
-        if not waits:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
             say(f"waits for {wanted} of {len(of)} GPUs, which other processes on this machine have")
-        waits = True
         time.sleep(AGAIN_SECONDS)
 
     with ExitStack() as mine:
@@ -55,7 +57,7 @@ def _alone(name: str, held: ExitStack) -> bool:
     """
     one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        one.bind(f"\0steelyard gpu {name}")
+        one.bind(f"\0{NAMES} {name}")
     except OSError as error:
         one.close()
         if error.errno == errno.EADDRINUSE:

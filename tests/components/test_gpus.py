@@ -10,16 +10,17 @@ import pytest
 from components import gpus
 from components.gpus import taken
 
-MINE: Final = f"{os.getpid()} "  # names that no other process has
+MINE: Final = f"test {os.getpid()}"  # names that no other process has
 
 
 def names(*numbers: int) -> list[str]:
-    return [f"{MINE}{number}" for number in numbers]
+    return [str(number) for number in numbers]
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpus, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(gpus, "NAMES", MINE)
 
 
 def test_each_has_gpus_of_its_own_and_they_are_free_behind_it() -> None:
@@ -59,8 +60,22 @@ def test_who_finds_too_few_waits_for_them_says_so_once_and_holds_none_meanwhile(
     assert said == ["waits for 2 of 2 GPUs, which other processes on this machine have"]
 
 
+def test_nothing_is_said_of_one_that_others_have_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as held:
+        assert gpus._alone("turn", held)
+        monkeypatch.setattr(gpus.time, "sleep", lambda _: held.close())
+        with taken(1, of=names(0), say=lambda _: pytest.fail("it says so")) as mine:
+            assert list(mine) == names(0)
+
+
 def test_those_of_a_process_that_was_killed_are_free() -> None:
-    code = f"from components.gpus import taken\nwith taken(1, of={names(0)}, say=print): print('has it', flush=True); input()"
+    code = f"""
+from components import gpus
+gpus.NAMES = {MINE!r}
+with gpus.taken(1, of={names(0)}, say=print):
+    print("has it", flush=True)
+    input()
+"""
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as other:
         assert other.stdout is not None

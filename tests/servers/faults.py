@@ -159,7 +159,7 @@ def times(count: int, fault: Fault, method: str, part: str = "") -> Callable[[Re
     return plan
 
 
-def wait_until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
+def wait_until(holds: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Wait until the condition holds. Raises TimeoutError."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -17,6 +17,7 @@ from components.planning.mirror import Mirror
 from components.store.artifact import Artifact
 from components.store.folder import FolderBlobs
 from components.store.store import Store
+from tests.servers.faults import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +59,6 @@ def lying(mirror: Mirror) -> dict[str, str]:
     return {path.name: path.read_text() for path in mirror.folder.glob("[!.]*")}
 
 
-def until(there: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not there():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-
-
 def differs(mirror: Mirror, before: Checkpoint | None) -> bool:
     return mirror.ledger.checkpoint("k") != before
 
@@ -76,7 +70,7 @@ def sending(mirror: Mirror, lease: Lease, *texts: str) -> Iterator[None]:
         for text in texts:
             before = mirror.ledger.checkpoint("k")
             write(mirror, text)
-            until(partial(differs, mirror, before))
+            wait_until(partial(differs, mirror, before))
         yield
 
 
@@ -177,9 +171,9 @@ def test_a_store_that_is_away_for_a_while_ends_nothing(
     monkeypatch.setattr(FolderBlobs, "put", put)
     with one.kept(lease):
         write(one, "first")
-        until(lambda: "was not sent: the store is away" in caplog.text)
+        wait_until(lambda: "was not sent: the store is away" in caplog.text)
         away.clear()
-        until(lambda: one.ledger.checkpoint("k"))
+        wait_until(lambda: one.ledger.checkpoint("k"))
     two.bring()
     assert (two.folder / "state").read_text() == "first"
 
@@ -233,7 +227,7 @@ def test_what_another_stage_can_go_on_from_stays(
     with one.kept(lease), other.kept(own):
         write(one, "mine")
         write(other, "its own")
-        until(lambda: len(ledger.checkpoints()) == 2)
+        wait_until(lambda: len(ledger.checkpoints()) == 2)
     one.drop()
     another.bring()
     assert (another.folder / "start").read_text() == "how both begin"
@@ -276,7 +270,7 @@ def test_what_was_removed_before_it_was_named_is_sent_again(
     monkeypatch.setattr(Ledger, "keep_checkpoint", keep)
     with one.kept(lease):
         write(one, "state")
-        until(lambda: removed and one.store.blobs.stamp(removed[-1]))
+        wait_until(lambda: removed and one.store.blobs.stamp(removed[-1]))
     assert "some of it was removed meanwhile" in caplog.text
     two.bring()
     assert lying(two) == {"state": "state"}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.frame import write
-from benchmarks.gate import classifiers, error_of, regressions, true_loss
+from benchmarks.gate import ERRORS, FIGURES, classifiers, error_of, regressions, true_loss
 from components.evaluation.answers import Answers, Labels, Values
 from components.evaluation.bunches import bunches
 from components.gate.bunched import gain_of_accuracy
@@ -23,8 +23,6 @@ from components.gate.proportions import critical_value, score
 from components.task import Metric, Task
 
 CONFIDENCE = 0.95
-FIGURES: tuple[Metric, ...] = ("balanced_accuracy", "f1_macro", "precision_macro", "roc_auc", "log_loss")
-ERRORS: tuple[Metric, ...] = ("rmse", "mae", "r2")
 Integers = npt.NDArray[np.int64]
 
 

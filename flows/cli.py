@@ -215,9 +215,14 @@ def up(
 def down() -> None:
     """Stop what `up` started."""
     from components.home import find_home
+    from flows.servers.services import at_work
     from flows.servers.services import down as stop
 
-    stopped = stop(find_home())
+    home = find_home()
+    if runs := at_work(home):
+        what = "waits for the servers that it needs, a minute at the least; then the same command goes on from there"
+        _say(f"at work: {', '.join(runs)}, which {what}")
+    stopped = stop(home)
     _say(f"stopped {', '.join(stopped)}" if stopped else "nothing was up")
 
 

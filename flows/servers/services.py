@@ -18,6 +18,7 @@ from typing import IO, Final
 from components.database.whole import check_database
 from components.errors import Refusal, refuse
 from components.home import Home
+from components.planning.held import RUN
 from components.settings import SHELL, settings_of
 from components.store.disk import check_space, full_disk_refused
 from flows.servers.environment import environment, server_environment
@@ -34,6 +35,7 @@ from flows.servers.processes import (
 )
 from flows.servers.recorded import alive, begin, log_of, recorded, stop_all, turn
 from flows.servers.watchman import watch_set_up
+from flows.state import ledger_of
 from tasks.tracking.connecting import check as check_mlflow
 from tasks.tracking.connecting import make_ready
 
@@ -125,6 +127,14 @@ def up(
         except BaseException:  # also Ctrl-C: what was half up goes down again
             stop_all(home)
             raise
+
+
+def at_work(home: Home) -> list[str]:
+    """Return the runs, by their ids in MLflow, that use what `up` started; none where it is too ill to be asked."""
+    if not (services := recorded(home)) or not all(service.healthy for service in services):
+        return []
+    ledger = ledger_of(home)
+    return sorted(run for run in ledger.taken(RUN) if ledger.is_taken(RUN + run))
 
 
 def down(home: Home) -> list[str]:

@@ -18,14 +18,17 @@ import pytest
 
 from components.errors import Refusal
 from components.home import Home
+from components.planning.held import RUN, living
 from flows.servers.backend import backend
 from flows.servers.environment import environment
 from flows.servers.processes import FLOW_RUN, MARK, Service, answers, await_answer, holder, launch, members
 from flows.servers.production import up_production
 from flows.servers.recorded import alive, begin, log_of, recorded, stop_all
 from flows.servers.services import LOOPBACK, await_server, down, port_asked_again, running, temporary, up
+from flows.state import ledger_of
 from tasks.tracking.connecting import connect
 from tasks.tracking.runs import tracked
+from tests.flows.place import Place
 from tests.servers.faults import wait_until
 from tests.servers.tables import with_tables
 
@@ -167,6 +170,21 @@ def test_one_port_for_both_servers_is_refused(home: Home) -> None:
 def test_down_with_nothing_up_does_nothing(home: Home) -> None:
     assert down(home) == []
     assert running(home) is None
+
+
+def test_down_names_the_runs_that_live(home: Home) -> None:
+    home.logs.mkdir(parents=True)
+    ledger, place = ledger_of(home), Place(folder=home.root, home=home.root)
+    gone = ledger.acquire(RUN + "that was killed", seconds=-1)
+    with living(RUN + "0123456789abcdef", ledger, seconds=60):
+        begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))
+        told = place.call("down")
+        assert told.err.splitlines()[0].startswith("at work: 0123456789abcdef, which waits ")
+        assert told.err.splitlines()[1] == "stopped worker"
+        assert "at work" not in place.call("down").err  # nothing is up that they could use
+    begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))
+    assert place.call("down").err == "stopped worker\n"
+    assert gone is not None
 
 
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:

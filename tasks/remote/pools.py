@@ -81,8 +81,11 @@ def knows_stages(client: "SyncPrefectClient", pool: "WorkPool") -> bool:
 
 def why_waiting(client: "SyncPrefectClient", pool: str) -> str:
     """Say why nobody of the pool takes a run up."""
-    if client.read_work_pool(pool).is_paused:
+    found = client.read_work_pool(pool)
+    if found.is_paused:
         return "it is paused"
+    if found.default_queue_id and (queue := client.read_work_queue(found.default_queue_id)).is_paused:
+        return f"its queue '{queue.name}' is paused"
     if not is_polled(client, pool):
         return "no worker of it is there"
     return "all of its workers are busy" if is_busy(client, pool) else "its workers do nothing: are they still alive?"

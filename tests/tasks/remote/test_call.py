@@ -184,20 +184,23 @@ def test_each_new_attempt_is_a_run_of_its_own_in_prefect(pool: Pool, yard: Yard,
     assert len(tried(journal)) == 1
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.timeout(60, func_only=True)
+@pytest.mark.parametrize("paused", ["", "pool", "queue"])
 def test_a_stage_that_nobody_takes_up_is_refused_when_it_has_waited_for_so_long(
-    pool: Pool, yard: Yard, journal: Path, paused: bool
+    pool: Pool, yard: Yard, journal: Path, paused: str
 ) -> None:
     from prefect.client.schemas.actions import WorkPoolUpdate
 
     with pool.client() as client:
-        client.update_work_pool(pool.name, WorkPoolUpdate(is_paused=paused))
+        client.update_work_pool(pool.name, WorkPoolUpdate(is_paused=paused == "pool"))
+        queue = client.read_work_pool(pool.name).default_queue_id
+        assert queue is not None
+        client.update_work_queue(queue, is_paused=paused == "queue")
     with pytest.raises(Refusal) as refused:
         asked_for(Worker(pool=pool.name, wait_minutes=0.01), yard, journal)
     (problem,) = refused.value.problems
-    why = "it is paused" if paused else "no worker of it is there"
-    assert problem.what == f"waited 0.01 minutes for pool '{pool.name}' to take it up: {why}"
+    why = {"": "no worker of it is there", "pool": "it is paused", "queue": "its queue 'default' is paused"}
+    assert problem.what == f"waited 0.01 minutes for pool '{pool.name}' to take it up: {why[paused]}"
     assert problem.where == "train"
     assert "workers.train.wait_minutes" in problem.do
     assert [one.state.name for one in pool.asked() if one.state] == ["Cancelled"]

@@ -99,6 +99,7 @@ def gate(
         seed=aim.seed,
         looks=times_decided(test_rows, earlier),
         groups=groups,
+        tested=tested.selected.of(aim.metric).value,
     )
     if twin is not None:
         judgement = same_file(judgement, champion=f"{twin.model} {twin.version}")

@@ -74,6 +74,7 @@ def judge(
     seed: int,
     looks: int = 0,
     groups: npt.ArrayLike | None = None,
+    tested: float | None = None,
 ) -> Judgement:
     """Decide whether the challenger may be promoted.
 
@@ -88,6 +89,7 @@ def judge(
         seed: Of the resamples.
         looks: How many decisions were made on these test rows before.
         groups: What rows that aren't independent share, [N]: a split's `group`. None: each row is by itself.
+        tested: The challenger's figure on all of its test rows, which the floor is about. None: there are no others.
 
     Raises:
         Refusal: An output doesn't fit the target, or holds NaN.
@@ -112,7 +114,8 @@ def judge(
         return replace(blank, decision="not enough evidence", reason=reason)
     new = answers(task, target=truth, output=challenger.output, classes=len(challenger.classes))
     value = _value(metric, new)
-    judged = replace(blank, value=value, checks=(floor_check(metric, value=value, floor=config.floor),))
+    floor = floor_check(metric, value=value if tested is None else tested, floor=config.floor)
+    judged = replace(blank, value=value, checks=(floor,))
     if champion is None:
         return decide(config, judged)
     output = _in_order(champion, challenger.classes)
@@ -128,8 +131,7 @@ def judge(
         checks=(*judged.checks, *_other_checks(config, challenger, champion, classes)),
     )
     decided = decide(config, judged)
-    floor, *others = decided.checks
-    return replace(decided, checks=(floor, quality_check(decided), *others))
+    return replace(decided, checks=(floor, quality_check(decided), *decided.checks[1:]))
 
 
 def same_file(judged: Judgement, *, champion: str) -> Judgement:

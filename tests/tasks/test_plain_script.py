@@ -381,6 +381,12 @@ def judged(place: Place, stages: Stages, champion: Release) -> Judged:
     return judge(place, stages, champion, stages.splits, "gate")
 
 
+def test_the_floor_is_asked_of_all_test_rows(stages: Stages, judged: Judged) -> None:
+    floor = judged.judgement.checks[0]
+    assert floor.name == "floor"
+    assert floor.value == stages.tested.selected.of(AIM.metric).value != judged.judgement.value
+
+
 def test_rows_of_one_group_count_once_wherever_it_is_said_how_sure_a_figure_is(
     place: Place, stages: Stages, script: Script, champion: Release, judged: Judged
 ) -> None:

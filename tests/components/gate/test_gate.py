@@ -84,6 +84,16 @@ def test_the_first_release_needs_only_the_floor():
     assert "No floor was set" in first().reason
 
 
+def test_the_floor_is_about_all_test_rows_also_where_the_champion_may_be_asked_of_few():
+    floor = GateConfig(floor=0.9)
+    assert judged(lost=range(5), won=range(5, 10), config=floor, tested=0.91).decision == "yes"
+    made = judged(lost=range(5), won=range(5, 10), config=floor, tested=0.89)
+    assert (made.decision, made.value) == ("no", 0.9975)
+    assert "accuracy is 0.89; at least 0.9 is wanted" in made.reason
+    poor = {"lost": range(300), "won": range(300), "config": floor}
+    assert (judged(**poor).decision, judged(**poor, tested=0.9).decision) == ("no", "yes")
+
+
 def test_where_lower_is_better_the_floor_is_a_ceiling():
     target = np.arange(50.0)
     for floor, decision in ((1.5, "yes"), (0.5, "no")):

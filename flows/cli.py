@@ -220,8 +220,10 @@ def down() -> None:
 
     home = find_home()
     if runs := at_work(home):
-        what = "waits for the servers that it needs, a minute at the least; then the same command goes on from there"
-        _say(f"at work: {', '.join(runs)}, which {what}")
+        what = (
+            "without its servers it waits, for a minute at the least, and then ends; run again, it goes on from there"
+        )
+        _say(f"at work: {', '.join(runs)}: {what}")
     stopped = stop(home)
     _say(f"stopped {', '.join(stopped)}" if stopped else "nothing was up")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import refuse
 from components.home import Home
-from flows.releasing import release_of
+from flows.releasing import release_of, releases_of
 from flows.servers.backend import enter_registry
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def predict(
         enter_registry(home)
         from tasks.registry import as_released, load
 
-        files = as_released(release, into=Path(folder))
+        released = releases_of(home, model).files(release.version)
+        files = as_released(release, files=released, into=Path(folder))
         wanted = read_columns(files / "artifacts" / "model.onnx")
         kinds = features(wanted.kinds, target=wanted.target)
         strange = Strange(known=wanted.known, complete=wanted.complete, spans=wanted.spans)

@@ -22,7 +22,7 @@ from components.home import Home
 from components.release.files import TRIAL
 from flows.console import waiting
 from flows.layout import folder_of
-from flows.releasing import release_of
+from flows.releasing import release_of, releases_of
 from flows.servers.backend import enter_registry
 from flows.servers.processes import POLITE_SECONDS, await_answer, spawn
 from flows.servers.services import LOOPBACK, check_free, port_asked_again
@@ -56,7 +56,8 @@ def serve(
             enter_registry(home)
             from tasks.registry import as_released
 
-            folder = as_released(release, into=Path(place) / "model")
+            released = releases_of(home, model).files(release.version)
+            folder = as_released(release, files=released, into=Path(place) / "model")
         address = f"http://{_reached_at(host)}:{port}"
         with _server(home, folder, host=host, port=port) as (process, log):
             with (

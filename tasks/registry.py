@@ -10,9 +10,7 @@ from components.errors import Problem, Refusal, refuse
 from components.home import Home
 from components.reap.marking import Registered
 from components.release.files import NEEDED, ONNX, loads
-from components.release.releases import Release
-from components.store.artifact import Artifact
-from components.store.folder import sha256
+from components.release.releases import Release, Releases
 from tasks.home_registry import CHAMPION, alias_in_database, folder_at, place_in_database, places_in_database
 from tasks.stage import Yard
 from tasks.tracking.away import made_once
@@ -196,14 +194,14 @@ def files_gone(what: str) -> Gone:
     return Gone([Problem(what=f"the files of {what}", do=do)])
 
 
-def as_released(release: Release, *, into: Path) -> Path:
-    """Have the files of a release, and return their folder.
+def as_released(release: Release, *, files: Mapping[str, str], into: Path) -> Path:
+    """Have the files of a release, `files` by their SHA-256 as it was released, and return their folder.
 
     Raises:
-        Gone: they aren't where they were put, or the model's file there isn't the one that was released.
+        Gone: they aren't where they were put, or one there isn't the one that was released.
     """
     folder = download(release.model, release.version, into=into)
-    if not loads(folder, release.onnx, hashed=True):
+    if not loads(folder, release.onnx, released={**files, ONNX: release.onnx.digest}):
         what = f"the files of {release.model}/{release.version} in the registry aren't those that were released"
         do = f"`steelyard verify {release.model} {release.version}` says what became of them; `steelyard run RECIPE "
         do += "--verify` registers them anew"
@@ -317,21 +315,24 @@ def known_versions(home: Home, model: str, *, uri: str | None) -> set[int]:
 def has(yard: Yard, release: Release, *, hashed: bool) -> bool:
     """Say whether the yard's registry has the version, and its files are where they were put.
 
-    They are looked at, not read; the model's own is, where it is to be `hashed`.
+    They are looked at, not read, unless they are to be `hashed`: they must be those that were released then.
     """
+    released = None
+    if hashed:
+        released = {**Releases(yard.ledger, release.model).files(release.version), ONNX: release.onnx.digest}
     if yard.registry_uri is not None:
         connect(yard.home, uri=yard.registry_uri)
-        return _has_files(f"models:/{release.model}/{release.version}", release.onnx, hashed=hashed)
+        return _has_files(f"models:/{release.model}/{release.version}", release, released)
     place = place_in_database(yard.home, release.model, release.version)
     if place is None:
         return False
     if (folder := folder_at(place)) is None:
-        return _has_files(place, release.onnx, hashed=hashed)
-    return loads(folder, release.onnx, hashed=hashed)
+        return _has_files(place, release, released)
+    return loads(folder, release.onnx, released=released)
 
 
-def _has_files(place: str, onnx: Artifact, *, hashed: bool) -> bool:
-    """Say the same of an address of MLflow's: two lists, and a download where it is to be hashed."""
+def _has_files(place: str, release: Release, released: Mapping[str, str] | None) -> bool:
+    """Say the same of an address of MLflow's: two lists, and a download where there is something to compare with."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -342,9 +343,9 @@ def _has_files(place: str, onnx: Artifact, *, hashed: bool) -> bool:
             raise
         return False
     sizes = {below + Path(one.path).name: one.file_size for below, listed in parts.items() for one in listed}
-    if not set(NEEDED) <= sizes.keys() or sizes[ONNX] != onnx.size_bytes:
+    if not set(NEEDED) <= sizes.keys() or sizes[ONNX] != release.onnx.size_bytes:
         return False
-    if not hashed:
+    if released is None:
         return True
     with tempfile.TemporaryDirectory() as folder:
-        return sha256(Path(mlflow.artifacts.download_artifacts(f"{place}/{ONNX}", dst_path=folder))) == onnx.digest
+        return loads(Path(mlflow.artifacts.download_artifacts(place, dst_path=folder)), release.onnx, released=released)

@@ -23,12 +23,22 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files if path != folder / NOTED}
 
 
-def loads(folder: Path, onnx: Artifact, *, hashed: bool) -> bool:
-    """Say whether what loads a version is in its folder, and the file there is that one: by size or, if asked, hash."""
-    if not all((folder / name).is_file() for name in NEEDED):
+def loads(folder: Path, onnx: Artifact, *, released: Mapping[str, str] | None) -> bool:
+    """Say whether what loads a version is in its folder, and is what was released.
+
+    Args:
+        folder: Of the version's files.
+        onnx: The model's own, which is compared by its size.
+        released: The SHA-256 of each file at its release: those that are there must have it. None: nothing is read.
+    """
+    if not all((folder / name).is_file() for name in NEEDED) or (folder / ONNX).stat().st_size != onnx.size_bytes:
         return False
-    file = folder / ONNX
-    return file.stat().st_size == onnx.size_bytes and (not hashed or sha256(file) == onnx.digest)
+    return released is None or not altered(digests(folder), released=released)
+
+
+def altered(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> list[str]:
+    """Return the files that are there, and aren't what they were when released. Arguments as of `check`."""
+    return [name for name, digest in released.items() if digest is not None and found.get(name, digest) != digest]
 
 
 def check(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> LinkCheck:
@@ -40,9 +50,8 @@ def check(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> Li
     """
     faults = [f"{name} is gone." for name in released if name not in found]
     faults += [
-        f"{name} has the digest {found[name][:12]}, it was released with {digest[:12]}."
-        for name, digest in released.items()
-        if digest is not None and found.get(name, digest) != digest
+        f"{name} has the digest {found[name][:12]}, it was released with {(released[name] or '')[:12]}."
+        for name in altered(found, released=released)
     ]
     if faults:
         return LinkCheck(name="files", status="broken", text=" ".join(faults))

@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import IO, Final
 
 from components.database.whole import check_database
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 NAMES: Final[Set[Name]] = {"prefect", "mlflow", "worker"}
 RUNS_PAGE: Final = "/#/experiments?workflowType=machine_learning"  # MLflow begins with another half of its pages
 LOOPBACK: Final = "127.0.0.1"
+COURTESY_SECONDS: Final = 2.0  # for the ledger to name the runs that `down` interrupts
 # A server that lives as long as one run has nothing to schedule, and nobody's late runs to mark.
 IDLE: Final = {
     f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
@@ -130,11 +132,22 @@ def up(
 
 
 def at_work(home: Home) -> list[str]:
-    """Return the runs, by their ids in MLflow, that use what `up` started; none where it is too ill to be asked."""
-    if not (services := recorded(home)) or not all(service.healthy for service in services):
-        return []
-    ledger = ledger_of(home)
-    return sorted(run for run in ledger.taken(RUN) if ledger.is_taken(RUN + run))
+    """Return the runs, by their ids in MLflow, that use what `up` started.
+
+    That is a courtesy, which keeps nobody from `down`: a ledger that is ill, or silent, knows of none.
+    """
+    found: list[str] = []
+
+    def ask() -> None:
+        with suppress(Exception):
+            ledger = ledger_of(home)
+            found.extend(sorted(run for run in ledger.taken(RUN) if ledger.is_taken(RUN + run)))
+
+    if alive(home):
+        asking = Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(COURTESY_SECONDS)
+    return found
 
 
 def down(home: Home) -> list[str]:

@@ -77,10 +77,13 @@ def test_another_file_in_the_place_of_the_model_is_seen_by_its_size_or_with_veri
     flip(file)
     assert not ran(run(place, *OF_2)), "it isn't read where nobody asks for that"
     assert run(place, *OF_2, "--verify")["version"] == 3
-    third = folder_of(place, 3) / "artifacts" / "model.onnx"
-    third.write_bytes(third.read_bytes() + b"more")
+    code = folder_of(place, 3) / "served.py"
+    code.write_text(code.read_text() + "\n")
+    assert run(place, *OF_2, "--verify")["version"] == 4
+    fourth = folder_of(place, 4) / "artifacts" / "model.onnx"
+    fourth.write_bytes(fourth.read_bytes() + b"more")
     told = run(place, *OF_2)
-    assert (told["version"], told["decision"]["promoted"]) == (4, True)
+    assert (told["version"], told["decision"]["promoted"]) == (5, True)
 
 
 @pytest.mark.parametrize(("became", "words"), [(b"", "none"), (b"another", "another page"), (None, None)])
@@ -220,9 +223,10 @@ def test_a_list_says_where_the_registry_can_not_be_asked(place: Place) -> None:
     assert told.json[0]["state"] == "champion"
 
 
+@pytest.mark.parametrize("name", ["artifacts/model.onnx", "served.py"])
 @pytest.mark.parametrize("command", [("predict", "people", "people.csv"), ("serve", "people")])
-def test_a_damaged_champion_answers_nobody(place: Place, command: tuple[str, ...]) -> None:
-    flip(folder_of(place, 2) / "artifacts" / "model.onnx")
+def test_a_damaged_champion_answers_nobody(place: Place, command: tuple[str, ...], name: str) -> None:
+    flip(folder_of(place, 2) / name)
     told = place.call(*command, code=2)
     assert "refused: the files of people/2 in the registry aren't those that were released" in told.err
     assert "`steelyard verify people 2`" in told.err

@@ -48,15 +48,26 @@ def test_a_file_whose_digest_was_not_kept_is_only_stated_and_must_be_there(folde
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_version_loads_only_with_all_that_loads_it(folder: Path, name: str) -> None:
     file = onnx(folder)
-    assert loads(folder, file, hashed=True)
+    assert loads(folder, file, released=digests(folder))
     (folder / name).unlink()
-    assert not loads(folder, file, hashed=False)
+    assert not loads(folder, file, released=None)
 
 
 def test_another_file_in_its_place_is_seen_by_its_size_and_where_it_is_hashed_by_its_bytes(folder: Path) -> None:
     file = onnx(folder)
+    released = digests(folder)
     (folder / ONNX).write_text("x" * file.size_bytes)
-    assert loads(folder, file, hashed=False)
-    assert not loads(folder, file, hashed=True)
+    assert loads(folder, file, released=None)
+    assert not loads(folder, file, released=released)
     (folder / ONNX).write_text("x")
-    assert not loads(folder, file, hashed=False)
+    assert not loads(folder, file, released=None)
+
+
+def test_code_that_isnt_what_was_released_is_seen_where_it_is_hashed_and_what_answers_nobody_may_be_gone(
+    folder: Path,
+) -> None:
+    file, released = onnx(folder), {**digests(folder), "artifacts/report.html": "digest"}
+    assert loads(folder, file, released=released)
+    (folder / "served.py").write_text("other")
+    assert loads(folder, file, released=None)
+    assert not loads(folder, file, released=released)

@@ -179,12 +179,29 @@ def test_down_names_the_runs_that_live(home: Home) -> None:
     with living(RUN + "0123456789abcdef", ledger, seconds=60):
         begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))
         told = place.call("down")
-        assert told.err.splitlines()[0].startswith("at work: 0123456789abcdef, which waits ")
+        assert told.err.splitlines()[0].startswith("at work: 0123456789abcdef: ")
         assert told.err.splitlines()[1] == "stopped worker"
         assert "at work" not in place.call("down").err  # nothing is up that they could use
     begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))
     assert place.call("down").err == "stopped worker\n"
     assert gone is not None
+
+
+@pytest.mark.parametrize("ill", ["settings", "damaged", "silent"])
+def test_down_stops_what_is_up_also_where_nobody_can_say_who_is_at_work(
+    home: Home, monkeypatch: pytest.MonkeyPatch, ill: str
+) -> None:
+    home.logs.mkdir(parents=True)
+    begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))
+    if ill == "settings":
+        (home.root / "config.toml").write_text('stor = "x"')
+    elif ill == "damaged":
+        home.ledger.write_bytes(b"This is no database at all." * 1000)
+    with closing(socket.create_server((LOOPBACK, 0))) as listener:  # which takes connections, and says nothing
+        if ill == "silent":
+            monkeypatch.setenv("STEELYARD_LEDGER", f"postgresql://me@{LOOPBACK}:{listener.getsockname()[1]}/ledger")
+        told = Place(folder=home.root, home=home.root).call("down")
+    assert (told.code, told.err) == (0, "stopped worker\n")
 
 
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifac
     # Not rows of the data, which may be a customer's: these files go wherever the release goes.
     rows = invented(preparation, columns, count=TRIAL_ROWS, seed=recipe.seed)
     records = example(rows, columns, target=target, count=TRIAL_ROWS)
-    outputs = predict(RUNTIMES["onnxruntime"](here.open(selected.onnx), threads=1), preparation, rows)
-    trial(records, outputs, preparation.target.classes).write(folder / "trial.json")
+    outputs = predict(RUNTIMES[selected.runtime](here.open(selected.onnx), threads=1), preparation, rows)
+    trial(records, outputs, preparation.target).write(folder / "trial.json")
     copies = {"model.onnx": selected.onnx, "report.html": page, "data.dvc": splits.dataset.dvc_file}
     for name, artifact in copies.items():
         shutil.copyfile(here.open(artifact), folder / name)

@@ -6,6 +6,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberColumn:
@@ -62,6 +65,13 @@ class Target:
     classes: tuple[str, ...] = ()
     center: float = 0.0
     scale: float = 1.0
+
+    def unit(self, outputs: npt.NDArray[np.floating]) -> float:
+        """Return what differences of outputs [N, K] are a share of: 1 for probabilities.
+
+        Of numbers the units are their own: a deviation, and more for answers that lie far out.
+        """
+        return 1.0 if self.classes else max(self.scale, float(np.abs(outputs - self.center).max()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,11 +68,11 @@ def differences(
         raise refuse("there are no rows to compare answers on", do="give the validation split more rows")
     found = {size: predict(session, preparation, rows, batch_size=size) for size in batch_sizes}
     by_batch_size = {size: _largest_difference(output, expected) for size, output in found.items()}
-    target = preparation.target  # of numbers the units are its own: a deviation, and more for answers that lie far out
-    scale = 1.0 if target.classes else max(target.scale, float(np.abs(expected - target.center).max()))
     smallest = found[min(found)]
     batch_diff = max(_largest_difference(output, smallest) for output in found.values())
-    return Parity(by_batch_size=by_batch_size, batch_diff=batch_diff, rows=len(rows), scale=scale)
+    return Parity(
+        by_batch_size=by_batch_size, batch_diff=batch_diff, rows=len(rows), scale=preparation.target.unit(expected)
+    )
 
 
 def check(found: Parity, graph: ModelProto, config: ExportConfig, *, name: str) -> None:

@@ -3,25 +3,29 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from components.data.preparation import Target
+
 if TYPE_CHECKING:
     import pandas as pd
 
-TOLERANCE = 1e-4  # of a probability, or as a share of a value: processors differ in the last digits
+TOLERANCE = 1e-4  # of a probability, or as a share of the scale of values: processors differ in the last digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """Raw rows as records, and the model's outputs [N, K]: probabilities by class, or values."""
+    """Raw rows as records, and the model's outputs [N, K]: probabilities by class, or values, of a certain scale."""
 
     rows: tuple[Mapping[str, str | float | bool | None], ...]
     outputs: tuple[tuple[float, ...], ...]
     classes: tuple[str, ...]
+    scale: float
 
     def write(self, path: Path) -> None:
         """Write the trial as JSON."""
@@ -35,14 +39,20 @@ class Trial:
             rows=tuple(content["rows"]),
             outputs=tuple(tuple(row) for row in content["outputs"]),
             classes=tuple(content["classes"]),
+            scale=content.get("scale") or max(1.0, *map(abs, chain(*content["outputs"]))),  # older ones don't say
         )
 
 
 def trial(
-    rows: Sequence[Mapping[str, str | float | bool | None]], outputs: npt.NDArray[np.floating], classes: Sequence[str]
+    rows: Sequence[Mapping[str, str | float | bool | None]], outputs: npt.NDArray[np.floating], target: Target
 ) -> Trial:
     """Put rows and the outputs [N, K] that belong to them together."""
-    return Trial(rows=tuple(rows), outputs=tuple(tuple(map(float, row)) for row in outputs), classes=tuple(classes))
+    return Trial(
+        rows=tuple(rows),
+        outputs=tuple(tuple(map(float, row)) for row in outputs),
+        classes=target.classes,
+        scale=target.unit(outputs),
+    )
 
 
 def differences(trial: Trial, answers: "pd.DataFrame") -> str:
@@ -55,6 +65,5 @@ def differences(trial: Trial, answers: "pd.DataFrame") -> str:
     if absent:
         return f"no column {', '.join(absent)}"
     found = answers[columns].to_numpy(dtype=np.float64)
-    scale = 1.0 if trial.classes else np.maximum(np.abs(expected), 1.0)
-    largest = float((np.abs(found - expected) / scale).max())
-    return "" if largest <= TOLERANCE else f"a difference of {largest:.2g}, where {TOLERANCE:g} is allowed"
+    largest, allowed = float(np.abs(found - expected).max()), TOLERANCE * trial.scale
+    return "" if largest <= allowed else f"a difference of {largest:.2g}, where {allowed:.2g} is allowed"

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from components.data.preparation import Target
 from components.release.trial import trial
 from flows.serving import LONGEST_LINE, _reached_at, line_to_try
 from tests.flows.place import Place
@@ -108,7 +109,7 @@ def test_long_rows_as_images_are_go_into_a_file_that_curl_reads(tmp_path: Path) 
     import numpy as np
 
     home, rows = tmp_path / "a home", [{"image": "x" * LONGEST_LINE}]
-    trial(rows, np.zeros((1, 2)), ("a", "b")).write(tmp_path / "trial.json")
+    trial(rows, np.zeros((1, 2)), Target(name="y", classes=("a", "b"))).write(tmp_path / "trial.json")
     line = line_to_try(tmp_path / "trial.json", address="http://127.0.0.1:1", body=home / "runs" / "rows.json")
     assert len(line) < 500
     *_, option, file = shlex.split(line)
@@ -120,7 +121,9 @@ def test_long_rows_as_images_are_go_into_a_file_that_curl_reads(tmp_path: Path) 
 def test_short_rows_stay_in_the_line(tmp_path: Path) -> None:
     import numpy as np
 
-    trial([{"age": 3.0, "city": "it's"}], np.zeros((1, 2)), ("a", "b")).write(tmp_path / "trial.json")
+    trial([{"age": 3.0, "city": "it's"}], np.zeros((1, 2)), Target(name="y", classes=("a", "b"))).write(
+        tmp_path / "trial.json"
+    )
     line = line_to_try(tmp_path / "trial.json", address="http://127.0.0.1:1", body=tmp_path / "rows.json")
     assert json.loads(shlex.split(line)[-1]) == {"dataframe_records": [{"age": 3.0, "city": "it's"}]}
     assert not (tmp_path / "rows.json").exists()

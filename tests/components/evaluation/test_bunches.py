@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from components.evaluation.bootstrap import resample, tails
 from components.evaluation.bunches import bunches, rows_in_words
@@ -87,6 +88,18 @@ def test_copies_make_no_lead_surer():
     found = lead(EvaluateConfig(), output=output, other=other, groups=np.tile(np.arange(100), 20), **said)
     assert found.low < 0.015
     assert lead(EvaluateConfig(), output=output, other=other, **said).low > 0.03, "as if there were 2,000 rows"
+
+
+def test_a_lead_of_few_bunches_reaches_as_far_as_students_t():
+    """By the log loss, whose lead is the mean over the bunches of how much each of them gains."""
+    gained = np.linspace(-0.4, 0.6, 10)
+    sure = np.exp(-np.stack([np.ones(10), 1 + gained]))[:, np.arange(30) % 10]
+    output, other = np.stack([sure, 1 - sure], axis=2)
+    said = {"metric": "log_loss", "task": "classification", "target": np.zeros(30, dtype=int), "classes": 2, "seed": 0}
+    seen = lead(EvaluateConfig(resamples=10_000), output=output, other=other, groups=np.arange(30) % 10, **said)
+    expected = ttest_1samp(gained, 0).confidence_interval(0.95)
+    assert seen.value == pytest.approx(gained.mean())
+    assert seen.high - seen.low == pytest.approx(expected.high - expected.low, rel=0.08)
 
 
 @pytest.mark.parametrize(("count", "least"), [(12, 0.88), (40, 0.91)])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from statsmodels.api import OLS
 
 from components.evaluation.answers import answers
@@ -162,6 +163,19 @@ def test_rows_that_all_agree_rule_out_as_much_as_their_bunches_do(metric):
         assert apart.low == copied.low == 0
     else:
         assert copied.low < 15 * apart.low < 0
+
+
+def test_the_limit_of_an_area_is_students_and_wider_for_few_bunches():
+    """Of two models that rank all rows rightly: what is unseen is bunches, of 20 in a class, that don't."""
+    target, random = np.arange(120) % 2, np.random.default_rng(0)
+    made = []
+    for sure in random.uniform(0.6, 0.9, size=(2, 40))[:, np.arange(120) % 40]:
+        output = np.where(target[:, None] == np.arange(2), sure[:, None], 1 - sure[:, None])
+        made.append(answers("classification", target=target, output=output, classes=2))
+    given = {"metric": "roc_auc", "task": "classification", "challenger": made[0], "champion": made[1], "seed": 0}
+    seen = compare(GateConfig(), **given, bunched=bunches(np.arange(120) % 40)).difference
+    reach = t.ppf(0.95, 39) * (1 + 2 / math.sqrt(40))
+    assert seen.low == pytest.approx(-(reach**2 / 2 + reach * math.sqrt(reach**2 / 2)) / 20)
 
 
 def test_a_class_in_one_group_rules_out_nothing():

@@ -37,15 +37,19 @@ def train(
     seed: int = 0,
     rows: int = 37,
     metric: Metric | None = None,
+    drawn: tuple[int, int] = (1, 2),
 ) -> tuple[Model, Fitted]:
-    """Build and fit a small model; the checkpoint lies in the folder."""
+    """Build and fit a small model; the checkpoint lies in the folder.
+
+    `drawn` are the seeds of the rows that it learns from, and of those that judge it.
+    """
     what = spec(network or MLP(width=8, depth=2), target=target)
     model = build(what, seed=seed)
     fitted = fit(
         model,
         config,
-        examples(what, rows=rows, seed=1),
-        examples(what, rows=20, seed=2),
+        examples(what, rows=rows, seed=drawn[0]),
+        examples(what, rows=20, seed=drawn[1]),
         spec=what,
         metric=metric or ("accuracy" if target.classes else "rmse"),
         seed=seed,

@@ -422,6 +422,27 @@ def test_the_moving_average_moves_by_its_decay_and_copies_counts() -> None:
     assert average.num_batches_tracked.item() == 7
 
 
+@pytest.mark.parametrize(("longest", "decays"), [(0.99, (1 / 10, 2 / 11)), (0.05, (0.05, 0.05))])
+def test_the_moving_average_soon_leaves_the_first_weights(
+    longest: float, decays: tuple[float, float], tmp_path: Path
+) -> None:
+    """With one step an epoch. At the decay that was asked for it would have hardly moved from them."""
+    config, made = replace(SHORT, batch_size=64, optimizer=SGD(), schedule=Constant()), []
+    expected = nn.utils.parameters_to_vector(build(spec(SURE), seed=0).network.parameters()).detach()
+    for epochs, average in ((1, 0.0), (2, 0.0), (2, longest)):
+        model, fitted = train(
+            replace(config, epochs=epochs, weight_average=average),
+            tmp_path / f"{epochs} {average}",
+            network=SURE,
+            metric="log_loss",
+        )
+        assert fitted.best_epoch == epochs - 1
+        made.append(nn.utils.parameters_to_vector(model.network.parameters()).detach())
+    for then, decay in zip(made[:2], decays, strict=True):
+        expected = decay * expected + (1 - decay) * then
+    torch.testing.assert_close(made[2], expected)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_on_cuda_a_training_repeats_itself_and_comes_back_to_the_cpu(precision: str, tmp_path: Path) -> None:

@@ -165,6 +165,18 @@ def test_the_checkpoint_of_another_training_is_left_alone(tmp_path: Path) -> Non
     assert weights(model, tmp_path / "a") == weights(expected, tmp_path / "b")
 
 
+@pytest.mark.parametrize("drawn", [(3, 2), (1, 3)])
+def test_a_training_does_not_go_on_from_one_that_had_other_rows(drawn: tuple[int, int], tmp_path: Path) -> None:
+    """Be it others to learn from, or others to be judged by."""
+    _, expected = train(SHORT, tmp_path / "whole", drawn=drawn)
+    with pytest.raises(Killed):
+        train(SHORT, tmp_path / "other", observer=KillAt(step=8))
+    seen = Resumed()
+    _, fitted = train(SHORT, tmp_path / "other", drawn=drawn, observer=seen)
+    assert seen.told == []
+    assert fitted.history == expected.history
+
+
 def test_a_damaged_checkpoint_is_refused_with_its_place(tmp_path: Path) -> None:
     train(SHORT, tmp_path)
     (tmp_path / CHECKPOINT_FILE).write_bytes(b"damaged")

@@ -320,7 +320,7 @@ def serve(
 def predict(
     model: Model,
     source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, an image, or a folder of images.")
+        Path, typer.Argument(metavar="FILE", help="A CSV, Parquet or npz file, an image, or a folder of images.")
     ],
     output: Annotated[Path, typer.Option(help="A CSV or Parquet file.")] = Path("predictions.csv"),
     version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,

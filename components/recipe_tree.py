@@ -15,6 +15,8 @@ from components.errors import Problem, Refusal, refuse
 LARGEST_BYTES: Final = 1_000_000
 LARGEST_NODES: Final = 20_000  # aliases can make a small file large
 NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+# Problems that are noticed where the next thing begins: the fault lies where the context does.
+UNENDED: Final = ("could not find expected ':'", "found unexpected end of stream")
 DATA_TAGS: Final = ("str", "int", "float", "bool", "null", "timestamp", "value", "seq", "map", "merge")
 KNOWN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in DATA_TAGS)
 
@@ -77,9 +79,13 @@ def parse(text: str, *, source: str, place: str = "") -> Tree | None:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, began = error.problem_mark or error.context_mark, error.context_mark
+        if began and error.problem in UNENDED:
+            mark = began
         where = place or (_at(source, mark.line, mark.column) if mark else source)
-        raise _not_yaml(error.problem or str(error), where, text) from None
+        unclosed = began and mark and "flow" in (error.context or "") and began.line < mark.line
+        bracket = began.line + 1 if began and unclosed else None
+        raise _not_yaml(error.problem or str(error), where, text, bracket=bracket) from None
     except yaml.YAMLError as error:
         raise refuse(f"not YAML: {str(error).splitlines()[0]}", where=place or source) from None
     except RecursionError:
@@ -87,11 +93,18 @@ def parse(text: str, *, source: str, place: str = "") -> Tree | None:
     return None if node is None else _Growth(source, place).tree(node, ())
 
 
-def _not_yaml(problem: str, where: str, text: str) -> Refusal:
+def _not_yaml(problem: str, where: str, text: str, *, bracket: int | None) -> Refusal:
+    """Return the refusal; `bracket` is the line of one that was still open where the problem was noticed."""
     tab = "\\t" in problem or "'\t'" in problem
     do = "indent with spaces, YAML forbids tabs" if tab else ""
     if not do and "mapping values are not allowed" in problem:
-        do = 'check the indentation, and quote a text that contains ": "'
+        do = 'check the indentation of this line, and for a missing ":" the one before; quote a text that contains ": "'
+    if not do and "expected ':'" in problem:
+        do = 'a key ends with ":"; a text that goes on over several lines is indented'
+    if not do and "unexpected end of stream" in problem:
+        do = "close the quote that begins here"
+    if not do and bracket is not None:
+        do = f"check this line, and that the bracket opened on line {bracket} is closed"
     if not do and "{{" in text:
         do = "quote a text that begins with {"
     return refuse(f"not YAML: {problem}", where=where, do=do)

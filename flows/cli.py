@@ -272,7 +272,8 @@ def show(
 @app.command()
 def promote(
     model: Model,
-    version: Annotated[int, typer.Argument(help="The version to make champion.")],
+    version: Annotated[int | None, typer.Argument(metavar="VERSION", help="The version to make champion.")] = None,
+    named: NamedVersion = None,
     expected: Annotated[
         int | None, typer.Option(help="The champion that you expect, 0 for none; else whoever is.")
     ] = None,
@@ -283,14 +284,22 @@ def promote(
     from components.home import find_home
     from flows.releasing import promote_by_hand
 
-    _say(promote_by_hand(find_home(), model, version, expected=expected, reason=reason, force=force))
+    if (chosen := _either(version, named)) is None:
+        raise refuse(
+            "promote needs a version", do=f"`steelyard promote {model} VERSION`; `steelyard list {model}` shows them"
+        )
+    _say(promote_by_hand(find_home(), model, chosen, expected=expected, reason=reason, force=force))
 
 
 @app.command()
 def rollback(
     model: Model,
-    to: Annotated[
-        int | None, typer.Option(help="The version to go back to; else the champion before this one.")
+    version: Annotated[
+        int | None,
+        typer.Argument(metavar="VERSION", help="The version to go back to; else the champion before this one."),
+    ] = None,
+    named: Annotated[
+        int | None, typer.Option("--version", "--to", help="The same, by its name.", show_default=False)
     ] = None,
     reason: Annotated[str, typer.Option(help="For the audit log.")] = "rolled back by hand",
 ) -> None:
@@ -298,7 +307,7 @@ def rollback(
     from components.home import find_home
     from flows.releasing import roll_back
 
-    _say(roll_back(find_home(), model, to=to, reason=reason))
+    _say(roll_back(find_home(), model, to=_either(version, named), reason=reason))
 
 
 @app.command()
@@ -320,10 +329,11 @@ def serve(
 def predict(
     model: Model,
     source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, an image, or a folder of images.")
+        Path, typer.Argument(metavar="FILE", help="A CSV, Parquet or npz file, an image, or a folder of images.")
     ],
     output: Annotated[Path, typer.Option(help="A CSV or Parquet file.")] = Path("predictions.csv"),
-    version: Annotated[int | None, typer.Option(help="Else the champion.")] = None,
+    version: Version = None,
+    named: NamedVersion = None,
     keep: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Carry a column, such as an id, into the answers.")
     ] = None,
@@ -333,9 +343,8 @@ def predict(
     from flows.predicting import predict as predict_file
 
     replaced = ", in place of what was there" if output.exists() else ""
-    rows = predict_file(
-        find_home(), model, source, output=output, version=version, keep=list(dict.fromkeys(keep or ())), say=_say
-    )
+    chosen, kept = _either(version, named), list(dict.fromkeys(keep or ()))
+    rows = predict_file(find_home(), model, source, output=output, version=chosen, keep=kept, say=_say)
     _say(f"wrote {rows:,} answer{'s' * (rows != 1)} to {output}{replaced}")
 
 
@@ -471,7 +480,7 @@ def _say(text: str) -> None:
 def _either(version: int | None, named: int | None) -> int | None:
     """Return the version that was asked for, as a word or with --version."""
     if None not in (version, named) and version != named:
-        raise refuse(f"version {version} and --version {named} are asked for", do="name one of them")
+        raise refuse(f"versions {version} and {named} are asked for", do="name one of them")
     return named if version is None else version
 
 

@@ -193,7 +193,8 @@ def _metric_lines(plan: Draft) -> Iterator[str]:
     largest, share = plan.largest
     most = f"{share:.0%} of the rows are {_one_line(repr(largest))}"
     if plan.metric == "roc_auc":
-        yield f"metric: {plan.metric}  # {most}: to say so always is right as often; or balanced_accuracy, f1_macro"
+        always = "a model that always says so is right as often"
+        yield f"metric: {plan.metric}  # {most}: {always}; or balanced_accuracy, f1_macro"
         yield "# To find more of the others, in train: loss: {name: cross_entropy, class_weights: balanced}"
     elif plan.uneven:
         yield f"# {most}: accuracy says little of the others. Instead:"
@@ -244,8 +245,9 @@ def _split_lines(plan: Draft) -> Iterator[str]:
     scarce = bool(plan.classes) and min(plan.classes.values()) < SCARCE
     yield "split:  # each row is for one purpose: train fits, validation selects, test judges"
     if scarce:
-        few = f"{min(plan.classes.values()):,} rows of the smallest class"
-        yield f"  method: stratified  # {few} may fall unevenly: each part gets its share of every class"
+        least = min(plan.classes.values())
+        few = f"the smallest has {least:,} row{'s' * (least != 1)}, too few to leave that to chance, as hash does"
+        yield f"  method: stratified  # each part gets its share of every class: {few}"
     else:
         yield "  method: hash  # a row never changes its part when rows are added"
     yield f"  validation: {share}"
@@ -348,13 +350,15 @@ def _release_lines(plan: Draft) -> Iterator[str]:
     yield "  - {method: int8_static}"
     yield "select:"
     yield "  objective: latency  # or size, or quality"
-    yield f"  max_loss: 0.01  # {_hundredth(plan, of='uncompressed model')} on validation may be lost"
+    other = "; of another metric as much in its unit, such as 0.01 nats of log_loss" if plan.classes else ""
+    yield f"  max_loss: 0.01  # compression may cost {_hundredth(plan, of='uncompressed model')} on validation{other}"
     yield "gate:"
     yield f"  # floor: {_floor(plan)}; without one any first release passes"
     if plan.uneven:
         chance = 1 / len(plan.classes)
-        yield f"  # with balanced_accuracy: {(1 + chance) / 2:.2f}; always to say the same has {chance:.2f} of that"
-    yield f"  margin: 0.01  # a later release must be shown to lose less than {_hundredth(plan, of='champion')}"
+        always = f"a model that always gives the same answer has a balanced accuracy of {chance:.2f}"
+        yield f"  # or, with metric: balanced_accuracy, floor: {(1 + chance) / 2:.2f}  # {always}"
+    yield f"  margin: 0.01  # a later release must be shown to lose less than {_hundredth(plan, of='champion')},"
     if plan.task == "classification":
         yield "  # class_margin: 0.1  # and not be shown to lose more of any class's recall; null: no limit;"
     yield "  max_slowdown: 1.2  # and to take no more than so many times the champion's latency,"
@@ -362,10 +366,12 @@ def _release_lines(plan: Draft) -> Iterator[str]:
 
 
 def _hundredth(plan: Draft, *, of: str) -> str:
-    """What 0.01 means: a share of an error, and so much of what lies between 0 and 1, whichever metric is chosen."""
+    """What 0.01 means: a share of a regression's error, else so much of the metric, in the unit that it has."""
     if plan.task == "regression":
         return f"1 % of the {of}'s {plan.metric}"
-    return f"0.01 of the metric, here {plan.metric},"
+    if plan.metric == "accuracy":
+        return "one point of accuracy (0.90 to 0.89)"
+    return f"0.01 of {plan.metric} (0.90 to 0.89)"
 
 
 def _plain(value: float) -> str:
@@ -379,6 +385,7 @@ def _floor(plan: Draft) -> str:
         deviation = plan.seen.columns[plan.target].deviation
         return f"{_plain(deviation * 0.8)}  # largest test RMSE, 0.8 of the target's standard deviation"
     if plan.metric == "roc_auc":
-        return "0.75  # least test ROC AUC; chance has 0.5"
+        return "0.75  # least test ROC AUC; guessing has 0.5"
     name, share = plan.largest
-    return f"{(1 + share) / 2:.2f}  # least test accuracy; always to say {_one_line(repr(name))} has {share:.2f}"
+    always = f"a model that always says {_one_line(repr(name))} has {share:.2f}"
+    return f"{(1 + share) / 2:.2f}  # least test accuracy; {always}"

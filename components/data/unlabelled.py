@@ -16,8 +16,9 @@ from components.data.images import SUFFIXES, size_of
 from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, is_text
 from components.data.known import as_known
 from components.data.parts import one_array
-from components.data.sources.chunk import Chunk
-from components.data.sources.table import SOURCES, kind_of
+from components.data.sources.chunk import Chunk, Source
+from components.data.sources.npz_file import NpzFile
+from components.data.sources.table import SOURCES, image_column, kind_of
 from components.errors import Problem, Refusal, nearest, refuse
 
 IMAGES_AT_ONCE: Final = 64
@@ -56,7 +57,7 @@ def unlabelled(
     if _holds_images(path):
         if image is None:
             what = "this model wants the columns of a table, and was given images"
-            raise refuse(what, where=str(path), allowed=f"a CSV or Parquet file with {', '.join(columns)}")
+            raise refuse(what, where=str(path), allowed=f"a CSV, Parquet or npz file with {', '.join(columns)}")
         if keep:
             raise refuse("images have no columns to keep", where=str(path), do="the answers name each image's file")
         return _images(path, image, size=image_size)
@@ -76,7 +77,12 @@ def _rows(
     keep: Sequence[str],
 ) -> Iterator[Asked]:
     kinds: dict[str, ColumnKind] = {**columns, target: "category"}
-    source = SOURCES[kind_of(path)](path, DataConfig(source=str(path), target=target, columns=kinds))
+    kind, config = kind_of(path), DataConfig(source=str(path), target=target, columns=kinds)
+    source: Source = (
+        NpzFile(path, image=image_column(config), label=target, labelled=False)
+        if kind == "npz"
+        else SOURCES[kind](path, config)
+    )
     _check_columns(source.schema, columns, keep=keep, where=path.name)
     ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
     findings, rows = Findings(), 0

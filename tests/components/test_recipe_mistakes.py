@@ -76,6 +76,11 @@ POWER = "train: {{precision: {}, distributed: {{name: ddp, compress: {{{}}}}}}}"
         ("gate:\n\tmargin: 1", "r.yaml:12:1", "indent with spaces"),
         ("prepare: &a\n  image_size: *a", "r.yaml:11:10", "contains itself"),
         ("---\nmodel: b", "r.yaml:11:1", "not YAML"),
+        ("train\n  epochs: 5", "r.yaml:11:1", 'a key ends with ":"'),
+        ("train\n\n# so long\nseed: 5", "r.yaml:11:1", 'a key ends with ":"'),
+        ("train:\n  epochs 5\n  batch_size: 5", "r.yaml:13:13", 'for a missing ":" the one before'),
+        ("metric: 'accuracy\nseed: 5", "r.yaml:11:9", "close the quote that begins here"),
+        ("prune: [\nseed: 5", "r.yaml:13:1", "that the bracket opened on line 11 is closed"),
     ],
 )
 def test_a_mistake_is_named_at_its_place(added: str, where: str, says: str) -> None:

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import pytest
 from mlflow import MlflowClient
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from components.home import Home
 from flows.cli import app
@@ -212,7 +214,33 @@ def test_a_version_is_a_word_or_named(both: Place) -> None:
         assert "the chain holds" in both.call("verify", "people", *version).out
         page = Path(both.call("report", "people", *version).out.strip())
         assert page.read_bytes() == Path(both.told["first"].json["report"]).read_bytes()
-    assert both.call("show", "people", "1", "--version", "2").refused("version 1 and --version 2", "name one of them")
+    assert both.call("show", "people", "1", "--version", "2").refused("versions 1 and 2", "name one of them")
+
+
+def test_each_command_that_takes_a_version_takes_it_as_a_word_and_named() -> None:
+    commands = get_command(app)
+    assert isinstance(commands, TyperGroup)
+    takes = {
+        name: {
+            "word" if parameter.param_type_name == "argument" else "named"
+            for parameter in command.params
+            if {"version", "--version"} & {*parameter.opts}
+        }
+        for name, command in commands.commands.items()
+    }
+    both_ways = {"show", "promote", "rollback", "serve", "predict", "report", "verify"}
+    assert {name: ways for name, ways in takes.items() if ways} == {name: {"word", "named"} for name in both_ways}
+
+
+def test_the_version_to_promote_or_to_go_back_to_or_to_ask_is_a_word_or_named(both: Place, tmp_path: Path) -> None:
+    for version in (("2",), ("--version", "2")):
+        assert "version 2 of people is champion already" in both.call("promote", "people", *version, code=0).err
+    for version in (("2",), ("--version", "2"), ("--to", "2")):
+        assert both.call("rollback", "people", *version).refused("version 2 of people is champion already")
+    assert both.call("promote", "people").refused("needs a version", "steelyard list people")
+    for version in (("1",), ("--version", "1")):
+        both.call("predict", "people", "people.csv", *version, "--output", str(tmp_path / f"{version[0]}.csv"), code=0)
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "--version.csv").read_bytes()
 
 
 def test_an_empty_home_is_said_to_be_empty_and_stays_so(tmp_path: Path) -> None:

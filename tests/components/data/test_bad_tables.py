@@ -226,7 +226,8 @@ def test_parquet_problems_name_the_file_and_its_row(tmp_path: Path) -> None:
         ({"x_train": np.zeros((4, 2)), "y_train": np.zeros(4), "x_test": np.zeros((2, 2))}, "x_train float64 [4, 2]"),
         ({"x": np.zeros((4, 2)), "y": np.zeros(3)}, "can't tell features and target apart"),
         ({"x": np.zeros((4, 8, 8)), "y": np.zeros(4)}, "can't tell features and target apart"),
-        ({"x": np.zeros((4, 2))}, "can't tell features and target apart"),
+        ({"X": np.zeros((4, 2))}, "the target is missing: there is only X float64 [4, 2]"),
+        ({"y": np.zeros(4)}, "the features are missing: there is only y float64 [4]"),
         ({"x": np.zeros((2, 2)), "y": np.array(["p", None], dtype=object)}, "only pickle could read"),
     ],
 )

@@ -79,7 +79,10 @@ def test_long_tails_ask_for_quantiles_and_small_classes_for_strata(tmp_path: Pat
         even = {"price: EUR": rng.normal(size=2000), "y": ["few"] * few + ["many"] * (2000 - few)}
         recipe, text = drafted(table(tmp_path, 2000, **even), target="y")
         assert (recipe.prepare.numbers, recipe.split.method) == ("standard", method)
-        assert (f"{few} rows of the smallest class may fall unevenly" in text) == (method == "stratified")
+        said = (
+            f"gets its share of every class: the smallest has {few} rows, too few to leave that to chance, as hash does"
+        )
+        assert (said in text) == (method == "stratified")
         assert ("# group: a column with method: hash;" in text) == (method == "stratified")
 
 
@@ -96,16 +99,19 @@ def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_
         assert recipe.judged_by == metric
         assert ("92% of the rows are 'no'" in text) == (metric == "roc_auc")
         assert "class_weights: balanced" in text
-    assert "# floor: 0.90  # least test accuracy; always to say 'no' has 0.80" in text
+    assert "# floor: 0.90  # least test accuracy; a model that always says 'no' has 0.80" in text
+    assert "# compression may cost one point of accuracy (0.90 to 0.89) on validation; of another metric" in text
 
 
 def test_where_another_metric_is_advised_each_number_says_of_which_metric_it_is(tmp_path: Path) -> None:
     _, text = drafted(table(tmp_path, y=["no"] * 240 + ["yes"] * 40 + ["perhaps"] * 20), target="y")
     assert "# metric: balanced_accuracy" in text
-    assert "# floor: 0.90  # least test accuracy; always to say 'no' has 0.80" in text
-    assert "# with balanced_accuracy: 0.67; always to say the same has 0.33 of that" in text
-    assert "max_loss: 0.01  # 0.01 of the metric, here accuracy, on validation may be lost" in text
-    assert "margin: 0.01  # a later release must be shown to lose less than 0.01 of the metric, here accuracy," in text
+    assert "# floor: 0.90  # least test accuracy; a model that always says 'no' has 0.80" in text
+    always = "a model that always gives the same answer has a balanced accuracy of 0.33"
+    assert f"# or, with metric: balanced_accuracy, floor: 0.67  # {always}" in text
+    assert "max_loss: 0.01  # compression may cost one point of accuracy (0.90 to 0.89) on validation; " in text
+    assert "of another metric as much in its unit, such as 0.01 nats of log_loss" in text
+    assert "margin: 0.01  # a later release must be shown to lose less than one point of accuracy (0.90 to" in text
     _, even = drafted(table(tmp_path), target="y")
     assert "balanced_accuracy" not in even
 
@@ -279,6 +285,7 @@ def test_a_regression_is_told_of_no_classes(tmp_path: Path) -> None:
     assert "class_weights" not in text
     assert "0%" not in text
     assert "shown to lose less than 1 % of the champion's rmse" in text
+    assert "# compression may cost 1 % of the uncompressed model's rmse on validation\n" in text
 
 
 def test_the_folders_of_images_are_their_only_target(tmp_path: Path) -> None:

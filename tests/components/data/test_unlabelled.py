@@ -100,6 +100,50 @@ def test_bad_cells_and_torn_lines_are_named_by_their_places(tmp_path: Path) -> N
         assert words in told
 
 
+@pytest.mark.parametrize("name", ["x", "X", "features", "y"])
+def test_an_npz_file_of_features_alone_is_answered_whatever_their_name(tmp_path: Path, name: str) -> None:
+    numbers = np.arange(10.0).reshape(5, 2)
+    np.savez(tmp_path / "rows.npz", **{name: numbers})  # type: ignore[arg-type]
+    found = read(tmp_path / "rows.npz", {"x0": "number", "x1": "number"})
+    assert [found["x0"].to_pylist(), found["x1"].to_pylist()] == numbers.T.tolist()
+    pixels = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
+    np.savez(tmp_path / "images.npz", **{name: pixels})  # type: ignore[arg-type]
+    images = read(tmp_path / "images.npz", {"picture": "image"})["picture"]
+    assert [one["bytes"] for one in images.to_pylist()] == [png(image) for image in pixels]
+
+
+def test_of_several_arrays_of_an_npz_file_their_names_decide(tmp_path: Path) -> None:
+    columns: dict[str, ColumnKind] = {"x0": "number"}
+    x, path = np.ones((3, 1)), tmp_path / "rows.npz"
+    np.savez(path, x=x, other=np.zeros((3, 1)), id=np.arange(3))
+    assert read(path, columns)["x0"].to_pylist() == [1, 1, 1]
+    np.savez(path, x=x, y=np.array(["a", "b", "c"]))
+    (asked,) = unlabelled(path, columns, target="label", known={}, keep=["label"])
+    assert asked.kept["label"].to_pylist() == ["a", "b", "c"]
+    np.savez(path, x=x, y=np.zeros((3, 2)))
+    assert read(path, columns)["x0"].to_pylist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"a": np.zeros((3, 1)), "b": np.zeros((2, 1))}, "features in: a float64 [3, 1], b float64 [2, 1]\n"),
+        ({"X": np.zeros(3)}, "can't find the features in: X float64 [3]\n"),
+        ({"x": np.zeros((3, 8, 8))}, "can't find the features in: x float64 [3, 8, 8]\n"),
+        ({}, "can't find the features in: nothing\n"),
+    ],
+)
+def test_an_npz_file_without_clear_features_is_refused_and_no_target_is_asked_for(
+    tmp_path: Path, arrays: dict[str, object], said: str
+) -> None:
+    np.savez(tmp_path / "rows.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(Refusal) as refused:
+        read(tmp_path / "rows.npz", {"x0": "number"})
+    assert said in str(refused.value)
+    assert "no target is needed" in str(refused.value)
+    assert "y [N]" not in str(refused.value)
+
+
 def test_images_anywhere_in_a_folder_come_by_their_paths(tmp_path: Path) -> None:
     for number in range(IMAGES_AT_ONCE + 3):
         picture(tmp_path / f"deep/{number:03}.png", number)

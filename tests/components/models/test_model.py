@@ -135,6 +135,14 @@ def test_an_embedding_is_about_as_wide_as_the_root_of_its_codes(values: int, wid
     assert embedding_width(CategoryColumn(name="c", values=tuple(map(str, range(values))))) == width
 
 
+def test_what_no_train_row_had_begins_amid_all_others() -> None:
+    embedding = build(spec(MLP()), seed=3).network.embeddings[0]
+    unknown, missing, *known = embedding.weight
+    assert not unknown.any()
+    assert not missing.any()
+    assert all(one.all() for one in known)
+
+
 @pytest.mark.parametrize("network", [CNN(width=4, stages=3), ResNet(width=4, blocks=(1, 2, 1))])
 def test_images_are_halved_and_channels_doubled_between_stages(network: CNN | ResNet) -> None:
     layers = FAMILIES[network.family](network, shape=(1, 16, 16), outputs=2).eval()

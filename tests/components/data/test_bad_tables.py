@@ -7,9 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.data.draft import draft
 from components.data.load import load
 from components.data.pack import pack
 from components.data.sources import csv_file
+from components.data.unlabelled import unlabelled
 from components.errors import Refusal
 from tests.components.data.tables import COLUMNS, config, csv, packed, refusal, rows
 
@@ -218,6 +220,20 @@ def test_parquet_problems_name_the_file_and_its_row(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": ["1", "word"], "y": ["p", "q"]}), folder / "2.parquet")
     said = refusal(tmp_path, folder, config({"a": "number", "y": "category"}))
     assert "2.parquet, row 2, column 'a': 'word'" in said
+
+
+@pytest.mark.parametrize("beside", [["a.parquet"], []], ids=["beside others", "alone"])
+def test_parquet_files_in_folders_within_are_refused(tmp_path: Path, beside: list[str]) -> None:
+    for name in [*beside, "year=2023/b.parquet", "year=2024/more/c.pq"]:
+        (tmp_path / "many" / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"a": ["1", "2"], "y": ["p", "q"]}), tmp_path / "many" / name)
+    said = refusal(tmp_path, tmp_path / "many", config({"a": "number", "y": "category"}))
+    assert "many: 2 Parquet files lie in folders within: year=2023/b.parquet, year=2024/more/c.pq" in said
+    assert "allowed: Parquet files that lie in the folder itself" in said
+    with pytest.raises(Refusal, match="2 Parquet files lie in folders within"):
+        draft(tmp_path / "many", target="y")
+    with pytest.raises(Refusal, match="2 Parquet files lie in folders within"):
+        list(unlabelled(tmp_path / "many", {"a": "number"}, target="y", known={}))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
 import csv as csv_module
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -253,6 +257,51 @@ def test_npz_files_without_clear_arrays_are_refused(tmp_path: Path, arrays: dict
 
 def test_an_npz_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "not an npz file" in refusal(tmp_path, csv(tmp_path, "hello", "t.npz"))
+
+
+NPZ: dict[str, npt.NDArray[np.generic]] = {
+    "x": np.random.default_rng(0).normal(size=(6000, 2)),
+    "y": np.arange(6000) % 2,
+}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-900],  # the member ends early
+        lambda data: data[:2000],
+        lambda data: data[:40],  # within the header
+        lambda data: data.replace(b"6000, 2", b"9999, 2"),
+        lambda data: data.replace(b"6000, 2", b"-600, 2"),
+        lambda data: data.replace(b"6000, 2", b"6000, ("),
+        lambda data: data.replace(b"NUMPY\1", b"NUMPY\7"),
+        lambda data: b"",
+        lambda data: b"hello",
+    ],
+)
+def test_an_npz_whose_member_is_damaged_is_refused(
+    tmp_path: Path, order: Literal["C", "F"], method: int, damage: Callable[[bytes], bytes]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "t.npz", "w", method) as archive:
+        for name, array in NPZ.items():
+            stream = io.BytesIO()
+            np.save(stream, np.asarray(array, order=order))
+            archive.writestr(f"{name}.npy", damage(stream.getvalue()) if name == "x" else stream.getvalue())
+    given = config({"x0": "number", "x1": "number", "y": "category"})
+    said = refusal(tmp_path, tmp_path / "t.npz", given)
+    assert "t.npz: is not an npz file, or a damaged one (" in said
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_bytes_of_an_npz_that_changed_are_refused(tmp_path: Path, save: Callable[..., None]) -> None:
+    save(tmp_path / "t.npz", **NPZ)
+    data = bytearray((tmp_path / "t.npz").read_bytes())
+    data[3000:3008] = b"?" * 8
+    given = config({"x0": "number", "x1": "number", "y": "category"})
+    said = refusal(tmp_path, csv(tmp_path, bytes(data), "t.npz"), given)
+    assert "t.npz: is not an npz file, or a damaged one (" in said
 
 
 def test_a_card_that_disagrees_with_its_files_is_refused(tmp_path: Path) -> None:

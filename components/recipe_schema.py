@@ -1,6 +1,7 @@
 """A JSON schema of the recipe for editors, made from the types, their docstrings and their fields' comments.
 
-It accepts what the reader accepts, but for ranges and combinations, which the types don't say.
+It accepts what the reader accepts, but for combinations and for ranges other than that of all whole numbers: these the
+types don't say.
 """
 
 import inspect
@@ -10,11 +11,10 @@ from types import NoneType
 from typing import Final, Literal, TypeAlias, cast, get_args, get_origin
 
 from components.recipe import Recipe
-from components.recipe_types import ABSENT, Absent, default, hints, members, sections, tag
+from components.recipe_types import ABSENT, LARGEST, Absent, default, hints, members, sections, tag
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 SCALARS: Final[dict[object, Json]] = {
-    int: "integer",
     float: "number",
     bool: "boolean",
     str: ["string", "number", "boolean"],  # the reader takes what stands there as text
@@ -90,7 +90,7 @@ def _member(kind: object, definitions: dict[str, Json], *, tagged: bool) -> dict
     if get_origin(kind) is tuple:
         one: list[Json] = [_kind(each, definitions) for each in inside]
         return {"type": "array", "prefixItems": one, "minItems": len(one), "maxItems": len(one)}
-    return {"type": SCALARS[kind]}
+    return {"type": "integer", "minimum": -LARGEST, "maximum": LARGEST} if kind is int else {"type": SCALARS[kind]}
 
 
 def _plain(value: object) -> Json:

@@ -191,7 +191,7 @@ def _new(keys: list[str], place: str) -> Tree:
 
 def _with_item(tree: Listing, keys: list[str], value: Tree, place: str) -> Listing:
     count = len(tree.items)
-    if not keys[0].isdecimal() or int(keys[0]) > count:
+    if not keys[0].isdecimal() or len(keys[0]) > len(str(LARGEST_NODES)) or int(keys[0]) > count:
         allowed = f"0 to {count}, where {count} adds one"
         raise refuse(f"'{keys[0]}' isn't an entry of the list", where=place, allowed=allowed)
     index = int(keys[0])

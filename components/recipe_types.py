@@ -21,6 +21,7 @@ from components.rules import Breach, Ruled
 TAGS: Final = ("family", "method", "name")  # the Literal fields by which a union of sections is told apart
 TRUE: Final = frozenset({"true", "yes", "on"})
 FALSE: Final = frozenset({"false", "no", "off"})
+LARGEST: Final = 2**63 - 1  # whole number, above 0 or below: what the libraries that are given it can hold
 WHOLE: Final = re.compile(r"[-+]?(0|[1-9][0-9_]*)\Z")
 DECIMAL: Final = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
 
@@ -73,9 +74,17 @@ def plain(text: str) -> int | float | bool | str:
     """Return what an unquoted text is where a number, a boolean or a text may stand."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if WHOLE.match(text):
-        return int(text.replace("_", ""))
+    if (number := whole(text)) is not FAILED:
+        return number
     return float(text.replace("_", "")) if DECIMAL.match(text) else text
+
+
+def whole(text: str) -> int | Literal[Nothing.FAILED]:
+    """Return the text as a whole number, FAILED where it is none, or one beyond the largest."""
+    digits = text.replace("_", "")
+    if not WHOLE.match(text) or len(digits) > len(str(-LARGEST)):  # Python itself reads 4300 digits at most
+        return FAILED
+    return number if abs(number := int(digits)) <= LARGEST else FAILED
 
 
 WORDS: Final[dict[object, str]] = {
@@ -183,6 +192,8 @@ class Decoder:
         value = _one_of(tree, kinds)
         if value is not FAILED and not (isinstance(value, float) and not math.isfinite(value)):
             return value
+        if int in kinds and not tree.quoted and WHOLE.match(tree.text):
+            return self.refuse(tree, f"{key} is {tree}", allowed=f"a whole number from {-LARGEST} to {LARGEST}")
         unquoted = tree.quoted and _as(tree.text, kinds[0]) is not FAILED
         return self.refuse(tree, f"{key} is {tree}", allowed=describe(kind), do="remove the quotes" if unquoted else "")
 
@@ -352,6 +363,8 @@ def _one_of(tree: Scalar, kinds: list[object]) -> object:
         return FAILED
     if len(kinds) == 1:
         return _as(tree.text, kinds[0])
+    if int in kinds and not tree.quoted and WHOLE.match(tree.text):
+        return whole(tree.text)  # one that is too large is no decimal
     value = tree.text if tree.quoted else plain(tree.text)
     return value if type(value) in kinds else FAILED
 
@@ -363,5 +376,5 @@ def _as(text: str, kind: object) -> object:
     if kind is bool:
         return text.lower() in TRUE if text.lower() in TRUE | FALSE else FAILED
     if kind is int:
-        return int(text.replace("_", "")) if WHOLE.match(text) else FAILED
+        return whole(text)
     return float(text.replace("_", "")) if DECIMAL.match(text) else FAILED

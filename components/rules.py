@@ -3,6 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
+
+MOST_EPOCHS: Final = 1_000_000
+MOST_THREADS: Final = 4096  # and processes: more than a machine has cores
 
 
 @dataclass(frozen=True, slots=True)

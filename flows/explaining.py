@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from components.errors import nearest, refuse
 from components.home import Home
 from components.planning.history import began, labels, latest_run, model_of, models
+from components.planning.key import ORDER
 from components.planning.ledger import Ledger, Record
 from flows.retrain import STAGES
 from flows.state import ledger_of
 
 LONGEST = 80  # letters of a value that is shown
 NAMED = 4  # of a stage's outputs
-ORDER = "(order)"  # what a canonical mapping says beside its entries
 MANY = 1000  # uses of one stage that are looked through
 MADE_BY = {  # the stage whose outputs an input is, by the input's name
     "dataset": "ingest",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from components.rules import Breach, Ruled, breach
+from components.rules import MOST_EPOCHS, Breach, Ruled, breach
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +23,8 @@ class PruneChannels(Ruled):
     def _breaches(self) -> Iterator[Breach]:
         if not 0 < self.ratio < 1:
             yield breach("ratio is above 0 and below 1", "ratio")
-        if self.finetune_epochs < 0:
-            yield breach("finetune_epochs is 0 or more", "finetune_epochs")
+        if not 0 <= self.finetune_epochs <= MOST_EPOCHS:
+            yield breach(f"finetune_epochs is 0 to {MOST_EPOCHS}", "finetune_epochs")
         if self.finetune_lr_share <= 0:
             yield breach("finetune_lr_share is above 0", "finetune_lr_share")
 

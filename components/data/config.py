@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from components.errors import nearest
 from components.rules import Breach, Ruled, breach
 
+MOST_PIXELS: Final = 65_535  # of an image's side, as of a JPEG file's
 ColumnKind = Literal["number", "category", "boolean", "image", "ignore"]
 
 
@@ -142,5 +143,5 @@ class PrepareConfig(Ruled):
     def _breaches(self) -> Iterator[Breach]:
         if self.min_category_rows < 1:
             yield breach("min_category_rows is at least 1", "min_category_rows")
-        if self.image_size is not None and min(self.image_size) < 1:
-            yield breach("image_size is two numbers of pixels, each at least 1", "image_size")
+        if self.image_size is not None and not all(1 <= side <= MOST_PIXELS for side in self.image_size):
+            yield breach(f"image_size is two numbers of pixels, each 1 to {MOST_PIXELS}", "image_size")

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from components.rules import Breach, Ruled, breach
+
+# What makes a network too large for a machine is told by its weights; of too many layers even that would take forever.
+MOST_LAYERS: Final = 1000
+MOST_STAGES: Final = 12  # each doubles the channels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,8 +26,8 @@ class MLP(Ruled):
     def _breaches(self) -> Iterator[Breach]:
         if self.width < 1:
             yield breach("width is at least 1", "width")
-        if self.depth < 1:
-            yield breach("depth is at least 1", "depth")
+        if not 1 <= self.depth <= MOST_LAYERS:
+            yield breach(f"depth is 1 to {MOST_LAYERS}", "depth")
         if not 0 <= self.dropout < 1:
             yield breach("dropout is 0 or more and below 1", "dropout")
         if self.waves < 0:
@@ -44,8 +48,8 @@ class CNN(Ruled):
     def _breaches(self) -> Iterator[Breach]:
         if self.width < 1:
             yield breach("width is at least 1", "width")
-        if self.stages < 1:
-            yield breach("stages is at least 1", "stages")
+        if not 1 <= self.stages <= MOST_STAGES:
+            yield breach(f"stages is 1 to {MOST_STAGES}", "stages")
         if not 0 <= self.dropout < 1:
             yield breach("dropout is 0 or more and below 1", "dropout")
 
@@ -61,8 +65,8 @@ class ResNet(Ruled):
     def _breaches(self) -> Iterator[Breach]:
         if self.width < 1:
             yield breach("width is at least 1", "width")
-        if not self.blocks or min(self.blocks) < 1:
-            yield breach("blocks is a list of numbers of at least 1", "blocks")
+        if not 1 <= len(self.blocks) <= MOST_STAGES or not all(1 <= count <= MOST_LAYERS for count in self.blocks):
+            yield breach(f"blocks is a list of 1 to {MOST_STAGES} numbers, each 1 to {MOST_LAYERS}", "blocks")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from typing import Final
 
 from components.store.artifact import Artifact
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
+ORDER: Final = "(order)"  # beside a mapping's entries: their names in order
 Parts = dict[str, str]  # what a key is made of, by a name that a person understands
 
 
@@ -42,7 +44,11 @@ def _canonical_mapping(value: Mapping[object, object]) -> dict[str, Json]:
     if len(set(names)) < len(names):
         raise TypeError(f"keys that differ in type alone can't be part of a stage's inputs: {', '.join(names)}")
     entries = dict(zip(names, map(canonical, value.values()), strict=True))
-    return {"(order)": list(names), **entries} if len(names) > 1 else entries
+    if (
+        ORDER in entries
+    ):  # it would take the place of the order: pairs keep theirs, and no other mapping has ORDER alone
+        return {ORDER: [[name, entry] for name, entry in entries.items()]}
+    return {ORDER: list(names), **entries} if len(names) > 1 else entries
 
 
 def strings(value: Json) -> Iterator[str]:

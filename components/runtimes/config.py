@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from components.rules import Breach, Ruled, breach
+from components.rules import MOST_THREADS, Breach, Ruled, breach
 
-LEAST_ROUNDS = 10
+LEAST_ROUNDS, MOST_ROUNDS = 10, 1_000_000
+MOST_ROWS: Final = 1_000_000  # of a batch
 RuntimeName = Literal["onnxruntime"]
 
 
@@ -23,11 +24,11 @@ class ProfileConfig(Ruled):
     def _breaches(self) -> Iterator[Breach]:
         if not self.runtimes:
             yield breach("runtimes has at least one entry", "runtimes")
-        if not self.batch_sizes or min(self.batch_sizes) < 1:
-            yield breach("batch_sizes has at least one entry, each batch size at least 1", "batch_sizes")
-        if self.threads < 1:
-            yield breach("threads is at least 1", "threads")
-        if self.rounds < LEAST_ROUNDS:
-            yield breach(f"rounds is at least {LEAST_ROUNDS}", "rounds")
+        if not self.batch_sizes or not all(1 <= size <= MOST_ROWS for size in self.batch_sizes):
+            yield breach(f"batch_sizes has at least one entry, each batch size 1 to {MOST_ROWS}", "batch_sizes")
+        if not 1 <= self.threads <= MOST_THREADS:
+            yield breach(f"threads is 1 to {MOST_THREADS}", "threads")
+        if not LEAST_ROUNDS <= self.rounds <= MOST_ROUNDS:
+            yield breach(f"rounds is {LEAST_ROUNDS} to {MOST_ROUNDS}", "rounds")
         if not 0.5 < self.confidence < 1:
             yield breach("confidence is above 0.5 and below 1", "confidence")

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from components.rules import Breach, Ruled, breach
+from components.rules import MOST_EPOCHS, MOST_THREADS, Breach, Ruled, breach
 
+MOST_CROP: Final = 1024  # pixels
 DEVICES: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -204,8 +205,8 @@ class Augment(Ruled):
     rotate_degrees: float = 0.0  # by an angle drawn from minus to plus so many degrees
 
     def _breaches(self) -> Iterator[Breach]:
-        if self.crop_pixels < 0:
-            yield breach("crop_pixels is 0 or more", "crop_pixels")
+        if not 0 <= self.crop_pixels <= MOST_CROP:
+            yield breach(f"crop_pixels is 0 to {MOST_CROP}", "crop_pixels")
         if not 0 <= self.rotate_degrees <= 180:
             yield breach("rotate_degrees is 0 to 180", "rotate_degrees")
 
@@ -280,6 +281,8 @@ class DDP(Ruled):
             yield breach(
                 "processes is at least 2; for one, which has nothing to compress, take name: alone", "processes"
             )
+        if self.processes > MOST_THREADS:
+            yield breach(f"processes is at most {MOST_THREADS}", "processes")
 
 
 Distributed = Alone | DDP
@@ -308,8 +311,8 @@ class TrainConfig(Ruled):
     checkpoint_seconds: float = field(default=10.0, metadata={"in_key": False})  # the result doesn't depend on it
 
     def _breaches(self) -> Iterator[Breach]:
-        if self.epochs < 1:
-            yield breach("epochs is at least 1", "epochs")
+        if not 1 <= self.epochs <= MOST_EPOCHS:
+            yield breach(f"epochs is 1 to {MOST_EPOCHS}", "epochs")
         if self.batch_size < 1:
             yield breach("batch_size is at least 1", "batch_size")
         if self.accumulate < 1:
@@ -320,8 +323,8 @@ class TrainConfig(Ruled):
             yield breach("weight_average is 0 or more and below 1", "weight_average")
         if self.stop_after_epochs is not None and self.stop_after_epochs < 1:
             yield breach("stop_after_epochs is at least 1", "stop_after_epochs")
-        if self.threads is not None and self.threads < 1:
-            yield breach("threads is at least 1", "threads")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            yield breach(f"threads is 1 to {MOST_THREADS}", "threads")
         if self.checkpoint_seconds < 0:
             yield breach("checkpoint_seconds is 0 or more", "checkpoint_seconds")
         if not DEVICES.fullmatch(self.device):

@@ -147,7 +147,7 @@ def test_an_impossible_value_is_named_at_its_line(added: str, column: int, says:
         (["split.time_column=day"], "go with method: time, and only with it"),
         (["split.method=stratified", "split.group=patient"], "can't be combined with method: stratified"),
         (["prepare.min_category_rows=0"], "min_category_rows is at least 1"),
-        (["prepare.image_size=[0, 8]"], "each at least 1"),
+        (["prepare.image_size=[0, 8]"], "each 1 to 65535"),
         (["task=regression"], "regression needs a target of kind number, 'label' is of another"),
         (["network={family: resnet}"], "network resnet needs an image column"),
     ],
@@ -160,12 +160,15 @@ def test_what_does_not_go_together_is_refused(changes: list[str], says: str) -> 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("train.augment.crop_pixels=-1", "crop_pixels is 0 or more"),
+        ("train.augment.crop_pixels=-1", "crop_pixels is 0 to 1024"),
         ("train.augment.rotate_degrees=181", "rotate_degrees is 0 to 180"),
         ("train.stop_after_epochs=0", "stop_after_epochs is at least 1"),
-        ("train.threads=0", "threads is at least 1"),
+        ("train.threads=0", "threads is 1 to 4096"),
+        ("train.threads=4097", "threads is 1 to 4096"),
+        ("train.epochs=1000001", "epochs is 1 to 1000000"),
+        ("train.distributed={name: ddp, processes: 4097}", "processes is at most 4096"),
         ("train.loss={name: huber, delta: 0}", "delta is above 0"),
-        ("prune=[{finetune_epochs: -1}]", "finetune_epochs is 0 or more"),
+        ("prune=[{finetune_epochs: -1}]", "finetune_epochs is 0 to 1000000"),
         ("prune=[{finetune_lr_share: 0}]", "finetune_lr_share is above 0"),
         ("quantize=[{method: int8_static, calibration_rows: 0}]", "calibration_rows is at least 1"),
         ("select.max_loss=-0.1", "max_loss is 0 or more"),
@@ -177,9 +180,11 @@ def test_what_does_not_go_together_is_refused(changes: list[str], says: str) -> 
         ("export.tolerance=0", "tolerance is above 0"),
         ("profile.runtimes=[]", "at least one entry"),
         ("profile.batch_sizes=[]", "at least one entry"),
-        ("profile.batch_sizes=[0, 1]", "each batch size at least 1"),
-        ("profile.threads=0", "threads is at least 1"),
-        ("profile.rounds=9", "rounds is at least 10"),
+        ("profile.batch_sizes=[0, 1]", "each batch size 1 to 1000000"),
+        ("profile.batch_sizes=[1, 1000001]", "each batch size 1 to 1000000"),
+        ("profile.threads=0", "threads is 1 to 4096"),
+        ("profile.threads=4097", "threads is 1 to 4096"),
+        ("profile.rounds=9", "rounds is 10 to 1000000"),
         ("profile.confidence=0.5", "confidence is above 0.5"),
         ("gate.margin=0", "margin is above 0 and below 1"),
         ("gate.margin=1", "margin is above 0 and below 1"),
@@ -190,13 +195,16 @@ def test_what_does_not_go_together_is_refused(changes: list[str], says: str) -> 
         ("gate.max_growth=-1", "max_growth is above 0, or null"),
         ("workers.train={pool: local, wait_minutes: 0}", "wait_minutes is above 0, or left out"),
         ("network={family: mlp, width: 0}", "width is at least 1"),
+        ("network={family: mlp, depth: 1001}", "depth is 1 to 1000"),
         ("network={family: mlp, members: 0}", "members is at least 1"),
         ("network={family: mlp, waves: -1}", "waves is 0 or more"),
         ("network={family: mlp, dropout: 1}", "below 1"),
-        ("network={family: cnn, stages: 0}", "stages is at least 1"),
+        ("network={family: cnn, stages: 0}", "stages is 1 to 12"),
+        ("network={family: cnn, stages: 13}", "stages is 1 to 12"),
         ("network={family: cnn, dropout: 1}", "below 1"),
-        ("network={family: resnet, blocks: [2, 0]}", "blocks is a list of numbers of at least 1"),
-        ("network={family: resnet, blocks: []}", "blocks is a list of numbers of at least 1"),
+        ("network={family: resnet, blocks: [2, 0]}", "blocks is a list of 1 to 12 numbers, each 1 to 1000"),
+        ("network={family: resnet, blocks: [1001]}", "blocks is a list of 1 to 12 numbers, each 1 to 1000"),
+        ("network={family: resnet, blocks: []}", "blocks is a list of 1 to 12 numbers, each 1 to 1000"),
         ("network={family: custom, path: nowhere}", "package.module:Name"),
     ],
 )
@@ -204,6 +212,28 @@ def test_a_value_out_of_its_range_is_refused_whoever_gives_it(change: str, says:
     found = problems(TABLE, change)
     assert says in str(Refusal(found))
     assert found[0].where == f"--set {change}"
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "-9223372036854775808", "1" * 21, "9" * 5000])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "train.threads={}",
+        "train.batch_size={}",
+        "split.seed={}",
+        "profile.batch_sizes=[{}]",
+        "workers.train={{pool: p, retries: {}}}",
+        "network={{family: custom, path: 'a:B', options: {{size: {}}}}}",
+    ],
+)
+def test_a_whole_number_that_no_library_can_hold_is_refused_once(change: str, number: str) -> None:
+    (found,) = problems(TABLE, change.format(number))
+    assert found.allowed == "a whole number from -9223372036854775807 to 9223372036854775807"
+
+
+def test_a_place_in_a_list_that_no_library_can_hold_is_refused() -> None:
+    (found,) = problems(TABLE + "prune: [{ratio: 0.5}]", f"prune.{'9' * 5000}.ratio=0.5")
+    assert "isn't an entry of the list" in found.what
 
 
 def test_a_split_by_time_takes_no_groups() -> None:

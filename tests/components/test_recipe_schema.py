@@ -20,6 +20,7 @@ def test_the_schema_knows_every_field_with_its_comment() -> None:
         "description": "largest L2 norm of the gradient",
         "default": None,
     }
+    assert train["properties"]["batch_size"]["maximum"] == -train["properties"]["batch_size"]["minimum"] == 2**63 - 1
     assert set(schema["$defs"]["Recipe"]["properties"]) == {f.name for f in fields(Recipe)}
 
 
@@ -46,6 +47,7 @@ def test_the_schema_accepts_what_the_reader_accepts() -> None:
         "quantize: [{calibration: minmax}]",
         "profile: {runtimes: [onxruntime]}",
         "data:",
+        "train: {threads: 999999999999999999999}",
     ):
         assert problems(GOOD + added)
         assert list(checker.iter_errors(yaml.safe_load(GOOD + added))), added

@@ -17,7 +17,7 @@ def told(text: str) -> list[str]:
 def test_a_wrong_type_hides_no_impossible_value_beside_it() -> None:
     train = "train:\n  epochs: -3\n  batch_size: many\n  optimizer: {name: sgd, lr: -1, betas: 3}\n"
     assert told(CLASSES + train) == [
-        "6:11 train.epochs is -3: epochs is at least 1",
+        "6:11 train.epochs is -3: epochs is 1 to 1000000",
         "7:15 train.batch_size is many",
         "8:30 train.optimizer.lr is -1: lr is above 0",
         "8:34 unknown key train.optimizer.betas",
@@ -27,7 +27,7 @@ def test_a_wrong_type_hides_no_impossible_value_beside_it() -> None:
 def test_a_mistake_in_a_section_hides_no_clash_of_its_other_fields() -> None:
     train = "train:\n  epochs: 0\n  batchsize: 32\n  loss: {name: mse}\ngate: {floor: 7}\n"
     assert told(CLASSES + train) == [
-        "6:11 train.epochs is 0: epochs is at least 1",
+        "6:11 train.epochs is 0: epochs is 1 to 1000000",
         "7:3 unknown key train.batchsize",
         "8:9 train.loss mse isn't one for classification",
         "9:15 gate.floor 7 is above 1, which accuracy never is",
@@ -71,19 +71,19 @@ train: {precision: fp16, device: cpu, distributed: {name: ddp, processes: 100, c
         "7:13 data.bad_rows is quarantine: quarantine_share is missing: beside `bad_rows: quarantine` it says which"
         " share of the rows may be set aside, such as 0.02",
         "8:34 network.width is 0: width is at least 1",
-        "8:45 network.blocks: blocks is a list of numbers of at least 1",
+        "8:45 network.blocks: blocks is a list of 1 to 12 numbers, each 1 to 1000",
         "9:36 split.group 'photo' is an image column, which has no groups and no times",
         "9:36 split.group is photo: group can't be combined with method: stratified; set method: hash",
         "9:49 split.test is 2: test is above 0 and below 1",
         "10:17 prune.0.ratio is 0: ratio is above 0 and below 1",
-        "10:37 prune.0.finetune_epochs is -1: finetune_epochs is 0 or more",
+        "10:37 prune.0.finetune_epochs is -1: finetune_epochs is 0 to 1000000",
         "10:51 prune.1.method is weights",
         "11:18 workers.train.pool is missing",
         "11:25 workers.train.cpus is 0: cpus is above 0, or left out",
         "11:37 workers.train.retries is -1: retries is 0 or more",
         "12:24 profile.batch_sizes: select.batch_size 1 isn't among profile.batch_sizes",
-        "12:37 profile.rounds is 3: rounds is at least 10",
-        "12:49 profile.threads is 0: threads is at least 1",
+        "12:37 profile.rounds is 3: rounds is 10 to 1000000",
+        "12:49 profile.threads is 0: threads is 1 to 4096",
         "13:20 train.precision fp16 isn't for a CPU: take bf16, or another device",
         "13:20 train.precision is fp16: compress power_sgd can't go with precision fp16: an overflow would stay in what"
         " it keeps",

@@ -12,13 +12,17 @@ from components.data.sources.chunk import Chunk
 from components.errors import Problem, Refusal, refuse
 
 CHUNK_ROWS: Final = 16_384
+SUFFIXES: Final = (".parquet", ".pq")
 
 
 class ParquetFiles:
-    """One or several Parquet files of one schema, in the order of their names."""
+    """One or several Parquet files of one schema, in the order of their names; hidden ones don't count.
+
+    Those in folders within are refused: such a folder's name may be a value of theirs (`year=2024`), and is no column.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        self.files = _files(path) if path.is_dir() else [path]
         schemas = {file: _schema(file) for file in self.files}
         self.schema: pa.Schema = schemas[self.files[0]]
         odd = [file.name for file, schema in schemas.items() if not schema.equals(self.schema)]
@@ -47,6 +51,26 @@ class ParquetFiles:
             file = int(np.searchsorted(ends, row))
             places.append(f"{self.files[file].name}, row {row - (int(ends[file - 1]) if file else 0)}")
         return places
+
+
+def files_of(folder: Path, *, below: bool = False) -> Iterator[Path]:
+    """Yield the Parquet files of a folder, or those of all folders within. Hidden ones don't count."""
+    for path in folder.glob("*/**/*" if below else "*"):
+        hidden = any(name.startswith(".") for name in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            yield path
+
+
+def _files(folder: Path) -> list[Path]:
+    if within := sorted(path.relative_to(folder).as_posix() for path in files_of(folder, below=True)):
+        shown = ", ".join(within[:3]) + (" ..." if len(within) > 3 else "")
+        raise refuse(
+            f"{len(within)} Parquet {'file lies' if len(within) == 1 else 'files lie'} in folders within: {shown}",
+            where=folder.name,
+            allowed="Parquet files that lie in the folder itself",
+            do="move all that are to be read into one folder, or name the one folder that holds them",
+        )
+    return sorted(files_of(folder))
 
 
 def _schema(file: Path) -> pa.Schema:

@@ -6,11 +6,12 @@ from typing import Final
 
 from components.data.config import DataConfig
 from components.data.file_names import check_names
+from components.data.images import SUFFIXES as IMAGES
 from components.data.sources.chunk import Source
 from components.data.sources.csv_file import CsvFile
 from components.data.sources.image_folder import ImageFolder
 from components.data.sources.npz_file import NpzFile
-from components.data.sources.parquet_file import ParquetFiles
+from components.data.sources.parquet_file import SUFFIXES, ParquetFiles, files_of
 from components.errors import nearest, refuse
 from components.table import Table
 
@@ -18,8 +19,7 @@ KIND_OF_SUFFIX: Final = {
     ".csv": "csv",
     ".tsv": "csv",
     ".txt": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
+    **dict.fromkeys(SUFFIXES, "parquet"),
     ".npz": "npz",
 }
 
@@ -73,9 +73,17 @@ def kind_of(path: Path) -> str:
     if not path.exists():
         raise refuse("no such file or folder", where=str(path), do=nearest_source(path))
     if path.is_dir():
-        return "parquet" if any(path.glob("*.parquet")) else "images"
+        return _kind_of_folder(path)
     kind = KIND_OF_SUFFIX.get(path.suffix.lower())
     if kind is None:
         allowed = f"{', '.join(KIND_OF_SUFFIX)}, a folder of images with a folder per class, or a packed data set"
         raise refuse("Steelyard can't read this kind of file", where=path.name, allowed=allowed)
     return kind
+
+
+def _kind_of_folder(folder: Path) -> str:
+    """Return parquet also where all such files lie in folders within, and no images: their source refuses them."""
+    if any(files_of(folder)):
+        return "parquet"
+    images = any(path.suffix.lower() in IMAGES for path in folder.rglob("*"))
+    return "parquet" if not images and any(files_of(folder, below=True)) else "images"

@@ -1,15 +1,21 @@
 import csv as csv_module
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.data.draft import draft
 from components.data.load import load
 from components.data.pack import pack
 from components.data.sources import csv_file
+from components.data.unlabelled import unlabelled
 from components.errors import Refusal
 from tests.components.data.tables import COLUMNS, config, csv, packed, refusal, rows
 
@@ -220,6 +226,20 @@ def test_parquet_problems_name_the_file_and_its_row(tmp_path: Path) -> None:
     assert "2.parquet, row 2, column 'a': 'word'" in said
 
 
+@pytest.mark.parametrize("beside", [["a.parquet"], []], ids=["beside others", "alone"])
+def test_parquet_files_in_folders_within_are_refused(tmp_path: Path, beside: list[str]) -> None:
+    for name in [*beside, "year=2023/b.parquet", "year=2024/more/c.pq"]:
+        (tmp_path / "many" / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"a": ["1", "2"], "y": ["p", "q"]}), tmp_path / "many" / name)
+    said = refusal(tmp_path, tmp_path / "many", config({"a": "number", "y": "category"}))
+    assert "many: 2 Parquet files lie in folders within: year=2023/b.parquet, year=2024/more/c.pq" in said
+    assert "allowed: Parquet files that lie in the folder itself" in said
+    with pytest.raises(Refusal, match="2 Parquet files lie in folders within"):
+        draft(tmp_path / "many", target="y")
+    with pytest.raises(Refusal, match="2 Parquet files lie in folders within"):
+        list(unlabelled(tmp_path / "many", {"a": "number"}, target="y", known={}))
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
@@ -238,6 +258,51 @@ def test_npz_files_without_clear_arrays_are_refused(tmp_path: Path, arrays: dict
 
 def test_an_npz_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "not an npz file" in refusal(tmp_path, csv(tmp_path, "hello", "t.npz"))
+
+
+NPZ: dict[str, npt.NDArray[np.generic]] = {
+    "x": np.random.default_rng(0).normal(size=(6000, 2)),
+    "y": np.arange(6000) % 2,
+}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-900],  # the member ends early
+        lambda data: data[:2000],
+        lambda data: data[:40],  # within the header
+        lambda data: data.replace(b"6000, 2", b"9999, 2"),
+        lambda data: data.replace(b"6000, 2", b"-600, 2"),
+        lambda data: data.replace(b"6000, 2", b"6000, ("),
+        lambda data: data.replace(b"NUMPY\1", b"NUMPY\7"),
+        lambda data: b"",
+        lambda data: b"hello",
+    ],
+)
+def test_an_npz_whose_member_is_damaged_is_refused(
+    tmp_path: Path, order: Literal["C", "F"], method: int, damage: Callable[[bytes], bytes]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "t.npz", "w", method) as archive:
+        for name, array in NPZ.items():
+            stream = io.BytesIO()
+            np.save(stream, np.asarray(array, order=order))
+            archive.writestr(f"{name}.npy", damage(stream.getvalue()) if name == "x" else stream.getvalue())
+    given = config({"x0": "number", "x1": "number", "y": "category"})
+    said = refusal(tmp_path, tmp_path / "t.npz", given)
+    assert "t.npz: is not an npz file, or a damaged one (" in said
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_bytes_of_an_npz_that_changed_are_refused(tmp_path: Path, save: Callable[..., None]) -> None:
+    save(tmp_path / "t.npz", **NPZ)
+    data = bytearray((tmp_path / "t.npz").read_bytes())
+    data[3000:3008] = b"?" * 8
+    given = config({"x0": "number", "x1": "number", "y": "category"})
+    said = refusal(tmp_path, csv(tmp_path, bytes(data), "t.npz"), given)
+    assert "t.npz: is not an npz file, or a damaged one (" in said
 
 
 def test_a_card_that_disagrees_with_its_files_is_refused(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """An npz file's way from arrays to a recipe, to packed and divided rows, and back."""
 
+import tracemalloc
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from components import recipe_file
 from components.data.draft import draft
+from components.data.images import decode
 from components.data.load import load
 from components.data.pack import pack
+from components.data.sources import npz_file
+from components.data.sources.npz_file import NpzFile
 from components.data.split import split
 
 rng = np.random.default_rng(0)
@@ -44,3 +50,39 @@ def test_arrays_come_back_as_they_were_under_a_recipe_of_their_own(
     assert {part: sum(counts.values()) for part, counts in made.classes.items()} == made.rows
     assert set(made.classes["train"]) == set(names)
     assert pq.read_metadata(tmp_path / "s.parquet").num_rows == len(x)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(50, 3), (50, 4, 3), (50, 4, 3, 3)])
+def test_rows_come_as_they_were_in_either_order_whatever_the_chunks(
+    tmp_path: Path, order: Literal["C", "F"], shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = rng.integers(0, 256, shape, dtype=np.uint8), rng.integers(0, 3, (50, 1))
+    np.savez_compressed(tmp_path / "t.npz", x=np.asarray(x, order=order), y=np.asarray(y, order=order))
+    whole = pa.concat_tables(chunk.table for chunk in NpzFile(tmp_path / "t.npz", image="image", label="y").chunks())
+    monkeypatch.setattr(npz_file, "CHUNK_BYTES", 7 * (x[0].nbytes + 8))
+    monkeypatch.setattr(npz_file, "COPY_BYTES", 11)
+    chunks = list(NpzFile(tmp_path / "t.npz", image="image", label="y").chunks())
+    assert [len(chunk.rows) for chunk in chunks] == [7] * 7 + [1]
+    assert np.concatenate([chunk.rows for chunk in chunks]).tolist() == list(range(1, 51))
+    cut = pa.concat_tables(chunk.table for chunk in chunks)
+    assert cut.equals(whole)
+    assert cut["y"].to_pylist() == y[:, 0].tolist()
+    back = [decode(image["bytes"]) for image in cut["image"].to_pylist()] if len(shape) > 2 else None
+    assert np.array_equal(np.column_stack(cut.columns[:-1]) if back is None else np.stack(back).reshape(shape), x)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_that_is_unpacked_takes_the_memory_of_a_few_of_its_rows(
+    tmp_path: Path, order: Literal["C", "F"]
+) -> None:
+    x = np.zeros((1_000_000, 8), order=order)  # 64 MB
+    np.savez_compressed(tmp_path / "t.npz", x=x, y=np.zeros(len(x), dtype=np.int8))
+    del x
+    tracemalloc.start()
+    try:
+        assert sum(len(chunk.rows) for chunk in NpzFile(tmp_path / "t.npz", image="", label="y").chunks()) == 1_000_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8e6

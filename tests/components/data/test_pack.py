@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from components.data import pack as pack_module
 from components.data.card import read_card
 from components.data.config import ColumnKind, DataConfig
+from components.data.draft import draft
 from components.data.hashing import value_hashes
 from components.data.load import load
 from components.data.pack import look_ahead, pack
 from components.data.quarantine import first_of, quarantine_path
 from components.data.sources import csv_file
+from components.data.unlabelled import unlabelled
 from components.data.writer import PartWriter
 from components.errors import Refusal
 from tests.components.data.tables import COLUMNS, config, csv, packed, rows
@@ -49,6 +51,21 @@ def test_the_same_rows_give_the_same_bytes_from_csv_parquet_and_a_packed_set(tmp
     packed(tmp_path, tmp_path / "packed", name="c")
     files = [(tmp_path / name / "part-00000.parquet").read_bytes() for name in ("packed", "b", "c")]
     assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("names", [("a.parquet", "b.pq"), ("a.pq", "b.PARQUET")])
+def test_every_parquet_file_of_a_folder_is_read_and_hidden_ones_are_not(tmp_path: Path, names: tuple[str, str]) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for row, name in enumerate(names):
+        pq.write_table(pa.table({"a": [row] * 3, "y": ["p", "p", "q"]}), folder / name)
+    csv(folder, "left by a system", "._a.parquet")
+    given = config({"a": "number", "y": "category"})
+    assert packed(tmp_path, folder, given).rows == 6
+    assert load(tmp_path / "packed", None, given.columns)["a"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert "6 rows" in draft(folder, target="y")
+    asked = unlabelled(folder, {"a": "number"}, target="y", known={})
+    assert sum(len(one.table) for one in asked) == 6
 
 
 def test_a_packed_source_keeps_its_origin_and_must_have_the_rows_that_its_card_says(tmp_path: Path) -> None:

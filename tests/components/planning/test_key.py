@@ -36,6 +36,10 @@ JSON = st.recursive(
 )
 
 
+Pairs = dict[str, int]
+MAPPINGS = st.dictionaries(st.sampled_from(["(order)", "a", "b"]), st.integers(0, 1))
+
+
 @given(value=JSON)
 def test_any_plain_value_has_one_key(value: Json) -> None:
     assert key(x=value) == key(x=value)
@@ -50,6 +54,9 @@ def test_any_plain_value_has_one_key(value: Json) -> None:
         ({1: "a"}, {2: "a"}),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}),  # the order of columns decides the order of a model's inputs
         ([{"a": 1, "b": 2}], [{"b": 2, "a": 1}]),
+        ({"a": 1, "(order)": 2}, {"(order)": 2, "a": 1}),
+        ({"(order)": [["(order)", 1], ["a", 2]]}, {"(order)": 1, "a": 2}),
+        ({"(order)": ["a", "b"], "a": 1, "b": 2}, {"a": 1, "b": 2}),
         ([], None),
         ([], {}),
         ("1", 1),
@@ -106,6 +113,16 @@ def test_library_versions_are_without_their_build() -> None:
     parts = parts_of({}, stage="train", code={}, libraries=("torch",))
     assert "+" not in parts["library torch"]
     assert parts["library torch"][0].isdigit()
+
+
+def test_a_mapping_keeps_the_key_that_results_already_have() -> None:
+    assert canonical({"a": {"b": 1}, "c": 2}) == {"(order)": ["a", "c"], "a": {"b": 1}, "c": 2}
+
+
+@given(one=MAPPINGS, other=MAPPINGS)
+def test_mappings_of_other_names_or_another_order_have_other_forms(one: Pairs, other: Pairs) -> None:
+    same = list(one.items()) == list(other.items())
+    assert (canonical(one) == canonical(other)) == same
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", {1: "a", "1": "b"}])

@@ -146,7 +146,7 @@ def exported(
         layers(graph)
         return written
 
-    return {point.name: file(point) for point in candidates(recipe.prune, recipe.quantize, recipe.profile.runtimes[:1])}
+    return {point.name: file(point) for point in candidates(recipe.prune, recipe.quantize)}
 
 
 def measured(

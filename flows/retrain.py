@@ -72,7 +72,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
     trained = run(train, config, aim=aim, prepare=recipe.prepare, splits=splits)
     run(evaluate, recipe.evaluate, aim=aim, trained=trained, splits=splits)
 
-    files = candidates(recipe.prune, recipe.quantize, recipe.profile.runtimes[:1])
+    files = candidates(recipe.prune, recipe.quantize)
     models: dict[Prune | None, Trained] = {None: trained} | {
         point.prune: run(prune, point.prune, name=point.name, aim=aim, config=tuning, trained=trained, splits=splits)
         for point in files

@@ -36,6 +36,7 @@ def summary(
         "beware": list(outcome.evidence.cautions(recipe)),
         "selected": {
             "name": selected.name,
+            "reason": selected.reason,
             "runtime": selected.runtime,
             "size_bytes": selected.onnx.size_bytes,
             "latency_ms": {str(size): one.value for size, one in selected.measurement.latency_ms.items()},

@@ -52,6 +52,7 @@ class Selected(TypedDict):
     """`selected` in a run's result."""
 
     name: str
+    reason: str
     size_bytes: int
     latency_ms: dict[str, float]
 
@@ -135,7 +136,7 @@ def print_summary(result: dict[str, Json]) -> None:
     metrics = GAP.join(f"{name} {figure(value)}" for name, value in told["test"]["selected"].items())
     write(
         "",
-        f"* selected   {selected['name']}, {bytes_of(selected['size_bytes'])}",
+        f"* selected   {selected['name']}, {bytes_of(selected['size_bytes'])}: {selected['reason']}",
         f"  on test    {metrics}",
         *(f"  beware     {sentence}" for sentence in told.get("beware", [])),
         f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",

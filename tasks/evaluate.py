@@ -44,7 +44,7 @@ class Tested:
         return {f"{part}.{name}": one.value for part, figures in parts.items() for name, one in figures.items()}
 
 
-@stage(libraries=("torch", "numpy", *READ))
+@stage(libraries=("torch", "numpy", "scipy", *READ))
 def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trained, splits: Splits) -> Evaluated:
     """Measure the trained model on validation rows."""
     from components.data.prepare import encode_target
@@ -68,7 +68,7 @@ def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trai
     return Evaluated(evaluation=measured)
 
 
-@stage(libraries=("onnxruntime", "numpy", "scikit-learn", *READ))
+@stage(libraries=("onnxruntime", "numpy", "scikit-learn", "scipy", *READ))
 def evaluate_test(
     here: Workspace,
     config: EvaluateConfig,

@@ -152,6 +152,7 @@ def _front(recipe: Recipe, profiled: Profiled, selected: Selected) -> Front:
         uncompressed=UNCOMPRESSED,
         batch_size=recipe.select.batch_size,
         objective=recipe.select.objective,
+        reason=selected.reason,
         quality_limit=selected.limit,
     )
 

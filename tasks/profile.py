@@ -26,7 +26,7 @@ class Profiled:
         return {f"{one.name}.validation_quality": one.quality.value for one in self.measurements}
 
 
-@stage(libraries=("onnxruntime", "numpy", *READ))
+@stage(libraries=("onnxruntime", "numpy", "scipy", *READ))
 def profile(
     here: Workspace,
     config: ProfileConfig,

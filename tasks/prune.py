@@ -8,7 +8,7 @@ from tasks.stage import Workspace, stage
 from tasks.train import Trained, Watch, kept
 
 
-@stage(libraries=("torch", "torch-pruning", "numpy", *READ))
+@stage(libraries=("torch", "torch-pruning", "safetensors", "numpy", *READ))
 def prune(
     here: Workspace, method: Prune, *, name: str, aim: Aim, config: TrainConfig, trained: Trained, splits: Splits
 ) -> Trained:

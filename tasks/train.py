@@ -63,7 +63,7 @@ class Watch:
         return {f"{self.name}.{metric}": value for metric, value in metrics.items()}
 
 
-@stage(libraries=("torch", "numpy", *READ))
+@stage(libraries=("torch", "safetensors", "numpy", *READ))
 def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareConfig, splits: Splits) -> Trained:
     """Fit the uncompressed model."""
     from components.data.prepare import fit as fit_preparation

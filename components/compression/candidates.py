@@ -23,12 +23,11 @@ _SLACK = 1e-9  # so that a loss of exactly the limit is within it, whatever floa
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """One way to make the released file: pruned or not, quantized or not, run by a runtime."""
+    """One way to make the released file: pruned or not, quantized or not."""
 
     name: str
     prune: Prune | None = None
     quantize: Quantize | None = None
-    runtime: str = "onnxruntime"
 
     @property
     def compressed(self) -> bool:
@@ -55,17 +54,14 @@ class Selection:
     reason: str
 
 
-def candidates(
-    prunings: Sequence[Prune], quantizations: Sequence[Quantize], runtimes: Sequence[str]
-) -> tuple[Candidate, ...]:
+def candidates(prunings: Sequence[Prune], quantizations: Sequence[Quantize]) -> tuple[Candidate, ...]:
     """Return the product of what the recipe lists, uncompressed first; names are unique and say what was done."""
     found: list[Candidate] = []
     taken: set[str] = set()
-    for runtime, prune, quantize in product(runtimes, (None, *prunings), (None, *quantizations)):
+    for prune, quantize in product((None, *prunings), (None, *quantizations)):
         parts = [part for part in (_prune_name(prune), _quantize_name(quantize)) if part]
-        stem = "+".join(parts) or UNCOMPRESSED
-        name = _unique(stem if runtime == runtimes[0] else f"{stem}@{runtime}", taken)
-        found.append(Candidate(name=name, prune=prune, quantize=quantize, runtime=runtime))
+        name = _unique("+".join(parts) or UNCOMPRESSED, taken)
+        found.append(Candidate(name=name, prune=prune, quantize=quantize))
     return tuple(found)
 
 

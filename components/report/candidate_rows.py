@@ -50,7 +50,8 @@ def candidates_words(front: Front) -> str:
     }
     listed = ", ".join(f"{n} {words[v]}" for v, n in number.items() if n)
     number_of_all = wording.plural(len(front.candidates), "candidate")
-    return f"{number_of_all}: {listed}. Selected by {front.objective}: {front.selected}."
+    why = f", {front.reason}" if front.reason else ""
+    return f"{number_of_all}: {listed}. Selected by {front.objective}: {front.selected}{why}."
 
 
 def batch_sizes(front: Front) -> list[int]:

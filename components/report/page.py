@@ -106,6 +106,7 @@ class Front:
     uncompressed: str
     batch_size: int  # whose latency counted
     objective: str  # such as "latency"
+    reason: str = ""  # why the selected one was, without its full stop
     quality_limit: float | None = None  # the worst quality that selection allowed
 
 

@@ -76,7 +76,7 @@ def test_a_run_ends_with_one_json_object_on_its_last_line(first: Place) -> None:
     assert {name: sorted(value) for name, value in result.items() if isinstance(value, dict)} == {
         "decision": ["promoted", "reason"],
         "test": ["baseline", "selected"],
-        "selected": ["latency_ms", "name", "runtime", "size_bytes", "speedup"],
+        "selected": ["latency_ms", "name", "reason", "runtime", "size_bytes", "speedup"],
         "onnx": ["path", "sha256"],
         "parity": ["max_abs_diff"],
     }
@@ -167,6 +167,7 @@ def test_a_summary_for_people_names_candidates_decision_and_report(first: Place)
     assert "int8-dynamic" in out
     assert "promoted: " in out
     assert first.told["first"].json["report"] in out
+    assert f": {first.told['first'].json['selected']['reason']}\n" in out
 
 
 def test_another_learning_rate_runs_again_from_train_on(both: Place) -> None:

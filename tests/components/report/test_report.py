@@ -32,7 +32,7 @@ from components.report.page import (
 )
 from components.report.report import DARK, ICONS, LIGHT, largest_confusions, render
 from tests.components.report.pages import PAGES, digits, least, many, names, regression
-from tests.components.report.parts import candidate
+from tests.components.report.parts import candidate, front
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -379,6 +379,11 @@ def test_values_that_are_not_finite_are_left_out_of_charts(value: float) -> None
     )
     html = render(replace(least(), training=(training,)))
     assert not re.search(r'="[^"]*\b(nan|inf)\b', html)
+
+
+def test_it_says_why_the_selected_candidate_was() -> None:
+    html = render(replace(least(), front=front()))
+    assert "Selected by latency: pruned 0.5 + int8 static, the fastest of 4 within the limit (accuracy 0.9826)." in html
 
 
 def test_pages_of_little_or_odd_data_are_drawn() -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.figure import figure
 from tasks.perform import Done
@@ -13,6 +13,33 @@ from tasks.tracker import Figures
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+SOON_SECONDS: Final = 60.0  # of which nobody needs to be told
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast a training goes, to say once how long it will take where that is long."""
+
+    _first: tuple[int, float] | None = None  # a step, and when it was done
+    _left: float = 0.0  # seconds
+    _told: bool = False
+
+    def step(self, step: int, steps: int) -> None:
+        """Note that so many of the steps are done."""
+        now = time.monotonic()
+        began, since = self._first = self._first or (step, now)
+        if step > began:
+            self._left = (steps - step) * (now - since) / (step - began)
+
+    def told(self) -> tuple[str, ...]:
+        """Return a line that says how long it will take, the first time, if it is more than a minute."""
+        first, self._told = not self._told, True
+        if not first or self._left < SOON_SECONDS:
+            return ()
+        left = f"{self._left / 60:.0f} min" if self._left < 7200 else f"{self._left / 3600:.1f} h"
+        return (f"{'':10}at this pace it takes {left} more, or less where it stops early",)
 
 
 @dataclass(slots=True)
@@ -25,12 +52,14 @@ class Show:
     _began: float = 0.0  # the stage that is being done
     _bar: "Progress | None" = None
     _task: "TaskID | None" = None
+    _pace: Pace = field(default_factory=Pace)
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Pass on the figures of an epoch; without a terminal they make a line."""
+        """Pass on the figures of an epoch; without a terminal they make a line, the first with how long it takes."""
         self.kept.metrics(values, step=step)
         if not sys.stderr.isatty():
-            self.say(epoch_line(values, step=step))
+            for line in (epoch_line(values, step=step), *self._pace.told()):
+                self.say(line)
 
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
         """Pass on what a killed run had done already, and say where it goes on."""
@@ -40,12 +69,13 @@ class Show:
 
     def progress(self, step: int, steps: int) -> None:
         """Move the bar."""
+        self._pace.step(step, steps)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, total=steps)
 
     def begins(self, label: str) -> None:
         """Show what is being done, on a terminal."""
-        self._began = time.monotonic()
+        self._began, self._pace = time.monotonic(), Pace()
         if sys.stderr.isatty():
             self._bar = _live()
             self._task = self._bar.add_task(label, total=None)
@@ -122,7 +152,9 @@ def _live() -> "Progress":
         TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
+        TimeRemainingColumn,
     )
+    from rich.text import Text
 
     class Bar(ProgressColumn):
         """A bar, once the length of the work is known."""
@@ -132,6 +164,12 @@ def _live() -> "Progress":
         def render(self, task: Task) -> RenderableType:
             return "" if task.total is None else self.bar(task)
 
+    class Left(TimeRemainingColumn):
+        """How long it still takes, once that can be told."""
+
+        def render(self, task: Task) -> Text:
+            return Text() if task.time_remaining is None else super().render(task).append(" left")
+
     columns = (
         TextColumn(" "),
         SpinnerColumn(),
@@ -139,5 +177,6 @@ def _live() -> "Progress":
         TextColumn("{task.description}", markup=False),
         Bar(),
         TaskProgressColumn(),
+        Left(),
     )
     return Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5)

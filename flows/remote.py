@@ -7,7 +7,7 @@ import resource
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import FrameType
 from typing import Any, Final, cast
 
@@ -25,7 +25,7 @@ from components.home import Home, find_home
 from components.planning.held import RUN, Taken, living
 from components.planning.machine import gpus
 from components.store.artifact import Artifact
-from flows.console import epoch_line, resumed_line
+from flows.console import Pace, epoch_line, resumed_line
 from flows.running import yard_of
 from flows.servers.backend import enter_record
 from tasks.living.pulse import pulse
@@ -182,11 +182,13 @@ class _Told:
 
     kept: Figures
     log: logging.Logger
+    pace: Pace = field(default_factory=Pace)
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Pass on the figures of an epoch."""
+        """Pass on the figures of an epoch; the first says how long it takes."""
         self.kept.metrics(values, step=step)
-        self.say(epoch_line(values, step=step))
+        for line in (epoch_line(values, step=step), *self.pace.told()):
+            self.say(line)
 
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
         """Pass on what another process had done, perhaps without sending it, and say where it goes on."""
@@ -196,6 +198,7 @@ class _Told:
 
     def progress(self, step: int, steps: int) -> None:
         """Keep quiet: a line a step is too much."""
+        self.pace.step(step, steps)
 
     def say(self, line: str) -> None:
         """Say a line."""

@@ -1,5 +1,6 @@
 """What a person sees of a run: lines where there is no terminal, one live line on a terminal."""
 
+import logging
 import os
 import pty
 import re
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.console import Show, waiting
+from flows.remote import _Told
 from tasks.perform import Done
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,35 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
         "N s  in all, N s of it in stages",
     ]
     assert kept.figures == [(0, {"train.loss": 0.5, "train.lr": 0.1})]
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "said"),
+    [(0.1, None), (1.0, "at this pace it takes 6 min more"), (60.0, "at this pace it takes 6.3 h more")],
+)
+def test_a_long_training_says_once_how_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step_seconds: float, said: str | None
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: clock))
+    show, log = Show(Kept()), logging.getLogger("told")
+    elsewhere, lines = _Told(Kept(), log), []
+    monkeypatch.setattr(log, "info", lambda _, line: lines.append(line))
+    show.begins("train")
+    for epoch in range(2):
+        for step in range(10 * epoch + 1, 10 * epoch + 11):
+            clock += step_seconds if step > 1 else 100.0  # the first one loads what it needs
+            for one in (show, elsewhere):
+                one.progress(step, 400 if step_seconds < 60 else 390)
+        for one in (show, elsewhere):
+            one.metrics({"train.loss": 0.5}, step=epoch)
+    told = capsys.readouterr().err.splitlines()
+    assert told == lines
+    assert [line.strip().partition(",")[0] for line in told] == [
+        "train epoch 1: loss 0.5",
+        *([said] if said else []),
+        "train epoch 2: loss 0.5",
+    ]
 
 
 def test_time_in_stages_is_that_between_their_begin_and_their_end(

@@ -11,6 +11,7 @@ from components.recipe_file import public
 from flows.layout import REPORT
 from flows.retrain import Outcome, retrain
 from flows.summary import candidate_rows, laid_out
+from tasks.living.deleted import DELETED, deleted, is_deleted
 from tasks.living.pulse import pulse
 from tasks.living.stopping import Stopped, stoppable
 from tasks.remote.rows import LEDGER, TAG
@@ -23,7 +24,8 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
     """Run the pipeline, and return its outcome with the id of the flow run.
 
     Raises:
-        Refusal, Reached: as the stages do; in Prefect the run then shows as failed, or as completed early.
+        Refusal, Reached: as the stages do; in Prefect the run then shows as failed, or as completed early. Also a
+            Refusal where the flow run was deleted in Prefect before it was done.
         KeyboardInterrupt, SystemExit: it was stopped here, or cancelled in Prefect, which shows it as cancelled.
     """
     from prefect import flow, tags
@@ -50,23 +52,29 @@ def in_prefect(recipe: Recipe, source: Source, runner: PrefectRun) -> tuple[Outc
             interrupt = interrupt_in(error)
             if interrupt is None:
                 raise
-            stopped.append(interrupt)
+            stopped.append(_meant(interrupt, recipe))
             return Cancelled(message=_told(interrupt, runner.yard))
         ended.append((outcome, str(flow_run.id)))
         return Completed(message=outcome.promoted.reason)
 
     as_flow = flow(name="retrain", flow_run_name=recipe.model, persist_result=False, validate_parameters=False)
-    with tags(TAG, LEDGER + runner.yard.ledger.identity()), _interrupts():
-        state = as_flow(body)(recipe.model, asdict(public(recipe)), return_state=True)
+    with tags(TAG, LEDGER + runner.yard.ledger.identity()), _interrupts(recipe):
+        try:
+            state = as_flow(body)(recipe.model, asdict(public(recipe)), return_state=True)
+            if not (stopped or ended):
+                state.result()  # raises what went wrong
+        except Exception as error:
+            if not is_deleted(error):
+                raise
+            if not (stopped or ended):  # else how it ended is known here, only Prefect can't be told
+                raise deleted(recipe.model) from None
         if stopped:
             raise stopped[0]
-        if not ended:
-            state.result()  # raises what went wrong
     return ended[0]
 
 
 @contextmanager
-def _interrupts() -> Iterator[None]:
+def _interrupts(recipe: Recipe) -> Iterator[None]:
     """Raise Ctrl-C and SIGTERM as such: where they meet Prefect as it begins a task, it raises an error of its own."""
     try:
         yield
@@ -74,7 +82,7 @@ def _interrupts() -> Iterator[None]:
         interrupt = interrupt_in(error)
         if interrupt is None:
             raise
-        raise interrupt from None
+        raise _meant(interrupt, recipe) from None
 
 
 def interrupt_in(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
@@ -90,11 +98,17 @@ def interrupt_in(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
     return None
 
 
+def _meant(interrupt: KeyboardInterrupt | SystemExit, recipe: Recipe) -> KeyboardInterrupt | SystemExit | Refusal:
+    """Return what a run ends with that was interrupted: a wish to end is none where its flow run was deleted."""
+    return deleted(recipe.model) if isinstance(interrupt, Stopped) and str(interrupt) == DELETED else interrupt
+
+
 def _told(interrupt: KeyboardInterrupt | SystemExit, yard: Yard) -> str:
     """Return why a run ended, for Prefect; what only Prefect knew is said here."""
     match interrupt:
         case Stopped():
-            yard.tracker.say(str(interrupt))
+            if str(interrupt) != DELETED:  # which is refused, and shown as that
+                yard.tracker.say(str(interrupt))
             return str(interrupt)
         case SystemExit():
             return "stopped by SIGTERM"

@@ -1,4 +1,4 @@
-"""A run beside its work: it gives signs of life to Prefect, and hears there that it was cancelled."""
+"""A run beside its work: it gives signs of life to Prefect, and hears there that it was cancelled, or deleted."""
 
 import contextvars
 import time
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
 from components.every import every
+from tasks.living.deleted import DELETED, is_deleted
 from tasks.living.signs import ALIVE, ENDED, SILENT, tell, time_of
 from tasks.living.stopping import Stop
 
@@ -44,7 +45,13 @@ class Pulse:
         """Look at the state of the run, and give a sign of life where it is time for one."""
         from prefect.states import Running
 
-        answer = self.client.request("GET", "/flow_runs/{id}", path_params={"id": str(self.flow_run)})
+        try:
+            answer = self.client.request("GET", "/flow_runs/{id}", path_params={"id": str(self.flow_run)})
+        except Exception as error:
+            if not is_deleted(error):
+                raise
+            self.stop(DELETED)  # at once: who doesn't find it any more ends no process of it
+            return
         state = answer.json()["state"] or {}
         now = time.monotonic()
         match meaning_of(state.get("type", ""), state.get("message") or ""):
@@ -67,7 +74,7 @@ class Pulse:
 
 @contextmanager
 def pulse(flow_run: object, stop: Stop, *, patience: float = 0.0) -> Iterator[None]:
-    """Give signs of life until the block ends, and stop it where the run was cancelled. Without Prefect it goes on."""
+    """Give signs of life until the block ends, and stop it where the run is to end. Without Prefect it goes on."""
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 

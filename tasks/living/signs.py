@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from tasks.remote.rows import TAG
+
 if TYPE_CHECKING:
     from httpx import Response
     from prefect.client.orchestration import SyncPrefectClient
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
 ALIVE: Final = "steelyard.run.alive"
 ENDED: Final = "steelyard.run.ended"  # no further sign comes, and none is missing
 LOOKED_FOR: Final = "steelyard.run.looked-for"  # a sign is waited for, from one that may have died long ago
+CANCELLING: Final = "steelyard.run.cancelling"  # its end is waited for, though it may have been cancelled long ago
 SILENT: Final = "no sign of life: the process is gone"  # the message of a run that the server gave up
+OURS: Final = {
+    "prefect.resource.id": f"prefect.tag.{TAG}",
+    "prefect.resource.role": "tag",
+}  # as in Prefect's own events
 
 
 def tell(client: "SyncPrefectClient", event: str, runs: Sequence[object], *, at: datetime) -> None:
@@ -27,7 +34,13 @@ def tell(client: "SyncPrefectClient", event: str, runs: Sequence[object], *, at:
 
 def _event(event: str, run: object, at: datetime) -> dict[str, object]:
     resource = {"prefect.resource.id": f"prefect.flow-run.{run}"}
-    return {"id": str(uuid.uuid4()), "event": event, "occurred": at.isoformat(), "resource": resource}
+    return {
+        "id": str(uuid.uuid4()),
+        "event": event,
+        "occurred": at.isoformat(),
+        "resource": resource,
+        "related": [OURS],
+    }
 
 
 def time_of(answer: "Response") -> datetime:

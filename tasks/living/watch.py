@@ -1,22 +1,28 @@
-"""What finds a run that died silently: an automation on the Prefect server, which sees that its signs of life end.
+"""What finds a run that died silently: automations on the Prefect server, which see that no more is heard of it.
 
-`python -P -m tasks.living.watch` makes it on the server of PREFECT_API_URL.
+Prefect lets a run that is cancelled become Cancelled alone, so there are two.
+`python -P -m tasks.living.watch` makes them on the server of PREFECT_API_URL.
 """
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from tasks.living.signs import ALIVE, ENDED, LOOKED_FOR, SILENT, tell, time_of
+from tasks.living.signs import ALIVE, CANCELLING, ENDED, LOOKED_FOR, OURS, SILENT, tell, time_of
+from tasks.remote.endings import ABANDONED
 from tasks.remote.rows import TAG
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import StateType
     from prefect.events.schemas.automations import AutomationCore
 
 NAME: Final = "Steelyard: runs that died silently"
-SILENT_SECONDS: Final = 90.0  # nine signs that didn't come
+CANCELLED: Final = "Steelyard: cancelled runs that nobody ended"
+SILENT_SECONDS: Final = 90.0  # nine signs that didn't come; a run that lives ends within 80 of being cancelled
+UNENDED: Final = "cancelled, and its process didn't tell its end: it is gone"
+ENDS: Final = frozenset(f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Crashed", "Cancelled"))
 PAGE: Final = 200  # runs, the most that Prefect gives at once
 
 
@@ -29,30 +35,33 @@ def main() -> None:
 
 
 def keep_watch(client: "SyncPrefectClient") -> None:
-    """Have the server call a run crashed whose signs of life end; and look for those that it has as running.
+    """Have the server end a run of which nothing is heard; and look for those that it has as running, or cancelled.
 
     What was known of these is forgotten where the server was down: one that is still there will give a sign.
     """
-    _set_up(client)
-    if runs := _running(client):
-        tell(client, LOOKED_FOR, runs, at=time_of(client.hello()))
+    from prefect.client.schemas.objects import StateType
+
+    for wanted in (automation(), of_cancelled()):
+        _set_up(client, wanted)
+    for kind, event in ((StateType.RUNNING, LOOKED_FOR), (StateType.CANCELLING, CANCELLING)):
+        if runs := _in_state(client, kind):
+            tell(client, event, runs, at=time_of(client.hello()))
 
 
 def automation() -> "AutomationCore":
-    """Return the automation. A sign both begins the wait and ends the one before."""
+    """Return the one for runs that die. A sign both begins the wait and ends the one before."""
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
-    ends = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Crashed", "Cancelled")}
     return AutomationCore(
         name=NAME,
         description="Made by `steelyard`. Only Steelyard's own runs give these signs of life; no other run is touched.",
         trigger=EventTrigger(
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
             after={ALIVE, LOOKED_FOR},
-            expect={ALIVE, ENDED, *ends},
+            expect={ALIVE, ENDED, *ENDS},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
@@ -62,10 +71,33 @@ def automation() -> "AutomationCore":
     )
 
 
-def _set_up(client: "SyncPrefectClient") -> None:
-    """Make the automation, or bring it up to date. One that a person has paused stays so."""
-    wanted = automation()
-    found = client.read_automations_by_name(NAME)
+def of_cancelled() -> "AutomationCore":
+    """Return the one for runs whose cancelling nobody ends: neither they themselves, nor a worker."""
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    return AutomationCore(
+        name=CANCELLED,
+        description=f"Made by `steelyard`. Only runs with the tag `{TAG}` are followed; no other run is touched.",
+        trigger=EventTrigger(
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            match_related=ResourceSpecification({**OURS}),
+            after={"prefect.flow-run.Cancelling", CANCELLING},
+            expect={f"prefect.flow-run.{ABANDONED}", *ENDS},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=SILENT_SECONDS),
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CANCELLED, name="Cancelled", message=UNENDED, force=False)],
+    )
+
+
+def _set_up(client: "SyncPrefectClient", wanted: "AutomationCore") -> None:
+    """Make an automation, or bring it up to date. One that a person has paused stays so."""
+    found = client.read_automations_by_name(wanted.name)
     if not found:
         client.create_automation(wanted)
         return
@@ -75,17 +107,16 @@ def _set_up(client: "SyncPrefectClient") -> None:
         client.update_automation(found[0].id, wanted.model_copy(update={"enabled": found[0].enabled}))
 
 
-def _running(client: "SyncPrefectClient") -> "list[UUID]":
+def _in_state(client: "SyncPrefectClient", kind: "StateType") -> "list[UUID]":
     from prefect.client.schemas.filters import (
         FlowRunFilter,
         FlowRunFilterState,
         FlowRunFilterStateType,
         FlowRunFilterTags,
     )
-    from prefect.client.schemas.objects import StateType
 
-    kinds = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
-    asked = FlowRunFilter(state=FlowRunFilterState(type=kinds), tags=FlowRunFilterTags(all_=[TAG]))
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[kind]))
+    asked = FlowRunFilter(state=state, tags=FlowRunFilterTags(all_=[TAG]))
     found: list[UUID] = []
     while runs := client.read_flow_runs(flow_run_filter=asked, limit=PAGE, offset=len(found)):
         found += [run.id for run in runs]

@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from components.errors import Refusal
 from components.planning.ledger import Ledger
+from tasks.living.deleted import deleted, is_deleted
 from tasks.living.signs import SILENT
 from tasks.remote.endings import Lost, error_of, over, unserved
 from tasks.remote.patience import Patience, asked_once
@@ -60,7 +62,8 @@ class Attempt:
         """Wait until the result is there; whoever stops waiting cancels it.
 
         Raises:
-            Refusal, OutOfMemory: the stage ended so, nobody takes it up, or its process doesn't end it in time.
+            Refusal, OutOfMemory: the stage ended so, nobody takes it up, its process doesn't end it in time, or it was
+                deleted in Prefect.
             Lost: the process is gone.
             RuntimeError: the stage failed.
         """
@@ -94,8 +97,17 @@ class Attempt:
         return False
 
     def _asked(self) -> "State | None":
-        """Return its state in Prefect, None where that doesn't answer. What went by meanwhile counts for nobody."""
-        state = self.patience.ask(lambda: self.client.read_flow_run(self.flow_run).state, None)
+        """Return its state in Prefect, None where that doesn't answer. What went by meanwhile counts for nobody.
+
+        Raises:
+            Refusal: it was deleted there.
+        """
+        try:
+            state = self.patience.ask(lambda: self.client.read_flow_run(self.flow_run).state, None)
+        except Exception as error:
+            if is_deleted(error):
+                raise deleted(self.stage) from None
+            raise
         if state is None:
             self._begin_again()
         return state
@@ -143,11 +155,12 @@ class Attempt:
     def _see_off(self) -> None:
         """Wait for the process to send what it has still to say: the result is there, so not for long."""
         end = time.monotonic() + END_SECONDS
-        while time.monotonic() < end:
-            state = self._asked()
-            if state is None or state.is_final():
-                break
-            time.sleep(POLL_SECONDS / 5)
+        with suppress(Refusal):  # deleted: it has said all
+            while time.monotonic() < end:
+                state = self._asked()
+                if state is None or state.is_final():
+                    break
+                time.sleep(POLL_SECONDS / 5)
         self.patience.ask(self._listen, None)
 
     def _listen(self) -> None:

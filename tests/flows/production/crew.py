@@ -155,6 +155,13 @@ def cancel(company: Place) -> None:
         client.set_flow_run_state(runs_of(company)[0].id, Cancelling())
 
 
+def delete(company: Place, name: str) -> None:
+    """Delete the latest flow run of that name, as Prefect's pages do."""
+    with prefect(company) as client:
+        found = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC)
+        client.delete_flow_run(next(one.id for one in found if one.name == name))
+
+
 @contextmanager
 def database(production: Production, name: str) -> Iterator[extensions.cursor]:
     """A database of the PostgreSQL server: of `prefect`, `mlflow` or `ledger`."""

@@ -25,6 +25,7 @@ from tests.flows.production.crew import (
     LONG,
     cancel,
     database,
+    delete,
     drawn,
     end,
     kill,
@@ -106,6 +107,19 @@ def test_a_run_that_is_stopped_leaves_no_process_on_a_worker(
     state = runs_of(company)[0].state
     assert state is not None
     assert (state.type, state.message) == ("CANCELLED", {"Ctrl-C": "stopped by Ctrl-C"}.get(by, "cancelled in Prefect"))
+    wait_until(lambda: not processes(company))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "where", "seed"), [("people", "people", 11), ("people train", "train", 13)])
+def test_a_flow_run_that_is_deleted_ends_the_run_in_words_and_leaves_no_process_on_a_worker(
+    company: Place, name: str, where: str, seed: int
+) -> None:
+    changes = (*LONG, "train.epochs=90000", f"seed={seed}")
+    told = run(company, *changes, at=BEGUN, do=lambda: delete(company, name))
+    assert told.code == 2, told.err
+    assert "Traceback" not in told.err
+    assert f"refused: {where}: its flow run was deleted in Prefect" in told.err
     wait_until(lambda: not processes(company))
 
 

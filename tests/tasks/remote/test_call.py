@@ -1,6 +1,7 @@
 """A stage that a worker is asked for by a real Prefect. The worker is a thread that does what flows/remote.py does."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -210,3 +211,40 @@ def test_a_stage_that_is_taken_up_in_time_may_last(pool: Pool, yard: Yard, journ
     with pool.served(yard):
         done = asked_for(Worker(pool=pool.name, wait_minutes=1), yard, journal)
     assert done.outputs == Summed(total=192)
+
+
+@pytest.mark.timeout(60, func_only=True)
+def test_a_stage_whose_run_was_deleted_is_refused_at_once(pool: Pool, yard: Yard, journal: Path) -> None:
+    def delete() -> None:
+        while not (asked := pool.asked()):
+            time.sleep(0.05)
+        with pool.client() as client:
+            client.delete_flow_run(asked[0].id)
+
+    thread = Thread(target=delete, daemon=True)
+    thread.start()
+    with pytest.raises(Refusal) as refused:
+        asked_for(Worker(pool=pool.name), yard, journal)
+    thread.join()
+    (problem,) = refused.value.problems
+    assert (problem.where, problem.what) == ("train", "its flow run was deleted in Prefect")
+    assert problem.do == "run again: what was done is kept"
+    assert pool.asked() == []
+
+
+def test_a_result_that_is_there_is_taken_though_its_run_was_deleted(pool: Pool, yard: Yard, journal: Path) -> None:
+    from prefect.states import Running
+
+    def do_and_delete() -> None:
+        while not (asked := pool.asked()):
+            time.sleep(0.05)
+        with pool.client() as client:
+            client.set_flow_run_state(asked[0].id, Running(), force=True)
+            _done(asked[0], yard)
+            time.sleep(1)  # until only the end of the process is waited for
+            client.delete_flow_run(asked[0].id)
+
+    thread = Thread(target=do_and_delete, daemon=True)
+    thread.start()
+    assert asked_for(Worker(pool=pool.name), yard, journal).outputs == Summed(total=192)
+    thread.join()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from components.aim import Aim
@@ -52,8 +52,9 @@ class Recipe(Ruled):
 
     @property
     def aim(self) -> Aim:
-        """What the stages from training on share."""
-        return Aim(task=self.task, metric=self.judged_by, seed=self.seed, data=self.data, network=self.network)
+        """What the stages from training on share. What became of bad rows is past by then."""
+        data = replace(self.data, bad_rows="refuse", quarantine_share=None)
+        return Aim(task=self.task, metric=self.judged_by, seed=self.seed, data=data, network=self.network)
 
     def _breaches(self) -> Iterator[Breach]:
         if not MODEL_NAME.fullmatch(self.model):

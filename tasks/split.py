@@ -1,6 +1,6 @@
 """Share the rows out among train, validation and test; and read them, for a stated purpose."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from components.data.config import DataConfig, SplitConfig
@@ -27,7 +27,7 @@ class Splits:
 
     dataset: Dataset
     assignments: Artifact
-    previous: Artifact | None  # the assignments that these continue
+    previous: Artifact | None = field(metadata={"in_key": False})  # that these continue: they alone decide what follows
     rows: dict[str, int]  # by part
     classes: dict[str, dict[str, int]]  # rows by part and class; empty for regression
     copies: int  # rows that are exact copies of earlier ones

@@ -68,7 +68,8 @@ class SplitConfig(Ruled):
     """How rows are shared out among train, validation and test.
 
     hash: by a hash of the row's content (or group) and the seed: stable when rows are added, exact duplicates
-    together, the shares approximate. stratified: quotas per class for new rows, past rows stay where they were.
+    together, the shares approximate. stratified: quotas per class for new rows, those of the split before stay where
+    they were.
     time: by absolute cut-offs on `time_column`.
     """
 

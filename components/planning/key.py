@@ -44,9 +44,7 @@ def _canonical_mapping(value: Mapping[object, object]) -> dict[str, Json]:
     if len(set(names)) < len(names):
         raise TypeError(f"keys that differ in type alone can't be part of a stage's inputs: {', '.join(names)}")
     entries = dict(zip(names, map(canonical, value.values()), strict=True))
-    if (
-        ORDER in entries
-    ):  # it would take the place of the order: pairs keep theirs, and no other mapping has ORDER alone
+    if ORDER in entries:  # it would take the order's place: pairs keep theirs, and no other mapping has ORDER alone
         return {ORDER: [[name, entry] for name, entry in entries.items()]}
     return {ORDER: list(names), **entries} if len(names) > 1 else entries
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.components.recipes import GOOD, problems
+from tests.components.recipes import GOOD, good, problems
 
 DATA = "model: m\ndata: {source: r.csv, target: y, columns: {a: number, b: category, y: category}}\n"
 CLASSES = DATA + "task: classification\nnetwork: {family: mlp}\n"
@@ -12,6 +12,12 @@ def told(text: str) -> list[str]:
     """Each mistake as `line:column what`, in the order of the text."""
     found = [(*map(int, problem.where.split(":")[1:]), problem.what) for problem in problems(text)]
     return [f"{line}:{column} {what}" for line, column, what in sorted(found)]
+
+
+def test_what_is_done_with_bad_rows_is_no_part_of_what_is_learned_from_the_others() -> None:
+    aside = good(GOOD, "data.bad_rows=quarantine", "data.quarantine_share=0.1")
+    assert aside.data != good().data
+    assert aside.aim == good().aim != good(GOOD, "data.columns.width=boolean").aim
 
 
 def test_a_wrong_type_hides_no_impossible_value_beside_it() -> None:

@@ -345,6 +345,17 @@ def test_the_best_by_quality_is_the_one_that_the_metric_calls_so(
     assert selected.onnx == next(one.onnx for one in stages.exported if one.name == best)
 
 
+def test_how_a_split_came_about_is_no_part_of_what_is_learned_from_it(place: Place, stages: Stages) -> None:
+    (place.root / "other").write_text("assignments of before")
+    continued = replace(stages.splits, previous=place.yard.store.put(place.root / "other"))
+    other = replace(stages.splits, assignments=continued.previous)
+    first, second, third = (
+        train.parts(train.bind(TRAIN, aim=AIM, prepare=PREPARE, splits=splits))
+        for splits in (stages.splits, continued, other)
+    )
+    assert first == second != third
+
+
 @pytest.fixture(scope="module")
 def champion(place: Place, stages: Stages) -> Release:
     """The uncompressed model as version 3, whose split had the first thirty of today's test rows as train."""

@@ -56,7 +56,7 @@ def predict(
         files = as_released(release, files=released, into=Path(folder))
         wanted = read_columns(files / "artifacts" / "model.onnx")
         kinds = features(wanted.kinds, target=wanted.target)
-        strange = Strange(known=wanted.known, complete=wanted.complete, spans=wanted.spans)
+        strange = Strange(known=wanted.known, complete=wanted.complete, spans=wanted.spans, target=wanted.target)
         answer = load(files)
         ignored: tuple[str, ...] = ()
         asked = unlabelled(
@@ -64,7 +64,10 @@ def predict(
         )
         for rows in asked:
             strange.look(rows.table)
-            answers.write(_beside_answers(rows, answer(rows.table.to_pandas())))
+            answered = answer(rows.table.to_pandas())
+            if wanted.target in wanted.spans:
+                strange.look_at_answers(answered["prediction"].to_numpy())
+            answers.write(_beside_answers(rows, answered))
             ignored = rows.ignored
         if not answers.rows:
             raise refuse("there are no rows", where=str(source))

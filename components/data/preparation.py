@@ -59,12 +59,16 @@ class ImageColumn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """What is predicted: one of `classes`, or a number whose network output is (y - center) / scale."""
+    """What is predicted: one of `classes`, or a number whose network output is (y - center) / scale.
+
+    `span` are the number's least and greatest value in the train rows.
+    """
 
     name: str
     classes: tuple[str, ...] = ()
     center: float = 0.0
     scale: float = 1.0
+    span: tuple[float, float] | None = None
 
     def unit(self, outputs: npt.NDArray[np.floating]) -> float:
         """Return what differences of outputs [N, K] are a share of: 1 for probabilities.

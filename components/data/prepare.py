@@ -131,8 +131,9 @@ def label_names(given: Array, *, truth: bool) -> npt.NDArray[np.object_]:
 def _fit_target(name: str, given: Array, task: Task, *, truth: bool) -> Target:
     if task == "classification":
         return Target(name=name, classes=in_order(set(label_names(given, truth=truth))))
-    center, scale = _center_and_scale(given.astype(np.float64))
-    return Target(name=name, center=center, scale=scale)
+    values = given.astype(np.float64)
+    center, scale = _center_and_scale(values)
+    return Target(name=name, center=center, scale=scale, span=_span(float(values.min()), float(values.max())))
 
 
 def _fit_number(name: str, given: Array, config: PrepareConfig, *, truth: bool) -> NumberColumn:

@@ -1,4 +1,4 @@
-"""What of the rows to be answered the model has never seen: categories, gaps where there were none, far numbers."""
+"""What of rows and answers the model has never seen: categories, gaps where there were none, numbers far out."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -19,11 +19,14 @@ class Strange:
     known: Mapping[str, Collection[str]]  # values by category
     complete: Collection[str]  # columns of which no train row missed the value
     spans: Mapping[str, tuple[float, float]]  # least and greatest value of a number in the train rows
+    target: str
     unknown: dict[str, int] = field(default_factory=dict)  # rows by category
     examples: dict[str, list[str]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)  # rows by column
     far: dict[str, int] = field(default_factory=dict)  # rows by number
     first: dict[str, float] = field(default_factory=dict)  # far value by number
+    beyond: int = 0  # answers
+    extreme: float = 0.0  # of them
 
     def look(self, rows: pa.Table) -> None:
         """Count what is strange in these rows."""
@@ -32,8 +35,17 @@ class Strange:
         for name in self.complete:
             if rows[name].null_count:
                 self.missing[name] = self.missing.get(name, 0) + rows[name].null_count
-        for name in self.spans:
+        for name in self.spans.keys() - {self.target}:
             self._look_for_far(name, rows[name].drop_null().to_numpy())
+
+    def look_at_answers(self, values: npt.NDArray[np.float64]) -> None:
+        """Count those that are less, or more, than any value of the target in the train rows. Shape [N]."""
+        least, greatest = self.spans[self.target]
+        by = np.maximum(least - values, values - greatest)
+        odd = values[by > 0]
+        if len(odd) and (not self.beyond or by.max() > max(least - self.extreme, self.extreme - greatest)):
+            self.extreme = float(values[by.argmax()])
+        self.beyond += len(odd)
 
     def _look_for_unknown(self, name: str, cells: pa.ChunkedArray) -> None:
         odd = cells.filter(pc.invert(pc.is_in(cells, value_set=pa.array(sorted(self.known[name]), pa.string()))))
@@ -66,7 +78,17 @@ class Strange:
             f"({self.spans[name][0]:g} to {self.spans[name][1]:g}), such as {self.first[name]:g}: another unit?"
             for name, count in self.far.items()
         )
-        return [*unknown, *missing, *far]
+        return [*unknown, *missing, *far, *self._told_of_answers()]
+
+    def _told_of_answers(self) -> list[str]:
+        if not self.beyond:
+            return []
+        least, greatest = self.spans[self.target]
+        lie = "answers lie" if self.beyond > 1 else "answer lies"
+        return [
+            f"{self.beyond:,} {lie} beyond what '{self.target}' was in training ({least:g} to {greatest:g}), "
+            f"the farthest is {self.extreme:g}"
+        ]
 
 
 def _rows(count: int) -> str:

@@ -18,7 +18,9 @@ class Columns:
     kinds: Mapping[str, ColumnKind]
     known: Mapping[str, Sequence[str]]  # the values of each category
     complete: Sequence[str]  # columns of which no train row missed the value
-    spans: Mapping[str, tuple[float, float]]  # least and greatest value of each number in the train rows
+    spans: Mapping[
+        str, tuple[float, float]
+    ]  # least and greatest value of each number in the train rows, the target too
     image_size: tuple[int, int] | None = None  # height and width that alone are taken; None: any, or no image
 
 
@@ -42,18 +44,21 @@ def read_columns(file: Path) -> Columns:
 
 def metadata(model: str, *, task: Task, columns: Mapping[str, ColumnKind], preparation: Preparation) -> dict[str, str]:
     """Return the entries; `canonical` writes them as `steelyard.*`. Lists and mappings are JSON."""
-    image = preparation.image
+    image, target = preparation.image, preparation.target
+    spans = {one.name: one.span for one in preparation.numbers if one.span} | (
+        {target.name: target.span} if target.span else {}
+    )
     known = {column.name: column.values for column in preparation.categories}
     complete = [column.name for column in preparation.numbers if not column.flag]
     complete += [column.name for column in preparation.categories if not column.gaps]
     return {
         "model": model,
         "task": task,
-        "target": preparation.target.name,
-        "classes": json.dumps(list(preparation.target.classes), ensure_ascii=False),
+        "target": target.name,
+        "classes": json.dumps(list(target.classes), ensure_ascii=False),
         "columns": json.dumps(dict(columns), ensure_ascii=False),
         "known": json.dumps(known, ensure_ascii=False),
         "complete": json.dumps(complete, ensure_ascii=False),
-        "spans": json.dumps({one.name: one.span for one in preparation.numbers if one.span}, ensure_ascii=False),
+        "spans": json.dumps(spans, ensure_ascii=False),
         "image_channels": str(image.channels if image else 0),
     }

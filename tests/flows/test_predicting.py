@@ -12,6 +12,17 @@ from tests.flows.place import Place
 pytestmark = pytest.mark.timeout(900)
 
 
+HOUSES = """\
+model: houses
+task: regression
+data: {source: houses.csv, target: price, columns: {rooms: number, price: number}}
+network: {family: mlp, width: 8, depth: 1}
+train: {epochs: 2}
+evaluate: {resamples: 100}
+profile: {rounds: 10}
+"""
+
+
 def answers(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
@@ -30,6 +41,18 @@ def test_a_csv_with_strings_and_missing_values_is_answered_row_by_row(both: Plac
     assert "in place of what was there" not in told.err
     again = both.call("predict", "people", "people.csv", "--output", str(tmp_path / "out.csv"))
     assert "in place of what was there" in again.err
+
+
+@pytest.mark.slow
+def test_answers_beyond_all_prices_of_training_are_told(place: Place, tmp_path: Path) -> None:
+    """A line that goes on: rooms that no house of training had cost more than any of them."""
+    lines = [f"{rooms},{100 * rooms + rooms % 3}" for rooms in range(1, 201)]
+    (tmp_path / "houses.csv").write_text("\n".join(["rooms,price", *lines]))
+    (tmp_path / "more.csv").write_text("rooms\n50\n380\n390\n")
+    (tmp_path / "houses.yaml").write_text(HOUSES)
+    assert place.call("run", str(tmp_path / "houses.yaml"), "--json").json["decision"]["promoted"]
+    told = place.call("predict", "houses", str(tmp_path / "more.csv"), "--output", str(tmp_path / "out.csv"))
+    assert "2 answers lie beyond what 'price' was in training (0 to 21000), the farthest is 3" in told.err
 
 
 def test_parquet_in_and_out_gives_what_csv_gives(both: Place, tmp_path: Path) -> None:

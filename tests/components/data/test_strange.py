@@ -1,12 +1,13 @@
 """What of the rows to be answered the model has never seen."""
 
+import numpy as np
 import pyarrow as pa
 
 from components.data.strange import Strange
 
 
 def test_unknown_categories_are_counted_over_all_pieces_with_three_examples() -> None:
-    strange = Strange(known={"plan": ["basic", "pro"]}, complete=(), spans={})
+    strange = Strange(known={"plan": ["basic", "pro"]}, complete=(), spans={}, target="y")
     strange.look(pa.table({"plan": ["pro", "gold", "gold", None]}))
     strange.look(pa.table({"plan": ["silver", "tin", "lead", "gold"]}))
     strange.look(pa.table({"plan": ["pro", None]}))
@@ -16,7 +17,7 @@ def test_unknown_categories_are_counted_over_all_pieces_with_three_examples() ->
 
 
 def test_gaps_count_where_the_train_rows_had_none() -> None:
-    strange = Strange(known={}, complete=["age", "plan"], spans={})
+    strange = Strange(known={}, complete=["age", "plan"], spans={}, target="y")
     strange.look(pa.table({"age": [1.0, None], "plan": ["a", None], "income": [None, None]}))
     strange.look(pa.table({"age": [None, 2.0], "plan": ["a", "b"], "income": [None, None]}))
     assert strange.told() == [
@@ -26,7 +27,7 @@ def test_gaps_count_where_the_train_rows_had_none() -> None:
 
 
 def test_numbers_that_lie_further_outside_than_all_train_rows_span_are_counted() -> None:
-    strange = Strange(known={}, complete=(), spans={"height": (150.0, 200.0), "age": (18.0, 80.0)})
+    strange = Strange(known={}, complete=(), spans={"height": (150.0, 200.0), "age": (18.0, 80.0)}, target="y")
     strange.look(pa.table({"height": [99.0, 250.0, 1.7, None], "age": [1.0, 100.0, 142.0, 18.0]}))
     strange.look(pa.table({"height": [1.8, 251.0, 180.0, 180.0], "age": [80.0, 20.0, 20.0, 20.0]}))
     assert strange.told() == [
@@ -36,6 +37,18 @@ def test_numbers_that_lie_further_outside_than_all_train_rows_span_are_counted()
 
 
 def test_rows_like_those_of_training_are_not_spoken_of() -> None:
-    strange = Strange(known={"plan": ["pro"], "rare": []}, complete=["plan"], spans={"age": (18.0, 80.0)})
+    strange = Strange(known={"plan": ["pro"], "rare": []}, complete=["plan"], spans={"age": (18.0, 80.0)}, target="y")
     strange.look(pa.table({"plan": ["pro"], "rare": pa.array([None], pa.string()), "age": [90.0]}))
     assert strange.told() == []
+
+
+def test_answers_beyond_all_that_the_target_was_are_counted_with_the_farthest() -> None:
+    strange = Strange(known={}, complete=(), spans={"price": (10.0, 200.0), "size": (0.0, 1.0)}, target="price")
+    strange.look(pa.table({"size": [0.5, 0.2]}))
+    strange.look_at_answers(np.array([10.0, 200.0, 55.0]))
+    assert strange.told() == []
+    strange.look_at_answers(np.array([9.0, 55.0]))
+    assert strange.told() == ["1 answer lies beyond what 'price' was in training (10 to 200), the farthest is 9"]
+    strange.look_at_answers(np.array([-20.0, 201.0]))
+    strange.look_at_answers(np.array([202.0, -19.0]))
+    assert strange.told() == ["5 answers lie beyond what 'price' was in training (10 to 200), the farthest is -20"]

@@ -14,7 +14,7 @@ from torch import nn
 from components.compression.config import Int8Dynamic, Int8Static, Quantize
 from components.compression.quantization import quantize
 from components.data.config import PrepareConfig
-from components.data.preparation import Preparation
+from components.data.preparation import Preparation, Target
 from components.data.prepare import fit
 from components.data.rows import Rows
 from components.errors import Refusal
@@ -299,6 +299,9 @@ def test_metadata_say_what_the_server_needs() -> None:
     spans = {one.name: list(one.span) for one in preparation.numbers if one.span}
     assert spans.keys() == {"size", "price"}
     assert json.loads(found["steelyard.spans"]) == spans
+    price = replace(preparation, target=Target(name="rent", span=(100.0, 900.0)))
+    of_values = metadata("rents", task="regression", columns=columns, preparation=price)
+    assert json.loads(of_values["spans"]) == {**spans, "rent": [100.0, 900.0]}
     assert metadata_of(onnx.load_from_string(canonical_bytes(raw, metadata=told))) == told
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from components.data.card import NAME, read_card
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
-from components.data.guess import Guess, decimal_comma, guess, guess_target
+from components.data.guess import Guess, decimal_comma, guess, guess_target, is_named_id
 from components.data.sources.chunk import Source
 from components.data.sources.table import SOURCES, kind_of
 from components.data.survey import Survey, survey
@@ -258,6 +258,9 @@ def _split_lines(plan: Draft) -> Iterator[str]:
         yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
     how = " with method: hash" if scarce else ""
     yield f"  # group: a column{how}; rows with the same value there (one patient, one machine) stay together"
+    for name, said in plan.columns.items():
+        if said.kind == "category" and name != plan.target and is_named_id(plan.seen.columns[name]):
+            yield f"  # group: {quoted(name)}, and the kind ignore above, if later rows will be of others than these"
     yield ""
 
 

@@ -92,7 +92,7 @@ def _guess_text(facts: ColumnFacts) -> Guess:
     count = f"more than {MOST_DISTINCT:,}" if facts.uncounted else f"{distinct:,}"
     marked = _marked_numbers(facts)
     if facts.uncounted or distinct > facts.present / 2 or (distinct > 1000 and facts.present < 20 * distinct):
-        coded = _is_named_id(facts) or _is_coded(facts)
+        coded = is_named_id(facts) or _is_coded(facts)
         said = marked or ("looks like an identifier" if coded else "free text or names")
         return Guess(kind="ignore", why=f"{said}: {count} different values in {facts.present:,} rows")
     parts = [f"{count} values", marked, _spellings(facts), _missing(facts)]
@@ -137,10 +137,11 @@ def _is_id(facts: ColumnFacts) -> bool:
         return True
     differ = facts.uncounted or len(facts.distinct) == facts.present
     whole_or_text = facts.whole or facts.numbers < facts.present
-    return differ and whole_or_text and _is_named_id(facts)
+    return differ and whole_or_text and is_named_id(facts)
 
 
-def _is_named_id(facts: ColumnFacts) -> bool:
+def is_named_id(facts: ColumnFacts) -> bool:
+    """Say whether its name is one of identifiers."""
     return bool(_ID_NAME.search(facts.name.strip()) or _ID_NAME.search(facts.name.lower()))
 
 

@@ -265,6 +265,15 @@ def test_texts_for_no_value_do_not_hide_a_column_of_numbers(tmp_path: Path) -> N
     assert pack(recipe.data, tmp_path / "packed", source=Path(recipe.data.source)).rows == 300
 
 
+def test_a_group_is_offered_where_an_identifier_comes_again_and_again(tmp_path: Path) -> None:
+    machines = {"machine_id": [f"m{i % 9}" for i in range(300)], "maker": [f"m{i % 9}" for i in range(300)]}
+    recipe, text = drafted(table(tmp_path, **machines), target="y")
+    assert recipe.data.columns["machine_id"] == recipe.data.columns["maker"] == "category"
+    assert [line for line in text.splitlines() if "# group: " in line and "a column" not in line] == [
+        "  # group: machine_id, and the kind ignore above, if later rows will be of others than these"
+    ]
+
+
 @pytest.mark.parametrize(("day", "offered"), [("2024-01-{:02d}", True), ("{:02d}.01.2024", False)])
 def test_a_split_by_time_is_offered_only_where_it_can_read_the_dates(tmp_path: Path, day: str, offered: bool) -> None:
     days = [day.format(i % 28 + 1) for i in range(300)]

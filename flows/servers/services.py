@@ -133,8 +133,11 @@ def at_work(home: Home) -> list[str]:
     """Return the runs, by their ids in MLflow, that use what `up` started; none where it is too ill to be asked."""
     if not (services := recorded(home)) or not all(service.healthy for service in services):
         return []
-    ledger = ledger_of(home)
-    return sorted(run for run in ledger.taken(RUN) if ledger.is_taken(RUN + run))
+    try:
+        ledger = ledger_of(home)
+        return sorted(run for run in ledger.taken(RUN) if ledger.is_taken(RUN + run))
+    except Refusal:  # as after its password was changed: what is up has to go down all the same
+        return []
 
 
 def down(home: Home) -> list[str]:

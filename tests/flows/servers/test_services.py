@@ -187,6 +187,14 @@ def test_down_names_the_runs_that_live(home: Home) -> None:
     assert gone is not None
 
 
+def test_down_does_not_mind_a_ledger_that_can_not_be_asked(home: Home) -> None:
+    """As one whose password was changed a moment ago."""
+    home.logs.mkdir(parents=True)
+    home.ledger.write_bytes(b"no database" * 100)
+    begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))
+    assert Place(folder=home.root, home=home.root).call("down").err == "stopped worker\n"
+
+
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for work in (up, down):

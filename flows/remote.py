@@ -104,6 +104,8 @@ def _met(home: Home) -> Yard:
 
 def _done(request: Request, yard: Yard, stop: Stop, log: logging.Logger) -> State[None]:
     asker = Asker(yard.ledger, RUN + request.run, stop)
+    if not asker.begins():
+        return Cancelled(name=ABANDONED, message=GONE)
     with every(TURN_SECONDS, asker.look, name="the run that waits"):
         asked, inputs = understood(request)
         force = frozenset([asked.name]) if request.force else frozenset()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal[
+    "requests",
     "processes",
     "runs",
     "results",
@@ -19,6 +20,7 @@ Kind = Literal[
     "flow runs",
 ]
 MEANING: Final[dict[Kind, str]] = {
+    "requests": "in Prefect for stages that no worker took up, of runs that are gone: cancelled",
     "processes": "of workers, for a run that is gone",
     "runs": "of MLflow, without an end though nobody works at them: marked as killed",
     "results": "of stages, last used longer ago than is kept",

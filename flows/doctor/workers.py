@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.5
-START: Final = "start one (`steelyard up`; docs/production.md for others): stages that are sent there wait"
+NOT_ASKED: Final = "not asked, since that takes Prefect's server: mend what is bad here first"
 SAID: Final = 300  # letters of what went wrong
 
 
@@ -84,15 +84,20 @@ def _ledger_again(home: Home, lease: str) -> Iterator[Finding]:
 def second_opinions(home: Home, here: Sequence[Finding]) -> list[Finding]:
     """Ask a worker of each pool to which stages can go, where there is a server. `here` is what this process found."""
     up, server = running(home), {one.name: one for one in here}.get("prefect server")
-    url = None if server is None else settings_of(home).prefect_api_url or (up.prefect_api_url if up else None)
-    if server is None or server.state == "bad" or url is None:
+    if server is None or server.state == "bad":
+        return [Finding(name="workers", state="note", detail=NOT_ASKED)]
+    url = settings_of(home).prefect_api_url or (up.prefect_api_url if up else None)
+    if url is None:
         return []
-    if ask_prefect(url, "/work_pools/filter", home).body in (b"", b"[]"):
+    pools = ask_prefect(url, "/work_pools/filter", home)
+    if pools.status != 200:
+        return [_unasked(pools.status)]
+    if pools.body == b"[]":
         return []
     enter(home, prefect_url=url, mlflow_uri=up.mlflow_tracking_uri if up else None)
     with suppress(OSError):  # Prefect makes no more than the last folder of the path, and warns
         home.prefect.mkdir(parents=True, exist_ok=True)
-    from httpx import HTTPError
+    from httpx import HTTPError, HTTPStatusError
     from prefect.client.orchestration import SyncPrefectClient
 
     variables, hidden = environment(home), masking(home)
@@ -101,12 +106,27 @@ def second_opinions(home: Home, here: Sequence[Finding]) -> list[Finding]:
         with SyncPrefectClient(url, auth_string=login, api_key=key) as client:
             found = list(_of_pools(client, home, here))
     except HTTPError as error:
-        found = [Finding(name="workers", state="bad", detail=f"they can't be asked: {error}")]
+        found = [_unasked(error.response.status_code if isinstance(error, HTTPStatusError) else 0)]
     return [replace(one, detail=hidden(one.detail)) for one in found]
+
+
+def _unasked(status: int) -> Finding:
+    """Return why workers can't be asked. The status is 0 where Prefect's server gave none."""
+    told = f"answers with an error ({status})" if status else "doesn't answer"
+    detail = f"they can't be asked: Prefect's server {told}; look at its log, and whether its database is up"
+    return Finding(name="workers", state="bad", detail=detail)
+
+
+def start_of(home: Home) -> str:
+    """Return how a worker is started. `up` refuses where its servers would not be those that are set."""
+    ways = {"default": "`steelyard up`; ", str(home.secrets): "`steelyard up --production`; "}
+    up = ways.get(settings_of(home).origin("prefect_api_url"), "")
+    return f"start one ({up}docs/production.md for others): stages that are sent there wait"
 
 
 def _of_pools(client: "SyncPrefectClient", home: Home, here: Sequence[Finding]) -> Iterator[Finding]:
     asked: list[_Asked] = []
+    start = start_of(home)
     well = {one.name for one in here if one.state != "bad"}
     ledger = there if "ledger" in well and (there := ledger_of(home)).database.exists() else None
     tags = [TAG] if ledger is None else [TAG, LEDGER + ledger.identity()]  # by which `reap` finds it
@@ -116,14 +136,14 @@ def _of_pools(client: "SyncPrefectClient", home: Home, here: Sequence[Finding]) 
             if why := _not_asked(client, pool):
                 yield Finding(name="worker", state="note", detail=why, pool=pool.name)
             elif not is_polled(client, pool.name):
-                yield Finding(name="worker", state="bad", detail=f"no worker of it is there: {START}", pool=pool.name)
+                yield Finding(name="worker", state="bad", detail=f"no worker of it is there: {start}", pool=pool.name)
             else:
                 asked.append(_ask(client, pool, question, tags=tags))
         if asked:
             with waiting(f"asking a worker of {', '.join(one.pool for one in asked)}"):
                 _wait(asked, client)
         for one in asked:
-            yield from beside(one.found(client), here, pool=one.pool, asked=(one.began, one.ended))
+            yield from beside(one.found(client, start=start), here, pool=one.pool, asked=(one.began, one.ended))
 
 
 def _not_asked(client: "SyncPrefectClient", pool: "WorkPool") -> str:
@@ -154,8 +174,8 @@ class _Asked:
     ended: float = 0.0
     state: "RunState[None] | None" = None
 
-    def found(self, client: "SyncPrefectClient") -> list[Finding]:
-        """Return what the worker found, or what became of it instead."""
+    def found(self, client: "SyncPrefectClient", *, start: str) -> list[Finding]:
+        """Return what the worker found, or what became of it instead. `start` says how one is started."""
         name, said = (self.state.name or "", self.state.message or "") if self.state else ("", "")
         if self.state is not None and self.state.is_completed():
             return [Finding(**one) for one in json.loads(said)]
@@ -165,7 +185,7 @@ class _Asked:
                 return [Finding(name="worker", state="note", detail=f"all of its workers were busy {limit}")]
             told = f"none of its workers took it up {limit}, though nothing runs there: they are gone, or can't start "
             told += "a process, or its queue is paused or limited to nothing. Look at them, or "
-            return [Finding(name="worker", state="bad", detail=f"{told}{START}")]
+            return [Finding(name="worker", state="bad", detail=f"{told}{start}")]
         if not self.state.is_final() or self.state.is_cancelled():
             told = f"a worker took it up, and its process didn't answer {limit}: it is slow, or its log says more"
             return [Finding(name="worker", state="note", detail=told)]

@@ -128,6 +128,7 @@ class _Round:
         """Look at each kind, and remove what was found, if that is asked for."""
         with ExitStack() as stack:
             prefect = self._prefect(stack)
+            self._requests(prefect)
             self._processes(prefect)
             self._runs()
             self._results()
@@ -191,6 +192,18 @@ class _Round:
             self._note(f"flow runs: Prefect doesn't answer as it should ({type(error).__name__})")
             return None
         return client
+
+    def _requests(self, prefect: "SyncPrefectClient | None") -> None:
+        """Withdraw what dead runs have asked for: the next worker would begin it."""
+        if prefect is None:
+            return
+        from tasks.remote.rows import waiting_rows, withdraw
+
+        ledger = self.yard.ledger
+        waiting = waiting_rows(prefect, ledger=ledger.identity())
+        alive = ledger.taken(RUN)  # after the question who waits: nobody asks before they live
+        found = [Garbage("requests", one.id, None, one.since, one.name) for one in waiting if one.run not in alive]
+        self._take(found, lambda one: withdraw(prefect, one.name))
 
     def _processes(self, prefect: "SyncPrefectClient | None") -> None:
         from tasks.remote.rows import asked_by

@@ -13,7 +13,8 @@ from flows.servers.reaching import PATIENCE_SECONDS, masked
 
 LOGINS: Final = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
 DENIED: Final = (401, 403)
-AWAY: Final = (0, 429, 502, 503, 504)  # it is about to come back, or a proxy before it says so
+# It is about to come back, or a proxy before it says so; 500 is what it answers while its database restarts.
+AWAY: Final = (0, 429, 500, 502, 503, 504)
 SECONDS: Final = 5.0
 
 
@@ -52,6 +53,10 @@ def _refused(status: int, url: str, home: Home) -> Refusal:
         what = f"Prefect's server denies the login ({status}; {_origin(home)}), and is needed by {needed}"
         allowed = f"{LOGINS[0]} as NAME:PASSWORD, or {LOGINS[1]}; those of the shell count with `inherit`"
         return refuse(what, where=where, allowed=allowed, do="mend the login; `steelyard doctor` tries it")
+    if status and status in AWAY:
+        do = "look at its log, and whether its database is up; `steelyard doctor` tries it"
+        what = f"Prefect's server, or a proxy before it, answers with an error ({status})"
+        return refuse(what, where=where, do=do)
     said = f"answers {status}" if status else "doesn't answer"
     do = f"start it, or mend prefect_api_url (from {settings.origin('prefect_api_url')}); `steelyard doctor` tries it"
     return refuse(f"{said}, where Prefect's API should be", where=where, allowed="http://HOST:PORT/api", do=do)

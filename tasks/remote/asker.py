@@ -22,6 +22,13 @@ class Asker:
     gone_seconds: float = GONE_SECONDS
     _missed: float | None = None  # since when
 
+    def begins(self) -> bool:
+        """Say whether there is anything to begin for: a request may have waited for days, and outlive its run.
+
+        A lease that ran out of late counts as held: while the ledger was away nobody could renew it.
+        """
+        return self.lease in self.ledger.taken("")
+
     def look(self) -> None:
         """End this process where the lease has been free for long enough. A ledger that can't be asked says nothing."""
         if self.ledger.is_taken(self.lease):

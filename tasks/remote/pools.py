@@ -29,7 +29,8 @@ def pool_of(client: "SyncPrefectClient", worker: Worker) -> "WorkPool":
     except ObjectNotFound:
         names = [one.name for one in client.read_work_pools()]
         what = f"there is no work pool '{worker.pool}'"
-        do = nearest(worker.pool, names) or "`steelyard up` makes 'local'; others are made with `prefect work-pool`"
+        made = "`steelyard up`, or `steelyard up --production`, makes 'local'; others are made with `prefect work-pool`"
+        do = nearest(worker.pool, names) or made
         raise refuse(what, where="workers", allowed=", ".join(names), do=do) from None
     known = pool.base_job_template.get("variables", {}).get("properties", {})
     problems = [

@@ -1,16 +1,18 @@
-"""Prefect's rows about runs of ours: which ended long ago, and which run asked for one."""
+"""Prefect's rows about runs of ours: which ended long ago, which wait for a worker, and which run asked for one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from tasks.remote.asker import GONE
 from tasks.remote.pools import DOCTOR, STAGE
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 TAG: Final = "steelyard"  # of every flow run of ours
 LEDGER: Final = "ledger "  # begins the tag that names the ledger of a run: others may use the server as well
@@ -60,4 +62,47 @@ def asked_by(client: "SyncPrefectClient", flow_run: str) -> str:
         found: Any = client.read_flow_run(UUID(flow_run))
     except (ObjectNotFound, ValueError):
         return ""
-    return next((tag.removeprefix(RUN) for tag in found.tags if tag.startswith(RUN)), "")
+    return _asker(found.tags)
+
+
+def _asker(tags: Iterable[str]) -> str:
+    return next((tag.removeprefix(RUN) for tag in tags if tag.startswith(RUN)), "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A flow run that no worker has taken up."""
+
+    id: str
+    name: str
+    since: float  # in seconds since 1970
+    run: str  # that asked for it
+
+
+def waiting_rows(client: "SyncPrefectClient", *, ledger: str) -> list[Waiting]:
+    """Return the stages that runs of the ledger have asked for, and no worker has taken up."""
+    from prefect.client.schemas import filters as by
+
+    scheduled = {"tags": {"all_": [TAG, LEDGER + ledger]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    wanted = by.FlowRunFilter.model_validate(scheduled)
+    found: list[FlowRun] = []
+    while page := client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found)):
+        found += page
+    return [
+        Waiting(id=str(one.id), name=one.name, since=one.created.timestamp(), run=run)
+        for one in found
+        if one.created is not None and (run := _asker(one.tags))
+    ]
+
+
+def withdraw(client: "SyncPrefectClient", flow_run: str) -> bool:
+    """Cancel a flow run that no worker has taken up. False: one has by now, or it is gone."""
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Cancelled
+
+    with suppress(ObjectNotFound):
+        state = client.read_flow_run(UUID(flow_run)).state
+        if state is not None and state.is_scheduled():
+            client.set_flow_run_state(UUID(flow_run), Cancelled(message=GONE), force=True)
+            return True
+    return False

@@ -4,12 +4,13 @@ Its errors are known by where their classes come from: nothing of MLflow is load
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from components.errors import Problem, Unreachable, refuse
+from components.errors import Problem, Refusal, Unreachable, refuse
 from components.recipe_file import without_secrets
 
 T = TypeVar("T")
@@ -17,6 +18,7 @@ AWAY_SECONDS = 1800.0  # that a server may be away while a run waits for it
 AGAIN_SECONDS = 2.0
 TRIES = 3  # to make something whose answers are lost
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+_FAILS: Final = re.compile(r"too many (\d+) error responses")
 
 
 class Away(Unreachable):
@@ -72,6 +74,11 @@ def denials_refused() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if _is_of_mlflow(error) and (fails := _FAILS.search(str(error))):
+            what = f"MLflow's server, or a proxy before it, answers with an error ({fails[1]})"
+            do = "look at its log, and whether its database is up; then run again: what was done is kept"
+            kind = Away if is_away(error) else Refusal
+            raise kind([Problem(what=what, where=_where(), do=do)]) from None
         if is_away(error):
             do = "look whether it runs at its address, and run again: what was done is kept"
             raise Away([Problem(what="MLflow's server doesn't answer", where=_where(), do=do)]) from None

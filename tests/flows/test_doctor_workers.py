@@ -1,17 +1,22 @@
 """What a worker found, beside what was found here: differences are pointed out, and only those that matter to it."""
 
+import os
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
 from components.home import Home
+from components.production import Ports, Production, new_secrets, write_down
 from flows.doctor.examine import Finding, State, examine
 from flows.doctor.masking import masking
 from flows.doctor.probes import left_in_store
-from flows.doctor.workers import beside, opinion
+from flows.doctor.workers import NOT_ASKED, beside, opinion, second_opinions, start_of
 from flows.state import ledger_of
 from flows.tables import print_examination
+from tests.servers.faults import Request, proxy
+from tests.servers.prefect import shared_server
 
 NOW = (1000.0, 1010.0)  # a worker was asked, and was heard
 
@@ -134,3 +139,52 @@ def test_a_login_is_told_by_its_name_and_origin_alone(tmp_path: Path, monkeypatc
     found = {one.name: one for one in examine(Home(tmp_path))}
     assert found[name].detail.startswith("PREFECT_API_AUTH_STRING: *** (from the shell's variables), for client and")
     assert "login mlflow_tracking_uri" not in found
+
+
+@pytest.mark.parametrize("name", ["prefect server", "settings"])
+def test_that_workers_are_not_asked_is_told(tmp_path: Path, name: str) -> None:
+    found = second_opinions(Home(tmp_path), [Finding(name=name, state="bad", detail="")])
+    assert found == [Finding(name="workers", state="note", detail=NOT_ASKED)]
+    assert second_opinions(Home(tmp_path), [finding("prefect server", "")]) == [], "none is up: there are none to ask"
+
+
+@pytest.mark.xdist_group("runs")  # where the Prefect server is
+@pytest.mark.parametrize(
+    ("asked", "fault", "said"),
+    [
+        (1, "500", "answers with an error (500)"),
+        (2, "500", "answers with an error (500)"),
+        (1, "cut", "doesn't answer"),
+    ],
+)
+def test_a_server_that_fails_when_workers_are_asked_for_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, fault: str, said: str
+) -> None:
+    """As Prefect's is whose database is away: first it is looked whether there are pools, then they are asked for."""
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    with shared_server() as server, proxy(server.api_url) as faults, monkeypatch.context() as context:
+        with SyncPrefectClient(server.api_url, httpx_settings={"trust_env": False}) as client:
+            client.create_work_pool(WorkPoolCreate(name=uuid.uuid4().hex, type="process"))
+
+        def fault_of(request: Request) -> str | None:
+            there = "work_pools/filter" in request.path
+            return fault if there and faults.count("POST", "work_pools/filter") == asked else None
+
+        faults.fault = fault_of
+        context.setattr(os, "environ", dict(os.environ))
+        context.setenv("STEELYARD_PREFECT_API_URL", f"{faults.endpoint_url}/api")
+        (found,) = second_opinions(Home(tmp_path), [finding("prefect server", "")])
+    assert (found.name, found.state) == ("workers", "bad")
+    ends = "; look at its log, and whether its database is up"
+    assert found.detail == f"they can't be asked: Prefect's server {said}{ends}"
+
+
+def test_the_way_to_a_worker_is_one_that_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path)
+    assert "(`steelyard up`; " in start_of(home)
+    write_down(Production(ports=Ports(), secrets=new_secrets()), home)
+    assert "(`steelyard up --production`; " in start_of(home)
+    monkeypatch.setenv("STEELYARD_PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert "start one (docs/production.md" in start_of(home), "`up` refuses where servers elsewhere are named"

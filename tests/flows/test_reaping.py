@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from components.home import Home
 from components.planning import held
-from components.planning.held import DATA, REAP, RUN
+from components.planning.held import DATA, REAP, RUN, living
 from components.planning.history import results
 from components.planning.key import Json
 from components.planning.ledger import Lease, Ledger, Record, ledger_at
@@ -25,10 +26,14 @@ from flows.reap import reap as reaping
 from flows.reap.reap import reap
 from flows.running import yard_of
 from flows.state import sign
+from tasks.remote.pools import deployment_of
+from tasks.remote.rows import LEDGER, TAG
+from tasks.remote.rows import RUN as RUN_TAG
 from tasks.stage import Yard
 from tasks.versioning import Pieces, snapshot
 from tests.flows.conftest import people
 from tests.flows.place import Place, Told
+from tests.servers.prefect import shared_server
 
 pytestmark = pytest.mark.timeout(900)
 DAY = 86_400
@@ -185,6 +190,40 @@ def test_what_nothing_refers_to_goes_and_releases_live_on(place: Place, yard: Ya
     assert split.outputs["previous"] is not None
     uses = yard.ledger.database.ask("SELECT at FROM uses WHERE label = 'split'")
     assert all(at > time.time() - DAY for (at,) in uses)  # what is continued is in use
+
+
+def test_what_a_dead_run_has_asked_of_workers_is_withdrawn(
+    place: Place, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not what others wait for: of a run that lives, or that couldn't renew its lease of late, or of theirs."""
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    ours = yard.ledger.identity()
+    assert yard.ledger.acquire(RUN + "late", seconds=-60)
+    with (
+        living(RUN + "alive", yard.ledger, seconds=600),
+        shared_server() as server,
+        SyncPrefectClient(server.api_url, httpx_settings={"trust_env": False}) as client,
+    ):
+        pool = client.create_work_pool(WorkPoolCreate(name=uuid.uuid4().hex, type="process"))
+        deployment = deployment_of(client, pool)
+        asked = {
+            (ledger, run): client.create_flow_run_from_deployment(
+                deployment, tags=[TAG, LEDGER + ledger, RUN_TAG + run]
+            )
+            for ledger, run in ((ours, "dead"), (ours, "alive"), (ours, "late"), ("theirs", "dead"))
+        }
+        dead = asked[ours, "dead"].id
+        monkeypatch.setenv("STEELYARD_PREFECT_API_URL", server.api_url)
+        assert names(place.call("reap", "--json"), "requests") == {str(dead)}
+        states = {one.id: client.read_flow_run(one.id).state for one in asked.values()}
+        assert all(state and state.is_scheduled() for state in states.values()), "it was only listed"
+        assert names(place.call("reap", "--yes", "--json"), "requests") == {str(dead)}
+        states = {one.id: client.read_flow_run(one.id).state for one in asked.values()}
+        assert {one for one, state in states.items() if state and state.is_cancelled()} == {dead}
+        assert all(state and state.is_scheduled() for one, state in states.items() if one != dead)
+        assert names(place.call("reap", "--json"), "requests") == set()
 
 
 def test_versions_that_cannot_rise_again_go_unless_an_alias_pins_them(place: Place, yard: Yard) -> None:

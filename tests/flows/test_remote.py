@@ -14,10 +14,16 @@ import torch
 from components.database import connecting
 from components.errors import Refusal
 from components.home import Home
+from components.planning.held import RUN, living
 from components.settings import variable
 from flows import remote
-from flows.remote import GPUS, MEMORY, _gpus, _limits, _met, _Told
+from flows.remote import GPUS, MEMORY, _done, _gpus, _limits, _met, _Told
+from flows.running import yard_of
+from tasks.living.stopping import Stop
+from tasks.remote.asker import GONE
+from tasks.remote.endings import ABANDONED
 from tasks.remote.patience import reached
+from tasks.remote.request import Request
 from tasks.tracking.runs import Live
 from tasks.tracking.sending import Sender, unsent
 from tests.servers.postgres import PostgresServer
@@ -109,3 +115,13 @@ def test_the_epochs_before_are_passed_on_where_a_stage_is_taken_up_again(tmp_pat
     sender.finish(0)
     (left,) = unsent(tmp_path, but=tmp_path)
     assert [(value, step) for _, value, _, step in left.points] == [(2.0, 0), (1.0, 1)]
+
+
+def test_what_a_run_that_is_gone_has_asked_for_is_not_begun(tmp_path: Path) -> None:
+    """It may wait for days in Prefect until a worker is there."""
+    yard, stop = yard_of(Home(tmp_path), ""), Stop(10.0)
+    request = Request(stage="elsewhere:train", inputs={}, parts={}, model="m", run="r1", force=False)
+    ended = _done(request, yard, stop, log())
+    assert (ended.is_cancelled(), ended.name, ended.message) == (True, ABANDONED, GONE)
+    with living(RUN + "r1", yard.ledger, seconds=15.0), pytest.raises(Refusal, match="is no stage"):
+        _done(request, yard, stop, log())

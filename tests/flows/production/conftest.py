@@ -49,8 +49,9 @@ def company() -> Iterator[Place]:
             down(Home(place.home))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture
 def production(company: Place) -> Production:
+    """What is written down by now: a test changes the secrets."""
     return production_at(company)
 
 

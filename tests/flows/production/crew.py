@@ -2,8 +2,11 @@
 
 import json
 import random
+import re
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import psycopg2
@@ -23,6 +26,7 @@ from tests.flows.place import Place, Told
 # Long enough to be met in the middle, with many a checkpoint behind it by then.
 LONG = ("--until", "train", "train.epochs=600", "train.checkpoint_seconds=0.2", "train.threads=1")
 BY_TWO = ("train.distributed.name=ddp", "train.distributed.processes=2")  # by torchrun
+DOCUMENT = Path(__file__).parents[3] / "docs" / "production.md"
 BEGUN = "train epoch 2:"  # what a run says of a worker that is at it
 
 
@@ -168,3 +172,32 @@ def database(production: Production, name: str) -> Iterator[extensions.cursor]:
     login = f"host=127.0.0.1 port={production.ports.postgres} user=steelyard dbname={name}"
     with closing(psycopg2.connect(login, password=production.secrets.postgres)) as connection, connection:
         yield connection.cursor()
+
+
+def follow(place: Place, title: str, *, typed: str = "") -> None:
+    """Run the lines that docs/production.md has under a title, as its reader does: in the folder of the home.
+
+    `typed` is what they are answered where they ask.
+    """
+    blocks = re.findall(r"^```\n# (.*?)^```", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (lines,) = [block for block in blocks if block.startswith(title)]
+    passwords, production = place.folder / "passwords", production_of(Home(place.home))
+    if production is not None:
+        passwords.touch(mode=0o600)
+        passwords.write_text(f"*:*:*:*:{production.secrets.postgres}\n")
+    port = passwords.with_name("port")
+    if production is not None:
+        port.write_text(str(production.ports.postgres))
+    variables = {name: value for name, value in place.variables().items() if name != "STEELYARD_HOME"}
+    told = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"# {lines}".replace("MODEL", "people")],
+        cwd=place.folder,
+        env={**variables, "PGPASSFILE": str(passwords), "PGPORT": port.read_text()},
+        capture_output=True,
+        text=True,
+        input=typed,
+        start_new_session=True,  # without a terminal, at which a password would be asked for
+        check=False,
+        timeout=600,
+    )
+    assert told.returncode == 0, f"{told.stdout[-3000:]}\n{told.stderr[-3000:]}"

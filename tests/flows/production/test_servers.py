@@ -13,7 +13,7 @@ import pytest
 
 from components.home import Home
 from components.production import Production, write_down
-from flows.doctor.workers import START
+from flows.doctor.workers import start_of
 from flows.servers.pool import TEMPLATE
 from flows.servers.processes import members
 from flows.servers.recorded import recorded
@@ -127,7 +127,8 @@ def test_the_doctor_waits_for_no_pool_that_nobody_serves_and_for_no_worker_that_
     assert found.keys() >= {"local", "empty", "of-others"}
     assert found["local"][0] == "bad"
     assert "none of its workers took it up within 0 s, though nothing runs there: they are gone" in found["local"][1]
-    assert found["empty"] == ("bad", f"no worker of it is there: {START}")
+    assert found["empty"] == ("bad", f"no worker of it is there: {start_of(Home(company.home))}")
+    assert "`steelyard up --production`" in found["empty"][1], "the other `up` refuses here"
     assert found["of-others"][0] == "note"
     assert found["of-others"][1].startswith("not asked")
     with prefect(company) as client:  # as those are tagged that `reap` removes in time

@@ -1,11 +1,9 @@
 """What was backed up as docs/production.md says is there again after a wipe."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -16,9 +14,7 @@ from flows.servers.environment import environment
 from tasks.living.watch import NAME
 from tests.flows.place import Place
 from tests.flows.production.conftest import UP
-from tests.flows.production.crew import asked_of_prefect, servers
-
-DOCUMENT = Path(__file__).parents[3] / "docs" / "production.md"
+from tests.flows.production.crew import asked_of_prefect, follow, servers
 
 
 def answers_of_champion(place: Place) -> str:
@@ -29,30 +25,6 @@ def answers_of_champion(place: Place) -> str:
     return subprocess.run(
         command, cwd=place.folder, env=variables, capture_output=True, text=True, check=True, timeout=300
     ).stdout
-
-
-def follow(place: Place, title: str) -> None:
-    """Run the lines that docs/production.md has under a title, as its reader does: in the folder of the home."""
-    blocks = re.findall(r"^```\n# (.*?)^```", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    (lines,) = [block for block in blocks if block.startswith(title)]
-    passwords, production = place.folder / "passwords", production_of(Home(place.home))
-    if production is not None:
-        passwords.touch(mode=0o600)
-        passwords.write_text(f"*:*:*:*:{production.secrets.postgres}\n")
-    port = passwords.with_name("port")
-    if production is not None:
-        port.write_text(str(production.ports.postgres))
-    variables = {name: value for name, value in place.variables().items() if name != "STEELYARD_HOME"}
-    told = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f"# {lines}".replace("MODEL", "people")],
-        cwd=place.folder,
-        env={**variables, "PGPASSFILE": str(passwords), "PGPORT": port.read_text()},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert told.returncode == 0, f"{told.stdout[-3000:]}\n{told.stderr[-3000:]}"
 
 
 @pytest.mark.slow

@@ -15,13 +15,15 @@ from flows.servers.login import check_login
 
 
 @contextmanager
-def prefect(*, wants: str = "", answers: int = 200) -> Iterator[str]:
-    """Serve what a login is tried with; `wants` is the header that is let in."""
+def prefect(*, wants: str = "", answers: int = 200, first: int = 0) -> Iterator[str]:
+    """Serve what a login is tried with; `wants` is the header that is let in, `first` the first answer of all."""
+    before = [first] if first else []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             denied = wants and self.headers.get("Authorization") != wants
-            self.send_response(401 if denied else answers if self.path == "/api/flows/count" else 404)
+            there = self.path == "/api/flows/count"
+            self.send_response(401 if denied else before.pop() if before else answers if there else 404)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
@@ -78,13 +80,27 @@ def test_a_key_is_tried_as_a_key(home: Home, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_no_server_of_prefect_is_told_as_such(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    with prefect(answers=503) as address:
+    with prefect() as address:
         monkeypatch.setenv("STEELYARD_PREFECT_API_URL", f"http://{address.removesuffix('/api')}")
         told = refused(home)
         assert "answers 404, where Prefect's API should be" in told
         assert "allowed: http://HOST:PORT/api" in told
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_address_is_not_blamed_for_what_ails_the_server_and_that_is_waited_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """500 is the answer while PostgreSQL is away."""
+    with prefect(answers=status) as address:
         monkeypatch.setenv("STEELYARD_PREFECT_API_URL", f"http://{address}")
-        assert "answers 503" in refused(home)
+        told = refused(home)
+    assert f"answers with an error ({status})" in told
+    assert "look at its log, and whether its database is up" in told
+    assert "HOST:PORT" not in told
+    with prefect(first=status) as address:
+        monkeypatch.setenv("STEELYARD_PREFECT_API_URL", f"http://{address}")
+        check_login(home)
 
 
 def test_without_a_server_that_is_set_nothing_is_asked(home: Home) -> None:

@@ -48,3 +48,18 @@ def test_a_run_that_was_away_for_a_moment_is_not_gone(ledger: Ledger) -> None:
     time.sleep(0.1)
     asker.look()
     assert not told.why
+
+
+@pytest.mark.parametrize(("over_for", "begins"), [(-10.0, True), (200.0, True), (400.0, False)])
+def test_work_begins_for_a_run_that_may_live(ledger: Ledger, over_for: float, begins: bool) -> None:
+    """While a ledger is away for minutes nobody can renew a lease."""
+    assert ledger.acquire(RUN + "r1", seconds=15.0)
+    ledger.database.change("UPDATE leases SET expires = clock() - ?", (over_for,))
+    assert Asker(ledger, RUN + "r1", Told()).begins() == begins
+
+
+def test_nothing_begins_for_a_run_that_has_ended_though_another_lives(ledger: Ledger) -> None:
+    with living(RUN + "r1", ledger, seconds=15.0):
+        pass
+    with living(RUN + "r10", ledger, seconds=15.0):
+        assert not Asker(ledger, RUN + "r1", Told()).begins()

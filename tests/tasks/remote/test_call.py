@@ -4,7 +4,9 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
@@ -24,7 +26,7 @@ from tasks.remote.endings import name_of
 from tasks.remote.request import got, understood
 from tasks.runner import PrefectRun
 from tasks.stage import Yard
-from tests.servers.faults import once, proxy
+from tests.servers.faults import once, proxy, wait_until
 from tests.servers.prefect import shared_server
 from tests.tasks.test_smaller_batches import HALF, LOG, SAID, WHOLE, Listening, train_by, tried
 from tests.tasks.tiny import Summed, train, yard_at
@@ -248,3 +250,23 @@ def test_a_result_that_is_there_is_taken_though_its_run_was_deleted(pool: Pool, 
     thread.start()
     assert asked_for(Worker(pool=pool.name), yard, journal).outputs == Summed(total=192)
     thread.join()
+
+
+def test_a_forced_run_waits_for_a_result_of_its_own_though_another_run_leaves_one(
+    pool: Pool, yard: Yard, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "END_SECONDS", 0.0)  # for what has its result
+    forced, worker = replace(yard, force=frozenset(["train"])), Worker(pool=pool.name, wait_minutes=1)
+    inputs = train.bind(WHOLE, journal=str(journal), fits=64)
+    with ThreadPoolExecutor(1) as beside:
+        asking = beside.submit(copy_context().run, lambda: asked_for(worker, forced, journal))  # as Prefect is set here
+        wait_until(pool.asked)
+        perform(train, inputs, replace(yard, run="another"), log=LOG)
+        time.sleep(10 * attempt.POLL_SECONDS)
+        assert not asking.done()
+        with pool.served(forced):
+            done = asking.result()
+    record = yard.ledger.record(done.key)
+    assert record is not None
+    assert record.run == yard.run
+    assert len(tried(journal)) == 2

@@ -84,7 +84,8 @@ def whole(text: str) -> int | Literal[Nothing.FAILED]:
     digits = text.replace("_", "")
     if not WHOLE.match(text) or len(digits) > len(str(-LARGEST)):  # Python itself reads 4300 digits at most
         return FAILED
-    return number if abs(number := int(digits)) <= LARGEST else FAILED
+    number = int(digits)
+    return number if abs(number) <= LARGEST else FAILED
 
 
 WORDS: Final[dict[object, str]] = {

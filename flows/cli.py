@@ -220,10 +220,8 @@ def down() -> None:
 
     home = find_home()
     if runs := at_work(home):
-        what = (
-            "without its servers it waits, for a minute at the least, and then ends; run again, it goes on from there"
-        )
-        _say(f"at work: {', '.join(runs)}: {what}")
+        what = "what a run needs of these servers it waits for, a minute at the least, and then it ends; run again, "
+        _say(f"at work: {', '.join(runs)} ({what}it goes on from there)")
     stopped = stop(home)
     _say(f"stopped {', '.join(stopped)}" if stopped else "nothing was up")
 

@@ -15,31 +15,35 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-SOON_SECONDS: Final = 60.0  # of which nobody needs to be told
+LONG_SECONDS: Final = 60.0  # of which people want to be told
 
 
 @dataclass(slots=True)
 class Pace:
-    """How fast a training goes, to say once how long it will take where that is long."""
+    """How fast a training goes, to say once how long it will take: when an epoch has ended, or a minute has gone."""
 
-    _first: tuple[int, float] | None = None  # a step, and when it was done
-    _left: float = 0.0  # seconds
+    _since: tuple[int, float] | None = None  # a step, and when it was done
+    _step: int = 0
+    _steps: int = 0
     _told: bool = False
 
-    def step(self, step: int, steps: int) -> None:
-        """Note that so many of the steps are done."""
-        now = time.monotonic()
-        began, since = self._first = self._first or (step, now)
-        if step > began:
-            self._left = (steps - step) * (now - since) / (step - began)
+    def step(self, step: int, steps: int) -> tuple[str, ...]:
+        """Note that so many of the steps are done. Return a line in the middle of an epoch that takes long."""
+        self._step, self._steps = step, steps
+        self._since = self._since or (step, time.monotonic())
+        return self.told() if time.monotonic() - self._since[1] > LONG_SECONDS else ()
 
     def told(self) -> tuple[str, ...]:
-        """Return a line that says how long it will take, the first time, if it is more than a minute."""
-        first, self._told = not self._told, True
-        if not first or self._left < SOON_SECONDS:
+        """Return a line that says how long it will take, the first time that this can be told, if that is long."""
+        since, now = self._since, time.monotonic()
+        if self._told or since is None:
             return ()
-        left = f"{self._left / 60:.0f} min" if self._left < 7200 else f"{self._left / 3600:.1f} h"
-        return (f"{'':10}at this pace it takes {left} more, or less where it stops early",)
+        if self._step == since[0]:  # an epoch of one step: it is counted from the end of the first
+            self._since = (self._step, now)
+            return ()
+        self._told = True
+        left = (self._steps - self._step) * (now - since[1]) / (self._step - since[0])
+        return (f"{'':10}at this pace it takes about {_long(left)} more",) if left > LONG_SECONDS else ()
 
 
 @dataclass(slots=True)
@@ -69,7 +73,9 @@ class Show:
 
     def progress(self, step: int, steps: int) -> None:
         """Move the bar."""
-        self._pace.step(step, steps)
+        for line in self._pace.step(step, steps):
+            if not sys.stderr.isatty():
+                self.say(line)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, total=steps)
 
@@ -108,6 +114,10 @@ class Show:
         if self._bar is not None:
             self._bar.stop()
             self._bar, self._task = None, None
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def epoch_line(values: Mapping[str, float], *, step: int) -> str:

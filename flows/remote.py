@@ -199,8 +199,9 @@ class _Told:
         self.say(resumed_line(name, epochs=len(epochs), step=step))
 
     def progress(self, step: int, steps: int) -> None:
-        """Keep quiet: a line a step is too much."""
-        self.pace.step(step, steps)
+        """Keep quiet, a line a step is too much; but for one in a long epoch, that says how long it takes."""
+        for line in self.pace.step(step, steps):
+            self.say(line)
 
     def say(self, line: str) -> None:
         """Say a line."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from components.errors import Problem, Refusal, refuse
 from components.home import Home
 from components.reap.marking import Registered
-from components.release.files import NEEDED, ONNX, loads
+from components.release.files import NEEDED, ONNX, keep_only, loads
 from components.release.releases import Release, Releases
 from tasks.home_registry import CHAMPION, alias_in_database, folder_at, place_in_database, places_in_database
 from tasks.stage import Yard
@@ -200,8 +200,9 @@ def as_released(release: Release, *, files: Mapping[str, str], into: Path) -> Pa
     Raises:
         Gone: they aren't where they were put, or one there isn't the one that was released.
     """
-    folder = download(release.model, release.version, into=into)
-    if not loads(folder, release.onnx, released={**files, ONNX: release.onnx.digest}):
+    folder, released = download(release.model, release.version, into=into), {**files, ONNX: release.onnx.digest}
+    keep_only(folder, released=released)
+    if not loads(folder, release.onnx, released=released):
         what = f"the files of {release.model}/{release.version} in the registry aren't those that were released"
         do = f"`steelyard verify {release.model} {release.version}` says what became of them; `steelyard run RECIPE "
         do += "--verify` registers them anew"

@@ -25,12 +25,14 @@ def check_answers(
         Gone: the version or its file isn't in the registry.
         Refusal: a file isn't the one that was released, or the answers aren't.
     """
-    from components.release.files import ONNX, TRIAL, altered, digests
+    from components.release.files import ONNX, TRIAL, altered, digests, keep_only
     from components.release.trial import Trial, differences
     from tasks import registry
 
     folder = registry.download(release.model, version, into=into)
-    found, released = digests(folder), {**(files or {}), ONNX: release.onnx.digest}
+    released = {**(files or {}), ONNX: release.onnx.digest}
+    keep_only(folder, released=released)
+    found = digests(folder)
     for name in altered(found, released=released):
         raise refuse(
             f"the registry holds another file than was released: {found[name][:12]} instead of {released[name][:12]}",

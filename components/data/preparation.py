@@ -6,9 +6,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberColumn:
@@ -61,7 +58,7 @@ class ImageColumn:
 class Target:
     """What is predicted: one of `classes`, or a number whose network output is (y - center) / scale.
 
-    `span` are the number's least and greatest value in the train rows.
+    `span` is about the number's least and greatest value in the train rows, rounded outwards.
     """
 
     name: str
@@ -69,13 +66,6 @@ class Target:
     center: float = 0.0
     scale: float = 1.0
     span: tuple[float, float] | None = None
-
-    def unit(self, outputs: npt.NDArray[np.floating]) -> float:
-        """Return what differences of outputs [N, K] are a share of: 1 for probabilities.
-
-        Of numbers the units are their own: a deviation, and more for answers that lie far out.
-        """
-        return 1.0 if self.classes else max(self.scale, float(np.abs(outputs - self.center).max()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ class Strange:
 
     known: Mapping[str, Collection[str]]  # values by category
     complete: Collection[str]  # columns of which no train row missed the value
-    spans: Mapping[str, tuple[float, float]]  # least and greatest value of a number in the train rows
+    spans: Mapping[str, tuple[float, float]]  # about the least and greatest value of a number in the train rows
     target: str
     unknown: dict[str, int] = field(default_factory=dict)  # rows by category
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Strange:
             self._look_for_far(name, rows[name].drop_null().to_numpy())
 
     def look_at_answers(self, values: npt.NDArray[np.float64]) -> None:
-        """Count those that are less, or more, than any value of the target in the train rows. Shape [N]."""
+        """Count those that lie beyond the span of the target in the train rows. Shape [N]."""
         least, greatest = self.spans[self.target]
         by = np.maximum(least - values, values - greatest)
         odd = values[by > 0]
@@ -86,7 +86,7 @@ class Strange:
         least, greatest = self.spans[self.target]
         lie = "answers lie" if self.beyond > 1 else "answer lies"
         return [
-            f"{self.beyond:,} {lie} beyond what '{self.target}' was in training ({least:g} to {greatest:g}), "
+            f"{self.beyond:,} {lie} beyond what '{self.target}' was in training (about {least:g} to {greatest:g}), "
             f"the farthest is {self.extreme:g}"
         ]
 

@@ -18,9 +18,7 @@ class Columns:
     kinds: Mapping[str, ColumnKind]
     known: Mapping[str, Sequence[str]]  # the values of each category
     complete: Sequence[str]  # columns of which no train row missed the value
-    spans: Mapping[
-        str, tuple[float, float]
-    ]  # least and greatest value of each number in the train rows, the target too
+    spans: Mapping[str, tuple[float, float]]  # about the least and greatest value of each number, the target's too
     image_size: tuple[int, int] | None = None  # height and width that alone are taken; None: any, or no image
 
 

@@ -70,9 +70,9 @@ def differences(
     by_batch_size = {size: _largest_difference(output, expected) for size, output in found.items()}
     smallest = found[min(found)]
     batch_diff = max(_largest_difference(output, smallest) for output in found.values())
-    return Parity(
-        by_batch_size=by_batch_size, batch_diff=batch_diff, rows=len(rows), scale=preparation.target.unit(expected)
-    )
+    target = preparation.target  # of numbers the units are its own: a deviation, and more for answers that lie far out
+    scale = 1.0 if target.classes else max(target.scale, float(np.abs(expected - target.center).max()))
+    return Parity(by_batch_size=by_batch_size, batch_diff=batch_diff, rows=len(rows), scale=scale)
 
 
 def check(found: Parity, graph: ModelProto, config: ExportConfig, *, name: str) -> None:

@@ -17,8 +17,12 @@ from components.gate.proportions import shown_worse
 from components.task import LOWER_IS_BETTER, Metric
 
 
-def floor_check(metric: Metric, *, value: float | None, floor: float | None) -> Check:
-    """Compare the challenger's own figure with the recipe's floor (a ceiling, where lower is better)."""
+def floor_check(metric: Metric, *, value: float | None, floor: float | None, tested: float | None = None) -> Check:
+    """Compare the challenger's own figure with the recipe's floor (a ceiling, where lower is better).
+
+    `tested` is that on all test rows, where `value` may be on those alone that the champion never learned from.
+    """
+    where, value = " on all test rows" if tested not in (None, value) else "", value if tested is None else tested
     side = "at most" if metric in LOWER_IS_BETTER else "at least"
     if floor is None:
         text = "No floor was set: any value passes."
@@ -26,7 +30,7 @@ def floor_check(metric: Metric, *, value: float | None, floor: float | None) -> 
     if value is None:
         return Check(name="floor", status="unclear", value=None, limit=floor, text=f"{metric} isn't defined here.")
     held = value <= floor if metric in LOWER_IS_BETTER else value >= floor
-    text = f"{metric} is {figure(value)}; {side} {figure(floor)} is wanted."
+    text = f"{metric} is {figure(value)}{where}; {side} {figure(floor)} is wanted."
     return Check(name="floor", status="passed" if held else "failed", value=value, limit=floor, text=text)
 
 

@@ -114,7 +114,7 @@ def judge(
         return replace(blank, decision="not enough evidence", reason=reason)
     new = answers(task, target=truth, output=challenger.output, classes=len(challenger.classes))
     value = _value(metric, new)
-    floor = floor_check(metric, value=value if tested is None else tested, floor=config.floor)
+    floor = floor_check(metric, value=value, floor=config.floor, tested=tested)
     judged = replace(blank, value=value, checks=(floor,))
     if champion is None:
         return decide(config, judged)

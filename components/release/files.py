@@ -36,6 +36,17 @@ def loads(folder: Path, onnx: Artifact, *, released: Mapping[str, str] | None) -
     return released is None or not altered(digests(folder), released=released)
 
 
+def keep_only(folder: Path, *, released: Mapping[str, str]) -> None:
+    """Take out of a copy of a version what wasn't released with it: Python would load a `__pycache__` unread.
+
+    Of an older release, of which fewer digests were kept than it has files, nothing is taken.
+    """
+    if released.keys() <= {ONNX}:
+        return
+    for name in digests(folder).keys() - released.keys():
+        (folder / name).unlink()
+
+
 def altered(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> list[str]:
     """Return the files that are there, and aren't what they were when released. Arguments as of `check`."""
     return [name for name, digest in released.items() if digest is not None and found.get(name, digest) != digest]

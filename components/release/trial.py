@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +14,22 @@ from components.data.preparation import Target
 if TYPE_CHECKING:
     import pandas as pd
 
-TOLERANCE = 1e-4  # of a probability, or as a share of the scale of values: processors differ in the last digits
+TOLERANCE = 1e-4  # of a probability, or as a share of a value's scale: processors differ in the last digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """Raw rows as records, and the model's outputs [N, K]: probabilities by class, or values, of a certain scale."""
+    """Raw rows as records, and the model's outputs [N, K]: probabilities by class, or values.
+
+    A value's scale is `scale`, the target's deviation, or how far it lies from the `center` where that is more. Older
+    releases don't say: theirs was 1, or the value itself.
+    """
 
     rows: tuple[Mapping[str, str | float | bool | None], ...]
     outputs: tuple[tuple[float, ...], ...]
     classes: tuple[str, ...]
-    scale: float
+    center: float = 0.0
+    scale: float = 1.0
 
     def write(self, path: Path) -> None:
         """Write the trial as JSON."""
@@ -39,7 +43,8 @@ class Trial:
             rows=tuple(content["rows"]),
             outputs=tuple(tuple(row) for row in content["outputs"]),
             classes=tuple(content["classes"]),
-            scale=content.get("scale") or max(1.0, *map(abs, chain(*content["outputs"]))),  # older ones don't say
+            center=content.get("center", 0.0),
+            scale=content.get("scale", 1.0),
         )
 
 
@@ -51,7 +56,8 @@ def trial(
         rows=tuple(rows),
         outputs=tuple(tuple(map(float, row)) for row in outputs),
         classes=target.classes,
-        scale=target.unit(outputs),
+        center=target.center,
+        scale=target.scale,
     )
 
 
@@ -65,5 +71,6 @@ def differences(trial: Trial, answers: "pd.DataFrame") -> str:
     if absent:
         return f"no column {', '.join(absent)}"
     found = answers[columns].to_numpy(dtype=np.float64)
-    largest, allowed = float(np.abs(found - expected).max()), TOLERANCE * trial.scale
-    return "" if largest <= allowed else f"a difference of {largest:.2g}, where {allowed:.2g} is allowed"
+    scale = np.maximum(trial.scale, np.abs(expected - trial.center))
+    largest = float((np.abs(found - expected) / scale).max())
+    return "" if largest <= TOLERANCE else f"a difference of {largest:.2g}, where {TOLERANCE:g} is allowed"

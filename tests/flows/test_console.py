@@ -70,32 +70,41 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("step_seconds", "said"),
-    [(0.1, None), (1.0, "at this pace it takes 6 min more"), (60.0, "at this pace it takes 6.3 h more")],
+    ("steps", "step_seconds", "epoch_seconds", "lines"),
+    [
+        (10, 0.1, 0.0, ["epoch 1", "epoch 2", "epoch 3"]),  # 4 s are no news
+        (10, 1.0, 0.0, ["epoch 1", "at this pace it takes about 6 min more", "epoch 2", "epoch 3"]),
+        (10, 1.0, 30.0, ["epoch 1", "at this pace it takes about 28 min more", "epoch 2", "epoch 3"]),
+        (10, 50.0, 0.0, ["at this pace it takes about 5.5 h more", "epoch 1", "epoch 2", "epoch 3"]),
+        (1, 60.0, 240.0, ["epoch 1", "epoch 2", "at this pace it takes about 3.2 h more", "epoch 3"]),
+    ],
 )
 def test_a_long_training_says_once_how_long_it_takes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step_seconds: float, said: str | None
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    steps: int,
+    step_seconds: float,
+    epoch_seconds: float,
+    lines: list[str],
 ) -> None:
     clock = 0.0
     monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: clock))
-    show, log = Show(Kept()), logging.getLogger("told")
-    elsewhere, lines = _Told(Kept(), log), []
-    monkeypatch.setattr(log, "info", lambda _, line: lines.append(line))
-    show.begins("train")
-    for epoch in range(2):
-        for step in range(10 * epoch + 1, 10 * epoch + 11):
+    elsewhere: list[str] = []
+    log = logging.getLogger("told")
+    monkeypatch.setattr(log, "info", lambda _, line: elsewhere.append(line))
+    here, there = Show(Kept()), _Told(Kept(), log)
+    here.begins("train")
+    for epoch in range(3):
+        for step in range(steps * epoch + 1, steps * (epoch + 1) + 1):
             clock += step_seconds if step > 1 else 100.0  # the first one loads what it needs
-            for one in (show, elsewhere):
-                one.progress(step, 400 if step_seconds < 60 else 390)
-        for one in (show, elsewhere):
-            one.metrics({"train.loss": 0.5}, step=epoch)
+            here.progress(step, 40 * steps)
+            there.progress(step, 40 * steps)
+        clock += epoch_seconds  # of validation
+        here.metrics({"train.loss": 0.5}, step=epoch)
+        there.metrics({"train.loss": 0.5}, step=epoch)
     told = capsys.readouterr().err.splitlines()
-    assert told == lines
-    assert [line.strip().partition(",")[0] for line in told] == [
-        "train epoch 1: loss 0.5",
-        *([said] if said else []),
-        "train epoch 2: loss 0.5",
-    ]
+    assert told == elsewhere
+    assert [line.strip().removeprefix("train ").removesuffix(": loss 0.5") for line in told] == lines
 
 
 def test_time_in_stages_is_that_between_their_begin_and_their_end(

@@ -52,7 +52,7 @@ def test_answers_beyond_all_prices_of_training_are_told(place: Place, tmp_path: 
     (tmp_path / "houses.yaml").write_text(HOUSES)
     assert place.call("run", str(tmp_path / "houses.yaml"), "--json").json["decision"]["promoted"]
     told = place.call("predict", "houses", str(tmp_path / "more.csv"), "--output", str(tmp_path / "out.csv"))
-    assert "2 answers lie beyond what 'price' was in training (0 to 21000), the farthest is 3" in told.err
+    assert "2 answers lie beyond what 'price' was in training (about 0 to 21000), the farthest is 3" in told.err
 
 
 def test_parquet_in_and_out_gives_what_csv_gives(both: Place, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ N rows, F features, H x W pixels, C channels.
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import permutations
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from components.data.images import png
 from components.data.kinds import IMAGE_TYPE
 from components.data.sources.chunk import Chunk
 from components.errors import Refusal, refuse
+from components.store.disk import full_disk_refused
 
 CHUNK_ROWS: Final = 4096
 CHUNK_BYTES: Final = 16 << 20
@@ -98,13 +100,16 @@ def _text(value: object) -> str:
 
 
 def _features_and_target(path: Path, *, labelled: bool) -> tuple[Stored, Stored | None]:
-    """Return x and y by their names, or else the two arrays that there are; not `labelled`, y may be missing."""
+    """Return x and y by their names, or else two arrays that can be them in one way; not `labelled`, x may do."""
     arrays = _arrays(path)
     named = {name.lower(): array for name, array in arrays.items()}
     x, y = named.get("x"), named.get("y")
-    pair = sorted(arrays.values(), key=lambda array: -len(array.shape)) if x is None or y is None else [x, y]
-    if len(pair) == 2 and _fit(*pair):
-        return pair[0], pair[1]
+    pairs = [] if x is None or y is None else [(x, y)]
+    if len(arrays) == 2:
+        both = permutations(arrays.values())
+        pairs = [(one, other) for one, other in both if x in (None, one) and y in (None, other)]
+    if len(fitting := [pair for pair in pairs if _fit(*pair)]) == 1:
+        return fitting[0]
     alone = next(iter(arrays.values())) if len(arrays) == 1 else x
     if not labelled and alone is not None and _are_features(alone):
         return alone, None
@@ -181,10 +186,12 @@ def _slices(path: Path, array: Stored, size: int) -> Iterator[Array]:
 def _turned(stream: IO[bytes], path: Path, array: Stored, size: int) -> Iterator[Array]:
     """Yield the rows of an array that lies by columns, from a file on disk."""
     total = array.shape[0] * array.row_bytes
-    with TemporaryFile() as file:
-        for start in range(0, total, COPY_BYTES):
-            file.write(_read(stream, min(COPY_BYTES, total - start), path))
-        file.flush()
+    with ExitStack() as opened:
+        with full_disk_refused(Path(gettempdir())):
+            file = opened.enter_context(TemporaryFile())
+            for start in range(0, total, COPY_BYTES):
+                file.write(_read(stream, min(COPY_BYTES, total - start), path))
+            file.flush()
         for start in range(0, array.shape[0], size):
             # Mapped anew for each slice: pages that were read would count as this process's memory.
             whole: Array = np.memmap(file, array.dtype, "r", shape=array.shape, order="F")
@@ -216,7 +223,7 @@ def _read(stream: IO[bytes], size: int, path: Path) -> bytes:
 def _undamaged(path: Path) -> Iterator[None]:
     try:
         yield
-    except Refusal:
+    except (Refusal, MemoryError, PermissionError):
         raise
     except Exception as error:
         # zipfile raises BadZipFile, EOFError, OSError, RuntimeError, zlib.error ... on damaged files, numpy ValueError.

@@ -56,7 +56,7 @@ class ParquetFiles:
 def files_of(folder: Path, *, below: bool = False) -> Iterator[Path]:
     """Yield the Parquet files of a folder, or those of all folders within. Hidden ones don't count."""
     for path in folder.glob("*/**/*" if below else "*"):
-        hidden = any(name.startswith(".") for name in path.relative_to(folder).parts)
+        hidden = any(name.startswith((".", "_")) for name in path.relative_to(folder).parts)  # as Arrow has it
         if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
             yield path
 

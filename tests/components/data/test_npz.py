@@ -1,8 +1,9 @@
 """An npz file's way from arrays to a recipe, to packed and divided rows, and back."""
 
+import errno
 import tracemalloc
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from components.data.pack import pack
 from components.data.sources import npz_file
 from components.data.sources.npz_file import NpzFile
 from components.data.split import split
+from components.errors import Refusal
 
 rng = np.random.default_rng(0)
 NUMBERS = rng.normal(size=(90, 2))
@@ -50,6 +52,36 @@ def test_arrays_come_back_as_they_were_under_a_recipe_of_their_own(
     assert {part: sum(counts.values()) for part, counts in made.classes.items()} == made.rows
     assert set(made.classes["train"]) == set(names)
     assert pq.read_metadata(tmp_path / "s.parquet").num_rows == len(x)
+
+
+def opened(path: Path, *, labelled: bool = True, **arrays: npt.NDArray[np.generic]) -> tuple[str, str | None]:
+    """The members that are taken for features and target."""
+    np.savez(path / "t.npz", **arrays)  # type: ignore[arg-type]
+    found = NpzFile(path / "t.npz", image="image", label="label", labelled=labelled)
+    return found.x.member, None if found.y is None else found.y.member
+
+
+def test_a_name_that_is_there_decides_also_where_the_other_is_called_something_else(tmp_path: Path) -> None:
+    column = np.ones((3, 1))
+    assert opened(tmp_path, y=column, features=column) == ("features.npy", "y.npy")
+    assert opened(tmp_path, other=column, X=column) == ("X.npy", "other.npy")
+    assert opened(tmp_path, labelled=False, other=column, x=column)[0] == "x.npy"
+    assert opened(tmp_path, labelled=False, other=np.ones(7), x=column) == ("x.npy", None)
+    assert opened(tmp_path, b=np.ones((3, 2)), a=np.ones(3)) == ("b.npy", "a.npy")
+    with pytest.raises(Refusal, match="can't tell features and target apart"):
+        opened(tmp_path, a=column, b=column)
+
+
+def test_a_disk_that_is_full_while_columns_are_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> IO[bytes]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    np.savez(tmp_path / "t.npz", x=np.ones((3, 2), order="F"), y=np.ones(3))
+    monkeypatch.setattr(npz_file, "TemporaryFile", full)
+    with pytest.raises(Refusal, match="no space left on the disk"):
+        list(NpzFile(tmp_path / "t.npz", image="image", label="label").chunks())
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

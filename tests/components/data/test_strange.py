@@ -48,7 +48,9 @@ def test_answers_beyond_all_that_the_target_was_are_counted_with_the_farthest() 
     strange.look_at_answers(np.array([10.0, 200.0, 55.0]))
     assert strange.told() == []
     strange.look_at_answers(np.array([9.0, 55.0]))
-    assert strange.told() == ["1 answer lies beyond what 'price' was in training (10 to 200), the farthest is 9"]
+    assert strange.told() == ["1 answer lies beyond what 'price' was in training (about 10 to 200), the farthest is 9"]
     strange.look_at_answers(np.array([-20.0, 201.0]))
     strange.look_at_answers(np.array([202.0, -19.0]))
-    assert strange.told() == ["5 answers lie beyond what 'price' was in training (10 to 200), the farthest is -20"]
+    assert strange.told() == [
+        "5 answers lie beyond what 'price' was in training (about 10 to 200), the farthest is -20"
+    ]

@@ -89,7 +89,8 @@ def test_the_floor_is_about_all_test_rows_also_where_the_champion_may_be_asked_o
     assert judged(lost=range(5), won=range(5, 10), config=floor, tested=0.91).decision == "yes"
     made = judged(lost=range(5), won=range(5, 10), config=floor, tested=0.89)
     assert (made.decision, made.value) == ("no", 0.9975)
-    assert "accuracy is 0.89; at least 0.9 is wanted" in made.reason
+    assert "accuracy is 0.89 on all test rows; at least 0.9 is wanted" in made.reason
+    assert judged(config=floor, tested=1.0).checks[0].text == "accuracy is 1; at least 0.9 is wanted."
     poor = {"lost": range(300), "won": range(300), "config": floor}
     assert (judged(**poor).decision, judged(**poor, tested=0.9).decision) == ("no", "yes")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.release.files import NEEDED, NOTED, ONNX, check, digests, loads
+from components.release.files import NEEDED, NOTED, ONNX, check, digests, keep_only, loads
 from components.store.artifact import Artifact
 from components.store.folder import sha256
 
@@ -71,3 +71,14 @@ def test_code_that_isnt_what_was_released_is_seen_where_it_is_hashed_and_what_an
     (folder / "served.py").write_text("other")
     assert loads(folder, file, released=None)
     assert not loads(folder, file, released=released)
+
+
+def test_what_was_not_released_is_taken_out_of_a_copy_but_of_older_releases_nobody_knows(folder: Path) -> None:
+    released = digests(folder)
+    cached = folder / "__pycache__" / "served.cpython-311.pyc"
+    cached.parent.mkdir()
+    cached.write_text("code of a stranger")
+    keep_only(folder, released={ONNX: released[ONNX]})
+    assert cached.exists()
+    keep_only(folder, released=released)
+    assert digests(folder) == released

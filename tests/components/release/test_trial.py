@@ -31,27 +31,33 @@ def test_a_probability_may_differ_in_its_last_digits_alone() -> None:
 
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e9])
 @pytest.mark.parametrize(
-    ("off", "center", "most"),
+    ("off", "center", "said"),
     [
-        (1.9e-4, 0.0, ""),  # of a deviation of 2
-        (2.1e-4, 0.0, "2e-04"),
-        (9.9e-4, 17.5, ""),  # of an answer that is 10 from the centre
-        (1.1e-3, 17.5, "1e-03"),
+        (1.9e-4, 7.0, ""),  # of a deviation of 2
+        (2.2e-4, 7.0, "0.00011"),
+        (9.4e-4, 17.5, ""),  # of an answer that is 9.5 from the centre
+        (9.7e-4, 17.5, "0.0001"),
     ],
 )
 def test_a_value_may_differ_by_a_share_of_its_deviation_whatever_the_unit(
-    unit: float, off: float, center: float, most: str
+    unit: float, off: float, center: float, said: str
 ) -> None:
-    made = trial(ROWS, unit * np.array([[7.5], [8.0]]), Target(name="y", center=unit * (center or 8.0), scale=2 * unit))
-    told = differences(made, pd.DataFrame({"prediction": [7.5 * unit, (8.0 + off) * unit]}))
-    assert told == (most and f"a difference of {off * unit:.2g}, where {float(most) * unit:.2g} is allowed")
+    values = unit * np.array([[1e6], [8.0]])  # how far out another one lies counts for nothing
+    made = trial(ROWS, values, Target(name="y", center=unit * center, scale=2 * unit))
+    told = differences(made, pd.DataFrame({"prediction": [1e6 * unit, (8.0 + off) * unit]}))
+    assert told == (said and f"a difference of {said}, where 0.0001 is allowed")
 
 
-def test_a_trial_that_was_written_without_a_scale_has_that_of_its_values(tmp_path: Path) -> None:
-    for values, scale in (((2000.0, 0.5), 2000.0), ((0.1, -0.2), 1.0)):
-        written = {"rows": list(ROWS), "outputs": [[value] for value in values], "classes": []}
-        (tmp_path / "trial.json").write_text(json.dumps(written))
-        assert Trial.read(tmp_path / "trial.json").scale == scale
+@pytest.mark.parametrize(
+    ("values", "said"), [([2000.1, 0.5], ""), ([2000.3, 0.5], "0.00015"), ([2000.0, 0.5002], "0.0002")]
+)
+def test_a_trial_that_was_written_without_a_scale_takes_a_share_of_each_value(
+    tmp_path: Path, values: list[float], said: str
+) -> None:
+    written = {"rows": list(ROWS), "outputs": [[2000.0], [0.5]], "classes": []}
+    (tmp_path / "trial.json").write_text(json.dumps(written))
+    told = differences(Trial.read(tmp_path / "trial.json"), pd.DataFrame({"prediction": values}))
+    assert told == (said and f"a difference of {said}, where 0.0001 is allowed")
 
 
 def test_too_few_answers_and_absent_columns_are_differences() -> None:

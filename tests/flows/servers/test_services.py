@@ -172,14 +172,15 @@ def test_down_with_nothing_up_does_nothing(home: Home) -> None:
     assert running(home) is None
 
 
-def test_down_names_the_runs_that_live(home: Home) -> None:
+def test_down_names_the_runs_that_live(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.logs.mkdir(parents=True)
+    monkeypatch.setattr("flows.servers.services.COURTESY_SECONDS", 60.0)  # of a busy machine
     ledger, place = ledger_of(home), Place(folder=home.root, home=home.root)
     gone = ledger.acquire(RUN + "that was killed", seconds=-1)
     with living(RUN + "0123456789abcdef", ledger, seconds=60):
         begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))
         told = place.call("down")
-        assert told.err.splitlines()[0].startswith("at work: 0123456789abcdef: ")
+        assert told.err.splitlines()[0].startswith("at work: 0123456789abcdef (")
         assert told.err.splitlines()[1] == "stopped worker"
         assert "at work" not in place.call("down").err  # nothing is up that they could use
     begin("worker", home, "", lambda output, mark: launch(["/bin/sleep", "60"], mark, output))

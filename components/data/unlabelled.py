@@ -16,9 +16,8 @@ from components.data.images import SUFFIXES, size_of
 from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, is_text
 from components.data.known import as_known
 from components.data.parts import one_array
-from components.data.sources.chunk import Chunk, Source
-from components.data.sources.npz_file import NpzFile
-from components.data.sources.table import SOURCES, image_column, kind_of
+from components.data.sources.chunk import Chunk
+from components.data.sources.table import SOURCES, kind_of
 from components.errors import Problem, Refusal, nearest, refuse
 
 IMAGES_AT_ONCE: Final = 64
@@ -78,11 +77,7 @@ def _rows(
 ) -> Iterator[Asked]:
     kinds: dict[str, ColumnKind] = {**columns, target: "category"}
     kind, config = kind_of(path), DataConfig(source=str(path), target=target, columns=kinds)
-    source: Source = (
-        NpzFile(path, image=image_column(config), label=target, labelled=False)
-        if kind == "npz"
-        else SOURCES[kind](path, config)
-    )
+    source = SOURCES[kind](path, config, labelled=False)
     _check_columns(source.schema, columns, keep=keep, where=path.name)
     ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
     findings, rows = Findings(), 0

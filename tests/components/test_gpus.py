@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
@@ -63,7 +64,7 @@ def test_who_finds_too_few_waits_for_them_says_so_once_and_holds_none_meanwhile(
 def test_nothing_is_said_of_one_that_others_have_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     with ExitStack() as held:
         assert gpus._alone("turn", held)
-        monkeypatch.setattr(gpus.time, "sleep", lambda _: held.close())
+        monkeypatch.setattr(gpus, "time", SimpleNamespace(sleep=lambda _: held.close()))
         with taken(1, of=names(0), say=lambda _: pytest.fail("it says so")) as mine:
             assert list(mine) == names(0)
 

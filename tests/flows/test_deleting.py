@@ -1,16 +1,23 @@
 """A run whose flow run somebody deletes in Prefect while it is at work."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
+from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
+from flows.console import Show
 from tasks.living import pulse
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, Told
+from tests.servers.faults import wait_until
 from tests.servers.prefect import shared_server
 from tests.servers.tables import with_tables
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 pytestmark = pytest.mark.xdist_group("runs")  # where the Prefect server is
 MODEL = "deleted"
@@ -23,10 +30,13 @@ def delete(api_url: str) -> None:
 
     wanted = FlowRunFilter(name=FlowRunFilterName(any_=[MODEL]))
     with SyncPrefectClient(api_url, httpx_settings={"trust_env": False}) as client:
-        while not (found := [one for one in client.read_flow_runs(flow_run_filter=wanted) if one.start_time]):
-            time.sleep(0.1)
+
+        def begun() -> "list[FlowRun]":
+            return [one for one in client.read_flow_runs(flow_run_filter=wanted) if one.start_time]
+
+        wait_until(begun)
         time.sleep(1)  # for its first look
-        client.delete_flow_run(found[0].id)
+        client.delete_flow_run(begun()[0].id)
 
 
 @pytest.fixture
@@ -37,12 +47,12 @@ def place(tmp_path: Path) -> Place:
 
 
 def deleted(place: Place, *changes: str) -> Told:
-    """Run, and delete the run as it begins."""
-    with shared_server() as server:
-        thread = Thread(target=delete, args=(server.api_url,), daemon=True)
-        thread.start()
-        told = place.call("run", "recipe.yaml", "--json", "--set", f"model={MODEL}", *changes)
-        thread.join()
+    """Run, and delete the run before an epoch of it has ended."""
+    with shared_server() as server, ThreadPoolExecutor(1) as beside:
+        deleting = beside.submit(delete, server.api_url)
+        with patch.object(Show, "metrics", lambda *_, **__: deleting.result()):
+            told = place.call("run", "recipe.yaml", "--json", "--set", f"model={MODEL}", *changes)
+        assert deleting.done()
     assert "Traceback" not in told.err
     return told
 

@@ -1,8 +1,7 @@
 """The kinds of source, by name, and how one is known by its path."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from components.data.config import DataConfig
 from components.data.file_names import check_names
@@ -24,23 +23,31 @@ KIND_OF_SUFFIX: Final = {
 }
 
 
-def _open_csv(path: Path, config: DataConfig) -> Source:  # noqa: ARG001 - one signature for all
+class Opener(Protocol):
+    """Opens a source of one kind."""
+
+    def __call__(self, path: Path, config: DataConfig, /, *, labelled: bool = True) -> Source:
+        """Return the source; unless its rows are `labelled`, their target may be missing. Raises Refusal."""
+        ...
+
+
+def _open_csv(path: Path, _config: DataConfig, *, labelled: bool = True) -> Source:  # noqa: ARG001
     return CsvFile(path)
 
 
-def _open_parquet(path: Path, config: DataConfig) -> Source:  # noqa: ARG001
+def _open_parquet(path: Path, _config: DataConfig, *, labelled: bool = True) -> Source:  # noqa: ARG001
     return ParquetFiles(path)
 
 
-def _open_npz(path: Path, config: DataConfig) -> Source:
-    return NpzFile(path, image=image_column(config), label=config.target)
+def _open_npz(path: Path, config: DataConfig, *, labelled: bool = True) -> Source:
+    return NpzFile(path, image=image_column(config), label=config.target, labelled=labelled)
 
 
-def _open_images(path: Path, config: DataConfig) -> Source:
+def _open_images(path: Path, config: DataConfig, *, labelled: bool = True) -> Source:  # noqa: ARG001
     return ImageFolder(path, image=image_column(config), label=config.target)
 
 
-SOURCES: Table[Callable[[Path, DataConfig], Source]] = Table(
+SOURCES: Table[Opener] = Table(
     "kind of source",
     {"csv": _open_csv, "parquet": _open_parquet, "npz": _open_npz, "images": _open_images},
 )

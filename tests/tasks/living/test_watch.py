@@ -44,7 +44,7 @@ def test_a_dead_run_comes_to_its_end_also_where_it_was_cancelled_and_no_other_is
         return state["type"], state["message"]
 
     wait_until(lambda: told(later)[0] != "CANCELLING", seconds=60)
-    wait_until(lambda: told(before)[0] != "CANCELLING" and told(died)[0] != "RUNNING", seconds=10)
+    wait_until(lambda: told(before)[0] != "CANCELLING" and told(died)[0] != "RUNNING", seconds=60)
     assert told(later) == told(before) == ("CANCELLED", UNENDED)
     assert told(died) == ("CRASHED", SILENT)
     assert [told(run)[0] for run in theirs] == ["CANCELLING", "RUNNING", "CANCELLING"]

@@ -218,16 +218,15 @@ def test_a_stage_that_is_taken_up_in_time_may_last(pool: Pool, yard: Yard, journ
 @pytest.mark.timeout(60, func_only=True)
 def test_a_stage_whose_run_was_deleted_is_refused_at_once(pool: Pool, yard: Yard, journal: Path) -> None:
     def delete() -> None:
-        while not (asked := pool.asked()):
-            time.sleep(0.05)
+        wait_until(pool.asked)
         with pool.client() as client:
-            client.delete_flow_run(asked[0].id)
+            client.delete_flow_run(pool.asked()[0].id)
 
-    thread = Thread(target=delete, daemon=True)
-    thread.start()
-    with pytest.raises(Refusal) as refused:
-        asked_for(Worker(pool=pool.name), yard, journal)
-    thread.join()
+    with ThreadPoolExecutor(1) as beside:
+        deleting = beside.submit(copy_context().run, delete)
+        with pytest.raises(Refusal) as refused:
+            asked_for(Worker(pool=pool.name), yard, journal)
+        deleting.result()
     (problem,) = refused.value.problems
     assert (problem.where, problem.what) == ("train", "its flow run was deleted in Prefect")
     assert problem.do == "run again: what was done is kept"
@@ -238,18 +237,18 @@ def test_a_result_that_is_there_is_taken_though_its_run_was_deleted(pool: Pool, 
     from prefect.states import Running
 
     def do_and_delete() -> None:
-        while not (asked := pool.asked()):
-            time.sleep(0.05)
+        wait_until(pool.asked)
+        (asked,) = pool.asked()
         with pool.client() as client:
-            client.set_flow_run_state(asked[0].id, Running(), force=True)
-            _done(asked[0], yard)
+            client.set_flow_run_state(asked.id, Running(), force=True)
+            _done(asked, yard)
             time.sleep(1)  # until only the end of the process is waited for
-            client.delete_flow_run(asked[0].id)
+            client.delete_flow_run(asked.id)
 
-    thread = Thread(target=do_and_delete, daemon=True)
-    thread.start()
-    assert asked_for(Worker(pool=pool.name), yard, journal).outputs == Summed(total=192)
-    thread.join()
+    with ThreadPoolExecutor(1) as beside:
+        deleting = beside.submit(copy_context().run, do_and_delete)
+        assert asked_for(Worker(pool=pool.name), yard, journal).outputs == Summed(total=192)
+        deleting.result()
 
 
 def test_a_forced_run_waits_for_a_result_of_its_own_though_another_run_leaves_one(

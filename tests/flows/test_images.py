@@ -62,6 +62,7 @@ def test_images_of_mixed_sizes_go_from_init_to_answers(tmp_path: Path) -> None:
     assert json.loads(place.call("verify", "bars", "--json").out)[0]["status"] == "verified"
 
 
+@pytest.mark.slow
 def test_a_model_of_one_size_names_the_images_of_another(tmp_path: Path) -> None:
     for kind, level in (("dark", 20), ("bright", 230)):
         (tmp_path / "shades" / kind).mkdir(parents=True)

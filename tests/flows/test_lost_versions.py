@@ -57,7 +57,10 @@ def is_settled(place: Place, told: dict[str, Any], *changes: str) -> bool:
     ]
 
 
-@pytest.mark.parametrize("lost", ["", "MLmodel", "served.py", "artifacts/model.onnx"])
+@pytest.mark.parametrize(
+    "lost",
+    ["", *(pytest.param(name, marks=pytest.mark.slow) for name in ("MLmodel", "served.py", "artifacts/model.onnx"))],
+)
 def test_a_champion_whose_files_are_gone_is_registered_and_promoted_again(place: Place, lost: str) -> None:
     files = folder_of(place, 2) / lost
     files.unlink() if lost else shutil.rmtree(files)
@@ -72,6 +75,7 @@ def test_a_champion_whose_files_are_gone_is_registered_and_promoted_again(place:
     assert alias_of(place) == 1, "whom both of them were compared with"
 
 
+@pytest.mark.slow
 def test_another_file_in_the_place_of_the_model_is_seen_by_its_size_or_with_verify_by_its_hash(place: Place) -> None:
     file = folder_of(place, 2) / "artifacts" / "model.onnx"
     flip(file)
@@ -114,6 +118,7 @@ def test_a_version_without_the_rows_that_it_was_tried_with_is_served_all_the_sam
     assert "trial.json is gone from the registry, so there is no line to try it" in said
 
 
+@pytest.mark.slow
 def test_a_version_whose_files_are_gone_gives_way_to_another_of_the_same_file(place: Place) -> None:
     assert run(place, *OF_2, "--force", "register")["version"] == 3
     shutil.rmtree(folder_of(place, 3))

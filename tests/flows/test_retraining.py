@@ -82,7 +82,9 @@ def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_r
     known = [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()]
     told = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.07")
     assert told.code == 2
-    assert "refused: people version 3, model.onnx: the registry holds another file than was released" in told.err
+    assert (
+        "refused: people version 3, artifacts/model.onnx: the registry holds another file than was released" in told.err
+    )
     assert [release.version for release in Releases(ledger_at(Home(place.home).ledger), "people").all()] == known
 
 
@@ -124,6 +126,7 @@ def test_a_champion_that_may_have_learned_of_a_group_is_no_opponent(place: Place
     assert "The split is by groups of 'income', the one before it without any" in told["decision"]["reason"]
 
 
+@pytest.mark.slow
 def test_a_champion_whose_rows_were_written_anew_may_know_the_test_rows(place: Place, tmp_path: Path) -> None:
     shutil.copy(place.folder / "recipe.yaml", tmp_path)
     head, *rows = people().splitlines()

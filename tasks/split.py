@@ -27,7 +27,7 @@ class Splits:
 
     dataset: Dataset
     assignments: Artifact
-    previous: Artifact | None = field(metadata={"in_key": False})  # that these continue: they alone decide what follows
+    previous: Artifact | None = field(metadata={"in_key": False})  # the one that this continues: nothing later asks
     rows: dict[str, int]  # by part
     classes: dict[str, dict[str, int]]  # rows by part and class; empty for regression
     copies: int  # rows that are exact copies of earlier ones

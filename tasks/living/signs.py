@@ -21,10 +21,8 @@ ENDED: Final = "steelyard.run.ended"  # no further sign comes, and none is missi
 LOOKED_FOR: Final = "steelyard.run.looked-for"  # a sign is waited for, from one that may have died long ago
 CANCELLING: Final = "steelyard.run.cancelling"  # its end is waited for, though it may have been cancelled long ago
 SILENT: Final = "no sign of life: the process is gone"  # the message of a run that the server gave up
-OURS: Final = {
-    "prefect.resource.id": f"prefect.tag.{TAG}",
-    "prefect.resource.role": "tag",
-}  # as in Prefect's own events
+# The tag of Steelyard's runs, as Prefect's own events have it.
+OURS: Final = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
 
 
 def tell(client: "SyncPrefectClient", event: str, runs: Sequence[object], *, at: datetime) -> None:

@@ -60,6 +60,7 @@ def test_every_parquet_file_of_a_folder_is_read_and_hidden_ones_are_not(tmp_path
     for row, name in enumerate(names):
         pq.write_table(pa.table({"a": [row] * 3, "y": ["p", "p", "q"]}), folder / name)
     csv(folder, "left by a system", "._a.parquet")
+    (folder / "_delta_log").mkdir()
     csv(folder / "_delta_log", "of another's", "1.checkpoint.parquet")
     given = config({"a": "number", "y": "category"})
     assert packed(tmp_path, folder, given).rows == 6

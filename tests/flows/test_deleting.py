@@ -72,6 +72,7 @@ def delete(api_url: str) -> None:
         client.delete_flow_run(run.id)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_deleted_is_told_so_within_a_pulse_and_refused(place: Place) -> None:
     told = deleted(place, "--set", "train.epochs=900000", seconds=0.5)
     assert told.code == 2, told.err

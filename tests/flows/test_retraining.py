@@ -66,6 +66,7 @@ def test_a_stratified_split_leaves_earlier_rows_where_they_were(place: Place, tm
     assert {content: after[content] for content in before} == before
 
 
+@pytest.mark.slow
 def test_a_version_whose_file_was_changed_at_registration_is_refused_and_is_no_release(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_champion_that_the_gate_would_not_let_pass_today_is_not_called_promote
     assert champion["version"] == before["version"]
 
 
+@pytest.mark.slow
 def test_a_champion_that_may_have_learned_of_a_group_is_no_opponent(place: Place) -> None:
     told = place.call(
         "run", "recipe.yaml", "--set", "split.method=hash", "--set", "split.group=income", "--json", code=0

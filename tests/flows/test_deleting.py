@@ -18,6 +18,8 @@ from tests.flows.place import Place, Told
 from tests.servers.faults import wait_until
 from tests.servers.tables import with_tables
 
+pytestmark = pytest.mark.slow
+
 # Its first epoch doesn't end before the run was deleted; the run is looked at when it begins, and then so often.
 CODE = """
 import sys, time
@@ -72,7 +74,6 @@ def delete(api_url: str) -> None:
         client.delete_flow_run(run.id)
 
 
-@pytest.mark.slow
 def test_a_run_that_was_deleted_is_told_so_within_a_pulse_and_refused(place: Place) -> None:
     told = deleted(place, "--set", "train.epochs=900000", seconds=0.5)
     assert told.code == 2, told.err
@@ -81,7 +82,6 @@ def test_a_run_that_was_deleted_is_told_so_within_a_pulse_and_refused(place: Pla
     )
 
 
-@pytest.mark.slow
 def test_a_run_that_was_done_before_it_heard_of_that_is_done(place: Place) -> None:
     told = deleted(place, seconds=600.0)
     assert told.code == 0, told.err

@@ -20,7 +20,7 @@ from components.store.folder import object_name
 from flows.running import yard_of
 from flows.servers.processes import asked
 from flows.servers.services import temporary
-from tasks.living.watch import NAME
+from tasks.living.watch import CANCELLED, NAME
 from tests.flows.place import Place
 from tests.servers.mlflow import mlflow_server
 from tests.servers.postgres import PASSWORD, PostgresServer
@@ -104,9 +104,9 @@ def test_the_second_machine_went_on_from_the_first(elsewhere: Elsewhere) -> None
     assert (result["version"], result["decision"]["promoted"]) == (2, True)
 
 
-def test_a_server_elsewhere_is_made_to_watch_over_silent_runs_once(elsewhere: Elsewhere) -> None:
+def test_a_server_elsewhere_is_made_to_watch_over_silent_runs_and_cancelled_ones_once(elsewhere: Elsewhere) -> None:
     found = asked(f"{elsewhere.prefect_api_url}/automations/filter", seconds=30, method="POST", content={})
-    assert [one["name"] for one in json.loads(found or b"")] == [NAME]
+    assert sorted(one["name"] for one in json.loads(found or b"")) == sorted([NAME, CANCELLED])
 
 
 def test_another_machine_finds_everything_done_and_starts_no_flow(elsewhere: Elsewhere, machine: Place) -> None:

@@ -52,7 +52,7 @@ def predict(
         enter_registry(home)
         from tasks.registry import as_released, load
 
-        released = releases_of(home, model).files(release.version)
+        released = releases_of(home, model).known_files(release)
         files = as_released(release, files=released, into=Path(folder))
         wanted = read_columns(files / "artifacts" / "model.onnx")
         kinds = features(wanted.kinds, target=wanted.target)

@@ -56,7 +56,7 @@ def serve(
             enter_registry(home)
             from tasks.registry import as_released
 
-            released = releases_of(home, model).files(release.version)
+            released = releases_of(home, model).known_files(release)
             folder = as_released(release, files=released, into=Path(place) / "model")
         address = f"http://{_reached_at(host)}:{port}"
         with _server(home, folder, host=host, port=port) as (process, log):

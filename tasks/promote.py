@@ -159,7 +159,7 @@ def move_champion(
             releases.still(seq)
             set_alias(client, releases.model, version)
             with tempfile.TemporaryDirectory() as folder:
-                check_answers(target, "champion", into=Path(folder), files=releases.files(version))
+                check_answers(target, "champion", into=Path(folder), files=releases.known_files(target))
         except BaseException as error:
             # The alias first: where the registry can't be reached the move stays pending, and the next one undoes it.
             before = _restore_alias(releases, client)

@@ -41,6 +41,7 @@ def registered(yard: Yard, recipe: Recipe, evidence: Evidence, **_: object) -> R
 @stage(settled=registered, retries=1)
 def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: Reported) -> Registered:
     """Log the release with all that proves it, register it, then download it, hash it and run it again."""
+    from components.release.files import ONNX
     from components.release.provenance import head
     from tasks import registry
     from tasks.tracking.runs import existing
@@ -75,7 +76,7 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
         size_bytes=selected.onnx.size_bytes,
         at=time.time(),
     )
-    files = check_answers(release, version, into=here.folder / "downloaded")
+    files = check_answers(release, version, into=here.folder / "downloaded", files={ONNX: release.onnx.digest})
     releases.add(release, files=files)
     return Registered(model=recipe.model, version=version, run_id=here.yard.run)
 

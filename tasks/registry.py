@@ -195,14 +195,14 @@ def files_gone(what: str) -> Gone:
 
 
 def as_released(release: Release, *, files: Mapping[str, str], into: Path) -> Path:
-    """Have the files of a release, `files` by their SHA-256 as it was released, and return their folder.
+    """Have the files of a release, which had those SHA-256 when it was released, and return their folder.
 
     Raises:
         Gone: they aren't where they were put, or one there isn't the one that was released.
     """
-    folder, released = download(release.model, release.version, into=into), {**files, ONNX: release.onnx.digest}
-    keep_only(folder, released=released)
-    if not loads(folder, release.onnx, released=released):
+    folder = download(release.model, release.version, into=into)
+    keep_only(folder, released=files)
+    if not loads(folder, release.onnx, released=files):
         what = f"the files of {release.model}/{release.version} in the registry aren't those that were released"
         do = f"`steelyard verify {release.model} {release.version}` says what became of them; `steelyard run RECIPE "
         do += "--verify` registers them anew"
@@ -318,9 +318,7 @@ def has(yard: Yard, release: Release, *, hashed: bool) -> bool:
 
     They are looked at, not read, unless they are to be `hashed`: they must be those that were released then.
     """
-    released = None
-    if hashed:
-        released = {**Releases(yard.ledger, release.model).files(release.version), ONNX: release.onnx.digest}
+    released = Releases(yard.ledger, release.model).known_files(release) if hashed else None
     if yard.registry_uri is not None:
         connect(yard.home, uri=yard.registry_uri)
         return _has_files(f"models:/{release.model}/{release.version}", release, released)

@@ -7,9 +7,7 @@ from components.errors import refuse
 from components.release.releases import Release
 
 
-def check_answers(
-    release: Release, version: int | str, *, into: Path, files: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def check_answers(release: Release, version: int | str, *, into: Path, files: Mapping[str, str]) -> dict[str, str]:
     """Download a version, hash its files, load it as its users do, and ask it the rows that it was registered with.
 
     Args:
@@ -25,17 +23,16 @@ def check_answers(
         Gone: the version or its file isn't in the registry.
         Refusal: a file isn't the one that was released, or the answers aren't.
     """
-    from components.release.files import ONNX, TRIAL, altered, digests, keep_only
+    from components.release.files import TRIAL, altered, digests, keep_only
     from components.release.trial import Trial, differences
     from tasks import registry
 
     folder = registry.download(release.model, version, into=into)
-    released = {**(files or {}), ONNX: release.onnx.digest}
-    keep_only(folder, released=released)
+    keep_only(folder, released=files)
     found = digests(folder)
-    for name in altered(found, released=released):
+    for name, digest in altered(found, released=files).items():
         raise refuse(
-            f"the registry holds another file than was released: {found[name][:12]} instead of {released[name][:12]}",
+            f"the registry holds another file than was released: {found[name][:12]} instead of {digest[:12]}",
             where=f"{release.model} version {version}, {name}",
             do="don't serve it; look who changed the registry's artifacts, and release again",
         )

@@ -11,7 +11,7 @@ from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
 from components.data.guess import Guess, decimal_comma, guess, guess_target, is_named_id
 from components.data.sources.chunk import Source
-from components.data.sources.table import SOURCES, kind_of
+from components.data.sources.table import kind_of, source_at
 from components.data.survey import Survey, survey
 from components.errors import nearest, refuse
 from components.figure import figure
@@ -79,7 +79,7 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
     named = target or _natural_target(source, kind)
     if kind == "images" and target not in (None, "label"):
         raise refuse(f"there is no column '{target}'", where=str(source), allowed="label, the names of the folders")
-    opened = SOURCES[kind](source, _placeholder(source, named or "target"))
+    opened = source_at(source, _placeholder(source, named or "target"))
     _check_target(named, opened, source)
     seen = survey(opened)
     if not seen.rows:

@@ -21,7 +21,7 @@ from components.data.kinds import as_text
 from components.data.parts import one_array
 from components.data.quarantine import Quarantine, quarantine_path
 from components.data.sources.chunk import Chunk, Source
-from components.data.sources.table import SOURCES, kind_of
+from components.data.sources.table import source_at
 from components.data.writer import PartWriter
 from components.errors import refuse
 
@@ -35,7 +35,7 @@ def open_source(config: DataConfig, source: Path) -> Source:
     Raises:
         Refusal: it can't be opened, or its columns aren't the recipe's.
     """
-    opened = SOURCES[kind_of(source)](source, config)
+    opened = source_at(source, config)
     check_columns(opened.schema, config, where=source.name)
     return opened
 

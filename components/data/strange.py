@@ -35,8 +35,9 @@ class Strange:
         for name in self.complete:
             if rows[name].null_count:
                 self.missing[name] = self.missing.get(name, 0) + rows[name].null_count
-        for name in self.spans.keys() - {self.target}:
-            self._look_for_far(name, rows[name].drop_null().to_numpy())
+        for name in self.spans:
+            if name != self.target:
+                self._look_for_far(name, rows[name].drop_null().to_numpy())
 
     def look_at_answers(self, values: npt.NDArray[np.float64]) -> None:
         """Count those that lie beyond the span of the target in the train rows. Shape [N]."""

@@ -17,7 +17,7 @@ from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, is_text
 from components.data.known import as_known
 from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
-from components.data.sources.table import SOURCES, kind_of
+from components.data.sources.table import kind_of, source_at
 from components.errors import Problem, Refusal, nearest, refuse
 
 IMAGES_AT_ONCE: Final = 64
@@ -76,8 +76,7 @@ def _rows(
     keep: Sequence[str],
 ) -> Iterator[Asked]:
     kinds: dict[str, ColumnKind] = {**columns, target: "category"}
-    kind, config = kind_of(path), DataConfig(source=str(path), target=target, columns=kinds)
-    source = SOURCES[kind](path, config, labelled=False)
+    source = source_at(path, DataConfig(source=str(path), target=target, columns=kinds), labelled=False)
     _check_columns(source.schema, columns, keep=keep, where=path.name)
     ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
     findings, rows = Findings(), 0

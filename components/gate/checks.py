@@ -22,7 +22,8 @@ def floor_check(metric: Metric, *, value: float | None, floor: float | None, tes
 
     `tested` is that on all test rows, where `value` may be on those alone that the champion never learned from.
     """
-    where, value = " on all test rows" if tested not in (None, value) else "", value if tested is None else tested
+    where = "" if tested in (None, value) else " on all test rows"
+    value = value if tested is None else tested
     side = "at most" if metric in LOWER_IS_BETTER else "at least"
     if floor is None:
         text = "No floor was set: any value passes."

@@ -47,9 +47,10 @@ def keep_only(folder: Path, *, released: Mapping[str, str]) -> None:
         (folder / name).unlink()
 
 
-def altered(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> list[str]:
-    """Return the files that are there, and aren't what they were when released. Arguments as of `check`."""
-    return [name for name, digest in released.items() if digest is not None and found.get(name, digest) != digest]
+def altered(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the files that are there and aren't what was released, with what that was. Arguments as of `check`."""
+    known = {name: digest for name, digest in released.items() if digest is not None}
+    return {name: digest for name, digest in known.items() if found.get(name, digest) != digest}
 
 
 def check(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> LinkCheck:
@@ -61,8 +62,8 @@ def check(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> Li
     """
     faults = [f"{name} is gone." for name in released if name not in found]
     faults += [
-        f"{name} has the digest {found[name][:12]}, it was released with {(released[name] or '')[:12]}."
-        for name in altered(found, released=released)
+        f"{name} has the digest {found[name][:12]}, it was released with {digest[:12]}."
+        for name, digest in altered(found, released=released).items()
     ]
     if faults:
         return LinkCheck(name="files", status="broken", text=" ".join(faults))

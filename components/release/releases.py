@@ -16,6 +16,7 @@ from components.database.database import Connection, Row, repeated
 from components.errors import Refusal, refuse
 from components.planning.held import held
 from components.planning.ledger import Lease, Ledger
+from components.release.files import ONNX
 from components.store.artifact import Artifact
 from components.task import Metric, Task
 
@@ -109,6 +110,10 @@ class Releases:
         """Return the SHA-256 of each file of a version as it was registered; older releases have none."""
         found = self.ledger.database.ask(_FILES, (self.model, version))
         return next((dict(json.loads(content).get(FILES, {})) for (content,) in found), {})
+
+    def known_files(self, release: Release) -> dict[str, str]:
+        """Return the same with the model's own file, of which the SHA-256 was always kept."""
+        return {**self.files(release.version), ONNX: release.onnx.digest}
 
     def all(self) -> list[Release]:
         """Return every release, the newest first."""

@@ -1,7 +1,8 @@
 """The kinds of source, by name, and how one is known by its path."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from components.data.config import DataConfig
 from components.data.file_names import check_names
@@ -23,34 +24,35 @@ KIND_OF_SUFFIX: Final = {
 }
 
 
-class Opener(Protocol):
-    """Opens a source of one kind."""
-
-    def __call__(self, path: Path, config: DataConfig, /, *, labelled: bool = True) -> Source:
-        """Return the source; unless its rows are `labelled`, their target may be missing. Raises Refusal."""
-        ...
-
-
-def _open_csv(path: Path, _config: DataConfig, *, labelled: bool = True) -> Source:  # noqa: ARG001
+def _open_csv(path: Path, _config: DataConfig, _labelled: bool) -> Source:
     return CsvFile(path)
 
 
-def _open_parquet(path: Path, _config: DataConfig, *, labelled: bool = True) -> Source:  # noqa: ARG001
+def _open_parquet(path: Path, _config: DataConfig, _labelled: bool) -> Source:
     return ParquetFiles(path)
 
 
-def _open_npz(path: Path, config: DataConfig, *, labelled: bool = True) -> Source:
+def _open_npz(path: Path, config: DataConfig, labelled: bool) -> Source:
     return NpzFile(path, image=image_column(config), label=config.target, labelled=labelled)
 
 
-def _open_images(path: Path, config: DataConfig, *, labelled: bool = True) -> Source:  # noqa: ARG001
+def _open_images(path: Path, config: DataConfig, _labelled: bool) -> Source:
     return ImageFolder(path, image=image_column(config), label=config.target)
 
 
-SOURCES: Table[Opener] = Table(
+SOURCES: Table[Callable[[Path, DataConfig, bool], Source]] = Table(
     "kind of source",
     {"csv": _open_csv, "parquet": _open_parquet, "npz": _open_npz, "images": _open_images},
 )
+
+
+def source_at(path: Path, config: DataConfig, *, labelled: bool = True) -> Source:
+    """Open what lies at the path; unless its rows are `labelled`, their target may be missing.
+
+    Raises:
+        Refusal: nothing is there, or nothing that can be read.
+    """
+    return SOURCES[kind_of(path)](path, config, labelled)
 
 
 def image_column(config: DataConfig) -> str:

@@ -56,7 +56,7 @@ def test_arrays_come_back_as_they_were_under_a_recipe_of_their_own(
 
 def opened(path: Path, *, labelled: bool = True, **arrays: npt.NDArray[np.generic]) -> tuple[str, str | None]:
     """The members that are taken for features and target."""
-    np.savez(path / "t.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(path / "t.npz", allow_pickle=False, **arrays)
     found = NpzFile(path / "t.npz", image="image", label="label", labelled=labelled)
     return found.x.member, None if found.y is None else found.y.member
 

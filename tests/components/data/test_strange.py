@@ -36,6 +36,13 @@ def test_numbers_that_lie_further_outside_than_all_train_rows_span_are_counted()
     ]
 
 
+def test_columns_are_told_in_the_order_of_the_model() -> None:
+    names = [f"column {number}" for number in range(20)]
+    strange = Strange(known={}, complete=(), spans=dict.fromkeys([*names, "y"], (0.0, 1.0)), target="y")
+    strange.look(pa.table({name: [9.0] for name in reversed(names)}))
+    assert [told.split("'")[1] for told in strange.told()] == names
+
+
 def test_rows_like_those_of_training_are_not_spoken_of() -> None:
     strange = Strange(known={"plan": ["pro"], "rare": []}, complete=["plan"], spans={"age": (18.0, 80.0)}, target="y")
     strange.look(pa.table({"plan": ["pro"], "rare": pa.array([None], pa.string()), "age": [90.0]}))

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -103,11 +104,11 @@ def test_bad_cells_and_torn_lines_are_named_by_their_places(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["x", "X", "features", "y"])
 def test_an_npz_file_of_features_alone_is_answered_whatever_their_name(tmp_path: Path, name: str) -> None:
     numbers = np.arange(10.0).reshape(5, 2)
-    np.savez(tmp_path / "rows.npz", **{name: numbers})  # type: ignore[arg-type]
+    np.savez(tmp_path / "rows.npz", allow_pickle=False, **{name: numbers})
     found = read(tmp_path / "rows.npz", {"x0": "number", "x1": "number"})
     assert [found["x0"].to_pylist(), found["x1"].to_pylist()] == numbers.T.tolist()
     pixels = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
-    np.savez(tmp_path / "images.npz", **{name: pixels})  # type: ignore[arg-type]
+    np.savez(tmp_path / "images.npz", allow_pickle=False, **{name: pixels})
     images = read(tmp_path / "images.npz", {"picture": "image"})["picture"]
     assert [one["bytes"] for one in images.to_pylist()] == [png(image) for image in pixels]
 
@@ -134,9 +135,9 @@ def test_of_several_arrays_of_an_npz_file_their_names_decide(tmp_path: Path) -> 
     ],
 )
 def test_an_npz_file_without_clear_features_is_refused_and_no_target_is_asked_for(
-    tmp_path: Path, arrays: dict[str, object], said: str
+    tmp_path: Path, arrays: dict[str, npt.NDArray[np.float64]], said: str
 ) -> None:
-    np.savez(tmp_path / "rows.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "rows.npz", allow_pickle=False, **arrays)
     with pytest.raises(Refusal) as refused:
         read(tmp_path / "rows.npz", {"x0": "number"})
     assert said in str(refused.value)

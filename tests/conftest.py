@@ -12,7 +12,7 @@ from tests.servers.postgres import PostgresServer, postgres_server
 from tests.servers.s3 import BUCKET, S3Server, s3_server
 from tests.servers.tables import shared_tables
 
-LONGEST = ("torture", "production", "runs", "processes")
+LONGEST = ("torture", "dying", "production", "runs", "processes")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,10 +22,11 @@ TRAINER = "workers: {train: {pool: local, cpus: 1}}\n"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep them on one process of pytest-xdist, since the servers are started once."""
+    """Keep them on one process of pytest-xdist, since the servers are started once; the slow ones on two, with two sets."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            for mark in (pytest.mark.timeout(900), pytest.mark.xdist_group("production")):
+            apart = item.path.stem == "test_dying" and item.get_closest_marker("slow")
+            for mark in (pytest.mark.timeout(900), pytest.mark.xdist_group("dying" if apart else "production")):
                 item.add_marker(mark)
 
 

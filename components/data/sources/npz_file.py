@@ -61,9 +61,9 @@ class NpzFile:
         self.x, self.y = _features_and_target(path, labelled=labelled)
         features: list[tuple[str, pa.DataType]] = [(image, IMAGE_TYPE)]
         if len(self.x.shape) == 2:
-            features = [(f"x{i}", pa.from_numpy_dtype(self.x.dtype)) for i in range(self.x.shape[1])]
+            features = [(f"x{i}", _arrow_type(self.x, path)) for i in range(self.x.shape[1])]
         if self.y is not None:
-            features.append((label, pa.string() if self.y.dtype.kind in "US" else pa.from_numpy_dtype(self.y.dtype)))
+            features.append((label, _arrow_type(self.y, path)))
         self.schema = pa.schema(features)
 
     def chunks(self) -> Iterator[Chunk]:
@@ -71,7 +71,8 @@ class NpzFile:
         arrays = [self.x] if self.y is None else [self.x, self.y]
         size = max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, sum(array.row_bytes for array in arrays))))
         start = 0
-        for x, *target in zip(*(_slices(self.path, array, size) for array in arrays), strict=True):
+        slices = (map(_native, _slices(self.path, array, size)) for array in arrays)
+        for x, *target in zip(*slices, strict=True):
             columns = (
                 [pa.array(np.ascontiguousarray(column)) for column in x.T] if x.ndim == 2 else [_pictures(x, start)]
             )
@@ -83,6 +84,30 @@ class NpzFile:
     def places(self, rows: Sequence[int]) -> list[str]:
         """Return `file, row 17 (index 16)`."""
         return [f"{self.path.name}, row {row} (index {row - 1})" for row in rows]
+
+
+def _arrow_type(array: Stored, path: Path) -> pa.DataType:
+    """Return what the array's values are in Arrow.
+
+    Raises:
+        Refusal: they are long doubles, whose bytes another kind of machine reads as other numbers, or not at all.
+    """
+    if array.dtype.kind in "US":
+        return pa.string()
+    if array.dtype.kind == "f" and array.dtype.itemsize > np.dtype(np.float64).itemsize:
+        name = array.member.removesuffix(".npy")
+        raise refuse(
+            f"the array {name} holds long doubles ({array.dtype}), which differ from machine to machine",
+            where=path.name,
+            allowed="numbers of at most 64 bits, such as float64",
+            do=f"save {name}.astype('float64')",
+        )
+    return pa.from_numpy_dtype(array.dtype.newbyteorder("="))
+
+
+def _native(values: Array) -> Array:
+    """Return the values in this machine's order of bytes, which alone Arrow takes."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _pictures(x: Array, start: int) -> pa.Array:

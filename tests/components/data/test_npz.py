@@ -2,6 +2,7 @@
 
 import errno
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Literal
 
@@ -31,14 +32,32 @@ LABELS = np.arange(90) % 3
     [
         (NUMBERS.astype(np.float32), LABELS, "012"),
         (NUMBERS.astype(np.float16), LABELS.astype(np.float16), "012"),
+        (NUMBERS.astype(">f2"), LABELS.astype(">f8"), "012"),
+        (np.asfortranarray(NUMBERS, ">f8"), LABELS.astype(">i4"), "012"),
+        (NUMBERS.astype(">f4"), np.array(list("abc"), ">U1")[LABELS], "abc"),
+        (rng.integers(2**63, 2**64, (90, 2), dtype=np.uint64), LABELS.astype(">u8"), "012"),
+        (rng.integers(-99, 9, (90, 2), dtype=np.int8), LABELS.astype(np.uint16) + 65_533, ("65533", "65534", "65535")),
+        (NUMBERS > 0, np.array(list("abc"))[LABELS], "abc"),
         (rng.integers(0, 9, size=(90, 2)), np.array(list("abc"))[LABELS], "abc"),
         (NUMBERS, np.array([b"a", b"b", b"c"])[LABELS], "abc"),
         (rng.integers(0, 256, (90, 6, 5), dtype=np.uint8), np.array(list("abc"))[LABELS], "abc"),
     ],
-    ids=["float32", "float16", "text", "bytes", "images"],
+    ids=[
+        "float32",
+        "float16",
+        "swapped float16",
+        "swapped float64 by columns",
+        "swapped float32 and text",
+        "uint64",
+        "small integers",
+        "boolean",
+        "text",
+        "bytes",
+        "images",
+    ],
 )
 def test_arrays_come_back_as_they_were_under_a_recipe_of_their_own(
-    tmp_path: Path, x: npt.NDArray[np.generic], y: npt.NDArray[np.generic], names: str
+    tmp_path: Path, x: npt.NDArray[np.generic], y: npt.NDArray[np.generic], names: Sequence[str]
 ) -> None:
     source = tmp_path / "t.npz"
     np.savez(source, x=x, y=y)
@@ -52,6 +71,13 @@ def test_arrays_come_back_as_they_were_under_a_recipe_of_their_own(
     assert {part: sum(counts.values()) for part, counts in made.classes.items()} == made.rows
     assert set(made.classes["train"]) == set(names)
     assert pq.read_metadata(tmp_path / "s.parquet").num_rows == len(x)
+
+
+def test_a_target_of_booleans_has_two_classes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=NUMBERS, y=LABELS > 0)
+    recipe = recipe_file.decode(draft(tmp_path / "t.npz"), source="draft", folder=tmp_path)
+    assert recipe.task == "classification"
+    assert pack(recipe.data, tmp_path / "packed", source=tmp_path / "t.npz").classes == {"false": 30, "true": 60}
 
 
 def opened(path: Path, *, labelled: bool = True, **arrays: npt.NDArray[np.generic]) -> tuple[str, str | None]:
@@ -70,6 +96,19 @@ def test_a_name_that_is_there_decides_also_where_the_other_is_called_something_e
     assert opened(tmp_path, b=np.ones((3, 2)), a=np.ones(3)) == ("b.npy", "a.npy")
     with pytest.raises(Refusal, match="can't tell features and target apart"):
         opened(tmp_path, a=column, b=column)
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long doubles are doubles here")
+@pytest.mark.parametrize("name", ["x", "y"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_long_doubles_are_refused_by_the_name_of_their_array(tmp_path: Path, name: str, order: str) -> None:
+    arrays = {"x": np.ones((3, 2)), "y": np.ones(3)}
+    arrays[name] = arrays[name].astype(np.dtype(np.longdouble).newbyteorder(order))
+    with pytest.raises(Refusal) as refused:
+        opened(tmp_path, **arrays)
+    (problem,) = refused.value.problems
+    assert (problem.where, problem.do) == ("t.npz", f"save {name}.astype('float64')")
+    assert problem.what.startswith(f"the array {name} holds long doubles (")
 
 
 def test_a_disk_that_is_full_while_columns_are_unpacked_is_refused(

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.data.classes import no_labels
-from components.data.config import ColumnKind, DataConfig
+from components.data.config import DataConfig
 from components.data.findings import Finding, shortened
-from components.data.kinds import CONVERSIONS, Converted, accepts
+from components.data.kinds import Converted, accepts, convert
 from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
 from components.errors import Problem, Refusal, nearest
@@ -67,7 +67,10 @@ def _unknown(name: str, where: str) -> Problem:
 
 def check_rows(chunk: Chunk, config: DataConfig) -> Checked:
     """Convert each column to its kind, and collect what is none of it. The target must be there in every row."""
-    converted = {name: _convert(chunk.table, name, kind) for name, kind in config.columns.items()}
+    converted = {
+        name: convert(one_array(chunk.table, name), kind, decimal=chunk.decimal)
+        for name, kind in config.columns.items()
+    }
     bad = np.zeros(len(chunk.rows), dtype=np.bool_)
     findings: list[Finding] = []
     for name, column in converted.items():
@@ -80,10 +83,6 @@ def check_rows(chunk: Chunk, config: DataConfig) -> Checked:
     ]
     table = pa.table({name: column.values for name, column in converted.items()})
     return Checked(table=table, rows=chunk.rows, bad=bad | unlabelled, findings=tuple(findings))
-
-
-def _convert(table: pa.Table, name: str, kind: ColumnKind) -> Converted:
-    return CONVERSIONS[kind](one_array(table, name))
 
 
 def bad_cells(chunk: Chunk, name: str, column: Converted) -> Iterator[Finding]:

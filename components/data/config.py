@@ -10,6 +10,7 @@ from components.rules import Breach, Ruled, breach
 
 MOST_PIXELS: Final = 65_535  # of an image's side, as of a JPEG file's
 ColumnKind = Literal["number", "category", "boolean", "image", "ignore"]
+DecimalMark = Literal[".", ","]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,7 @@ class DataConfig(Ruled):
     source: str = field(metadata={"in_key": False})  # the content decides, not where it lies
     target: str
     columns: dict[str, ColumnKind]
+    decimal: DecimalMark = "."  # what stands before the decimals of a CSV file's numbers; "," is for these files alone
     bad_rows: Literal["refuse", "quarantine"] = "refuse"
     quarantine_share: float | None = None  # largest share of rows, 0 to 1, that may be set aside
 

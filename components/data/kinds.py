@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.data.config import ColumnKind
+from components.data.config import ColumnKind, DecimalMark
 from components.data.images import Unreadable, decode
 from components.table import Table
 
@@ -47,15 +47,23 @@ def says_missing(text: pa.Array) -> npt.NDArray[np.bool_]:
     return _mask(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), value_set=pa.array(MISSING)))
 
 
-def to_number(raw: pa.Array) -> Converted:
-    """Convert to float64. Infinity is bad, NaN is missing."""
+def to_number(raw: pa.Array, *, decimal: DecimalMark = ".") -> Converted:
+    """Convert to float64; `decimal` is the mark in numbers that are text. Infinity is bad, NaN is missing."""
     if is_text(raw.type):
-        values, bad = _parse_numbers(raw)
+        values, bad = _parse_numbers(raw) if decimal == "." else _parse_decimal_commas(raw)
     else:
         values, bad = pc.cast(raw, pa.float64(), safe=False), np.zeros(len(raw), dtype=np.bool_)
     infinite = _mask(pc.is_inf(values))
     unusable = pc.or_kleene(pc.is_nan(values), pa.array(infinite))
-    return Converted(values=_without(values, _mask(unusable)), bad=bad | infinite, wanted="a finite number")
+    wanted = "a finite number" if decimal == "." else "a finite number with a decimal comma"
+    return Converted(values=_without(values, _mask(unusable)), bad=bad | infinite, wanted=wanted)
+
+
+def _parse_decimal_commas(raw: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
+    """Read the comma as the point. What has a point itself is bad: 1.234 may be a thousand or little more than one."""
+    pointed = _mask(pc.match_substring(raw, "."))
+    values, bad = _parse_numbers(pc.replace_substring(_without(raw, pointed), ",", "."))
+    return values, bad | pointed
 
 
 def _parse_numbers(raw: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
@@ -124,6 +132,11 @@ CONVERSIONS: Table[Callable[[pa.Array], Converted]] = Table(
     "kind of column",
     {"number": to_number, "boolean": to_boolean, "category": to_category, "image": to_image, "ignore": to_ignore},
 )
+
+
+def convert(raw: pa.Array, kind: ColumnKind, *, decimal: DecimalMark) -> Converted:
+    """Convert to the kind; `decimal` is the mark in numbers that are text."""
+    return to_number(raw, decimal=decimal) if kind == "number" else CONVERSIONS[kind](raw)
 
 
 def as_text(raw: pa.Array) -> pa.Array:

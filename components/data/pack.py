@@ -21,7 +21,7 @@ from components.data.kinds import as_text
 from components.data.parts import one_array
 from components.data.quarantine import Quarantine, quarantine_path
 from components.data.sources.chunk import Chunk, Source
-from components.data.sources.table import source_at
+from components.data.sources.table import kind_of, source_at
 from components.data.writer import PartWriter
 from components.errors import refuse
 
@@ -33,9 +33,12 @@ def open_source(config: DataConfig, source: Path) -> Source:
     """Open the source, and compare its columns with the recipe's. No row is read.
 
     Raises:
-        Refusal: it can't be opened, or its columns aren't the recipe's.
+        Refusal: it can't be opened, its columns aren't the recipe's, or it is no text that has a decimal mark.
     """
     opened = source_at(source, config)
+    if config.decimal != "." and kind_of(source) != "csv":
+        what = f"data.decimal '{config.decimal}' is for the numbers of a CSV file, and this is none"
+        raise refuse(what, where=source.name, do="leave data.decimal out")
     check_columns(opened.schema, config, where=source.name)
     return opened
 
@@ -149,7 +152,9 @@ def _judge(tally: _Tally, config: DataConfig, source: Source, *, name: str) -> N
     """Decide whether what was found can stand."""
     if not tally.rows:
         raise refuse("there are no rows", where=name)
-    mostly = "say what it holds under data.columns: another kind, or ignore; or mend the rows"
+    mostly = (
+        "say what it holds under data.columns: another kind, or ignore; as data.decimal: its mark; or mend the rows"
+    )
     if config.bad_rows == "refuse" and tally.findings.count:
         do = "mend these rows, or set data.bad_rows: quarantine and data.quarantine_share to set bad rows aside"
         raise tally.findings.refusal(source.places, rows=tally.rows, do=do, mostly=mostly)

@@ -9,11 +9,11 @@ from typing import Final
 import pyarrow as pa
 
 from components.data.check import bad_cells
-from components.data.config import ColumnKind, DataConfig
+from components.data.config import ColumnKind, DataConfig, DecimalMark
 from components.data.file_names import check_names
 from components.data.findings import Finding, Findings, shortened
 from components.data.images import SUFFIXES, size_of
-from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, is_text
+from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, convert, is_text
 from components.data.known import as_known
 from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
@@ -40,14 +40,15 @@ def unlabelled(
     *,
     target: str,
     known: Mapping[str, Collection[str]],
+    decimal: DecimalMark = ".",
     keep: Sequence[str] = (),
     image_size: tuple[int, int] | None = None,
 ) -> Iterator[Asked]:
     """Yield the rows of a CSV, Parquet or npz file, of an image, or of the images anywhere in a folder.
 
     `columns` are the features; others, the target among them, may be there and are left out, or carried along where
-    they are to be kept. `known` are the values of each category. Images of a folder come by the order of their paths,
-    other rows in theirs.
+    they are to be kept. `known` are the values of each category, `decimal` is the mark in a CSV file's numbers. Images
+    of a folder come by the order of their paths, other rows in theirs.
 
     Raises:
         Refusal: nothing is there, columns are missing, cells aren't of their column's kind, or names aren't UTF-8.
@@ -60,7 +61,7 @@ def unlabelled(
         if keep:
             raise refuse("images have no columns to keep", where=str(path), do="the answers name each image's file")
         return _images(path, image, size=image_size)
-    return _rows(path, columns, target=target, known=known, keep=keep)
+    return _rows(path, columns, target=target, known=known, decimal=decimal, keep=keep)
 
 
 def _holds_images(path: Path) -> bool:
@@ -73,10 +74,12 @@ def _rows(
     *,
     target: str,
     known: Mapping[str, Collection[str]],
+    decimal: DecimalMark,
     keep: Sequence[str],
 ) -> Iterator[Asked]:
     kinds: dict[str, ColumnKind] = {**columns, target: "category"}
-    source = source_at(path, DataConfig(source=str(path), target=target, columns=kinds), labelled=False)
+    config = DataConfig(source=str(path), target=target, columns=kinds, decimal=decimal)
+    source = source_at(path, config, labelled=False)
     _check_columns(source.schema, columns, keep=keep, where=path.name)
     ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
     findings, rows = Findings(), 0
@@ -141,7 +144,9 @@ def _converted(
     chunk: Chunk, columns: Mapping[str, ColumnKind], known: Mapping[str, Collection[str]], findings: Findings
 ) -> pa.Table:
     """Return the features of a chunk in the types of their kinds, and note what is none of its kind."""
-    converted = {name: CONVERSIONS[kind](one_array(chunk.table, name)) for name, kind in columns.items()}
+    converted = {
+        name: convert(one_array(chunk.table, name), kind, decimal=chunk.decimal) for name, kind in columns.items()
+    }
     found = [Finding(row=line.row, what=line.what) for line in chunk.torn]
     found += [finding for name, column in converted.items() for finding in bad_cells(chunk, name, column)]
     findings.add(sorted(found, key=lambda finding: finding.row))

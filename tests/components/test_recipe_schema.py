@@ -20,6 +20,7 @@ def test_the_schema_knows_every_field_with_its_comment() -> None:
         "description": "largest L2 norm of the gradient",
         "default": None,
     }
+    assert schema["$defs"]["DataConfig"]["properties"]["decimal"]["enum"] == [".", ","]
     assert train["properties"]["batch_size"]["maximum"] == -train["properties"]["batch_size"]["minimum"] == 2**63 - 1
     assert set(schema["$defs"]["Recipe"]["properties"]) == {f.name for f in fields(Recipe)}
 

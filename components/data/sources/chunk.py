@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from components.data.config import DecimalMark
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Torn:
@@ -25,6 +27,7 @@ class Chunk:
     table: pa.Table
     rows: npt.NDArray[np.int64]
     torn: tuple[Torn, ...] = ()
+    decimal: DecimalMark = "."  # what stands before the decimals of numbers that are text
 
 
 class Source(Protocol):

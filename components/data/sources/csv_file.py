@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
+from components.data.config import DecimalMark
 from components.data.sources.chunk import Chunk, Torn
 from components.errors import Refusal, refuse
 
@@ -25,8 +26,9 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 class CsvFile:
     """A CSV file with a header, in UTF-8 with or without a BOM, its delimiter found from the header."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, decimal: DecimalMark = ".") -> None:
         self.path = path
+        self.decimal = decimal
         self.delimiter = find_delimiter(path)
         self._torn: list[Torn] = []
         self.names = header(path, self.delimiter)
@@ -87,7 +89,7 @@ class CsvFile:
             end += 1
         rows = np.setdiff1d(np.arange(first, end), [line.row for line in torn], assume_unique=True).astype(np.int64)
         named = int(first == 0)  # the header
-        return Chunk(table=table.slice(named), rows=rows[named:], torn=tuple(torn))
+        return Chunk(table=table.slice(named), rows=rows[named:], torn=tuple(torn), decimal=self.decimal)
 
     def _lines(self, rows: set[int]) -> dict[int, int]:
         found: dict[int, int] = {}

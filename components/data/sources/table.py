@@ -24,8 +24,8 @@ KIND_OF_SUFFIX: Final = {
 }
 
 
-def _open_csv(path: Path, _config: DataConfig, _labelled: bool) -> Source:
-    return CsvFile(path)
+def _open_csv(path: Path, config: DataConfig, _labelled: bool) -> Source:
+    return CsvFile(path, decimal=config.decimal)
 
 
 def _open_parquet(path: Path, _config: DataConfig, _labelled: bool) -> Source:

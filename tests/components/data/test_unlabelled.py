@@ -36,6 +36,21 @@ def test_cells_are_read_by_their_kinds_and_missing_ones_are_null(tmp_path: Path)
     ]
 
 
+def test_decimal_commas_are_read_in_text_files_and_columns_to_keep_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("age;city;smoker\n3,5;1,5;yes\n4;Rome;no\n")
+    (asked,) = unlabelled(path, COLUMNS, target="label", known={}, decimal=",", keep=["age"])
+    assert asked.table["age"].to_pylist() == [3.5, 4.0]
+    assert asked.table["city"].to_pylist() == ["1,5", "Rome"]
+    assert asked.kept["age"].to_pylist() == ["3,5", "4"]
+    pq.write_table(pa.table({"age": [3.5], "city": ["Rome"], "smoker": [True]}), tmp_path / "rows.parquet")
+    (typed,) = unlabelled(tmp_path / "rows.parquet", COLUMNS, target="label", known={}, decimal=",")
+    assert typed.table["age"].to_pylist() == [3.5]
+    path.write_text("age;city;smoker\n3;a;yes\n3.5;a;no\n")
+    with pytest.raises(Refusal, match=r"row 2 \(line 3\), column 'age': '3.5' is not a finite number with a decimal"):
+        list(unlabelled(path, COLUMNS, target="label", known={}, decimal=","))
+
+
 @pytest.mark.parametrize(
     ("values", "names", "expected"),
     [

@@ -52,8 +52,8 @@ class Recipe(Ruled):
 
     @property
     def aim(self) -> Aim:
-        """What the stages from training on share. What became of bad rows is past by then."""
-        data = replace(self.data, bad_rows="refuse", quarantine_share=None)
+        """What the stages from training on share. How rows were read, and what became of bad ones, is past by then."""
+        data = replace(self.data, decimal=".", bad_rows="refuse", quarantine_share=None)
         return Aim(task=self.task, metric=self.judged_by, seed=self.seed, data=data, network=self.network)
 
     def _breaches(self) -> Iterator[Breach]:

@@ -60,7 +60,13 @@ def predict(
         answer = load(files)
         ignored: tuple[str, ...] = ()
         asked = unlabelled(
-            source, kinds, target=wanted.target, known=wanted.known, keep=keep, image_size=wanted.image_size
+            source,
+            kinds,
+            target=wanted.target,
+            known=wanted.known,
+            decimal=wanted.decimal,
+            keep=keep,
+            image_size=wanted.image_size,
         )
         for rows in asked:
             strange.look(rows.table)

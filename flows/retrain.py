@@ -96,6 +96,7 @@ def retrain(recipe: Recipe, source: Source, run: Run) -> Outcome:
             name=point.name,
             model=recipe.model,
             aim=aim,
+            decimal=recipe.data.decimal,
             graph=graphs[point.name],
             splits=splits,
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from components.aim import Aim
+from components.data.config import DecimalMark
 from components.export.config import ExportConfig
 from components.export.layer import Layer
 from components.store.artifact import Artifact
@@ -45,6 +46,7 @@ def export(
     name: str,
     model: str,
     aim: Aim,
+    decimal: DecimalMark,
     graph: Graph,
     splits: Splits,
 ) -> Exported:
@@ -60,7 +62,7 @@ def export(
 
     loaded, core = load(here.open(graph.model)), onnx.load(here.open(graph.core))
     preparation = loaded.spec.preparation
-    facts = metadata(model, task=aim.task, columns=aim.data.columns, preparation=preparation)
+    facts = metadata(model, task=aim.task, columns=aim.data.columns, preparation=preparation, decimal=decimal)
     file = here.folder / "model.onnx"
     file.write_bytes(canonical_bytes(with_raw_inputs(core, preparation), metadata=facts))
     rows = rows_for(here, splits, "validation", data=aim.data, purpose="select")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.data.config import ColumnKind
+from components.data.config import ColumnKind, DecimalMark
 from components.data.preparation import Preparation
 from components.task import Task
 
@@ -20,6 +20,7 @@ class Columns:
     complete: Sequence[str]  # columns of which no train row missed the value
     spans: Mapping[str, tuple[float, float]]  # about the least and greatest value of each number, the target's too
     image_size: tuple[int, int] | None = None  # height and width that alone are taken; None: any, or no image
+    decimal: DecimalMark = "."  # the mark in the numbers of the CSV file that it learned from
 
 
 def read_columns(file: Path) -> Columns:
@@ -37,11 +38,22 @@ def read_columns(file: Path) -> Columns:
         complete=json.loads(facts.get("steelyard.complete", "[]")),
         spans=json.loads(facts.get("steelyard.spans", "{}")),
         image_size=(fixed[0], fixed[1]) if pictures and len(fixed) == 2 else None,
+        decimal=facts.get("steelyard.decimal", "."),
     )
 
 
-def metadata(model: str, *, task: Task, columns: Mapping[str, ColumnKind], preparation: Preparation) -> dict[str, str]:
-    """Return the entries; `canonical` writes them as `steelyard.*`. Lists and mappings are JSON."""
+def metadata(
+    model: str,
+    *,
+    task: Task,
+    columns: Mapping[str, ColumnKind],
+    preparation: Preparation,
+    decimal: DecimalMark = ".",
+) -> dict[str, str]:
+    """Return the entries; `canonical` writes them as `steelyard.*`. Lists and mappings are JSON.
+
+    `decimal` has an entry where it isn't the point that all other files have.
+    """
     image, target = preparation.image, preparation.target
     spans = {one.name: one.span for one in preparation.numbers if one.span} | (
         {target.name: target.span} if target.span else {}
@@ -59,4 +71,5 @@ def metadata(model: str, *, task: Task, columns: Mapping[str, ColumnKind], prepa
         "complete": json.dumps(complete, ensure_ascii=False),
         "spans": json.dumps(spans, ensure_ascii=False),
         "image_channels": str(image.channels if image else 0),
+        **({} if decimal == "." else {"decimal": decimal}),
     }

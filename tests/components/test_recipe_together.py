@@ -14,8 +14,11 @@ def told(text: str) -> list[str]:
     return [f"{line}:{column} {what}" for line, column, what in sorted(found)]
 
 
-def test_what_is_done_with_bad_rows_is_no_part_of_what_is_learned_from_the_others() -> None:
-    aside = good(GOOD, "data.bad_rows=quarantine", "data.quarantine_share=0.1")
+@pytest.mark.parametrize(
+    "changes", [("data.bad_rows=quarantine", "data.quarantine_share=0.1"), ('data.decimal=","',)], ids=["bad", "mark"]
+)
+def test_how_rows_were_read_and_bad_ones_set_aside_is_no_part_of_what_is_learned(changes: tuple[str, ...]) -> None:
+    aside = good(GOOD, *changes)
     assert aside.data != good().data
     assert aside.aim == good().aim != good(GOOD, "data.columns.width=boolean").aim
 

@@ -55,6 +55,24 @@ def test_answers_beyond_all_prices_of_training_are_told(place: Place, tmp_path: 
     assert "2 answers lie beyond what 'price' was in training (about 0 to 21000), the farthest is 3" in told.err
 
 
+@pytest.mark.slow
+def test_a_champion_of_decimal_commas_reads_them_in_other_files(place: Place, tmp_path: Path) -> None:
+    lines = [f"{rooms},5;{100 * rooms + rooms % 3},25" for rooms in range(1, 201)]
+    (tmp_path / "houses.csv").write_text("\n".join(["rooms;price", *lines]))
+    (tmp_path / "houses.yaml").write_text(HOUSES.replace("target: price", 'decimal: ",", target: price'))
+    assert place.call("run", str(tmp_path / "houses.yaml"), "--json").json["decision"]["promoted"]
+    answered = []
+    for name, text in (("whole.csv", "rooms\n20\n40\n"), ("commas.csv", "rooms;id\n20,0;a\n40,00;b\n")):
+        (tmp_path / name).write_text(text)
+        told = place.call("predict", "houses", str(tmp_path / name), "--output", str(tmp_path / "out.csv"))
+        assert told.code == 0, told.err
+        answered.append(answers(tmp_path / "out.csv"))
+    assert answered[0] == answered[1]
+    (tmp_path / "points.csv").write_text("rooms\n20\n40.5\n")
+    told = place.call("predict", "houses", str(tmp_path / "points.csv"), "--output", str(tmp_path / "out.csv"))
+    assert told.refused("points.csv, row 2 (line 3), column 'rooms': '40.5' is not a finite number with a decimal")
+
+
 def test_parquet_in_and_out_gives_what_csv_gives(both: Place, tmp_path: Path) -> None:
     both.call("predict", "people", "people.csv", "--output", str(tmp_path / "a.csv"))
     frame = pd.read_csv(both.folder / "people.csv", keep_default_na=False, na_values=[""])

@@ -165,7 +165,9 @@ def stages(place: Place) -> Stages:
     )
     quantized = quantize.function(at("quantize"), QUANTIZE, name="int8", aim=AIM, graph=smaller, splits=splits)
     whole, small = (
-        export.function(at(graph.name), EXPORT, name=graph.name, model="m", aim=AIM, graph=graph, splits=splits)
+        export.function(
+            at(graph.name), EXPORT, name=graph.name, model="m", aim=AIM, decimal=",", graph=graph, splits=splits
+        )
         for graph in (plain, quantized)
     )
     exported = (whole, small)
@@ -216,7 +218,7 @@ def script(place: Place) -> Script:
     learn(small, tuning, learned, judged, folder=root / "small")
     feeds = [one.feeds for one in core_batches(preparation, rows.some(40, seed=7), batch_size=32)]
     graph = quantize_core(core(small, preparation), QUANTIZE, calibration=feeds).core
-    facts = metadata("m", task=AIM.task, columns=DATA.columns, preparation=preparation)
+    facts = metadata("m", task=AIM.task, columns=DATA.columns, preparation=preparation, decimal=",")
     raw = (with_raw_inputs(one, preparation) for one in (core(whole, preparation), graph))
     files = [canonical_bytes(one, metadata=facts) for one in raw]
     return Script(spec=spec, whole=whole, small=small, whole_file=files[0], core=canonical_bytes(graph), file=files[1])

@@ -13,14 +13,14 @@ from torch import nn
 
 from components.compression.config import Int8Dynamic, Int8Static, Quantize
 from components.compression.quantization import quantize
-from components.data.config import PrepareConfig
+from components.data.config import DecimalMark, PrepareConfig
 from components.data.preparation import Preparation, Target
 from components.data.prepare import fit
 from components.data.rows import Rows
 from components.errors import Refusal
 from components.export.canonical import canonical_bytes, metadata_of
 from components.export.config import ExportConfig
-from components.export.metadata import metadata
+from components.export.metadata import metadata, read_columns
 from components.export.parity import Parity, check, parity, reference
 from components.export.raw_inputs import with_raw_inputs
 from components.export.to_onnx import core
@@ -303,6 +303,18 @@ def test_metadata_say_what_the_server_needs() -> None:
     of_values = metadata("rents", task="regression", columns=columns, preparation=price)
     assert json.loads(of_values["spans"]) == {**spans, "rent": [100.0, 900.0]}
     assert metadata_of(onnx.load_from_string(canonical_bytes(raw, metadata=told))) == told
+
+
+def test_the_file_says_which_decimal_mark_its_rows_had_where_that_was_no_point(tmp_path: Path) -> None:
+    """So that the file of a model that learned from points stays what it was before there was a choice."""
+    preparation, columns = table_preparation(), table_data("label").columns
+    raw = with_raw_inputs(core(model(TINY_MLP, preparation), preparation), preparation)
+    marks: tuple[DecimalMark, ...] = (".", ",")
+    for mark in marks:
+        told = metadata("m", task="classification", columns=columns, preparation=preparation, decimal=mark)
+        assert ("decimal" in told) == (mark == ",")
+        (tmp_path / "m.onnx").write_bytes(canonical_bytes(raw, metadata=told))
+        assert read_columns(tmp_path / "m.onnx").decimal == mark
 
 
 class DataDependent(nn.Module):

@@ -9,10 +9,11 @@ from typing import Final
 from components.data.card import NAME, read_card
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
-from components.data.guess import Guess, decimal_comma, guess, guess_target, is_named_id
+from components.data.decimal_mark import survey_by_mark
+from components.data.guess import Guess, decimal_comma, guess, guess_target, is_named_id, to_mend
 from components.data.sources.chunk import Source
 from components.data.sources.table import kind_of, source_at
-from components.data.survey import Survey, survey
+from components.data.survey import Survey
 from components.errors import nearest, refuse
 from components.figure import figure
 from components.task import Metric, Task
@@ -69,7 +70,7 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
     """Return the text of a starter recipe for the source.
 
     `written_as` is the source as the recipe shall say it, relative to where the recipe will lie. Every row is
-    read once, so that one word in a million numbers is known of.
+    read, so that one word in a million numbers is known of.
 
     Raises:
         Refusal: the source can't be read, or no target is named and there is none by nature, as a folder of
@@ -81,7 +82,7 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
         raise refuse(f"there is no column '{target}'", where=str(source), allowed="label, the names of the folders")
     opened = source_at(source, _placeholder(source, named or "target"))
     _check_target(named, opened, source)
-    seen = survey(opened)
+    seen = survey_by_mark(opened)
     if not seen.rows:
         raise refuse("there are no rows", where=source.name)
     label = named or ""
@@ -172,12 +173,12 @@ def _lines(plan: Draft) -> Iterator[str]:
 
 def _warnings(plan: Draft) -> Iterator[str]:
     """Say what no run should begin with."""
-    text = [name for name, said in plan.columns.items() if said.kind != "number"]
-    commas = {name: comma for name in text if (comma := decimal_comma(plan.seen.columns[name]))}
+    text = [plan.seen.columns[name] for name, said in plan.columns.items() if said.kind != "number"]
+    commas = {facts.name: comma for facts in text if (comma := decimal_comma(facts))}
     if commas:
         yield (
             f"decimal commas: {_few(list(commas))}. Values such as '{next(iter(commas.values()))}' are read as text; "
-            "if they are numbers, write them with a decimal point, then `init` again"
+            f"if they are numbers, {to_mend(text[0])}, then `init` again"
         )
     if unopened := plan.seen.unopened:
         what = f"{len(unopened):,} of {plan.seen.rows:,} images can't be opened: {_few(unopened)}"
@@ -214,6 +215,8 @@ def _about_task(plan: Draft) -> str:
 def _data_lines(plan: Draft) -> Iterator[str]:
     yield "data:"
     yield f"  source: {quoted(plan.source)}  # {plan.seen.rows:,} rows; relative to this file"
+    if plan.seen.columns[plan.target].decimal == ",":
+        yield '  decimal: ","  # numbers are written like 1234,5: one with a point in it is a bad value'
     yield f"  target: {quoted(plan.target)}"
     yield "  columns:  # number, category, boolean, image, or ignore: kept with the rows, never shown to the model"
     for name, said in plan.columns.items():

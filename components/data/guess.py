@@ -117,15 +117,25 @@ def _marked_numbers(facts: ColumnFacts) -> str:
     marked = [value for value in facts.distinct if _MARKED_NUMBER.fullmatch(value.strip())]
     if facts.padded or len(marked) < MOSTLY * len(facts.distinct):
         return ""
-    return f"numbers written as '{_longest(marked)}' aren't read as numbers: write them like 1234.5"
+    return f"numbers written as '{_longest(marked)}' aren't read as numbers: write them like 1234{facts.decimal}5"
 
 
 def decimal_comma(facts: ColumnFacts) -> str:
-    """Return a value with a decimal comma, where a person would read nearly all values as such numbers or as whole."""
+    """Return a value with a decimal comma, where a person would read nearly all values as such numbers or as whole.
+
+    Of a column that is read as one of numbers already there is none.
+    """
+    if facts.mostly_numbers:
+        return ""
     values = [text for value in facts.distinct if (text := value.strip()).lower() not in MISSING]
     whole = [value for value in values if _WHOLE.fullmatch(value)]
     marked = [value for value in values if _DECIMAL_COMMA.fullmatch(value) and not _WHOLE.fullmatch(value)]
     return _longest(marked) if marked and len(whole) + len(marked) >= MOSTLY * len(values) else ""
+
+
+def to_mend(facts: ColumnFacts) -> str:
+    """Return what to do with numbers that have a decimal comma and aren't read as numbers."""
+    return "write them with a decimal point" if facts.decimal == "." else "write them without points between thousands"
 
 
 def _longest(values: list[str]) -> str:
@@ -183,7 +193,7 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
     few = not facts.uncounted and len(facts.distinct) <= facts.present / LEAST_ROWS
     if not few and (comma := decimal_comma(facts)):
         what = f"the target's numbers, such as '{comma}', have a decimal comma: they are read as text"
-        raise refuse(what, where=place, do="write them with a decimal point")
+        raise refuse(what, where=place, do=to_mend(facts))
     if not few:
         what = (
             f"the target has {len(facts.distinct):,} different values in {facts.present:,} rows: these are no classes"

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.data.classes import no_labels
+from components.data.config import DecimalMark
 from components.data.images import size_of
 from components.data.kinds import accepts, as_text, is_text, says_missing, to_boolean, to_number
 from components.data.parts import one_array
@@ -29,6 +30,7 @@ class ColumnFacts:
 
     name: str
     type: pa.DataType
+    decimal: DecimalMark = "."  # the mark by which its numbers were read, where they are text
     rows: int = 0
     present: int = 0  # neither empty nor null
     blanks: int = 0  # texts such as NA, which are no value among numbers and booleans
@@ -106,6 +108,7 @@ def survey(source: Source) -> Survey:
         for name, column in facts.items():
             values = one_array(chunk.table, name)
             column.rows += len(values)
+            column.decimal = chunk.decimal
             if name == image:
                 for place, size in _sizes(values, first=column.rows - len(values) + 1):
                     sizes.update([size] if size else [])
@@ -145,7 +148,7 @@ def _look_at_words(column: ColumnFacts, text: pa.Array) -> None:
 def _look_at_numbers(column: ColumnFacts, values: pa.Array, *, before: int) -> None:
     if column.hopeless(before=before):
         return
-    read = to_number(values)
+    read = to_number(values, decimal=column.decimal)
     if read.bad.any() and not column.odd:
         column.odd = str(values[int(np.argmax(read.bad))].as_py())
     numbers = read.values.drop_null().to_numpy(zero_copy_only=False)

@@ -64,7 +64,8 @@ def test_decimal_commas_are_warned_of_together_where_nobody_overlooks_it(tmp_pat
     (tmp_path / "t.csv").write_text(
         "\n".join(["x;n;y", *(f"0,{250 + i};{i % 7};{'ab'[i % 2]}" for i in range(60))]) + "\n", "utf-8"
     )
-    assert "decimal commas: x" in place.call("init", "t.csv", "--target", "y", "--output", "v.yaml").err
+    assert "WARNING" not in place.call("init", "t.csv", "--target", "y", "--output", "v.yaml").err
+    assert read(tmp_path / "v.yaml").data.decimal == ",", "where no number has a point"
     whole = [f"{'3,5' if i == 7 else i % 9 + 1};{'ab'[i % 2]}" for i in range(60)]
     (tmp_path / "t.csv").write_text("\n".join(["x;y", *whole]) + "\n", "utf-8")
     told = place.call("init", "t.csv", "--target", "y", "--output", "w.yaml").err

@@ -1,22 +1,29 @@
-"""Tables whose numbers have decimal commas: packed and refused as those with points are."""
+"""Tables whose numbers have decimal commas: looked at, packed and refused as those with points are."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components import recipe_file
 from components.data.config import ColumnKind, DataConfig
+from components.data.draft import draft
 from components.data.kinds import to_number
+from components.data.pack import pack
 from components.data.quarantine import quarantine_path
 from components.errors import Refusal
+from components.recipe import Recipe
 from tests.components.data.tables import config, csv, packed, refusal
 
+rng = np.random.default_rng(0)
+LINE = '  decimal: ","  # numbers are written like 1234,5: one with a point in it is a bad value'
 COLUMNS: dict[str, ColumnKind] = {"a": "number", "k": "category", "note": "ignore", "y": "number"}
 
 
@@ -30,6 +37,11 @@ def table(folder: Path, delimiter: str = ";", **columns: Iterable[object]) -> Pa
     lines = [columns, *zip(*texts.values(), strict=True)]
     cells = ([f'"{cell}"' if delimiter in cell else cell for cell in line] for line in lines)
     return csv(folder, "".join(f"{delimiter.join(line)}\n" for line in cells))
+
+
+def drafted(source: Path, target: str) -> tuple[Recipe, str]:
+    text = draft(source, target=target)
+    return recipe_file.decode(text, source="draft", folder=source.parent), text
 
 
 def comma(values: Iterable[object]) -> list[str]:
@@ -72,3 +84,65 @@ def test_a_mark_for_what_is_no_csv_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(Refusal, match=f"{source.name}: data.decimal ',' is for the numbers of a CSV file"):
             packed(tmp_path, source, commas(columns))
     assert packed(tmp_path, tmp_path / "before", config(columns)).rows == 4
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
+def test_a_recipe_and_rows_are_those_of_the_same_file_with_points(tmp_path: Path, delimiter: str) -> None:
+    """Mean, skewness, missing values, kinds, all that the recipe says of them."""
+    plain = {
+        "age": rng.integers(18, 80, 1200),
+        "income": [f"{value:.2f}" if i % 9 else "NA" for i, value in enumerate(rng.lognormal(7, 3, 1200))],
+        "share": rng.normal(size=1200).round(3),
+        "town": rng.choice(["Ulm", "Bonn"], 1200),
+        "rent": rng.lognormal(5, 2, 1200),
+    }
+    (tmp_path / "points").mkdir()
+    points = table(tmp_path / "points", delimiter, **plain)
+    source = table(tmp_path, delimiter, **{name: comma(values) for name, values in plain.items()})
+    recipe, text = drafted(source, "rent")
+    expected, same = drafted(points, "rent")
+    assert LINE in text.splitlines()
+    assert "decimal:" not in same
+    assert (expected.prepare.numbers, expected.data.columns["income"]) == ("quantile", "number")
+    assert "# The target has a long tail" in same
+    assert text.replace(f"{LINE}\n", "") == same.replace(str(points), str(source))
+    assert (recipe.task, recipe.data.decimal) == ("regression", ",")
+    pack(recipe.data, tmp_path / "a", source=source)
+    pack(expected.data, tmp_path / "b", source=points)
+    assert (tmp_path / "a" / "part-00000.parquet").read_bytes() == (tmp_path / "b" / "part-00000.parquet").read_bytes()
+
+
+def test_where_a_column_has_decimal_points_commas_are_warned_of(tmp_path: Path) -> None:
+    for count in (1, 59):
+        other = ["1.5"] * count + ["2"] * (60 - count)
+        source = table(tmp_path, x=[f"{i % 31},5" for i in range(60)], z=other, y=["p", "q"] * 30)
+        recipe, text = drafted(source, "y")
+        assert recipe.data.decimal == "."
+        assert "# WARNING: decimal commas: x. Values such as '10,5' are read as text; if they are numbers, " in text
+        assert "write them with a decimal point, then `init` again" in text
+
+
+def test_a_point_among_decimal_commas_is_a_mistake_to_mend(tmp_path: Path) -> None:
+    source = table(tmp_path, x=["1.5", *(f"{i},5" for i in range(59))], y=["p", "q"] * 30)
+    recipe, text = drafted(source, "y")
+    assert (recipe.data.decimal, recipe.data.columns["x"]) == (",", "number")
+    assert "not every value is a number, such as '1.5': mend them" in text
+    assert "column 'x': '1.5' is not a finite number" in refusal(tmp_path, source, recipe.data)
+
+
+def test_points_between_thousands_are_warned_of_where_the_other_numbers_are_read(tmp_path: Path) -> None:
+    pay = [f"{i + 1}.{i + 100},50" for i in range(60)]
+    source = table(tmp_path, x=[f"{i % 31},5" for i in range(60)], pay=pay, y=["p", "q"] * 30)
+    recipe, text = drafted(source, "y")
+    assert (recipe.data.decimal, recipe.data.columns) == (",", {"x": "number", "pay": "ignore", "y": "category"})
+    assert "# WARNING: decimal commas: pay. Values such as '10.109,50' are read as text" in text
+    assert "write them without points between thousands, then `init` again" in text
+    assert "write them like 1234,5: 60 different values" in text
+    with pytest.raises(Refusal, match=r"the target's numbers(.|\n)*write them without points between thousands"):
+        draft(source, target="pay")
+
+
+@pytest.mark.parametrize("values", [[f"{i % 9 + 1},000" for i in range(60)], ["3,5", *map(str, range(59))]])
+def test_a_few_commas_or_those_between_thousands_make_no_decimal_mark(tmp_path: Path, values: list[str]) -> None:
+    recipe, _ = drafted(table(tmp_path, ";", x=values, n=[7, 8, 9] * 20, y=["p", "q"] * 30), "y")
+    assert recipe.data.decimal == "."

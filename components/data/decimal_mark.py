@@ -1,0 +1,25 @@
+"""Which mark stands before the decimals of a CSV file's numbers: found by reading them by either."""
+
+from components.data.guess import decimal_comma
+from components.data.sources.chunk import Source
+from components.data.sources.csv_file import CsvFile
+from components.data.survey import Survey, survey
+
+
+def survey_by_mark(source: Source) -> Survey:
+    """Return what was seen of a source, its numbers read by the mark that they have.
+
+    A CSV file is read again where some columns seem to have decimal commas. They are its mark if a column is one of
+    numbers by them alone, and no number of the others has a point: of a file that has both, nobody knows.
+    """
+    by_points = survey(source)
+    if not isinstance(source, CsvFile) or not any(map(decimal_comma, by_points.columns.values())):
+        return by_points
+    by_commas = survey(CsvFile(source.path, decimal=","))
+    return by_commas if _fits(by_commas, by_points) else by_points
+
+
+def _fits(by_commas: Survey, by_points: Survey) -> bool:
+    pairs = [(facts, by_points.columns[name]) for name, facts in by_commas.columns.items()]
+    lost = any(other.mostly_numbers and facts.numbers < other.numbers for facts, other in pairs)
+    return not lost and any(facts.mostly_numbers and not other.mostly_numbers for facts, other in pairs)

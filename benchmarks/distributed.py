@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.frame import Figures, spread, write
-from components.data.preparation import ImageColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import ImageColumn, NumberColumn, Preparation, Target
 from components.models.config import CNN, MLP, Network
 from components.models.model import ModelSpec, build
 from components.training.config import BF16, DDP, FP16, Alone, Distributed, Int8, PowerSGD, TrainConfig

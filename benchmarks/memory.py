@@ -27,11 +27,11 @@ config = DataConfig(
 )
 before = time.monotonic()
 if what == "pack":
-    from components.data.pack import pack
+    from components.data.packing.pack import pack
     rows = pack(config, folder / "packed", source=folder / "table.csv").rows
 else:
-    from components.data.copies import copies_in
-    from components.data.split import split
+    from components.data.splitting.copies import copies_in
+    from components.data.splitting.split import split
     file = folder / f"{what}.parquet"
     rows = sum(split(SplitConfig(method=what), config, folder / "packed", file, task="classification").rows.values())
     copies_in(file)

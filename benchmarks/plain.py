@@ -21,15 +21,15 @@ from components.compression.config import Prune
 from components.compression.layer_errors import layer_errors
 from components.compression.pruning import PRUNERS, finetuning
 from components.compression.quantization import quantize
-from components.data.invented import invented
 from components.data.load import load
-from components.data.pack import pack
-from components.data.preparation import Preparation
-from components.data.prepare import encode_target
-from components.data.prepare import fit as fit_preparation
-from components.data.purposes import Part, Purpose, rows_of
+from components.data.packing.pack import pack
+from components.data.preparing.invented import invented
+from components.data.preparing.preparation import Preparation
+from components.data.preparing.prepare import encode_target
+from components.data.preparing.prepare import fit as fit_preparation
 from components.data.rows import Rows
-from components.data.split import split
+from components.data.splitting.purposes import Part, Purpose, rows_of
+from components.data.splitting.split import split
 from components.evaluation.latency import latency_over_sessions
 from components.evaluation.metrics import Evaluation, evaluate, lead
 from components.export.canonical import canonical_bytes

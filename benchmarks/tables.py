@@ -17,7 +17,7 @@ from statistics import mean, stdev
 from benchmarks.frame import Figures, write
 from benchmarks.inline import run_inline
 from benchmarks.table_sets import CHOOSING, TABLES, TARGET
-from components.data.draft import draft
+from components.data.drafting.draft import draft
 from components.evaluation.baselines import baselines
 from components.evaluation.metrics import figures
 from components.home import Home
@@ -52,8 +52,8 @@ def scores(file: Path, *, seed: int, home: Home) -> Scores:
 
 def _figures(recipe: Recipe, yard: Yard, *, splits: Splits, trained: Trained) -> dict[str, float]:
     from components.data.load import load as load_rows
-    from components.data.prepare import encode_target
-    from components.data.purposes import rows_of
+    from components.data.preparing.prepare import encode_target
+    from components.data.splitting.purposes import rows_of
     from components.export.parity import reference
     from components.models.model import load
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.frame import Figures, spread, write
-from components.data.preparation import ImageColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import ImageColumn, NumberColumn, Preparation, Target
 from components.models.config import CNN, MLP, Network
 from components.models.dropout import Dropout
 from components.models.model import Model, ModelSpec, build

@@ -59,7 +59,7 @@ def write_draft(source: str, *, target: str | None, output: Path, model: str | N
         model = output.stem
     import yaml
 
-    from components.data.draft import WARNING, draft
+    from components.data.drafting.draft import WARNING, draft
 
     text = draft(data, target=target, model=model, written_as=_from(data, output.parent))
     fresh = output.with_name(f".{output.name}.new")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from components.data.unlabelled import Asked
+    from components.data.answering.unlabelled import Asked
 
 
 def predict(
@@ -42,9 +42,9 @@ def predict(
         raise refuse("no such file or folder", where=str(source), do=nearest_source(source))
     if output.exists() and output.samefile(source):
         raise refuse("the answers would replace the rows", where=str(output), do="name another file with --output")
-    from components.data.answer_file import AnswerFile
-    from components.data.strange import Strange
-    from components.data.unlabelled import unlabelled
+    from components.data.answering.answer_file import AnswerFile
+    from components.data.answering.strange import Strange
+    from components.data.answering.unlabelled import unlabelled
     from components.export.metadata import read_columns
     from components.release.serving import features
 

@@ -190,7 +190,7 @@ def _look_ahead(recipe: Recipe, source: Source, planner: Planner) -> None:
     if isinstance(recipe.network, Custom):
         module_of(recipe.network.path)
     if planner.plan[0].state != "cached":
-        from components.data.pack import look_ahead as look_at_rows
+        from components.data.packing.pack import look_ahead as look_at_rows
 
         look_at_rows(recipe.data, Path(source.path))
 

@@ -23,7 +23,7 @@ CODE = tuple(f"tasks.{name}:{name}" for name in ("split", "train", "prune", "con
 
 def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifact) -> "Bundle":
     """Lay the files out under the names that they will have in the version."""
-    from components.data.invented import invented
+    from components.data.preparing.invented import invented
     from components.models.model import read_preparation
     from components.recipe_file import public, to_yaml
     from components.release.provenance import build

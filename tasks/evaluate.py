@@ -47,7 +47,7 @@ class Tested:
 @stage(libraries=("torch", "numpy", "scipy", *READ))
 def evaluate(here: Workspace, config: EvaluateConfig, *, aim: Aim, trained: Trained, splits: Splits) -> Evaluated:
     """Measure the trained model on validation rows."""
-    from components.data.prepare import encode_target
+    from components.data.preparing.prepare import encode_target
     from components.evaluation.metrics import evaluate as measure
     from components.export.parity import reference
     from components.models.model import load
@@ -85,7 +85,7 @@ def evaluate_test(
     """
     import numpy as np
 
-    from components.data.prepare import encode_target
+    from components.data.preparing.prepare import encode_target
     from components.evaluation.metrics import evaluate as measure
     from components.evaluation.metrics import lead
     from components.models.model import read_preparation

@@ -56,8 +56,8 @@ def gate(
     """Compare the two on the same rows: answers, latency and size."""
     import numpy as np
 
-    from components.data.prepare import encode_target
-    from components.data.unseen import gone, other_groups, unseen
+    from components.data.preparing.prepare import encode_target
+    from components.data.splitting.unseen import gone, other_groups, unseen
     from components.gate.gate import judge, same_file
     from components.gate.standing import damage, face_off
     from components.gate.wear import sketch, times_decided

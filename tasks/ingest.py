@@ -35,8 +35,8 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     from pathlib import Path
 
     from components.data.missing import missing
-    from components.data.pack import pack
-    from components.data.quarantine import first_of, quarantine_path
+    from components.data.packing.pack import pack
+    from components.data.packing.quarantine import first_of, quarantine_path
     from tasks.versioning import snapshot
 
     data = here.folder / "dvc" / "data"

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from components.compression.candidates import UNCOMPRESSED, Measurement
 from components.data.classes import in_order
-from components.data.purposes import PARTS
+from components.data.splitting.purposes import PARTS
 from components.evaluation.metrics import Evaluation
 from components.gate.judgement import Judgement
 from components.models.config import MLP

@@ -38,7 +38,7 @@ def profile(
     splits: Splits,
 ) -> Profiled:
     """Open a session per candidate, and measure them together; several times, with new ones."""
-    from components.data.prepare import encode_target
+    from components.data.preparing.prepare import encode_target
     from components.evaluation.latency import latency_over_sessions
     from components.evaluation.metrics import evaluate
     from components.models.model import read_preparation

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from components.data.purposes import Part, Purpose
     from components.data.rows import Rows
+    from components.data.splitting.purposes import Part, Purpose
 
 
 READ = ("pyarrow", "pillow")  # libraries of every stage that reads rows: a picture is decoded by them each time
@@ -49,8 +49,8 @@ def split(
     previous: Artifact | None,
 ) -> Splits:
     """Assign every row to a part."""
-    from components.data.copies import copies_in
-    from components.data.split import split as assign
+    from components.data.splitting.copies import copies_in
+    from components.data.splitting.split import split as assign
 
     file = here.folder / "assignments.parquet"
     past = here.open(previous) if previous else None
@@ -98,7 +98,7 @@ def continued(yard: Yard, config: SplitConfig, dataset: Dataset) -> Artifact | N
 def rows_for(here: Workspace, splits: Splits, part: "Part", *, data: DataConfig, purpose: "Purpose") -> "Rows":
     """Read the rows of a part for a purpose. Raises Refusal for a purpose that the part isn't for."""
     from components.data.load import load
-    from components.data.purposes import rows_of
+    from components.data.splitting.purposes import rows_of
 
     index = rows_of(here.open(splits.assignments), part, purpose=purpose)
     return load(here.open(splits.dataset.folder), index, data.columns)
@@ -106,6 +106,6 @@ def rows_for(here: Workspace, splits: Splits, part: "Part", *, data: DataConfig,
 
 def groups_for(here: Workspace, splits: Splits, part: "Part", *, purpose: "Purpose") -> "npt.NDArray[np.uint64]":
     """Read which rows of a part, in the order of `rows_for`, aren't independent of each other: those share a number."""
-    from components.data.purposes import groups_of
+    from components.data.splitting.purposes import groups_of
 
     return groups_of(here.open(splits.assignments), part, purpose=purpose)

@@ -66,7 +66,7 @@ class Watch:
 @stage(libraries=("torch", "safetensors", "numpy", *READ))
 def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareConfig, splits: Splits) -> Trained:
     """Fit the uncompressed model."""
-    from components.data.prepare import fit as fit_preparation
+    from components.data.preparing.prepare import fit as fit_preparation
     from components.evaluation.metrics import check_areas
     from components.models.model import ModelSpec, build, outline
     from components.training.from_rows import examples

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from components.data.card import Card, write_card
 from components.data.config import ColumnKind, DataConfig
-from components.data.pack import pack
+from components.data.packing.pack import pack
 from components.errors import Refusal, refuse
 from components.table import Table
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.data.preparation import ImageColumn, Preparation
-from components.data.prepare import encode, image_groups
+from components.data.preparing.preparation import ImageColumn, Preparation
+from components.data.preparing.prepare import encode, image_groups
 from components.data.rows import Rows
 
 Floats = npt.NDArray[np.float64]

@@ -17,8 +17,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from components.data.preparation import Preparation
-from components.data.prepare import encode_target
+from components.data.preparing.preparation import Preparation
+from components.data.preparing.prepare import encode_target
 from components.data.rows import Rows
 from components.evaluation.baseline_features import SIDE, Features, boosted_features, is_reduced, linear_features, width
 from components.task import Task

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.config import ColumnKind, DecimalMark
-from components.data.preparation import Preparation
+from components.data.preparing.preparation import Preparation
 from components.task import Task
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from onnx import ModelProto
 
-from components.data.preparation import Preparation
+from components.data.preparing.preparation import Preparation
 from components.data.rows import Array, Rows
 from components.errors import refuse
 from components.export.config import ExportConfig

@@ -7,7 +7,7 @@ categories ("" where missing). An image model has one input `image`, uint8 [N, H
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from components.data.preparation import CategoryColumn, Preparation
+from components.data.preparing.preparation import CategoryColumn, Preparation
 from components.export.canonical import canonical
 from components.models.names import CODES, IMAGE, NUMBERS, PIXELS, raw_inputs, raw_output
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from components.data.preparation import Preparation
+from components.data.preparing.preparation import Preparation
 from components.errors import refuse
 from components.export.canonical import canonical
 from components.export.quiet import last_line, quiet

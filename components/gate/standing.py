@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from components.aim import Aim
 from components.data.config import ColumnKind, DataConfig
-from components.data.preparation import Preparation
+from components.data.preparing.preparation import Preparation
 from components.data.rows import Array, Rows
 from components.errors import Refusal
 from components.evaluation.interval import Interval

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import torch
 from torch import Tensor, nn
 
-from components.data.preparation import CategoryColumn, Preparation, Target
+from components.data.preparing.preparation import CategoryColumn, Preparation, Target
 from components.errors import refuse
 from components.models.config import MLP, Custom, Network
 from components.models.families import FAMILIES

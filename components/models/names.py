@@ -5,7 +5,7 @@ The core graph takes the tensors of `Model.forward`, the released graph raw colu
 
 from typing import Final
 
-from components.data.preparation import Preparation
+from components.data.preparing.preparation import Preparation
 
 NUMBERS: Final = "numbers"  # of the core graph: double [N, F]
 CODES: Final = "codes"  # int64 [N, C]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.data.preparation import ImageColumn, NumberColumn, Preparation
+from components.data.preparing.preparation import ImageColumn, NumberColumn, Preparation
 
 FAR: Final = 1e15  # beyond, float32 would overflow where a network squares, and its answer be NaN
 HUGE: Final = 1e300  # beyond, float64 would

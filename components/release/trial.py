@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from components.data.preparation import Target
+from components.data.preparing.preparation import Target
 
 if TYPE_CHECKING:
     import pandas as pd

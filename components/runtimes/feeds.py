@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from components.data.preparation import Preparation
-from components.data.prepare import encode, image_groups
+from components.data.preparing.preparation import Preparation
+from components.data.preparing.prepare import encode, image_groups
 from components.data.rows import Array, Rows
 from components.models.names import CODES, IMAGE, NUMBERS, PIXELS, core_inputs
 

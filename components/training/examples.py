@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.data.preparation import Target
+from components.data.preparing.preparation import Target
 from components.errors import refuse
 from components.models.model import Model
 from components.training.device import seed_of

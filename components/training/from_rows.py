@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from components.data.preparation import Preparation
-from components.data.prepare import encode, encode_target, image_groups
+from components.data.preparing.preparation import Preparation
+from components.data.preparing.prepare import encode, encode_target, image_groups
 from components.data.rows import Rows
 from components.training.examples import Examples, Group
 

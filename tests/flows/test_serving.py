@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.data.preparation import Target
+from components.data.preparing.preparation import Target
 from components.release.trial import trial
 from flows.serving import LONGEST_LINE, _reached_at, line_to_try
 from tests.flows.place import Place

@@ -3,7 +3,7 @@
 import pytest
 
 from components.data.config import ColumnKind, DataConfig
-from components.data.purposes import PARTS
+from components.data.splitting.purposes import PARTS
 from components.evaluation.interval import Interval
 from components.gate.judgement import Comparison as Compared
 from components.gate.judgement import Judgement

@@ -19,8 +19,8 @@ from components.compression.pruning import finetuning, prune_channels
 from components.compression.quantization import quantize as quantize_core
 from components.data.config import DataConfig, PrepareConfig, SplitConfig
 from components.data.load import load as load_rows
-from components.data.prepare import encode_target
-from components.data.prepare import fit as fit_preparation
+from components.data.preparing.prepare import encode_target
+from components.data.preparing.prepare import fit as fit_preparation
 from components.data.rows import Rows
 from components.evaluation.baselines import baselines
 from components.evaluation.config import EvaluateConfig

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from components.compression.config import PruneChannels
 from components.compression.pruning import PRUNERS, finetuning, prune_channels
-from components.data.prepare import encode
+from components.data.preparing.prepare import encode
 from components.errors import Refusal
 from components.export.parity import parity, reference
 from components.models.config import MLP, Custom, Network

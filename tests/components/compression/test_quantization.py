@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from components.compression.config import Int8Dynamic, Int8Static, Quantize
 from components.compression.layer_errors import layer_errors
 from components.compression.quantization import QUANTIZERS, _entropy, quantize, quantized_operators
-from components.data.preparation import Preparation
-from components.data.prepare import encode, encode_target
+from components.data.preparing.preparation import Preparation
+from components.data.preparing.prepare import encode, encode_target
 from components.data.rows import Rows
 from components.errors import Refusal
 from components.export.canonical import canonical_bytes

@@ -7,7 +7,7 @@ import pytest
 
 from components.data.card import Card
 from components.data.config import ColumnKind, DataConfig
-from components.data.pack import pack
+from components.data.packing.pack import pack
 from components.errors import Refusal
 
 COLUMNS: dict[str, ColumnKind] = {"a": "number", "k": "category", "b": "boolean", "note": "ignore", "y": "category"}

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.data.draft import draft
+from components.data.answering.unlabelled import unlabelled
+from components.data.drafting.draft import draft
 from components.data.load import load
-from components.data.pack import pack
+from components.data.packing.pack import pack
 from components.data.sources import csv_file
-from components.data.unlabelled import unlabelled
 from components.errors import Refusal
 from tests.components.data.tables import COLUMNS, config, csv, packed, refusal, rows
 

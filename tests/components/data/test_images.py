@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.data import pack as pack_module
 from components.data.config import PrepareConfig
-from components.data.draft import draft
+from components.data.drafting.draft import draft
 from components.data.images import Unreadable, decode, png, with_channels
 from components.data.load import load
-from components.data.pack import look_ahead
-from components.data.prepare import encode, fit, image_groups
-from components.data.quarantine import first_of, quarantine_path
+from components.data.packing import pack as pack_module
+from components.data.packing.pack import look_ahead
+from components.data.packing.quarantine import first_of, quarantine_path
+from components.data.preparing.prepare import encode, fit, image_groups
 from components.data.sources import image_folder
 from components.errors import Refusal
 from tests.components.data.tables import config, csv, packed, refusal

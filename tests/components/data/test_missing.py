@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.data import writer
 from components.data.missing import missing
+from components.data.packing import writer
 from tests.components.data.tables import csv, packed
 
 

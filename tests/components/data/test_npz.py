@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from components import recipe_file
-from components.data.draft import draft
+from components.data.drafting.draft import draft
 from components.data.images import decode
 from components.data.load import load
-from components.data.pack import pack
+from components.data.packing.pack import pack
 from components.data.sources import npz_file
 from components.data.sources.npz_file import NpzFile
-from components.data.split import split
+from components.data.splitting.split import split
 from components.errors import Refusal
 
 rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.data.config import DataConfig, PrepareConfig
-from components.data.prepare import encode_target, fit
+from components.data.preparing.prepare import encode_target, fit
 from components.data.rows import Rows
 from components.evaluation import baselines as room
 from components.evaluation.baselines import baselines

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from components.data.config import ColumnKind, DataConfig, PrepareConfig
-from components.data.preparation import Preparation
-from components.data.prepare import fit
+from components.data.preparing.preparation import Preparation
+from components.data.preparing.prepare import fit
 from components.data.rows import Rows
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.model import Model, ModelSpec, build

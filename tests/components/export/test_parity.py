@@ -14,8 +14,8 @@ from torch import nn
 from components.compression.config import Int8Dynamic, Int8Static, Quantize
 from components.compression.quantization import quantize
 from components.data.config import DecimalMark, PrepareConfig
-from components.data.preparation import Preparation, Target
-from components.data.prepare import fit
+from components.data.preparing.preparation import Preparation, Target
+from components.data.preparing.prepare import fit
 from components.data.rows import Rows
 from components.errors import Refusal
 from components.export.canonical import canonical_bytes, metadata_of

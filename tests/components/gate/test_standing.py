@@ -10,7 +10,7 @@ import pytest
 
 from components.aim import Aim
 from components.data.config import ColumnKind, DataConfig
-from components.data.preparation import Preparation
+from components.data.preparing.preparation import Preparation
 from components.data.rows import Array, Rows
 from components.evaluation.latency import latency_over_sessions
 from components.export.canonical import canonical_bytes

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.data.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.model import ModelSpec
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from components.compression.config import PruneChannels
 from components.compression.pruning import prune_channels
-from components.data.preparation import CategoryColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import CategoryColumn, NumberColumn, Preparation, Target
 from components.errors import Refusal
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.families import FAMILIES

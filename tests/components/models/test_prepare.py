@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from components.data.preparation import ImageColumn, NumberColumn
+from components.data.preparing.preparation import ImageColumn, NumberColumn
 from components.models.model import soft_clip
 from components.models.prepare import PrepareImage, PrepareTable
 from tests.components.models.cases import TABLE, tensors

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
 from components.data import kinds
+from components.data.answering.known import as_known
 from components.data.config import ColumnKind
 from components.data.kinds import as_text
-from components.data.known import as_known
 from components.release import served
 from tests.components.release.models import ask, opened, table_model, totals
 

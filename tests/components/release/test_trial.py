@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.data.preparation import Target
+from components.data.preparing.preparation import Target
 from components.release.trial import Trial, differences, trial
 
 ROWS = ({"size": 1.0, "city": "Ulm"}, {"size": None, "city": None})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.data.preparation import Target
+from components.data.preparing.preparation import Target
 from components.models.config import MLP, Network
 from components.models.model import Model, ModelSpec, build, save
 from components.task import Metric

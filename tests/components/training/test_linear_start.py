@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from components.data.preparation import CategoryColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import CategoryColumn, NumberColumn, Preparation, Target
 from components.models.config import MLP
 from components.models.linear_path import LinearPath
 from components.models.model import Model, ModelSpec, TableNetwork, build

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from components.data.preparation import Target
+from components.data.preparing.preparation import Target
 from components.models.config import MLP, Network
 from components.models.model import Model, build
 from components.training.config import DDP, Compression, TrainConfig

@@ -1,9 +1,9 @@
 """Which mark stands before the decimals of a CSV file's numbers: found by reading them by either."""
 
-from components.data.guess import decimal_comma
+from components.data.drafting.guess import decimal_comma
+from components.data.drafting.survey import Survey, survey
 from components.data.sources.chunk import Source
 from components.data.sources.csv_file import CsvFile
-from components.data.survey import Survey, survey
 
 
 def survey_by_mark(source: Source) -> Survey:

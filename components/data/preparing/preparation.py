@@ -1,6 +1,6 @@
 """What was learned from the train rows about how raw values become features: plain data, no torch.
 
-`components.data.prepare.fit` makes one; `components.models.prepare` is the same thing as a torch module, and
+`components.data.preparing.prepare.fit` makes one; `components.models.prepare` is the same thing as a torch module, and
 `components.export.raw_inputs` as an ONNX graph.
 """
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.data.hashing import Hashes
-from components.data.purposes import PARTS
+from components.data.splitting.hashing import Hashes
+from components.data.splitting.purposes import PARTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

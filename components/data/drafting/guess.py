@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind
+from components.data.drafting.survey import MOST_DISTINCT, MOSTLY, ColumnFacts, Survey
 from components.data.kinds import MISSING, accepts
-from components.data.survey import MOST_DISTINCT, MOSTLY, ColumnFacts, Survey
 from components.errors import refuse
 from components.task import Task
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from components.data.config import ColumnKind, PrepareConfig
-from components.data.invented import invented
-from components.data.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
-from components.data.prepare import fit
+from components.data.preparing.invented import invented
+from components.data.preparing.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
+from components.data.preparing.prepare import fit
 from components.data.rows import Rows
 from tests.components.export.samples import table_data, table_rows
 

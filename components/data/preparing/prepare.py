@@ -14,7 +14,7 @@ import numpy.typing as npt
 from components.data.classes import in_order
 from components.data.config import DataConfig, PrepareConfig
 from components.data.images import Pixels, with_channels
-from components.data.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
 from components.data.rows import Array, Rows
 from components.errors import Problem, Refusal, refuse
 from components.task import Task

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from components.data.classes import check_count
 from components.data.config import DataConfig, SplitConfig
 from components.data.findings import Finding, Findings
-from components.data.hashing import Hashes, row_hashes, value_hashes
 from components.data.kinds import as_text, is_text, to_number
 from components.data.parts import one_array, tables
+from components.data.splitting.hashing import Hashes, row_hashes, value_hashes
 from components.errors import refuse
 from components.task import Task
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.config import DataConfig, SplitConfig
-from components.data.copies import Copies, copies_in
-from components.data.hashing import row_hashes, value_hashes
 from components.data.kinds import IMAGE_TYPE
-from components.data.purposes import PARTS, PURPOSES, Part, Purpose, groups_of, rows_of
-from components.data.split import Split, split
+from components.data.splitting.copies import Copies, copies_in
+from components.data.splitting.hashing import row_hashes, value_hashes
+from components.data.splitting.purposes import PARTS, PURPOSES, Part, Purpose, groups_of, rows_of
+from components.data.splitting.split import Split, split
 from components.errors import Refusal
 from tests.components.data.tables import config, packed
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from components.data.config import SplitConfig
-from components.data.unseen import gone, other_groups, unseen
-from tests.components.data.test_split import Case
+from components.data.splitting.unseen import gone, other_groups, unseen
+from tests.components.data.splitting.test_split import Case
 
 
 def case(folder: Path, values: list[float], groups: list[str]) -> Case:

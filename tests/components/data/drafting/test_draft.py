@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from components import recipe_file
-from components.data.draft import draft
+from components.data.drafting.draft import draft
 from components.data.images import png
-from components.data.pack import pack
+from components.data.packing.pack import pack
 from components.data.shipped import SHIPPED, build
 from components.errors import Refusal
 from components.gate.config import GateConfig

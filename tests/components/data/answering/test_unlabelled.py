@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.data.answering.unlabelled import IMAGES_AT_ONCE, unlabelled
 from components.data.config import ColumnKind
 from components.data.images import png
-from components.data.unlabelled import IMAGES_AT_ONCE, unlabelled
 from components.errors import Refusal
 
 COLUMNS: dict[str, ColumnKind] = {"age": "number", "city": "category", "smoker": "boolean"}

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.data.split import GROUP
+from components.data.splitting.split import GROUP
 
 NAMES = ("content", "group")  # in a split without groups, the latter is the row's content again
 

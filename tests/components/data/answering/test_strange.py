@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from components.data.strange import Strange
+from components.data.answering.strange import Strange
 
 
 def test_unknown_categories_are_counted_over_all_pieces_with_three_examples() -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from components import recipe_file
 from components.data.config import ColumnKind, DataConfig
-from components.data.draft import draft
+from components.data.drafting.draft import draft
 from components.data.kinds import to_number
-from components.data.pack import pack
-from components.data.quarantine import quarantine_path
+from components.data.packing.pack import pack
+from components.data.packing.quarantine import quarantine_path
 from components.errors import Refusal
 from components.recipe import Recipe
 from tests.components.data.tables import config, csv, packed, refusal

@@ -8,13 +8,13 @@ from typing import Final
 
 import pyarrow as pa
 
-from components.data.check import bad_cells
+from components.data.answering.known import as_known
 from components.data.config import ColumnKind, DataConfig, DecimalMark
 from components.data.file_names import check_names
 from components.data.findings import Finding, Findings, shortened
 from components.data.images import SUFFIXES, size_of
 from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, convert, is_text
-from components.data.known import as_known
+from components.data.packing.check import bad_cells
 from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
 from components.data.sources.table import kind_of, source_at

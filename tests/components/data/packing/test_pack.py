@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.data import pack as pack_module
+from components.data.answering.unlabelled import unlabelled
 from components.data.card import read_card
 from components.data.config import ColumnKind, DataConfig
-from components.data.draft import draft
-from components.data.hashing import value_hashes
+from components.data.drafting.draft import draft
 from components.data.load import load
-from components.data.pack import look_ahead, pack
-from components.data.quarantine import first_of, quarantine_path
+from components.data.packing import pack as pack_module
+from components.data.packing.pack import look_ahead, pack
+from components.data.packing.quarantine import first_of, quarantine_path
+from components.data.packing.writer import PartWriter
 from components.data.sources import csv_file
-from components.data.unlabelled import unlabelled
-from components.data.writer import PartWriter
+from components.data.splitting.hashing import value_hashes
 from components.errors import Refusal
 from tests.components.data.tables import COLUMNS, config, csv, packed, rows
 
@@ -233,7 +233,7 @@ def test_a_million_rows_with_one_bad_cell_are_refused_in_little_memory(tmp_path:
             stream.write(block if part != 9 else block.replace("\n123,", "\noops,", 1))
     code = (
         "import sys, pathlib\n"
-        "from components.data.config import DataConfig\nfrom components.data.pack import pack\n"
+        "from components.data.config import DataConfig\nfrom components.data.packing.pack import pack\n"
         "from components.errors import Refusal\n"
         "config = DataConfig(source='', target='y', columns={'a': 'number', 'y': 'category'})\n"
         "try:\n    pack(config, pathlib.Path(sys.argv[1]) / 'out', source=pathlib.Path(sys.argv[1]) / 't.csv')\n"

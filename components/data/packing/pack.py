@@ -13,16 +13,16 @@ import pyarrow.compute as pc
 
 from components.data import card as cards
 from components.data.card import Card, read_card, write_card
-from components.data.check import Checked, check_columns, check_rows
 from components.data.classes import check_classes, check_count, sorted_classes
 from components.data.config import DataConfig
 from components.data.findings import Finding, Findings
 from components.data.kinds import as_text
+from components.data.packing.check import Checked, check_columns, check_rows
+from components.data.packing.quarantine import Quarantine, quarantine_path
+from components.data.packing.writer import PartWriter
 from components.data.parts import one_array
-from components.data.quarantine import Quarantine, quarantine_path
 from components.data.sources.chunk import Chunk, Source
 from components.data.sources.table import kind_of, source_at
-from components.data.writer import PartWriter
 from components.errors import refuse
 
 Progress = Callable[[int], None]

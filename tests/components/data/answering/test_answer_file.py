@@ -7,7 +7,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 
-from components.data.answer_file import AnswerFile
+from components.data.answering.answer_file import AnswerFile
 from components.errors import Refusal
 
 ROWS = pa.table({"prediction": ['yes, "no"', "no"], "probability_yes": [0.1 + 0.2, 1e-17]})

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 from components.data.card import read_card
 from components.data.classes import check_classes, in_order
 from components.data.config import DataConfig, SplitConfig
-from components.data.content import Codes, Content, Contents
-from components.data.hashing import Hashes, seeded
-from components.data.purposes import PARTS
+from components.data.splitting.content import Codes, Content, Contents
+from components.data.splitting.hashing import Hashes, seeded
+from components.data.splitting.purposes import PARTS
 from components.errors import Problem, Refusal
 from components.task import Task
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from components.data.config import ColumnKind
 from components.data.images import Pixels
-from components.data.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation
-from components.data.prepare import Floats
+from components.data.preparing.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation
+from components.data.preparing.prepare import Floats
 from components.data.rows import Array, Rows
 
 BLOCKS: Final = 8  # patches of an image, from side to side

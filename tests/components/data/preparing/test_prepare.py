@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from components.data.config import ColumnKind, PrepareConfig
 from components.data.load import load
-from components.data.preparation import Preparation
-from components.data.prepare import _fit_number, encode, encode_target, fit
+from components.data.preparing.preparation import Preparation
+from components.data.preparing.prepare import _fit_number, encode, encode_target, fit
 from components.data.rows import Rows
 from components.errors import Refusal
 from tests.components.data.tables import config, csv, packed

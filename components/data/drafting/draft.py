@@ -9,11 +9,11 @@ from typing import Final
 from components.data.card import NAME, read_card
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
-from components.data.decimal_mark import survey_by_mark
-from components.data.guess import Guess, decimal_comma, guess, guess_target, is_named_id, to_mend
+from components.data.drafting.decimal_mark import survey_by_mark
+from components.data.drafting.guess import Guess, decimal_comma, guess, guess_target, is_named_id, to_mend
+from components.data.drafting.survey import Survey
 from components.data.sources.chunk import Source
 from components.data.sources.table import kind_of, source_at
-from components.data.survey import Survey
 from components.errors import nearest, refuse
 from components.figure import figure
 from components.task import Metric, Task

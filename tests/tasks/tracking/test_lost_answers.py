@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from components.errors import Refusal
 from components.home import Home
 from tasks.registry import Bundle, _enter_name, register
-from tasks.tracking import away
+from tasks.tracking import away, connecting
 from tasks.tracking.away import patient
 from tasks.tracking.connecting import connect
 from tasks.tracking.runs import tracked
@@ -105,6 +105,18 @@ def test_a_server_that_loses_every_answer_is_refused(
     ):
         pass
     assert behind.count("POST", "runs/create") == before + (1 if fault == "500" else away.TRIES)
+
+
+def test_a_look_at_a_record_that_is_silent_is_given_up_soon(
+    client: MlflowClient, behind: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server says that it is well, and its database doesn't answer: a run would wait for many minutes."""
+    monkeypatch.setattr(connecting, "PROBE_SECONDS", 2)
+    behind.fault = lambda asked: "hang" if "runs/create" in asked.path else None
+    before = behind.count("POST", "runs/create")
+    with pytest.raises(Refusal, match="MLflow's server doesn't answer"):
+        connecting.probe(Home(tmp_path), uri=behind.endpoint_url)
+    assert behind.under_way == behind.count("POST", "runs/create") - before == 2
 
 
 def test_of_two_who_make_the_first_of_a_model_at_once_both_go_on(

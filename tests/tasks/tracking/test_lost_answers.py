@@ -73,6 +73,20 @@ def test_what_was_made_though_the_answer_was_lost_is_not_made_again(
     assert len(client.search_logged_models([run.experiment_id])) == 1
 
 
+def test_a_model_whose_making_was_not_answered_is_not_left_beside_the_next(
+    client: MlflowClient, behind: Proxy, tmp_path: Path
+) -> None:
+    """It is on the server, and was never given its files."""
+    lost = iter(["cut answer"])
+    with tracked(client, Home(tmp_path), model="twice", run_name="parent", artifacts=tmp_path.as_uri()) as run:
+        bundle = a_bundle(tmp_path)
+        behind.fault = lambda asked: next(lost, None) if asked.path.endswith("/logged-models") else None
+        patient(lambda: register(run, bundle, model="twice", description="", tags={}), say=str)
+    assert next(lost, None) is None, "no answer was lost"
+    (left,) = client.search_logged_models([run.experiment_id])
+    assert left.status == "READY"
+
+
 def test_a_server_that_went_away_behind_the_files_of_a_version_has_them_once(
     client: MlflowClient, behind: Proxy, tmp_path: Path
 ) -> None:

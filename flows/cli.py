@@ -385,12 +385,14 @@ def doctor(as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from components.home import find_home
+    from flows.console import in_turn
     from flows.doctor.examine import examine
     from flows.doctor.workers import second_opinions
 
     home = find_home()
-    found = examine(home)
-    found += second_opinions(home, found)
+    with in_turn("looking at this machine") as tell:
+        found = examine(home, tell=tell)
+        found += second_opinions(home, found, tell=tell)
     if as_json:
         _print_json([asdict(one) for one in found])
     else:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -140,9 +140,25 @@ def waiting(what: str) -> Iterator[None]:
             bar.add_task(what, total=None)
             yield
     else:
-        _line(f"{'':10}{what}")
+        tell(what)
         yield
     _line(f"{time.monotonic() - started:6.1f} s  {what}")
+
+
+@contextmanager
+def in_turn(first: str) -> Iterator[Callable[[str], None]]:
+    """Show one thing after another while it lasts: in one line that moves on a terminal, a line each elsewhere."""
+    if not sys.stderr.isatty():
+        yield tell
+        return
+    with _live() as bar:
+        task = bar.add_task(first, total=None)
+        yield lambda what: bar.reset(task, description=what)
+
+
+def tell(what: str) -> None:
+    """Say what is at hand in a line of its own."""
+    _line(f"{'':10}{what}")
 
 
 def _line(text: str) -> None:

@@ -61,12 +61,10 @@ def stage(request: dict[str, Any], minutes: float | None) -> State[None]:
             _alive(yard),
             stoppable(deaf_seconds=DEAF_SECONDS) as stop,
             pulse(flow_run.id, stop, patience=WORKER_SECONDS),
-            _gpus(log),
-            _limits(minutes),
         ):
             try:
                 asked = reached(lambda: got(Artifact(**request), yard.store), say=log.info)
-                return _done(asked, yard, stop, log)
+                return _done(asked, yard, stop, log, minutes=minutes)
             finally:
                 APILogHandler().flush()  # before the run that waits hears of the end
     except Stopped as stopped:
@@ -102,11 +100,12 @@ def _met(home: Home) -> Yard:
     return yard
 
 
-def _done(request: Request, yard: Yard, stop: Stop, log: logging.Logger) -> State[None]:
+def _done(request: Request, yard: Yard, stop: Stop, log: logging.Logger, *, minutes: float | None) -> State[None]:
+    """Do it for a run that lives: that is looked at before GPUs are waited for, which may take days, and meanwhile."""
     asker = Asker(yard.ledger, RUN + request.run, stop)
     if not asker.begins():
         return Cancelled(name=ABANDONED, message=GONE)
-    with every(TURN_SECONDS, asker.look, name="the run that waits"):
+    with every(TURN_SECONDS, asker.look, name="the run that waits"), _gpus(log), _limits(minutes):
         asked, inputs = understood(request)
         force = frozenset([asked.name]) if request.force else frozenset()
         with joined(yard.home, request.run, uri=enter_record(yard.home)) as tracking:

@@ -1,5 +1,7 @@
 """Where the state of a home is: in the home itself, or where its settings say."""
 
+from collections.abc import Callable
+
 from components.home import Home
 from components.planning.ledger import Ledger, ledger_at
 from components.settings import logins_of, settings_of
@@ -7,16 +9,21 @@ from components.store.address import blobs_at
 from components.store.blobs import Blobs
 from components.store.s3.access import Access
 from components.store.store import Store
+from flows.console import tell
 from flows.servers.reaching import check_up
 from tasks.stage import Remote, Yard
 
 
-def ledger_of(home: Home) -> Ledger:
-    """Return the ledger: records, leases, releases. Raises Refusal where it is that of `up --production`, and down."""
+def ledger_of(home: Home, *, say: Callable[[str], object] = tell) -> Ledger:
+    """Return the ledger: records, leases, releases. `say` hears of a server that is waited for.
+
+    Raises:
+        Refusal: it is that of `up --production`, and down.
+    """
     settings = settings_of(home)
     if settings.origin("ledger") == str(home.secrets):
         check_up(home)
-    return ledger_at(settings.ledger or home.ledger)
+    return ledger_at(settings.ledger or home.ledger, say=say)
 
 
 def store_of(home: Home) -> Store:

@@ -15,7 +15,7 @@ from components.release.provenance import LinkCheck
 from flows.calling import called
 from flows.datasets import DIGEST_LETTERS
 from flows.datasets import Listed as DataSet
-from flows.doctor.examine import Finding
+from flows.doctor.finding import Finding
 from flows.explaining import Explanation
 from flows.releasing import Decision, Listed, Shown
 from tasks.runner import Planned

@@ -19,6 +19,7 @@ from tasks.tracking.runs import Tracking
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model, ModelSignature
 
@@ -63,17 +64,32 @@ def register(tracking: Tracking, bundle: Bundle, *, model: str, description: str
     if found := find():
         return int(found.version)
     logged = _logged(tracking) or _log(tracking, bundle)
+    _drop_unfinished(tracking)
     _enter_name(client, model)
     return int(made_once(make, find=find).version)
 
 
 def _logged(tracking: Tracking) -> str | None:
     """Return the id of the whole model that the run has logged already, if it has one."""
+    return next((str(one.model_id) for one in _models(tracking) if _is_whole(one)), None)
+
+
+def _drop_unfinished(tracking: Tracking) -> None:
+    """Delete the models that the run began and never finished: the answer was lost, and another was made."""
+    for one in _models(tracking):
+        if not _is_whole(one):
+            tracking.client.delete_logged_model(one.model_id)
+
+
+def _models(tracking: Tracking) -> "list[LoggedModel]":
+    of_run = f"source_run_id = '{tracking.run_id}'"
+    return list(tracking.client.search_logged_models([tracking.experiment_id], of_run))
+
+
+def _is_whole(one: "LoggedModel") -> bool:
     from mlflow.entities import LoggedModelStatus
 
-    of_run = f"source_run_id = '{tracking.run_id}'"
-    found = tracking.client.search_logged_models([tracking.experiment_id], of_run)
-    return next((str(one.model_id) for one in found if one.status == LoggedModelStatus.READY), None)
+    return one.status == LoggedModelStatus.READY
 
 
 def _log(tracking: Tracking, bundle: Bundle) -> str:

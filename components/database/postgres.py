@@ -6,7 +6,7 @@ says whether it took effect.
 
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 
@@ -22,11 +22,16 @@ KEPT = 2  # idle connections: the work's, and its lease's. After a restart each 
 
 
 class PostgreSQL:
-    """A database on a server. Connections are kept, and made anew where they broke."""
+    """A database on a server. Connections are kept, and made anew where they broke.
 
-    def __init__(self, address: Address, tables: Tables) -> None:
+    `say` hears once that the server is waited for, however many threads do, and that it answers again.
+    """
+
+    def __init__(self, address: Address, tables: Tables, *, say: Callable[[str], object]) -> None:
         self._address = address
         self._tables = tables
+        self._say = say
+        self._told = False
         self._idle: list[Session] = []
         self._process = os.getpid()
         self._met = False  # a server that was met before is waited for longer
@@ -105,9 +110,17 @@ class PostgreSQL:
             self._idle, self._process = [], os.getpid()
         with suppress(IndexError):
             return self._idle.pop()
-        session = connected(self._address, what=self._tables.name, met=self._met)
+        session = connected(self._address, what=self._tables.name, met=self._met, say=self._tell)
         self._met = True
+        if self._told:
+            self._told = False
+            self._say(f"the {self._tables.name}'s server answers")
         return session
+
+    def _tell(self, what: str) -> None:
+        if not self._told:
+            self._told = True
+            self._say(what)
 
     def _give_back(self, session: Session) -> None:
         session.roll_back()

@@ -5,8 +5,9 @@ host; a worker that lost its lease can't commit. Every write is one short transa
 """
 
 import json
+import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from operator import itemgetter
@@ -44,6 +45,7 @@ CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY, id TEXT);
 )
 
 
+logger = logging.getLogger(__name__)
 NEVER: Final = 1e15  # seconds since 1970
 LATE_SECONDS: Final = 300.0  # for a database to restart, and for those who live to renew their leases
 
@@ -246,9 +248,12 @@ class Ledger:
             ]
 
 
-def ledger_at(address: Path | str) -> Ledger:
-    """Return the ledger at a path, or in a PostgreSQL database by its address. Raises Refusal where it isn't one."""
-    return Ledger(database_at(address, TABLES))
+def ledger_at(address: Path | str, *, say: Callable[[str], object] = logger.warning) -> Ledger:
+    """Return the ledger at a path, or in a PostgreSQL database by its address. Raises Refusal where it isn't one.
+
+    `say` hears of a server that is waited for.
+    """
+    return Ledger(database_at(address, TABLES, say=say))
 
 
 _RECORD = "SELECT key, stage, label, model, run, outputs, stamps, parts, seconds, at FROM records WHERE key = ?"

@@ -20,7 +20,7 @@ Kind = Literal[
     "flow runs",
 ]
 MEANING: Final[dict[Kind, str]] = {
-    "requests": "in Prefect for stages that no worker took up, of runs that are gone: cancelled",
+    "requests": "in Prefect for stages that no process began, of runs that are gone: cancelled",
     "processes": "of workers, for a run that is gone",
     "runs": "of MLflow, without an end though nobody works at them: marked as killed",
     "results": "of stages, last used longer ago than is kept",

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -20,24 +20,20 @@ from urllib.parse import urlsplit
 
 from components.errors import Refusal
 from components.home import Home
-from components.planning.ledger import Ledger
 from components.planning.machine import device_kind, gpus, this_machine
 from components.settings import NAMES, NEEDED_AT, NEEDED_BY, Settings, logins_of, settings_of
 from components.store.disk import there
+from flows.doctor.finding import Finding, State, bad
 from flows.doctor.masking import masking
-from flows.doctor.probes import try_lease, try_place, try_prefect, try_record, try_server
+from flows.doctor.trials import Trials
 from flows.servers.environment import FOREIGN, environment
-from flows.servers.processes import HEALTH
 from flows.servers.reaching import masked
-from flows.servers.services import check_prefect, running
-from flows.state import ledger_of
 
 PACKAGES: Final = ("components", "tasks", "flows")
 LIBRARIES: Final = ("torch", "onnx", "onnxruntime", "numpy", "pyarrow", "scikit-learn", "prefect", "mlflow", "dvc")
 KEYED: Final = frozenset({"code", *LIBRARIES[:6]})  # where these differ, so do the keys of stages
 LITTLE_DISK_BYTES: Final = 2 << 30  # below that, a warning
 NO_DISK_BYTES: Final = 200 << 20
-State = Literal["ok", "note", "bad"]
 Process = Literal["client", "worker"]
 # By what clients log in at the server of a setting, and which processes need it.
 LOGINS: Final = {
@@ -56,32 +52,28 @@ LOGINS: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """What one look found. `bad`: it has to be mended before a run can work."""
+def examine(
+    home: Home, process: Process = "client", *, tell: Callable[[str], object] = lambda _what: None
+) -> list[Finding]:
+    """Look, from this process, at everything that a run needs, or a worker's process for a stage.
 
-    name: str
-    state: State
-    detail: str
-    fact: str = ""  # what of it has to be the same in every process of a run; "" is nothing
-    pool: str = ""  # whose worker has looked; "" is this process
-
-
-def examine(home: Home, process: Process = "client") -> list[Finding]:
-    """Look, from this process, at everything that a run needs, or a worker's process for a stage."""
+    `tell` hears what is waited for, before it is asked.
+    """
     hidden = masking(home)
-    return [replace(one, detail=hidden(one.detail), fact=hidden(one.fact)) for one in _all(home, process)]
+    found = _all(home, process, lambda what: tell(hidden(what)))
+    return [replace(one, detail=hidden(one.detail), fact=hidden(one.fact)) for one in found]
 
 
-def _all(home: Home, process: Process) -> list[Finding]:
+def _all(home: Home, process: Process, tell: Callable[[str], object]) -> list[Finding]:
     found = [finding for look in (_versions, _machine, _home, _disk) for finding in _looked(look, home)]
     try:
         settings = settings_of(home)
     except Refusal as refusal:  # until they are mended, nothing can be said of what they lead to
-        return [*found, *(_bad("settings", Refusal([one])) for one in refusal.problems)]
+        return [*found, *(bad("settings", Refusal([one])) for one in refusal.problems)]
     found += [*(_setting(settings, name) for name in NAMES if process in NEEDED_AT[name]), *_logins(home)]
-    of_client = (_shared, _dvc_remote, _prefect, _foreign, _artifacts) if process == "client" else ()
-    looks = (_store, _ledger, *of_client, _mlflow)  # the last one enters MLflow's environment
+    tried = Trials(tell)
+    of_client = (_shared, tried.dvc_remote, tried.prefect, _foreign, tried.artifacts) if process == "client" else ()
+    looks = (tried.store, tried.ledger, *of_client, tried.mlflow)  # the last one enters MLflow's environment
     return [*found, *(finding for look in looks for finding in _looked(look, home))]
 
 
@@ -90,23 +82,7 @@ def _looked(look: Callable[[Home], Iterator[Finding]], home: Home) -> Iterator[F
     try:
         yield from look(home)
     except (Refusal, OSError) as error:
-        yield _bad(look.__name__.removeprefix("_"), error)
-
-
-def _bad(name: str, error: Refusal | OSError, needed: str = "") -> Finding:
-    """Return what failed, and who needs it."""
-    said = ": ".join(filter(None, [error.filename, error.strerror])) if isinstance(error, OSError) else str(error)
-    told = " ".join(said.split())
-    return Finding(name=name, state="bad", detail=f"{told}{needed}")
-
-
-def _tried(name: str, home: Home, attempt: Callable[[], str], *, setting: str) -> Finding:
-    """Return what an attempt came to; where it failed, with who needs the setting behind it, and its origin."""
-    origin = settings_of(home).origin(setting)
-    try:
-        return Finding(name=name, state="ok", detail=f"{attempt()} (from {origin})")
-    except (Refusal, OSError) as error:
-        return _bad(name, error, f" ({setting}, from {origin}, is needed by {NEEDED_BY[setting]})")
+        yield bad(look.__name__.removeprefix("_"), error)
 
 
 def _setting(settings: Settings, name: str) -> Finding:
@@ -184,25 +160,6 @@ def _disk(home: Home) -> Iterator[Finding]:
     yield Finding(name="disk", state=state, detail=f"{free / 2**30:.1f} GiB free")
 
 
-def _store(home: Home) -> Iterator[Finding]:
-    address = settings_of(home).store or str(home.store)
-    yield _tried("store", home, lambda: try_place(address, home), setting="store")
-
-
-def _ledger(home: Home) -> Iterator[Finding]:
-    ledger = ledger_of(home)
-    if ledger.database.exists():
-        yield _tried("ledger", home, lambda: f"{_records(ledger)}; {try_lease(ledger)}", setting="ledger")
-    else:
-        yield Finding(name="ledger", state="ok", detail="none yet")
-
-
-def _records(ledger: Ledger) -> str:
-    ledger.database.check()
-    ((records,),) = ledger.database.ask("SELECT count(*) FROM records")
-    return f"{ledger.database.name}: sound, {records} results of stages"
-
-
 def _shared(home: Home) -> Iterator[Finding]:
     """Note a ledger for many machines whose records speak of what only this one has."""
     settings = settings_of(home)
@@ -210,49 +167,6 @@ def _shared(home: Home) -> Iterator[Finding]:
     if settings.ledger is not None and own:
         detail = f"{', '.join(own)}: not set, though the ledger is: no other machine can use what it will record"
         yield Finding(name="shared ledger", state="note", detail=detail)
-
-
-def _dvc_remote(home: Home) -> Iterator[Finding]:
-    address = settings_of(home).dvc_remote
-    if address is not None:
-        yield _tried("dvc remote", home, lambda: try_place(address, home), setting="dvc_remote")
-
-
-def _artifacts(home: Home) -> Iterator[Finding]:
-    address = settings_of(home).mlflow_artifacts
-    if address is not None:
-        yield _tried("mlflow artifacts", home, lambda: try_place(address, home), setting="mlflow_artifacts")
-
-
-def _mlflow(home: Home) -> Iterator[Finding]:
-    settings, up = settings_of(home), running(home)
-    uri = settings.mlflow_tracking_uri or (None if up is None else up.mlflow_tracking_uri)
-    if settings.mlflow_tracking_uri is None:
-        from tasks.tracking.connecting import check
-
-        check(home)
-        detail = f"{home.mlflow_db}: sound" if home.mlflow_db.exists() else "none yet"
-        yield Finding(name="mlflow database", state="ok", detail=detail)
-    if uri is not None and uri.startswith("http"):
-        health = HEALTH["mlflow"]
-        answer = _tried("mlflow server", home, lambda: try_server(uri, health=health), setting="mlflow_tracking_uri")
-        yield answer
-        if answer.state == "bad":
-            return
-    if settings.mlflow_tracking_uri is not None:
-        yield _tried("mlflow run", home, lambda: try_record(home), setting="mlflow_tracking_uri")
-
-
-def _prefect(home: Home) -> Iterator[Finding]:
-    settings, up = settings_of(home), running(home)
-    url = settings.prefect_api_url or (None if up is None else up.prefect_api_url)
-    if settings.prefect_api_url is None:
-        check_prefect(home)
-    if url is None:
-        detail = "none is up: each run starts its own, and stops it; `steelyard up` keeps one"
-        yield Finding(name="prefect server", state="ok", detail=detail)
-    else:
-        yield _tried("prefect server", home, lambda: try_prefect(url, home), setting="prefect_api_url")
 
 
 def _foreign(home: Home) -> Iterator[Finding]:

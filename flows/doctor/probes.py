@@ -25,11 +25,12 @@ from components.store.folder import FolderBlobs
 from components.store.s3.blobs import S3Blobs
 from components.store.store import Store, digest_of
 from flows.servers.login import check_login
-from flows.servers.processes import asked
+from flows.servers.processes import answer_of
 from flows.servers.reaching import masked
 from flows.state import access_of
 
 SECONDS: Final = 3.0  # for a server's answer
+S3_SECONDS: Final = 4.0  # for one of S3's, which is asked once more
 CLOSE_SECONDS: Final = 5.0  # clocks that differ by more order what happened otherwise than it did
 
 
@@ -44,7 +45,7 @@ def try_place(address: str, home: Home) -> str:
 
 
 def _blobs(address: str, home: Home) -> Blobs:
-    access = replace(access_of(home), timeout_seconds=10.0, attempts=2)
+    access = replace(access_of(home), timeout_seconds=S3_SECONDS, attempts=2)
     return blobs_at(address, cache=home.store, access=access)
 
 
@@ -106,8 +107,12 @@ def try_server(url: str, *, health: str) -> str:
     """Ask a server whether it is well. It isn't told who asks."""
     parts = urlsplit(url)
     address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/") + health, "", ""))
-    if asked(address, seconds=SECONDS) is None:
+    status = answer_of(address, seconds=SECONDS).status
+    if status == 0:
         raise refuse("does not answer", where=masked(url), do="start it, or mend its address")
+    if status >= 300:
+        do = "look at its log, and whether its database is up; or mend its address"
+        raise refuse(f"it, or a proxy before it, answers with an error ({status})", where=masked(url), do=do)
     return f"{masked(url)} answers"
 
 

@@ -7,8 +7,8 @@ import json
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +16,8 @@ from components.errors import Refusal
 from components.home import Home
 from components.planning.ledger import Ledger
 from components.settings import settings_of
-from flows.console import waiting
-from flows.doctor.examine import KEYED, Finding, State, examine
+from flows.doctor.examine import KEYED, examine
+from flows.doctor.finding import Finding, State
 from flows.doctor.masking import masking
 from flows.doctor.probes import CLOSE_SECONDS, left_in_store, lies_in_store
 from flows.servers.environment import enter, environment
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import WorkPool
 
 ANSWER_SECONDS: Final = 60.0
+PREFECT_SECONDS: Final = 20.0  # for an answer of Prefect's, which is asked once more
 POLL_SECONDS: Final = 0.5
 NOT_ASKED: Final = "not asked, since that takes Prefect's server: mend what is bad here first"
 SAID: Final = 300  # letters of what went wrong
@@ -81,14 +82,20 @@ def _ledger_again(home: Home, lease: str) -> Iterator[Finding]:
 # What the asking process does.
 
 
-def second_opinions(home: Home, here: Sequence[Finding]) -> list[Finding]:
-    """Ask a worker of each pool to which stages can go, where there is a server. `here` is what this process found."""
+def second_opinions(
+    home: Home, here: Sequence[Finding], *, tell: Callable[[str], object] = lambda _what: None
+) -> list[Finding]:
+    """Ask a worker of each pool to which stages can go, where there is a server.
+
+    `here` is what this process found; `tell` hears what is waited for.
+    """
     up, server = running(home), {one.name: one for one in here}.get("prefect server")
     if server is None or server.state == "bad":
         return [Finding(name="workers", state="note", detail=NOT_ASKED)]
     url = settings_of(home).prefect_api_url or (up.prefect_api_url if up else None)
     if url is None:
         return []
+    tell("asking Prefect which work pools there are")
     pools = ask_prefect(url, "/work_pools/filter", home)
     if pools.status != 200:
         return [_unasked(pools.status)]
@@ -98,16 +105,30 @@ def second_opinions(home: Home, here: Sequence[Finding]) -> list[Finding]:
     with suppress(OSError):  # Prefect makes no more than the last folder of the path, and warns
         home.prefect.mkdir(parents=True, exist_ok=True)
     from httpx import HTTPError, HTTPStatusError
-    from prefect.client.orchestration import SyncPrefectClient
 
-    variables, hidden = environment(home), masking(home)
-    login, key = variables.get("PREFECT_API_AUTH_STRING"), variables.get("PREFECT_API_KEY")
+    hidden = masking(home)
     try:
-        with SyncPrefectClient(url, auth_string=login, api_key=key) as client:
-            found = list(_of_pools(client, home, here))
+        with _client(url, home) as client:
+            found = list(_of_pools(client, home, here, tell))
     except HTTPError as error:
         found = [_unasked(error.response.status_code if isinstance(error, HTTPStatusError) else 0)]
     return [replace(one, detail=hidden(one.detail)) for one in found]
+
+
+@contextmanager
+def _client(url: str, home: Home) -> "Iterator[SyncPrefectClient]":
+    """Have a client for the block that soon gives up: Prefect's own would try for minutes."""
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    variables = environment(home)
+    login, key = variables.get("PREFECT_API_AUTH_STRING"), variables.get("PREFECT_API_KEY")
+    brief = {"timeout": PREFECT_SECONDS}
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
+        SyncPrefectClient(url, auth_string=login, api_key=key, httpx_settings=brief) as client,
+    ):
+        yield client
 
 
 def _unasked(status: int) -> Finding:
@@ -124,7 +145,9 @@ def start_of(home: Home) -> str:
     return f"start one ({up}docs/production.md for others): stages that are sent there wait"
 
 
-def _of_pools(client: "SyncPrefectClient", home: Home, here: Sequence[Finding]) -> Iterator[Finding]:
+def _of_pools(
+    client: "SyncPrefectClient", home: Home, here: Sequence[Finding], tell: Callable[[str], object]
+) -> Iterator[Finding]:
     asked: list[_Asked] = []
     start = start_of(home)
     well = {one.name for one in here if one.state != "bad"}
@@ -140,8 +163,8 @@ def _of_pools(client: "SyncPrefectClient", home: Home, here: Sequence[Finding]) 
             else:
                 asked.append(_ask(client, pool, question, tags=tags))
         if asked:
-            with waiting(f"asking a worker of {', '.join(one.pool for one in asked)}"):
-                _wait(asked, client)
+            tell(f"asking a worker of {', '.join(one.pool for one in asked)}, for {ANSWER_SECONDS:.0f} s at most")
+            _wait(asked, client)
         for one in asked:
             yield from beside(one.found(client, start=start), here, pool=one.pool, asked=(one.began, one.ended))
 

@@ -140,7 +140,7 @@ def at_work(home: Home) -> list[str]:
 
     def ask() -> None:
         with suppress(Exception):
-            ledger = ledger_of(home)
+            ledger = ledger_of(home, say=log.debug)
             found.extend(sorted(run for run in ledger.taken(RUN) if ledger.is_taken(RUN + run)))
 
     if alive(home):

@@ -71,7 +71,7 @@ def _asker(tags: Iterable[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """A flow run that no worker has taken up."""
+    """A flow run that no process has begun."""
 
     id: str
     name: str
@@ -80,11 +80,14 @@ class Waiting:
 
 
 def waiting_rows(client: "SyncPrefectClient", *, ledger: str) -> list[Waiting]:
-    """Return the stages that runs of the ledger have asked for, and no worker has taken up."""
+    """Return the stages that runs of the ledger have asked for, and no process has begun.
+
+    One that is Pending was taken up by a worker, which may have died before it had a process.
+    """
     from prefect.client.schemas import filters as by
 
-    scheduled = {"tags": {"all_": [TAG, LEDGER + ledger]}, "state": {"type": {"any_": ["SCHEDULED"]}}}
-    wanted = by.FlowRunFilter.model_validate(scheduled)
+    waiting = {"tags": {"all_": [TAG, LEDGER + ledger]}, "state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}
+    wanted = by.FlowRunFilter.model_validate(waiting)
     found: list[FlowRun] = []
     while page := client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found)):
         found += page
@@ -96,13 +99,13 @@ def waiting_rows(client: "SyncPrefectClient", *, ledger: str) -> list[Waiting]:
 
 
 def withdraw(client: "SyncPrefectClient", flow_run: str) -> bool:
-    """Cancel a flow run that no worker has taken up. False: one has by now, or it is gone."""
+    """Cancel a flow run that no process has begun. False: one has by now, or it is gone."""
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Cancelled
 
     with suppress(ObjectNotFound):
         state = client.read_flow_run(UUID(flow_run)).state
-        if state is not None and state.is_scheduled():
+        if state is not None and (state.is_scheduled() or state.is_pending()):
             client.set_flow_run_state(UUID(flow_run), Cancelled(message=GONE), force=True)
             return True
     return False

@@ -18,6 +18,7 @@ AWAY_SECONDS = 1800.0  # that a server may be away while a run waits for it
 AGAIN_SECONDS = 2.0
 TRIES = 3  # to make something whose answers are lost
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # in seconds
 _FAILS: Final = re.compile(r"too many (\d+) error responses")
 
 
@@ -39,7 +40,7 @@ def made_once(make: Callable[[], T], *, find: Callable[[], T | None]) -> T:
     """
     for left in reversed(range(TRIES)):
         try:
-            with _asked_once():
+            with asked_briefly(retries=0):
                 return make()
         except Exception as error:
             if not left or not is_away(error):
@@ -51,17 +52,18 @@ def made_once(make: Callable[[], T], *, find: Callable[[], T | None]) -> T:
 
 
 @contextmanager
-def _asked_once() -> Iterator[None]:
-    """Have MLflow's client, which looks up the variable at each request, ask but once."""
-    before = os.environ.get(RETRIES)
-    os.environ[RETRIES] = "0"
+def asked_briefly(*, retries: int, seconds: int | None = None) -> Iterator[None]:
+    """Have MLflow's client, which looks up its variables at each request, ask again so often, and wait so long."""
+    wanted = {RETRIES: str(retries)} | ({} if seconds is None else {TIMEOUT: str(seconds)})
+    before = {name: os.environ.pop(name, None) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[RETRIES]
-        else:
-            os.environ[RETRIES] = before
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def _is_of_mlflow(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from weakref import WeakSet
 from components.database.whole import check_database
 from components.errors import refuse
 from components.home import Home
-from tasks.tracking.away import denials_refused
+from tasks.tracking.away import asked_briefly, denials_refused
 from tasks.tracking.moved import follow
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Client: TypeAlias = "MlflowClient"
 PROBES = "steelyard doctor"  # the experiment of runs that only look whether there can be one
+PROBE_SECONDS = 10  # for each of its answers
 
 
 def connect(home: Home, *, uri: str | None = None, ask: bool = True) -> "Client":
@@ -136,11 +137,12 @@ def check(home: Home) -> None:
 
 
 def probe(home: Home, *, uri: str | None) -> None:
-    """Create a run, read it and delete it. Raises Refusal where that fails."""
-    client = connect(home, uri=uri)
-    with denials_refused():
-        found = client.get_experiment_by_name(PROBES)
-        experiment = client.create_experiment(PROBES) if found is None else str(found.experiment_id)
-        run = client.create_run(experiment).info.run_id
-        client.get_run(run)
-        client.delete_run(run)
+    """Create a run, read it and delete it. Raises Refusal where that fails, or an answer is long in coming."""
+    with asked_briefly(retries=1, seconds=PROBE_SECONDS):
+        client = connect(home, uri=uri)
+        with denials_refused():
+            found = client.get_experiment_by_name(PROBES)
+            experiment = client.create_experiment(PROBES) if found is None else str(found.experiment_id)
+            run = client.create_run(experiment).info.run_id
+            client.get_run(run)
+            client.delete_run(run)

@@ -12,16 +12,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.console import Show, waiting
+from flows.console import Show, in_turn, waiting
 from flows.remote import _Told
 from tasks.perform import Done
 
 ROOT = Path(__file__).parents[2]
 ON_A_TERMINAL = """
 import time
-from flows.console import Show, waiting
+from flows.console import Show, in_turn, waiting
 from tasks.perform import Done
 from tasks.tracker import Silent
+with in_turn("looking at this machine") as tell:
+    time.sleep(0.4)
+    tell("trying store")
+    time.sleep(0.4)
 with waiting("preparing [the] servers"):
     time.sleep(0.4)
 show = Show(Silent())
@@ -50,6 +54,9 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     show = Show(kept)
     with waiting("preparing Prefect and MLflow"):
         pass
+    with in_turn("looking at this machine") as tell:
+        tell("trying store")
+        tell("trying ledger")
     show.begins("train")
     show.progress(1, 2)
     show.metrics({"train.loss": 0.5, "train.lr": 0.1}, step=0)
@@ -61,6 +68,8 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     assert [re.sub(r"\d+\.\d s", "N s", line.strip()) for line in err.splitlines()] == [
         "preparing Prefect and MLflow",
         "N s  preparing Prefect and MLflow",
+        "trying store",
+        "trying ledger",
         "train epoch 1: loss 0.5  lr 0.1",
         "N s  train",
         "cached  split",
@@ -148,6 +157,8 @@ def test_a_terminal_shows_what_is_done_and_how_far_it_is() -> None:
     text = seen.decode()
     assert process.returncode == 0, text
     for wanted in (
+        "looking at this machine",
+        "trying store",
         "preparing [the] servers",
         " s  preparing [the] servers",
         "75%",

@@ -10,7 +10,9 @@ from components.errors import Refusal
 from components.home import Home
 from components.planning.ledger import ledger_at
 from flows.doctor import probes
+from flows.doctor.examine import examine
 from flows.doctor.probes import try_lease, try_place, try_server
+from tests.servers.faults import proxy
 from tests.servers.s3 import BUCKET, S3Server
 
 
@@ -44,6 +46,40 @@ def test_a_lease_is_given_back_and_clocks_that_differ_are_told(
     monkeypatch.setattr(probes, "time", SimpleNamespace(time=lambda: time.time() + 100))
     with pytest.raises(Refusal, match="its clock and this machine's differ by 100 s"):
         try_lease(ledger)
+
+
+def test_an_s3_that_is_silent_is_asked_twice_for_one_of_its_places_and_each_is_told_before(
+    s3: S3Server, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setattr(probes, "S3_SECONDS", 0.2)
+    monkeypatch.setattr("tests.servers.faults.HANG_SECONDS", 9.0)
+    told: list[str] = []
+    with proxy(s3.endpoint_url) as silent:
+        silent.fault = lambda _: "hang"
+        monkeypatch.setenv("STEELYARD_S3_ENDPOINT_URL", silent.endpoint_url)
+        for name in ("store", "dvc_remote", "mlflow_artifacts"):
+            monkeypatch.setenv(f"STEELYARD_{name.upper()}", f"s3://{BUCKET}/{prefix}/{name}")
+
+        def tell(what: str) -> None:
+            told.append(f"{what} after {len(silent.requests)}")
+
+        found = {one.name: one for one in examine(Home(tmp_path / "home"), tell=tell)}
+        assert silent.under_way == 2, "it is given up before it answers"
+    assert told == [f"trying store, s3://{BUCKET}/{prefix}/store after 0"]
+    assert "can't be reached, or stopped answering" in found["store"].detail
+    for name in ("dvc remote", "mlflow artifacts"):
+        assert found[name].state == "bad"
+        assert "not tried, since S3 failed for `store`" in found[name].detail
+
+
+def test_a_server_that_answers_with_an_error_is_not_told_to_be_silent(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(s3.endpoint_url) as ill:
+        ill.fault = lambda _: "503"
+        with pytest.raises(Refusal, match=r"answers with an error \(503\)(.|\n)*look at its log"):
+            try_server(ill.endpoint_url, health="/health")
 
 
 def test_a_server_that_is_not_there_is_told_without_its_login() -> None:

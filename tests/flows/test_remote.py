@@ -5,22 +5,27 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 
 from components.database import connecting
 from components.errors import Refusal
+from components.gpus import taken
 from components.home import Home
 from components.planning.held import RUN, living
 from components.settings import variable
 from flows import remote
 from flows.remote import GPUS, MEMORY, _done, _gpus, _limits, _met, _Told
 from flows.running import yard_of
-from tasks.living.stopping import Stop
-from tasks.remote.asker import GONE
+from tasks.living.stopping import Stop, Stopped, stoppable
+from tasks.remote.asker import GONE, Asker
 from tasks.remote.endings import ABANDONED
 from tasks.remote.patience import reached
 from tasks.remote.request import Request
@@ -86,6 +91,9 @@ def test_more_gpus_than_the_worker_has_or_torch_can_use_are_refused(monkeypatch:
         pass
 
 
+REQUEST = Request(stage="elsewhere:train", inputs={}, parts={}, model="m", run="r1", force=False)
+
+
 def log() -> logging.Logger:
     return logging.getLogger(__name__)
 
@@ -120,8 +128,42 @@ def test_the_epochs_before_are_passed_on_where_a_stage_is_taken_up_again(tmp_pat
 def test_what_a_run_that_is_gone_has_asked_for_is_not_begun(tmp_path: Path) -> None:
     """It may wait for days in Prefect until a worker is there."""
     yard, stop = yard_of(Home(tmp_path), ""), Stop(10.0)
-    request = Request(stage="elsewhere:train", inputs={}, parts={}, model="m", run="r1", force=False)
-    ended = _done(request, yard, stop, log())
+    ended = _done(REQUEST, yard, stop, log(), minutes=None)
     assert (ended.is_cancelled(), ended.name, ended.message) == (True, ABANDONED, GONE)
     with living(RUN + "r1", yard.ledger, seconds=15.0), pytest.raises(Refusal, match="is no stage"):
-        _done(request, yard, stop, log())
+        _done(REQUEST, yard, stop, log(), minutes=None)
+
+
+@pytest.fixture
+def busy_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose only GPU another stage has."""
+    names = (f"{os.getpid()} busy",)
+    monkeypatch.setenv(GPUS, "1")
+    monkeypatch.setattr(remote, "gpus", lambda: names)
+    with taken(1, of=names, say=print):
+        yield
+
+
+@pytest.mark.usefixtures("busy_gpu")
+def test_for_a_run_that_is_gone_no_gpu_is_waited_for(tmp_path: Path) -> None:
+    def waits(_line: str) -> None:
+        raise AssertionError("it waits for GPUs")
+
+    ended = _done(
+        REQUEST, yard_of(Home(tmp_path), ""), Stop(10.0), cast(Any, SimpleNamespace(info=waits)), minutes=None
+    )
+    assert (ended.name, ended.message) == (ABANDONED, GONE)
+
+
+@pytest.mark.usefixtures("busy_gpu")
+def test_a_run_that_goes_while_its_stage_waits_for_gpus_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(remote, "Asker", partial(Asker, gone_seconds=0.2))
+    yard = yard_of(Home(tmp_path), "")
+    lease = yard.ledger.acquire(RUN + "r1", seconds=60.0)
+    assert lease is not None
+    told = SimpleNamespace(info=lambda _line: yard.ledger.release(lease))  # it says that it waits for GPUs
+    with pytest.raises(Stopped, match=GONE), stoppable() as stop:
+        _done(REQUEST, yard, stop, cast(Any, told), minutes=None)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from components.database import connecting
 from components.database.postgres import PostgreSQL
+from components.errors import Refusal
 from components.home import Home
 from components.settings import variable
 from components.store.folder import FolderBlobs
@@ -49,6 +51,18 @@ def test_what_is_set_is_elsewhere_and_the_home_is_a_cache(home: Home, monkeypatc
     assert (remote_of(home).url, remote_of(home).endpoint_url) == (settings["dvc_remote"], settings["s3_endpoint_url"])
     monkeypatch.setenv("STEELYARD_DVC_REMOTE", "/mnt/dvc")
     assert remote_of(home).endpoint_url is None
+
+
+def test_a_person_hears_of_a_ledger_that_is_waited_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connecting, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(connecting, "FIRST_SECONDS", 1.0)
+    monkeypatch.setenv("STEELYARD_LEDGER", "postgresql://me@127.0.0.1:9/db")
+    with pytest.raises(Refusal, match="can't be reached"):
+        ledger_of(home).now()
+    out, err = capsys.readouterr()
+    assert (out, err.count("it is waited for, 1 s at most")) == ("", 1)
 
 
 @pytest.mark.parametrize(

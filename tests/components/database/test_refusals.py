@@ -14,6 +14,7 @@ from components.database import connecting, session
 from components.database.postgres import PostgreSQL
 from components.errors import Refusal
 from components.planning.ledger import TABLES, Ledger, ledger_at
+from tests.servers.faults import wait_until
 from tests.servers.postgres import PASSWORD, PostgresServer
 
 
@@ -71,6 +72,43 @@ def test_a_server_that_does_not_come_back_is_given_up(
         postgres.start()
 
 
+def test_a_server_that_is_waited_for_is_told_of_once_with_how_long_and_its_return_too(
+    postgres: PostgresServer, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "QUIET_SECONDS", 0.0)
+    said: list[str] = []
+    ledger = ledger_at(address, say=said.append)
+    ledger.record("k")
+    postgres.stop()
+    several = [threading.Thread(target=ledger.record, args=("k",)) for _ in range(3)]
+    try:
+        for one in several:
+            one.start()
+        wait_until(lambda: said)
+        time.sleep(0.5)
+    finally:
+        postgres.start()
+    for one in several:
+        one.join()
+    away, back = said
+    assert away.startswith("the ledger's server can't be reached (")
+    assert away.endswith("; it is waited for, 60 s at most")
+    assert PASSWORD not in away
+    assert back == "the ledger's server answers"
+
+
+def test_a_server_that_is_silent_is_told_of_before_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one whose machine is stopped: it takes connections, and says nothing."""
+    for name, seconds in (("QUIET_SECONDS", 0.0), ("SHORT_SECONDS", 2), ("FIRST_SECONDS", 3.0), ("ANSWER_SECONDS", 3)):
+        monkeypatch.setattr(connecting, name, seconds)
+    said: list[str] = []
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        address = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/db"
+        with pytest.raises(Refusal, match="can't be reached"):
+            ledger_at(address, say=said.append).record("k")
+    assert len(said) == 1
+
+
 def test_a_user_without_rights_is_told_which(postgres: PostgresServer, ledger: Ledger, address: str) -> None:
     postgres.tell("DROP ROLE IF EXISTS guest")
     postgres.tell("CREATE ROLE guest LOGIN PASSWORD 'hunter2'")
@@ -102,7 +140,7 @@ def test_a_ledger_of_a_later_version_is_refused_and_one_of_an_earlier_is_brought
     ledger.record("k")
     read = ledger.database._address  # type: ignore[attr-defined]
     later = replace(TABLES, version=TABLES.version + 1, statements=f"{TABLES.statements} CREATE TABLE more (a TEXT);")
-    newer = PostgreSQL(read, later)
+    newer = PostgreSQL(read, later, say=print)
     assert newer.ask("SELECT * FROM more") == []
     assert newer.ask("SELECT max(number) FROM version") == [(TABLES.version + 1,)]
     assert "later version" in refused(address)

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from components.errors import Refusal
 from components.home import Home
 from tasks.registry import Bundle, _enter_name, register
-from tasks.tracking import away
+from tasks.tracking import away, connecting
 from tasks.tracking.away import patient
 from tasks.tracking.connecting import connect
 from tasks.tracking.runs import tracked
@@ -73,6 +73,20 @@ def test_what_was_made_though_the_answer_was_lost_is_not_made_again(
     assert len(client.search_logged_models([run.experiment_id])) == 1
 
 
+def test_a_model_whose_making_was_not_answered_is_not_left_beside_the_next(
+    client: MlflowClient, behind: Proxy, tmp_path: Path
+) -> None:
+    """It is on the server, and was never given its files."""
+    lost = iter(["cut answer"])
+    with tracked(client, Home(tmp_path), model="twice", run_name="parent", artifacts=tmp_path.as_uri()) as run:
+        bundle = a_bundle(tmp_path)
+        behind.fault = lambda asked: next(lost, None) if asked.path.endswith("/logged-models") else None
+        patient(lambda: register(run, bundle, model="twice", description="", tags={}), say=str)
+    assert next(lost, None) is None, "no answer was lost"
+    (left,) = client.search_logged_models([run.experiment_id])
+    assert left.status == "READY"
+
+
 def test_a_server_that_went_away_behind_the_files_of_a_version_has_them_once(
     client: MlflowClient, behind: Proxy, tmp_path: Path
 ) -> None:
@@ -105,6 +119,18 @@ def test_a_server_that_loses_every_answer_is_refused(
     ):
         pass
     assert behind.count("POST", "runs/create") == before + (1 if fault == "500" else away.TRIES)
+
+
+def test_a_look_at_a_record_that_is_silent_is_given_up_soon(
+    client: MlflowClient, behind: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server says that it is well, and its database doesn't answer: a run would wait for many minutes."""
+    monkeypatch.setattr(connecting, "PROBE_SECONDS", 2)
+    behind.fault = lambda asked: "hang" if "runs/create" in asked.path else None
+    before = behind.count("POST", "runs/create")
+    with pytest.raises(Refusal, match="MLflow's server doesn't answer"):
+        connecting.probe(Home(tmp_path), uri=behind.endpoint_url)
+    assert behind.under_way == behind.count("POST", "runs/create") - before == 2
 
 
 def test_of_two_who_make_the_first_of_a_model_at_once_both_go_on(

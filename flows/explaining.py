@@ -12,6 +12,7 @@ from flows.retrain import STAGES
 from flows.state import ledger_of
 
 LONGEST = 80  # letters of a value that is shown
+FIRST = "no other result of it is recorded: it ran for the first time, or again since that one was damaged or gone"
 NAMED = 4  # of a stage's outputs
 MANY = 1000  # uses of one stage that are looked through
 MADE_BY = {  # the stage whose outputs an input is, by the input's name
@@ -86,7 +87,7 @@ def _explained(ledger: Ledger, model: str, run: str, found: str) -> Explanation:
     now = max(own, key=lambda record: record.at)
     before = next((one for one in made[made.index(now) + 1 :] if one.at < now.at), None)
     if before is None:
-        return Explanation(stage=found, run=run, text="it ran for the first time", differences=())
+        return Explanation(stage=found, run=run, text=FIRST, differences=())
     text, differences = "it ran since its key differed", _differences(before, now)
     return Explanation(stage=found, run=run, text=text, differences=differences, before=before.run)
 

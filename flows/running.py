@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from components.disk import check_rights, check_space, full_disk_refused
 from components.errors import nearest, refuse
 from components.home import Home
 from components.models.config import Custom
@@ -23,7 +24,6 @@ from components.recipe import Recipe
 from components.recipe_file import read
 from components.release.releases import Releases
 from components.settings import settings_of
-from components.store.disk import check_rights, check_space, full_disk_refused
 from components.training.ahead import look_ahead
 from components.workers import Workers
 from flows.console import Show, waiting

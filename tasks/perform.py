@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
+from components.disk import full_disk_refused
 from components.planning.held import held
 from components.planning.key import Parts, key_of
 from components.planning.ledger import Lease, LeaseLost, Record
 from components.planning.mirror import Mirror
 from components.planning.nested import nested
 from components.store.artifact import Artifact
-from components.store.disk import full_disk_refused
 from components.store.store import Stamps, Store
 from tasks.stage import Inputs, Stage, Workspace, Yard
 
@@ -70,11 +70,22 @@ def perform(stage: Stage[P, R], inputs: Inputs, yard: Yard, *, log: logging.Logg
         lease = _lease(f"stage {key}", label, yard, log, since=since)
         try:
             # Between the look and the lease the other worker may have ended: look again before working.
-            return taken(stage, label, key, yard) or _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
+            if hit := taken(stage, label, key, yard):
+                return hit
+            _tell_of_loss(stage, label, key, yard, log)
+            return _do(stage, inputs, yard, parts=parts, lease=lease, log=log)
         except LeaseLost:
             log.warning("%s: took longer than its lease, and another worker took it over", label)
         finally:
             yard.ledger.release(lease)
+
+
+def _tell_of_loss(stage: Stage[P, R], label: str, key: str, yard: Yard, log: logging.Logger) -> None:
+    """Say so where it was done before, and the store no longer has the result as it was: a disk may be failing."""
+    if stage.name not in yard.force and yard.ledger.record(key) is not None:
+        said = f"{label}: what it made before is damaged or gone, so it is done again"
+        log.warning(said)
+        yard.tracker.say(f"{'':10}{said}")
 
 
 def _settle(stage: Stage[P, R], inputs: Inputs, yard: Yard, log: logging.Logger) -> Done[R]:

@@ -46,8 +46,14 @@ def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted |
     moved_since = any(move.moved and move.seq > past[-1].seq for move in moves)
     if judged.judgement.decision == "yes" and not reigns and not barred and moved_since:
         return None  # it lost its place to others since, and has won it again
-    reason = f"version {registered.version}: {barred.objection}" if barred else past[-1].reason
+    reason = f"version {registered.version}: {barred.objection}" if barred else _worded(past[-1], judged)
     return _outcome(releases, registered, judged, reason + _changed_elsewhere(yard, champion))
+
+
+def _worded(move: Move, judged: Judged) -> str:
+    """Return why, by the judgement of now: that of then may have gone by another margin, to the same decision."""
+    now = judged.judgement.reason
+    return move.reason if move.reason.startswith(now) else now
 
 
 @stage(settled=decided)

@@ -78,7 +78,7 @@ class Planner:
             self._note(stage.name, label, "wait" if unknown else "run", "", begun=goes_on)
             self.libraries |= set(stage.libraries)
             return cast(R, UNKNOWN)
-        self._note(stage.name, label, "cached", done.key)
+        self._note(stage.name, label, "cached", done.key, seconds=None if stage.settled else done.seconds)
         self.outputs[label] = done.outputs
         return done.outputs
 
@@ -100,10 +100,19 @@ class Planner:
         return all(line.state == "cached" for line in self.plan)
 
     def _note(
-        self, stage: str, label: str, state: Literal["cached", "run", "wait"], key: str, *, begun: bool = False
+        self,
+        stage: str,
+        label: str,
+        state: Literal["cached", "run", "wait"],
+        key: str,
+        *,
+        seconds: float | None = None,
+        begun: bool = False,
     ) -> None:
-        past = self.yard.ledger.history(self.yard.model, label, limit=1)
-        self.plan.append(Planned(stage, label, state, key, past[0].seconds if past else None, begun))
+        if seconds is None:
+            past = self.yard.ledger.history(self.yard.model, label, limit=1)
+            seconds = past[0].seconds if past else None
+        self.plan.append(Planned(stage, label, state, key, seconds, begun))
 
 
 class Watcher(Protocol):

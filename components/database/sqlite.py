@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.database.database import Row, Tables, Value, refuse_later
 from components.database.whole import check_database
+from components.disk import full, is_full
 from components.errors import refuse
 
 BUSY_SECONDS = 60.0
@@ -55,6 +56,8 @@ class SQLite:
     def _open(self) -> Iterator[sqlite3.Connection]:
         with self._readable_errors():
             self._make_folder()
+            if is_full(self.path.parent):
+                raise full(self.path)
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
             try:
                 connection.create_function("clock", 0, time.time)
@@ -71,6 +74,8 @@ class SQLite:
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF in _OF_FULL_DISKS and is_full(self.path.parent):
+                raise full(self.path) from error
             text, do = _EXPLAINED.get(error.sqlite_errorcode & 0xFF, ("", ""))
             if not text:
                 raise
@@ -89,11 +94,12 @@ _MOVE_AWAY = (
     "put a backup in its place; without one, move it away: models stay in MLflow, but which versions there were, and "
     "which was champion, is forgotten: stages run again, and the next version wants `steelyard promote --force`"
 )
+_OF_FULL_DISKS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _RIGHTS = "look at the rights of the file and its folder"
 _EXPLAINED = {
     sqlite3.SQLITE_CORRUPT: ("the {name} is damaged", _MOVE_AWAY),
     sqlite3.SQLITE_NOTADB: ("the {name} is damaged", _MOVE_AWAY),
-    sqlite3.SQLITE_FULL: ("no space left on the disk", "free some space; the next run goes on from here"),
+    sqlite3.SQLITE_FULL: ("no space left on the disk", "free some space; the next run goes on from here"),  # or quota
     sqlite3.SQLITE_IOERR: ("the {name} can't be read or written", "look whether the disk is full, or failing"),
     sqlite3.SQLITE_CANTOPEN: ("the {name} can't be opened", _RIGHTS),
     sqlite3.SQLITE_READONLY: ("the {name} can't be written", _RIGHTS),

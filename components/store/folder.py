@@ -10,8 +10,8 @@ from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
+from components.disk import full_disk_refused
 from components.store.artifact import Stamp, Stored
-from components.store.disk import full_disk_refused
 
 CHUNK = 1 << 18  # bytes
 ABANDONED_SECONDS = 24 * 3600.0

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from components.disk import full_disk_refused
 from components.errors import refuse
 from components.store.artifact import Artifact, Stamp
 from components.store.blobs import Blobs
-from components.store.disk import full_disk_refused
 from components.store.folder import sha256
 
 Stamps = dict[str, Stamp]  # by digest

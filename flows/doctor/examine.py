@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from components.disk import there
 from components.errors import Refusal
 from components.home import Home
 from components.planning.machine import device_kind, gpus, this_machine
 from components.settings import NAMES, NEEDED_AT, NEEDED_BY, Settings, logins_of, settings_of
-from components.store.disk import there
 from flows.doctor.finding import Finding, State, bad
 from flows.doctor.masking import masking
 from flows.doctor.trials import Trials

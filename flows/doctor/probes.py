@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from components.disk import there
 from components.errors import refuse
 from components.home import Home
 from components.planning.ledger import Ledger
 from components.settings import settings_of
 from components.store.address import blobs_at
 from components.store.blobs import Blobs
-from components.store.disk import there
 from components.store.folder import FolderBlobs
 from components.store.s3.blobs import S3Blobs
 from components.store.store import Store, digest_of

@@ -20,8 +20,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
 
+from components.disk import LEAST_FREE
 from components.errors import refuse
-from components.store.disk import LEAST_FREE
 from flows.servers.reaching import listens
 
 MARK: Final = "STEELYARD_SERVICE"  # in the environment of all that a service starts: a recycled pid can't carry it

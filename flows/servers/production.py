@@ -13,11 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from components.disk import check_space, full_disk_refused
 from components.errors import refuse
 from components.home import Home
 from components.production import BUCKET, HOST, USER, Ports, Production, new_secrets, production_of, write_down
 from components.settings import NAMES, settings_of
-from components.store.disk import check_space, full_disk_refused
 from flows.servers import postgres_server, s3_server
 from flows.servers.environment import environment, server_environment
 from flows.servers.pool import POOL, Pool, worker, worker_variables

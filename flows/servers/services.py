@@ -17,11 +17,11 @@ from threading import Thread
 from typing import IO, Final
 
 from components.database.whole import check_database
+from components.disk import check_space, full_disk_refused
 from components.errors import Refusal, refuse
 from components.home import Home
 from components.planning.held import RUN
 from components.settings import SHELL, settings_of
-from components.store.disk import check_space, full_disk_refused
 from flows.servers.environment import environment, server_environment
 from flows.servers.pool import POOL, Pool, worker, worker_variables
 from flows.servers.processes import (

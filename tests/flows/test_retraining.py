@@ -188,6 +188,14 @@ def test_who_lost_its_place_can_win_it_again_on_the_same_judgement(place: Place)
         assert (told["version"], told["decision"]["promoted"]) == (version, True), told["decision"]
 
 
+def test_the_same_decision_by_another_margin_is_told_with_that_margin(place: Place) -> None:
+    before = place.told["second"].json["decision"]
+    change = ("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--set", "gate.margin=0.45")
+    now = place.call(*change, "--json", code=0).json["decision"]
+    assert (now["promoted"], before["promoted"]) == (True, True)
+    assert "45 points" in now["reason"], now["reason"]
+
+
 def test_ctrl_c_while_prefect_begins_a_task_is_ctrl_c(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect import task_engine
 

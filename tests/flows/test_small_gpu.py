@@ -55,4 +55,4 @@ def test_a_gpu_that_is_too_small_is_met_once_and_the_models_are_those_of_half_th
     assert all(stage["cached"] for stage in again.json["stages"])
     assert "Prefect" not in again.err, "all of it was cached: no server is needed"
     why = small.call("why", "people", "train", "--json").json
-    assert why["text"] == "it ran for the first time", "it isn't compared with its own half"
+    assert "it ran for the first time" in why["text"], "it isn't compared with its own half"

@@ -95,6 +95,17 @@ def test_after_a_run_everything_is_cached_with_its_seconds(home: Path, journal: 
     assert set(planner.outputs) == {"make", "add twice", "add a"}
 
 
+def test_a_cached_stage_is_planned_with_the_seconds_of_its_own_result(home: Path, journal: Path) -> None:
+    slow = Knobs(seed=1, seconds=0.2)
+    for knobs in (slow, PLAIN):
+        small(Direct(yard_at(home)), journal, knobs)  # type: ignore[arg-type]
+    planner = Planner(yard_at(home, run=""))
+    small(planner, journal, slow)
+    (took,) = (line.seconds for line in planner.plan if line.label == "make")
+    assert took is not None
+    assert took >= slow.seconds, "the stage took less when it last ran, with other knobs"
+
+
 def test_a_changed_input_or_a_forced_stage_is_planned_to_run(home: Path, journal: Path) -> None:
     small(Direct(yard_at(home)), journal)  # type: ignore[arg-type]
     assert plan(home, journal, Knobs(seed=1))[0] == ("make", "run")

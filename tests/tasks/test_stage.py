@@ -92,13 +92,18 @@ def test_a_missing_output_is_made_again(home: Path, journal: Path, part: str) ->
     assert run(yard, journal).cached
 
 
-def test_a_flipped_byte_is_made_again(home: Path, journal: Path) -> None:
+def test_a_flipped_byte_is_made_again_and_told(home: Path, journal: Path, caplog: pytest.LogCaptureFixture) -> None:
     yard = yard_at(home)
     made = run(yard, journal).outputs
+    assert "damaged" not in caplog.text
     time.sleep(0.01)
     flip(blob(yard, made.file.digest))
     assert not run(yard, journal).cached
+    assert "make: what it made before is damaged or gone, so it is done again" in caplog.text
     assert yard.store.get(made.file).read_text() == "file 0"
+    caplog.clear()
+    assert not run(yard_at(home, run="r2", force=frozenset(["make"])), journal).cached
+    assert "damaged" not in caplog.text, "it was asked for"
 
 
 def test_a_flipped_byte_with_its_time_restored_is_found_by_verify(home: Path, journal: Path) -> None:

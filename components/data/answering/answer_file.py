@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
+from components.disk import full_disk_refused
 from components.errors import refuse
-from components.store.disk import full_disk_refused
 
 SUFFIXES: Final = (".csv", ".parquet", ".pq")
 

@@ -21,8 +21,8 @@ from numpy.lib import format as npy
 from components.data.images import png
 from components.data.kinds import IMAGE_TYPE
 from components.data.sources.chunk import Chunk
+from components.disk import full_disk_refused
 from components.errors import Refusal, refuse
-from components.store.disk import full_disk_refused
 
 CHUNK_ROWS: Final = 4096
 CHUNK_BYTES: Final = 16 << 20

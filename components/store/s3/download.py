@@ -7,7 +7,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from components.store.disk import full_disk_refused
+from components.disk import full_disk_refused
 from components.store.s3.bucket import Bucket
 from components.store.s3.cache import Cache
 from components.store.s3.parts import PART, in_order

@@ -64,6 +64,32 @@ def test_a_full_disk_is_refused(ledger: Ledger) -> None:
         fill()
 
 
+def test_on_a_disk_without_space_nothing_is_opened(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite would map its files where there is no space for them, which on some file systems ends the process."""
+    ledger.record("k")
+    monkeypatch.setattr("components.disk.FULL", 1 << 60)
+    monkeypatch.setattr(sqlite3, "connect", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(Refusal, match="no space left on the disk"):
+        ledger.record("k")
+
+
+def test_an_error_of_reading_on_a_disk_without_space_is_told_as_that(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*, full: int) -> None:
+        with ledger.transaction():
+            monkeypatch.setattr("components.disk.FULL", full)
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+
+    with pytest.raises(Refusal, match="no space left on the disk"):
+        fail(full=1 << 60)
+    monkeypatch.undo()
+    with pytest.raises(Refusal, match=r"the ledger can't be read or written \(disk I/O error\)"):
+        fail(full=0)
+
+
 def test_a_mistake_of_ours_is_no_refusal(ledger: Ledger) -> None:
     with pytest.raises(sqlite3.OperationalError):
         ledger.database.ask("SELECT * FROM nothing")

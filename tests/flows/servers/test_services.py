@@ -350,7 +350,7 @@ def test_a_server_that_can_not_be_written_down_is_ended(home: Home) -> None:
 
 
 def test_up_on_a_full_disk_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.store.disk.LEAST_FREE", 1 << 60)
+    monkeypatch.setattr("components.disk.LEAST_FREE", 1 << 60)
     for begins in (partial(up, home), partial(up_production, home, ports={}, say=str)):
         with pytest.raises(Refusal, match="left on the disk"):
             begins()

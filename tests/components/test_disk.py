@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from components import disk
+from components.disk import check_rights, check_space, full_disk_refused
 from components.errors import Refusal
-from components.store import disk
-from components.store.disk import check_rights, check_space, full_disk_refused
 
 
 def fill_a_database(file: Path) -> None:

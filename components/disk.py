@@ -12,6 +12,7 @@ from typing import Final
 from components.errors import Refusal, causes, refuse
 
 LEAST_FREE: Final = 64 << 20  # bytes: with less, a database could be left half made
+FULL: Final = 1 << 20  # bytes: with less, nothing is to be had any more
 _DO: Final = "free some space, or move the state with STEELYARD_HOME; the next run goes on from here"
 
 
@@ -21,6 +22,19 @@ def check_space(folder: Path) -> None:
     if free < LEAST_FREE:
         allowed = f"{LEAST_FREE >> 20} MB or more"
         raise refuse(f"{free >> 20} MB are left on the disk", where=str(folder), allowed=allowed, do=_DO)
+
+
+def is_full(folder: Path) -> bool:
+    """Say whether so little is left that a database's own files don't fit: SQLite may end the process over that.
+
+    It maps a file into memory whose blocks a small file system gives only when they are written to: SIGBUS.
+    """
+    return shutil.disk_usage(folder).free < FULL
+
+
+def full(what: Path) -> Refusal:
+    """Return what to say where no space is left. `what` was being written."""
+    return refuse("no space left on the disk", where=str(what), do=_DO)
 
 
 def check_rights(folder: Path) -> None:
@@ -47,7 +61,7 @@ def full_disk_refused(what: Path) -> Iterator[None]:
     except Exception as error:
         if not any(_says_full(one) for one in causes(error)):
             raise
-        raise refuse("no space left on the disk", where=str(what), do=_DO) from error
+        raise full(what) from error
 
 
 def _says_full(error: BaseException) -> bool:

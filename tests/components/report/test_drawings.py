@@ -129,3 +129,21 @@ def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
     points = within([(float(i), y) for i, y in enumerate(heights)], top=-10, bottom=30)
     assert all(math.isnan(y) or -10.1 <= y <= 30.1 for _, y in points)
     assert [x for x, _ in points] == sorted(x for x, _ in points)
+
+
+def test_a_mark_that_would_hide_another_is_hollow() -> None:
+    """Two of one place and hardly another size, and one that is small enough to leave the larger one seen."""
+    given = (
+        candidate("uncompressed", "dominated", 0.75, 41_000, 0.0358),
+        candidate("int8-dynamic", "not faster", 0.75, 39_500, 0.0358),
+        candidate("tiny", "front", 0.75, 4_000, 0.0358),
+        candidate("pruned-50", "front", 0.75, 37_000, 0.02),
+    )
+    chart = front_chart(replace(front(), candidates=given, selected="pruned-50"), metric="accuracy")
+    assert "A mark that would hide another is hollow." in chart.caption
+    for drawing in chart.drawings:
+        marks = {m.tip.partition(":")[0]: m.kind for m in drawing.marks if isinstance(m, Path) and m.tip}
+        assert [name for name, kind in marks.items() if "outline" in kind] == ["int8-dynamic"], drawing.fits
+        assert sum(m.kind == "moat" for m in drawing.marks) == 1
+    apart = replace(front(), candidates=(given[0], given[3]), selected="pruned-50")
+    assert "hollow" not in front_chart(apart, metric="accuracy").caption

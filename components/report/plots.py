@@ -70,7 +70,7 @@ def curves_chart(training: Training, *, what: Literal["loss", "metric"]) -> Char
     metric = training.metric_name if what == "metric" else None
     return Chart(
         title=f"{name[0].upper()}{name[1:]}",
-        caption=f"By epoch; the weights of epoch {training.best_epoch} were kept.",
+        caption=f"By epoch; the weights of epoch {training.best_epoch} were kept.{_beyond(curves, metric)}",
         drawings=drawn(HALF, lambda width: _curves(curves, training.best_epoch, metric, width)),
     )
 
@@ -80,7 +80,7 @@ def _curves(curves: Sequence[Curve], best: int, metric: Metric | None, width: in
     epochs = max(len(curve.values) for curve in curves)
     room = max(width_of(curve.name) for curve in curves) + 10
     x = Scale(low=1, high=max(epochs, 2), start=48, end=width - room)
-    y = _curve_scale(curves, height)
+    y = _curve_scale(curves, start=height - 36.0, end=26.0)
     ticks = [v for v in x.ticks(5 if width < 500 else 8) if v == int(v) and v > 0]
     heights = quality_ticks(y, metric, 4) if metric else [(v, wording.tick(v)) for v in y.ticks(4)]
     marks = axes(x, y, [(v, str(int(v))) for v in ticks], heights)
@@ -99,14 +99,31 @@ def _curves(curves: Sequence[Curve], best: int, metric: Metric | None, width: in
     return height, [*marks, *spread(ends), Text(x=x.end, y=height - 2, text="epoch", kind="axis-name", anchor="end")]
 
 
-def _curve_scale(curves: Sequence[Curve], height: int) -> Scale:
+def _curve_scale(curves: Sequence[Curve], *, start: float = 0.0, end: float = 1.0) -> Scale:
     """Return a scale on which one bad epoch doesn't press all others flat."""
     known = sorted(v for curve in curves for v in curve.values if math.isfinite(v)) or [0.0, 1.0]
     low, high = known[0], known[-1]
     last = sorted(v for curve in curves for v in curve.values[len(curve.values) // 4 :] if math.isfinite(v)) or known
     span = last[-1] - last[0]
-    low, high = max(low, last[0] - 2 * span) if span else low, min(high, last[-1] + 2 * span) if span else high
-    return linear([low, high], start=height - 36.0, end=26.0)
+    if span:
+        cut = max(low, last[0] - 2 * span), min(high, last[-1] + 2 * span)
+        low, high = cut if high - low > 2 * (cut[1] - cut[0]) else (low, high)  # what gains little isn't cut
+    return linear([low, high], start=start, end=end)
+
+
+def _beyond(curves: Sequence[Curve], metric: Metric | None) -> str:
+    """Say which epochs the frame leaves out, and how far the farthest lies; nothing where it holds all."""
+    frame = _curve_scale(curves)
+    points = [(epoch, v) for curve in curves for epoch, v in enumerate(curve.values, start=1) if math.isfinite(v)]
+    out = [(epoch, v) for epoch, v in points if not frame.low <= v <= frame.high]
+    if not out:
+        return ""
+    _, far = max(out, key=lambda point: max(point[1] - frame.high, frame.low - point[1]))
+    epochs = sorted({epoch for epoch, _ in out})
+    written = wording.quality(far, metric) if metric else wording.significant(far)
+    if len(epochs) == 1:
+        return f" Epoch {epochs[0]} lies outside the frame, at {written}."
+    return f" {len(epochs)} epochs lie outside the frame, from epoch {epochs[0]} on; the farthest at {written}."
 
 
 def within(points: Sequence[tuple[float, float]], *, top: float, bottom: float) -> list[tuple[float, float]]:

@@ -11,9 +11,10 @@ from PIL import ImageFont
 
 from components.report.front_plot import front_chart
 from components.report.marks import Box, Drawing, Label, Path, Text, log_ticks, placed, round_ticks, shortened, width_of
-from components.report.plots import within
+from components.report.page import Curve, Training
+from components.report.plots import curves_chart, within
 from tests.components.report.pages import many
-from tests.components.report.parts import candidate, front
+from tests.components.report.parts import candidate, front, training
 
 
 def begins(drawing: Drawing, kind: str) -> list[float]:
@@ -147,3 +148,24 @@ def test_a_mark_that_would_hide_another_is_hollow() -> None:
         assert sum(m.kind == "moat" for m in drawing.marks) == 1
     apart = replace(front(), candidates=(given[0], given[3]), selected="pruned-50")
     assert "hollow" not in front_chart(apart, metric="accuracy").caption
+
+
+def curve(*values: float) -> Training:
+    return replace(training(), metric=(Curve(name="validation", values=values),), metric_name="rmse", best_epoch=9)
+
+
+def test_a_curve_that_leaves_the_frame_says_so() -> None:
+    calm = [60.0 - place for place in range(12)]
+    said = {
+        "one": curves_chart(curve(8433.0, *calm), what="metric").caption,
+        "two": curves_chart(curve(8433.0, 900.0, *calm), what="metric").caption,
+        "none": curves_chart(curve(70.0, *calm), what="metric").caption,
+    }
+    assert said["one"].endswith("Epoch 1 lies outside the frame, at 8\N{NARROW NO-BREAK SPACE}433.")
+    assert "2 epochs lie outside the frame, from epoch 1 on; the farthest at 8" in said["two"]
+    assert "frame" not in said["none"]
+
+
+def test_a_curve_is_cut_only_where_that_gains_much() -> None:
+    chart = curves_chart(curve(100.0, *(60.0 - place for place in range(12))), what="metric")
+    assert "frame" not in chart.caption

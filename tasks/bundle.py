@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from components.models.config import Custom
@@ -47,6 +48,9 @@ def bundle(here: Workspace, recipe: Recipe, evidence: Evidence, *, page: Artifac
     copies = {"model.onnx": selected.onnx, "report.html": page, "data.dvc": splits.dataset.dvc_file}
     for name, artifact in copies.items():
         shutil.copyfile(here.open(artifact), folder / name)
+    if classes := evidence.tested.selected.classes:
+        figures = [asdict(one) for one in classes]
+        (folder / "classes.json").write_text(json.dumps(figures, ensure_ascii=False, indent=1), "utf-8")
     (folder / "recipe.yaml").write_text(to_yaml(public(recipe)), "utf-8")
     (folder / "provenance.json").write_bytes(build(links(recipe, evidence), subject="model.onnx"))
     spoken = signature(columns, target=target, task=recipe.task, classes=preparation.target.classes)

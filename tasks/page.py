@@ -22,9 +22,11 @@ from components.report.page import (
     Candidate,
     Check,
     ClassChange,
+    ClassScore,
     ClassShare,
     Column,
     Comparison,
+    Confused,
     Confusion,
     Curve,
     Data,
@@ -70,7 +72,9 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
         members=recipe.network.members if isinstance(recipe.network, MLP) else 1,
         training=tuple(_training(recipe, one) for one in evidence.models if one.history),
         scores=_scores(tested),
+        class_scores=_class_scores(tested.selected),
         confusion=_confusion(tested.selected),
+        confused=_confused(tested.selected),
         residuals=_residuals(recipe, tested.selected),
         per_class=_per_class(tested, judgement),
         baselines=tuple(
@@ -200,6 +204,28 @@ def _confusion(evaluation: Evaluation) -> Confusion | None:
     if not evaluation.confusion:
         return None
     return Confusion(classes=tuple(one.name for one in evaluation.classes), counts=evaluation.confusion)
+
+
+def _class_scores(evaluation: Evaluation) -> tuple[ClassScore, ...]:
+    return tuple(
+        ClassScore(
+            name=one.name,
+            rows=one.support,
+            predicted=one.predicted,
+            precision=one.precision,
+            recall=one.recall,
+            f1=one.f1,
+        )
+        for one in evaluation.classes
+    )
+
+
+def _confused(evaluation: Evaluation) -> tuple[Confused, ...]:
+    rows = {one.name: one.support for one in evaluation.classes}
+    return tuple(
+        Confused(actual=one.true, predicted=one.predicted, rows=one.rows, of=rows[one.true])
+        for one in evaluation.confused
+    )
 
 
 def _residuals(recipe: Recipe, evaluation: Evaluation) -> Residuals | None:

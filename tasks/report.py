@@ -16,7 +16,7 @@ class Reported:
 
 
 @stage(
-    libraries=("jinja2", "torch", "onnxruntime"),
+    libraries=("jinja2", "torch", "onnxruntime", "numpy", "scipy"),
     files=("components/report/report.html.j2", "components/report/report.css"),
 )
 def report(here: Workspace, recipe: Recipe, evidence: Evidence) -> Reported:

@@ -23,7 +23,7 @@ from components.report.marks import (
     width_of,
 )
 from components.report.page import Candidate, Front
-from components.report.plots import FULL, axes, drawn, quality_ticks
+from components.report.plots import FULL, WIDTHS, axes, drawn, quality_ticks
 from components.task import LOWER_IS_BETTER, Metric
 
 FORMS: Final[dict[str, Shape]] = {
@@ -32,6 +32,9 @@ FORMS: Final[dict[str, Shape]] = {
     "not faster": "triangle",
     "refused for quality": "diamond",
 }
+
+
+HOLLOW: Final = "A mark that would hide another is hollow."
 
 
 def kind_of(verdict: str) -> str:
@@ -51,28 +54,57 @@ def front_chart(front: Front, *, metric: Metric, intervals: str = "confidence in
     whiskers = [end for c in front.candidates for end in latency_of(c, front.batch_size)[1:]]
     least, most = _reach(front)
     cut = " A whisker that meets the edge goes on." if min(whiskers) < least or max(whiskers) > most else ""
+    hollow = f" {HOLLOW}" if any(_hidden(front, metric, WIDTHS[fits]) for fits in FULL) else ""
     verdicts = [v for v in FORMS if any(c.verdict == v for c in front.candidates)]
     return Chart(
         title=f"Candidates: {name} against latency",
         caption=f"{name[0].upper()}{name[1:]} on validation against the latency of one "
         f"{wording.per_batch(front.batch_size)}; the area of a mark is the file's size, whiskers are "
-        f"{intervals}.{cut} Up and left is better.",
+        f"{intervals}.{cut}{hollow} Up and left is better.",
         drawings=drawn(FULL, lambda width: _front(front, metric, width)),
         legend=tuple((kind_of(v), v) for v in verdicts),
     )
 
 
-def _front(front: Front, metric: Metric, width: int) -> tuple[int, list[Mark]]:
-    height = 380 if width < 500 else 440
-    x, y = _front_scales(front, metric, width, height)
+def _height(width: int) -> int:
+    return 380 if width < 500 else 440
+
+
+def _in_drawing_order(front: Front) -> list[Candidate]:
+    """Return the largest first, so that no mark hides a smaller one."""
+    return sorted(front.candidates, key=lambda c: -c.size_bytes)
+
+
+def _radii(front: Front, width: int) -> dict[str, float]:
+    """Return the radius of each mark, by the candidate's name."""
     top = max(c.size_bytes for c in front.candidates)
     largest = (11 if width < 500 else 18) * (0.65 if len(front.candidates) > 20 else 1)
-    radius = {c.name: max(largest * math.sqrt(c.size_bytes / top), 3.5) for c in front.candidates}
+    return {c.name: max(largest * math.sqrt(c.size_bytes / top), 3.5) for c in front.candidates}
+
+
+def _hidden(front: Front, metric: Metric, width: int) -> set[str]:
+    """Return those candidates whose marks, were they full, would hide another that is hardly larger."""
+    x, y = _front_scales(front, metric, width, _height(width))
+    radius, ordered = _radii(front, width), _in_drawing_order(front)
+    at = {c.name: (x(latency_of(c, front.batch_size)[0]), y(c.quality.value)) for c in ordered}
+
+    def hides(above: Candidate, below: Candidate) -> bool:
+        near = math.dist(at[above.name], at[below.name]) < 0.8 * radius[below.name]
+        return near and radius[above.name] > 0.6 * radius[below.name]
+
+    return {c.name for place, c in enumerate(ordered) if any(hides(c, below) for below in ordered[:place])}
+
+
+def _front(front: Front, metric: Metric, width: int) -> tuple[int, list[Mark]]:
+    height = _height(width)
+    x, y = _front_scales(front, metric, width, height)
+    radius, hollow = _radii(front, width), _hidden(front, metric, width)
     times = [(v, wording.latency_tick(v, x.high)) for v in x.ticks(3 if width < 500 else 7)]
     marks = axes(x, y, times, quality_ticks(y, metric, 6))
     marks += _limit(front, x, y) + _staircase(front, x, y)
-    for candidate in sorted(front.candidates, key=lambda c: -c.size_bytes):  # so that no mark hides a smaller one
-        marks += _point(candidate, front, x, y, radius=radius[candidate.name], metric=metric)
+    for one in _in_drawing_order(front):
+        r = radius[one.name]
+        marks += _point(one, front, x, y, radius=r, metric=metric, hollow=one.name in hollow)
     marks += _front_labels(front, x, y, radius=radius, metric=metric)
     name = wording.NAMES[metric]
     return height, [
@@ -159,7 +191,9 @@ def _staircase(front: Front, x: Scale, y: Scale) -> list[Mark]:
     return [polyline(points, "staircase")] if len(points) > 1 else []
 
 
-def _point(candidate: Candidate, front: Front, x: Scale, y: Scale, *, radius: float, metric: Metric) -> list[Mark]:
+def _point(
+    candidate: Candidate, front: Front, x: Scale, y: Scale, *, radius: float, metric: Metric, hollow: bool
+) -> list[Mark]:
     value, low, high = latency_of(candidate, front.batch_size)
     at, up = x(value), y(candidate.quality.value)
     kind = kind_of(candidate.verdict)
@@ -173,7 +207,10 @@ def _point(candidate: Candidate, front: Front, x: Scale, y: Scale, *, radius: fl
         line(x(max(low, x.low)), up, x(min(high, x.high)), up, f"whisker {kind}"),
     ]
     ring = [shape("circle", at, up, radius + 5, "ring")] if candidate.name == front.selected else []
-    return [*whiskers, *ring, shape(FORMS[candidate.verdict], at, up, radius, f"mark {kind}", tip=tip)]
+    form = FORMS[candidate.verdict]
+    moat = [shape(form, at, up, radius, "moat")] if hollow else []  # or the outline is lost in a mark of its colour
+    look = f"outline {kind}" if hollow else f"mark {kind}"
+    return [*whiskers, *ring, *moat, shape(form, at, up, radius, look, tip=tip)]
 
 
 def _front_labels(front: Front, x: Scale, y: Scale, *, radius: dict[str, float], metric: Metric) -> list[Mark]:

@@ -142,10 +142,32 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confusion:
-    """Test rows by true class (rows of the table) and predicted class (columns), K x K."""
+    """Test rows by actual class (rows of the table) and predicted class (columns), K x K."""
 
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confused:
+    """Test rows of one class that were said to be of another."""
+
+    actual: str
+    predicted: str
+    rows: int
+    of: int  # rows of the actual class
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassScore:
+    """One class of the test set against all others; the figures are those of the released model."""
+
+    name: str
+    rows: int  # that are of it
+    predicted: int  # that were said to be
+    precision: float
+    recall: float
+    f1: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,7 +319,9 @@ class Page:
     members: int = 1  # networks that share the layers, each with outputs of its own
     training: tuple[Training, ...] = ()
     scores: tuple[Score, ...] = ()
+    class_scores: tuple[ClassScore, ...] = ()
     confusion: Confusion | None = None
+    confused: tuple[Confused, ...] = ()  # the most frequent first
     residuals: Residuals | None = None
     per_class: PerClass | None = None
     baselines: tuple[Baseline, ...] = ()

@@ -8,7 +8,6 @@ from typing import Final, Literal
 from components.report import wording
 from components.report.marks import (
     FONT,
-    Box,
     Chart,
     Drawing,
     Mark,
@@ -20,10 +19,9 @@ from components.report.marks import (
     polyline,
     rect,
     shape,
-    shortened,
     width_of,
 )
-from components.report.page import Calibration, Comparison, Confusion, Curve, Residuals, Training
+from components.report.page import Comparison, Curve, Residuals, Training
 from components.task import LOWER_IS_BETTER, Metric
 
 Fits = Literal["narrow", "middle", "wide"]
@@ -70,7 +68,7 @@ def curves_chart(training: Training, *, what: Literal["loss", "metric"]) -> Char
     metric = training.metric_name if what == "metric" else None
     return Chart(
         title=f"{name[0].upper()}{name[1:]}",
-        caption=f"By epoch; the weights of epoch {training.best_epoch} were kept.",
+        caption=f"By epoch; the weights of epoch {training.best_epoch} were kept.{_beyond(curves, metric)}",
         drawings=drawn(HALF, lambda width: _curves(curves, training.best_epoch, metric, width)),
     )
 
@@ -80,7 +78,7 @@ def _curves(curves: Sequence[Curve], best: int, metric: Metric | None, width: in
     epochs = max(len(curve.values) for curve in curves)
     room = max(width_of(curve.name) for curve in curves) + 10
     x = Scale(low=1, high=max(epochs, 2), start=48, end=width - room)
-    y = _curve_scale(curves, height)
+    y = _curve_scale(curves, start=height - 36.0, end=26.0)
     ticks = [v for v in x.ticks(5 if width < 500 else 8) if v == int(v) and v > 0]
     heights = quality_ticks(y, metric, 4) if metric else [(v, wording.tick(v)) for v in y.ticks(4)]
     marks = axes(x, y, [(v, str(int(v))) for v in ticks], heights)
@@ -99,14 +97,31 @@ def _curves(curves: Sequence[Curve], best: int, metric: Metric | None, width: in
     return height, [*marks, *spread(ends), Text(x=x.end, y=height - 2, text="epoch", kind="axis-name", anchor="end")]
 
 
-def _curve_scale(curves: Sequence[Curve], height: int) -> Scale:
+def _curve_scale(curves: Sequence[Curve], *, start: float = 0.0, end: float = 1.0) -> Scale:
     """Return a scale on which one bad epoch doesn't press all others flat."""
     known = sorted(v for curve in curves for v in curve.values if math.isfinite(v)) or [0.0, 1.0]
     low, high = known[0], known[-1]
     last = sorted(v for curve in curves for v in curve.values[len(curve.values) // 4 :] if math.isfinite(v)) or known
     span = last[-1] - last[0]
-    low, high = max(low, last[0] - 2 * span) if span else low, min(high, last[-1] + 2 * span) if span else high
-    return linear([low, high], start=height - 36.0, end=26.0)
+    if span:
+        cut = max(low, last[0] - 2 * span), min(high, last[-1] + 2 * span)
+        low, high = cut if high - low > 2 * (cut[1] - cut[0]) else (low, high)  # what gains little isn't cut
+    return linear([low, high], start=start, end=end)
+
+
+def _beyond(curves: Sequence[Curve], metric: Metric | None) -> str:
+    """Say which epochs the frame leaves out, and how far the farthest lies; nothing where it holds all."""
+    frame = _curve_scale(curves)
+    points = [(epoch, v) for curve in curves for epoch, v in enumerate(curve.values, start=1) if math.isfinite(v)]
+    out = [(epoch, v) for epoch, v in points if not frame.low <= v <= frame.high]
+    if not out:
+        return ""
+    _, far = max(out, key=lambda point: max(point[1] - frame.high, frame.low - point[1]))
+    epochs = sorted({epoch for epoch, _ in out})
+    written = wording.quality(far, metric) if metric else wording.significant(far)
+    if len(epochs) == 1:
+        return f" Epoch {epochs[0]} lies outside the frame, at {written}."
+    return f" {len(epochs)} epochs lie outside the frame, from epoch {epochs[0]} on; the farthest at {written}."
 
 
 def within(points: Sequence[tuple[float, float]], *, top: float, bottom: float) -> list[tuple[float, float]]:
@@ -142,81 +157,6 @@ def spread(ends: Sequence[tuple[float, Text]]) -> list[Text]:
 # Errors --------------------------------------------------------------------------------------------------------------
 
 
-def confusion_chart(confusion: Confusion) -> Chart:
-    """Draw the matrix, coloured by the share of each true class."""
-    return Chart(
-        title="Confusion matrix on test",
-        caption="Each row is a true class, each column what the model said; the colour is the share of the row.",
-        drawings=drawn(HALF, lambda width: _confusion(confusion, width)),
-    )
-
-
-def _confusion(confusion: Confusion, width: int) -> tuple[int, list[Mark]]:
-    names = confusion.classes
-    longest = max(width_of(n) for n in names)
-    left = min(longest + 34, width * 0.34)
-    cell = min((width - left - 4) / len(names), 64 if len(names) > 4 else 130)
-    turn = 0.0 if longest <= cell - 4 else -45.0 if cell >= 30 else -90.0
-    if turn == -45:  # the last name leans out to the right
-        cell = min(cell, (width - left - min(0.7 * width_of(names[-1]), 60)) / (len(names) - 0.5))
-    tall = min(cell, 64)
-    top = {0.0: 40.0, -45.0: min(longest * 0.75, 70) + 30, -90.0: min(longest, 88) + 30}[turn]
-    marks: list[Mark] = [
-        Text(x=left + cell * len(names) / 2, y=12, text="predicted", kind="axis-name", anchor="middle")
-    ]
-    for index, name in enumerate(names):
-        middle = left + cell * (index + 0.5)
-        words = shortened(name, 88 if turn else cell)
-        marks.append(
-            Text(
-                x=middle + {0.0: 0, -45.0: -2, -90.0: 4}[turn],
-                y=top - 6,
-                text=words,
-                kind="tick",
-                anchor="start" if turn else "middle",
-                turn=turn,
-            )
-        )
-        marks.append(
-            Text(
-                x=left - 8, y=top + tall * (index + 0.5) + 4, text=shortened(name, left - 30), kind="tick", anchor="end"
-            )
-        )
-    middle = top + tall * len(names) / 2
-    marks.append(
-        Text(x=max(left - longest - 18, 11), y=middle, text="true", kind="axis-name", anchor="middle", turn=-90)
-    )
-    for row, counts in enumerate(confusion.counts):
-        for column, value in enumerate(counts):
-            share = value / (sum(counts) or 1)
-            tip = f"true {names[row]}, predicted {names[column]}: {value} ({wording.percent(share)})"
-            box = Box(
-                left=left + cell * column,
-                top=top + tall * row,
-                right=left + cell * (column + 1),
-                bottom=top + tall * (row + 1),
-            )
-            marks += _cell(value, share, box, diagonal=row == column, tip=tip)
-    return math.ceil(top + tall * len(names) + 6), marks
-
-
-def _cell(value: int, share: float, box: Box, *, diagonal: bool, tip: str) -> list[Mark]:
-    kind = "cell right" if diagonal else "cell wrong"
-    # A rare error is still seen: the root lifts small shares.
-    strength = 0.0 if value == 0 else round(0.12 + 0.88 * (share if diagonal else math.sqrt(share)), 2)
-    wide, tall = box.right - box.left - 2, box.bottom - box.top - 2
-    marks: list[Mark] = [
-        rect(box.left + 1, box.top + 1, wide, tall, "cell empty"),
-        rect(box.left + 1, box.top + 1, wide, tall, kind, tip=tip, strength=strength),
-    ]
-    if value:
-        words = str(value) if len(str(value)) * 7.2 <= wide else f"{value / 1000:.0f}k"
-        dark = strength > 0.55
-        middle = (box.left + box.right) / 2, (box.top + box.bottom) / 2 + 4.5
-        marks.append(Text(x=middle[0], y=middle[1], text=words, anchor="middle", kind="count on" if dark else "count"))
-    return marks
-
-
 def residual_charts(residuals: Residuals, *, rows: int) -> tuple[Chart, Chart]:
     """Draw predicted against true values, and how the differences are distributed, of a sample of so many rows."""
     step = max(1, math.ceil(len(residuals.true) / POINTS))
@@ -248,14 +188,14 @@ def _scatter(pairs: Sequence[tuple[float, float]], width: int) -> tuple[int, lis
     height = 300 if width < 500 else 360
     values = [value for pair in pairs for value in pair]
     x = linear(values, start=56, end=width - 12)
-    y = linear(values, start=height - 36.0, end=14)
+    y = linear(values, start=height - 36.0, end=22)
     ticks = [(v, wording.tick(v)) for v in x.ticks(4)]
     marks = [*axes(x, y, ticks, ticks), line(x(x.low), y(x.low), x(x.high), y(x.high), "limit")]
     marks += [shape("circle", x(true), y(predicted), 2.8, "mark dot") for true, predicted in pairs]
     return height, [
         *marks,
         Text(x=x.end, y=height - 2, text="true", kind="axis-name", anchor="end"),
-        Text(x=x.start + 6, y=24, text="predicted", kind="axis-name"),
+        Text(x=x.start, y=12, text="predicted", kind="axis-name"),
     ]
 
 
@@ -268,7 +208,7 @@ def _histogram(values: Sequence[float], mean: float, width: int) -> tuple[int, l
     for value in values:
         counts[min(int((value + half * step) / step), 2 * half - 1)] += 1
     x = Scale(low=-half * step, high=half * step, start=46, end=width - 12)
-    y = Scale(low=0, high=max(counts) * 1.05, start=height - 36.0, end=14)
+    y = Scale(low=0, high=max(counts) * 1.05, start=height - 36.0, end=22)
     marks = axes(
         x,
         y,
@@ -293,7 +233,7 @@ def _histogram(values: Sequence[float], mean: float, width: int) -> tuple[int, l
         *marks,
         shape("triangle", x(mean), y.start - 5, 4, "mark c2", tip="mean"),
         Text(x=x.end, y=height - 2, text="predicted − true", kind="axis-name", anchor="end"),  # noqa: RUF001
-        Text(x=x.start + 6, y=24, text="rows", kind="axis-name"),
+        Text(x=x.start, y=12, text="rows", kind="axis-name"),
     ]
 
 
@@ -302,40 +242,6 @@ def round_bins(edge: float, wanted: int) -> float:
     from components.report.marks import round_step
 
     return round_step(2 * edge / wanted)
-
-
-def calibration_chart(calibration: Calibration) -> Chart:
-    """Draw how often the model was right against how sure it was."""
-    return Chart(
-        title="Calibration",
-        caption="How often the model was right against how sure it was; on the line, 80 % sure is right 80 % of the "
-        f"time. The area of a dot is its rows. Expected calibration error {wording.percent(calibration.error)}.",
-        drawings=drawn(HALF, lambda width: _calibration(calibration, width)),
-    )
-
-
-def _calibration(calibration: Calibration, width: int) -> tuple[int, list[Mark]]:
-    height = 300 if width < 500 else 360
-    bins = [b for b in calibration.bins if b.rows]
-    low = min([b.confidence for b in bins] + [b.accuracy for b in bins] + [0.9])
-    low = max(math.floor(low * 10 - 0.3) / 10, 0.0)
-    x = Scale(low=low, high=1, start=52, end=width - 20)
-    y = Scale(low=low, high=1, start=height - 36.0, end=22)
-    ticks = [(v, wording.percent(v, 0)) for v in x.ticks(5)]
-    marks = [*axes(x, y, ticks, ticks), line(x(low), y(low), x(1), y(1), "limit")]
-    most = max(b.rows for b in bins)
-    marks.append(polyline([(x(b.confidence), y(b.accuracy)) for b in bins], "curve c1 thin"))
-    for b in bins:
-        sure, right = wording.percent(b.confidence), wording.percent(b.accuracy)
-        tip = f"{sure} sure, right {right}: {wording.plural(b.rows, 'row')}"
-        marks.append(
-            shape("circle", x(b.confidence), y(b.accuracy), max(13 * math.sqrt(b.rows / most), 3), "mark c1", tip=tip)
-        )
-    return height, [
-        *marks,
-        Text(x=x.end, y=height - 2, text="how sure", kind="axis-name", anchor="end"),
-        Text(x=x.start + 6, y=24, text="how often right", kind="axis-name"),
-    ]
 
 
 # The decision --------------------------------------------------------------------------------------------------------

@@ -13,25 +13,24 @@ from markupsafe import Markup
 
 from components.evaluation.interval import Interval
 from components.report import wording
+from components.report.calibration_plot import calibration_chart
 from components.report.candidate_rows import batch_sizes, candidate_rows, candidates_words
+from components.report.class_rows import CLASSES, class_rows, confusions_words, largest_confusions, scored_classes
+from components.report.confusion_plot import CELLS, confusion_chart
 from components.report.front_plot import FORMS, front_chart, kind_of
 from components.report.marks import Chart, outline, p
 from components.report.network_plot import network_chart
-from components.report.page import Confusion, Data, Decision, Page, Score, Training
+from components.report.page import Data, Decision, Page, Score, Training
 from components.report.plots import (
     beam_chart,
-    calibration_chart,
-    confusion_chart,
     curves_chart,
     residual_charts,
 )
 from components.report.strips import baseline_chart, class_chart, parity_chart, quantization_chart
 
 FOLDER: Final = Path(__file__).parent
-LARGEST_MATRIX: Final = 10  # classes of a confusion matrix that is shown whole
-CONFUSIONS: Final = 18  # shown of a larger one
+LARGEST_MATRIX: Final = 40  # classes of a confusion matrix that is drawn
 TABLE_ROWS: Final = 14  # of candidates; of more, only the front is unfolded
-CLASSES: Final = 30  # shown of the split
 COLUMNS: Final = 24  # of the data that are shown; more are folded
 ICONS: Final = {
     "yes": "M5.8 10.4l2.9 2.9 5.6-6.2",
@@ -84,16 +83,6 @@ class TrainingCharts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
-    """Two classes that are taken for one another."""
-
-    true: str
-    predicted: str
-    words: str
-    share: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreRow:
     """A figure of test as the table shows it: value and interval of each model."""
 
@@ -106,8 +95,8 @@ class ScoreRow:
 def render(page: Page) -> str:
     """Return the report as one HTML file."""
     metric = page.decision.metric
-    small = page.confusion is not None and len(page.confusion.classes) <= LARGEST_MATRIX
-    confusions = largest_confusions(page.confusion) if page.confusion and not small else []
+    matrix = confusion_chart(page.confusion) if has_matrix(page) and page.confusion else None
+    many = len(page.class_scores) > CELLS
     rows = candidate_rows(page.front, metric=metric) if page.front else []
     first = sum(row.selected or row.uncompressed or row.verdict == "front" for row in rows)
     first = len(rows) if len(rows) <= TABLE_ROWS else first
@@ -142,14 +131,19 @@ def render(page: Page) -> str:
             network_words=wording.members(page.members),
             trainings=[training_charts(training) for training in page.training],
             quality_cards=has_answers(page),
-            confusion=confusion_chart(page.confusion) if page.confusion and small else None,
-            confusions=confusions,
-            confusions_words=confusions_words(page.confusion) if page.confusion else "",
+            class_scores=scored_classes(page.class_scores) if page.class_scores else None,
+            confusion=matrix,
+            confusions=largest_confusions(page.confused, beside=matrix is not None) if many else [],
+            confusions_words=confusions_words(page.class_scores),
             residuals=residual_charts(page.residuals, rows=page.decision.test_rows)
             if page.residuals and page.residuals.true
             else (),
             classes=class_chart(page.per_class) if page.per_class and page.per_class.changes else None,
-            calibration=calibration_chart(page.calibration) if has_bins(page) and page.calibration else None,
+            calibration=calibration_chart(
+                page.calibration, confidence=page.decision.confidence, independent=independent(page.decision)
+            )
+            if has_bins(page) and page.calibration
+            else None,
             scores=[score_row(score) for score in page.scores],
             scores_uncompressed=any(score.uncompressed for score in page.scores),
             scores_champion=any(score.champion for score in page.scores),
@@ -219,12 +213,18 @@ def sections(page: Page) -> list[tuple[str, str]]:
 def has_answers(page: Page) -> bool:
     """Say whether anything is known about the answers on test."""
     return bool(
-        page.confusion
+        has_matrix(page)
+        or page.class_scores
         or (page.residuals and page.residuals.true)
         or (page.per_class and page.per_class.changes)
         or has_bins(page)
         or page.scores
     )
+
+
+def has_matrix(page: Page) -> bool:
+    """Say whether a confusion matrix can be drawn."""
+    return page.confusion is not None and len(page.confusion.classes) <= LARGEST_MATRIX
 
 
 def has_parity(page: Page) -> bool:
@@ -280,6 +280,11 @@ def tiles(decision: Decision, *, untouched: bool) -> list[Tile]:
     ]
 
 
+def independent(decision: Decision) -> float:
+    """Return the share of the test rows that aren't copies of others, or of their group."""
+    return (decision.test_bunches or decision.test_rows) / (decision.test_rows or 1)
+
+
 # Training, answers, data ---------------------------------------------------------------------------------------------
 
 
@@ -290,37 +295,6 @@ def training_charts(training: Training) -> TrainingCharts:
         loss=curves_chart(training, what="loss") if any(c.values for c in training.loss) else None,
         metric=curves_chart(training, what="metric") if any(c.values for c in training.metric) else None,
         facts=training.facts,
-    )
-
-
-def largest_confusions(confusion: Confusion) -> list[Pair]:
-    """Return the pairs of classes that are mistaken most often, for matrices too large to show."""
-    wrong = [
-        (count, row, column)
-        for row, counts in enumerate(confusion.counts)
-        for column, count in enumerate(counts)
-        if row != column and count
-    ]
-    wrong.sort(key=lambda found: (-found[0], found[1], found[2]))
-    return [
-        Pair(
-            true=confusion.classes[row],
-            predicted=confusion.classes[column],
-            words=f"{wording.count(count)} of {wording.count(sum(confusion.counts[row]))}",
-            share=100 * count / sum(confusion.counts[row]),
-        )
-        for count, row, column in wrong[:CONFUSIONS]
-    ]
-
-
-def confusions_words(confusion: Confusion) -> str:
-    """Say how many rows are wrong, of how many classes."""
-    rows = sum(map(sum, confusion.counts))
-    right = sum(counts[place] for place, counts in enumerate(confusion.counts))
-    return (
-        f"{wording.plural(rows - right, 'row')} of {wording.count(rows)} are wrong, among {len(confusion.classes)} "
-        "classes. "
-        "True class → what the model said, and how many of the true class's rows that is."
     )
 
 
@@ -381,36 +355,3 @@ def columns_words(data: Data) -> str:
     words += [f"{wording.count(ignored)} ignored"] if ignored else []
     lack = f" Values are missing in {wording.count(missing)} of those used." if missing else ""
     return f"{', '.join(words)}.{lack}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClassCell:
-    """Rows of a class in a part, and their share of it."""
-
-    rows: int
-    share: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClassRow:
-    """A class in each part."""
-
-    name: str
-    cells: tuple[ClassCell, ...]
-
-
-def class_rows(data: Data) -> list[ClassRow]:
-    """Return the classes with their rows in each part; of many, the largest."""
-    kept = data.classes
-    if len(kept) > CLASSES:
-        kept = tuple(sorted(kept, key=lambda c: (-sum(c.rows), c.name))[:CLASSES])
-    return [
-        ClassRow(
-            name=c.name,
-            cells=tuple(
-                ClassCell(rows=rows, share=wording.percent(rows / (part.rows or 1)))
-                for rows, part in zip(c.rows, data.parts, strict=True)
-            ),
-        )
-        for c in kept
-    ]

@@ -1,18 +1,21 @@
 """What of the stages' outputs the report is given."""
 
+import numpy as np
 import pytest
 
 from components.data.config import ColumnKind, DataConfig
 from components.data.splitting.purposes import PARTS
+from components.evaluation.config import EvaluateConfig
 from components.evaluation.interval import Interval
+from components.evaluation.metrics import FULL_CONFUSION, evaluate
 from components.gate.judgement import Comparison as Compared
 from components.gate.judgement import Judgement
 from components.models.config import MLP
 from components.recipe import Recipe
-from components.report.page import Column, Fact
+from components.report.page import ClassScore, Column, Confused, Fact
 from components.store.artifact import Artifact
 from tasks.ingest import Dataset
-from tasks.page import _comparison, _data
+from tasks.page import _class_scores, _comparison, _confused, _confusion, _data
 from tasks.split import Splits
 
 FILE = Artifact(digest="0" * 64, kind="file", size_bytes=1, name="file")
@@ -94,3 +97,23 @@ def test_the_comparison_has_its_own_outcome_whatever_the_gate_decided(shown: boo
     weighed = _comparison(judgement)
     assert weighed is not None
     assert (weighed.answer, weighed.confidence, weighed.limit) == (answer, 0.9, -0.01)
+
+
+def test_every_class_has_its_figures_and_its_confusions_however_many_classes_there_are() -> None:
+    """More than there is a matrix of."""
+    number = FULL_CONFUSION + 2
+    target = np.arange(number).repeat(2)
+    output = np.eye(number)[np.where(target == 3, 5, target)]
+    measured = evaluate(
+        EvaluateConfig(resamples=100),
+        task="classification",
+        target=target,
+        output=output,
+        classes=[f"c{place}" for place in range(number)],
+        seed=0,
+    )
+    assert _confusion(measured) is None
+    assert _confused(measured) == (Confused(actual="c3", predicted="c5", rows=2, of=2),)
+    scores = _class_scores(measured)
+    assert scores[3] == ClassScore(name="c3", rows=2, predicted=0, precision=0, recall=0, f1=0)
+    assert scores[5] == ClassScore(name="c5", rows=2, predicted=4, precision=0.5, recall=1, f1=pytest.approx(2 / 3))

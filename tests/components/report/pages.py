@@ -33,6 +33,8 @@ from tests.components.report.parts import (
     calibration,
     candidate,
     checks,
+    class_scores,
+    confused,
     confusion,
     data,
     decision,
@@ -79,6 +81,8 @@ def digits(outcome: Outcome = "passed") -> Page:
             for m, v in SCORES
         ),
         confusion=confusion(DIGITS),
+        class_scores=class_scores(confusion(DIGITS)),
+        confused=confused(confusion(DIGITS)),
         per_class=per_class(DIGITS),
         calibration=calibration(),
         baselines=(
@@ -129,6 +133,8 @@ def binary() -> Page:
         checks=(Check(name="Reaches the floor", answer="yes", detail="Accuracy 96.5 %, the floor is 93 %."),),
         front=replace(front(), candidates=candidates, selected="uncompressed", quality_limit=0.964),
         confusion=Confusion(classes=classes, counts=((39, 3), (1, 71))),
+        class_scores=class_scores(Confusion(classes=classes, counts=((39, 3), (1, 71)))),
+        confused=confused(Confusion(classes=classes, counts=((39, 3), (1, 71)))),
         per_class=PerClass(
             before="uncompressed",
             changes=tuple(
@@ -200,6 +206,8 @@ def regression() -> Page:
             Score(metric="r2", selected=around(0.49, 0.06), uncompressed=around(0.5, 0.06)),
         ),
         confusion=None,
+        class_scores=(),
+        confused=(),
         calibration=None,
         per_class=None,
         quantization=(),
@@ -271,13 +279,45 @@ def many() -> Page:
         ),
         front=replace(front(), candidates=tuple(made), selected=chosen.name, quality_limit=0.9212),
         training=(training(300), replace(training(20), title="Fine-tuning after pruning 0.5", best_epoch=20)),
-        confusion=confusion(names),
+        confusion=None,  # too many classes
+        class_scores=class_scores(confusion(names)),
+        confused=confused(confusion(names)),
         per_class=per_class(names),
         data=data(names),
         quantization=tuple(
             LayerError(name=f"stage{i // 15}.block{i % 15}.conv_with_a_long_name", sqnr_db=rng.uniform(9, 44))
             for i in range(60)
         ),
+    )
+
+
+def a_dozen() -> Page:
+    """Twelve classes: more than fit into a matrix with its counts on a small screen."""
+    base, classes = digits(), tuple(f"kind {letter}" for letter in "ABCDEFGHIJKL")
+    found = confusion(classes)
+    return replace(
+        base,
+        confusion=found,
+        class_scores=class_scores(found),
+        confused=confused(found),
+        per_class=per_class(classes),
+        data=data(classes),
+    )
+
+
+def letters() -> Page:
+    """Forty classes, one of which the model never says."""
+    base, classes = digits(), tuple(f"letter {number}" for number in range(40))
+    found = confusion(classes, rows=400)
+    counts = tuple((*counts[:-2], counts[-2] + counts[-1], 0) for counts in found.counts)
+    found = replace(found, counts=counts)
+    return replace(
+        base,
+        confusion=found,
+        class_scores=class_scores(found),
+        confused=confused(found),
+        per_class=per_class(classes),
+        data=data(classes),
     )
 
 
@@ -300,6 +340,8 @@ def names(number: int = 10) -> Page:
         base,
         decision=replace(base.decision, model="<script>alert('model')</script>"),
         confusion=confusion(words),
+        class_scores=class_scores(confusion(words)),
+        confused=confused(confusion(words)),
         per_class=per_class(words),
         data=data(words),
     )
@@ -316,6 +358,8 @@ PAGES = {
     "binary": binary,
     "regression": regression,
     "many": many,
+    "dozen": a_dozen,
+    "letters": letters,
     "names": names,
     "least": least,
 }

@@ -12,7 +12,9 @@ from components.report.page import (
     Candidate,
     Check,
     ClassChange,
+    ClassScore,
     ClassShare,
+    Confused,
     Confusion,
     Curve,
     Data,
@@ -148,6 +150,31 @@ def confusion(classes: tuple[str, ...], *, rows: int = 36, seed: int = 0) -> Con
         for _ in range(rng.randrange(3)):
             counts[row][rng.randrange(len(classes))] += 1
     return Confusion(classes=classes, counts=tuple(map(tuple, counts)))
+
+
+def class_scores(confusion: Confusion) -> tuple[ClassScore, ...]:
+    made = []
+    for place, name in enumerate(confusion.classes):
+        hits, rows = confusion.counts[place][place], sum(confusion.counts[place])
+        said = sum(counts[place] for counts in confusion.counts)
+        figures = {
+            "precision": hits / max(said, 1),
+            "recall": hits / max(rows, 1),
+            "f1": 2 * hits / max(said + rows, 1),
+        }
+        made.append(ClassScore(name=name, rows=rows, predicted=said, **figures))
+    return tuple(made)
+
+
+def confused(confusion: Confusion) -> tuple[Confused, ...]:
+    names = confusion.classes
+    wrong = [
+        Confused(actual=names[row], predicted=names[column], rows=count, of=sum(counts))
+        for row, counts in enumerate(confusion.counts)
+        for column, count in enumerate(counts)
+        if row != column and count
+    ]
+    return tuple(sorted(wrong, key=lambda one: -one.rows)[:20])
 
 
 def per_class(classes: tuple[str, ...], *, seed: int = 0) -> PerClass:

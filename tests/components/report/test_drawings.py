@@ -11,9 +11,10 @@ from PIL import ImageFont
 
 from components.report.front_plot import front_chart
 from components.report.marks import Box, Drawing, Label, Path, Text, log_ticks, placed, round_ticks, shortened, width_of
-from components.report.plots import within
+from components.report.page import Curve, Training
+from components.report.plots import curves_chart, within
 from tests.components.report.pages import many
-from tests.components.report.parts import candidate, front
+from tests.components.report.parts import candidate, front, training
 
 
 def begins(drawing: Drawing, kind: str) -> list[float]:
@@ -129,3 +130,42 @@ def test_a_cut_line_stays_within_the_chart(heights: list[float]) -> None:
     points = within([(float(i), y) for i, y in enumerate(heights)], top=-10, bottom=30)
     assert all(math.isnan(y) or -10.1 <= y <= 30.1 for _, y in points)
     assert [x for x, _ in points] == sorted(x for x, _ in points)
+
+
+def test_a_mark_that_would_hide_another_is_hollow() -> None:
+    """Two of one place and hardly another size, and one that is small enough to leave the larger one seen."""
+    given = (
+        candidate("uncompressed", "dominated", 0.75, 41_000, 0.0358),
+        candidate("int8-dynamic", "not faster", 0.75, 39_500, 0.0358),
+        candidate("tiny", "front", 0.75, 4_000, 0.0358),
+        candidate("pruned-50", "front", 0.75, 37_000, 0.02),
+    )
+    chart = front_chart(replace(front(), candidates=given, selected="pruned-50"), metric="accuracy")
+    assert "A mark that would hide another is hollow." in chart.caption
+    for drawing in chart.drawings:
+        marks = {m.tip.partition(":")[0]: m.kind for m in drawing.marks if isinstance(m, Path) and m.tip}
+        assert [name for name, kind in marks.items() if "outline" in kind] == ["int8-dynamic"], drawing.fits
+        assert sum(m.kind == "moat" for m in drawing.marks) == 1
+    apart = replace(front(), candidates=(given[0], given[3]), selected="pruned-50")
+    assert "hollow" not in front_chart(apart, metric="accuracy").caption
+
+
+def curve(*values: float) -> Training:
+    return replace(training(), metric=(Curve(name="validation", values=values),), metric_name="rmse", best_epoch=9)
+
+
+def test_a_curve_that_leaves_the_frame_says_so() -> None:
+    calm = [60.0 - place for place in range(12)]
+    said = {
+        "one": curves_chart(curve(8433.0, *calm), what="metric").caption,
+        "two": curves_chart(curve(8433.0, 900.0, *calm), what="metric").caption,
+        "none": curves_chart(curve(70.0, *calm), what="metric").caption,
+    }
+    assert said["one"].endswith("Epoch 1 lies outside the frame, at 8\N{NARROW NO-BREAK SPACE}433.")
+    assert "2 epochs lie outside the frame, from epoch 1 on; the farthest at 8" in said["two"]
+    assert "frame" not in said["none"]
+
+
+def test_a_curve_is_cut_only_where_that_gains_much() -> None:
+    chart = curves_chart(curve(100.0, *(60.0 - place for place in range(12))), what="metric")
+    assert "frame" not in chart.caption

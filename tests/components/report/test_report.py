@@ -30,8 +30,8 @@ from components.report.page import (
     Residuals,
     Training,
 )
-from components.report.report import DARK, ICONS, LIGHT, largest_confusions, render
-from tests.components.report.pages import PAGES, digits, least, many, names, regression
+from components.report.report import DARK, ICONS, LIGHT, render
+from tests.components.report.pages import PAGES, digits, least, names, regression
 from tests.components.report.parts import candidate, front
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -275,19 +275,6 @@ def test_names_are_escaped_wherever_they_stand() -> None:
     assert outline.tags.count("script") == 1
     assert "img" not in outline.tags
     assert "alert(1)" in outline.text
-
-
-def test_ten_classes_are_a_matrix_and_more_are_a_list_of_the_largest_confusions() -> None:
-    assert "Confusion matrix" in render(names())
-    html = render(many())
-    assert "Confusion matrix" not in html
-    assert "Largest confusions" in html
-    found = largest_confusions(Confusion(classes=("a", "b", "c"), counts=((5, 3, 0), (9, 1, 0), (0, 1, 1))))
-    assert [(pair.true, pair.predicted, pair.words) for pair in found] == [
-        ("b", "a", "9 of 10"),
-        ("a", "b", "3 of 8"),
-        ("c", "b", "1 of 2"),
-    ]
 
 
 @pytest.mark.parametrize(

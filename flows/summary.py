@@ -32,8 +32,8 @@ def summary(
         "test": {
             "baseline": {metric: one.value for metric, one in tested.uncompressed.figures.items()},
             "selected": {metric: one.value for metric, one in tested.selected.figures.items()},
-            "classes": [asdict(one) for one in tested.selected.classes],
         },
+        "classes": [asdict(one) for one in tested.selected.classes],
         "beware": list(outcome.evidence.cautions(recipe)),
         "selected": {
             "name": selected.name,

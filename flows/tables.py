@@ -71,19 +71,13 @@ class Stage(TypedDict):
     cached: bool
 
 
-class Tests(TypedDict):
-    """What is shown of the figures on test."""
-
-    selected: dict[str, float]
-
-
 class Result(TypedDict):
     """What of a run's result is shown."""
 
     model: str
     version: int
     decision: Decided
-    test: Tests
+    test: dict[str, dict[str, float]]
     beware: NotRequired[list[str]]
     metric: str
     selected: Selected

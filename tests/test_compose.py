@@ -5,8 +5,10 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg2
 import pytest
 import yaml
 
@@ -17,6 +19,7 @@ from flows.cli import serve
 from flows.servers import mlflow_server
 from flows.servers.pool import POOL, TEMPLATE, worker
 from flows.servers.production import DATABASES, MLFLOW_LOGIN, WORKERS
+from tests.servers.postgres import PASSWORD, postgres_server
 
 ROOT = Path(__file__).parent.parent
 INFRA = ROOT / "infra"
@@ -171,6 +174,25 @@ def test_a_command_has_the_callers_folder_and_rights(
         *("compose", "--progress", "quiet", "--file", file, "run", "--rm", *options),
         *("--user", rights, "--volume", f"{here}:{here}", "--workdir", str(here), "steelyard", *passed_on),
     ]
+
+
+def test_the_line_that_changes_postgresqls_password_changes_it(tmp_path: Path) -> None:
+    """By a `docker` that does here what it is asked to do in the container, where no password is asked for."""
+    (line,) = re.findall(r"^# in containers, PostgreSQL's password.*\n(.*)$", DOCUMENT, re.MULTILINE)
+    script = '#!/bin/sh\ncase $* in "compose -f infra/compose.yaml exec postgres "*) shift 5; exec "$@";; esac\n'
+    (tmp_path / "docker").write_text(script, "utf-8")
+    (tmp_path / "docker").chmod(0o755)
+    with TemporaryDirectory(prefix="steelyard-postgres-") as folder, postgres_server(Path(folder)) as server:
+        server.tell("CREATE DATABASE ledger")
+        there = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGPASSWORD": PASSWORD}
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        typed = "a-new-one\n" * 2
+        subprocess.run(
+            ["sh", "-c", line], env={"PATH": path, **there}, input=typed, text=True, check=True, start_new_session=True
+        )
+        psycopg2.connect(server.address("ledger", password="a-new-one")).close()
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            server.tell("SELECT 1")
 
 
 def test_the_line_that_tidies_workers_has_each_of_them_reap_in_its_own_home(tmp_path: Path) -> None:

@@ -185,11 +185,14 @@ class _Round:
         from httpx import HTTPError
         from prefect.client.orchestration import get_client
 
+        from tasks.remote.patience import ailment, asked_once
+
         client = stack.enter_context(get_client(sync_client=True))
         try:
-            client.count_flow_runs()
+            with asked_once():
+                client.count_flow_runs()
         except HTTPError as error:
-            self._note(f"flow runs: Prefect doesn't answer as it should ({type(error).__name__})")
+            self._note(f"flow runs: Prefect {ailment(error)}")
             return None
         return client
 

@@ -51,9 +51,9 @@ class Patience:
         now = time.monotonic()
         if self._silent_since is None:
             self._silent_since = now
-            self.say(f"{'':10}Prefect doesn't answer ({type(error).__name__}); it is waited for, the work goes on")
+            self.say(f"{'':10}Prefect {ailment(error)}; it is waited for, the work goes on")
         if now - self._silent_since >= self.seconds:
-            what = f"Prefect hasn't answered for {self.seconds / 60:.0f} minutes"
+            what = f"Prefect {ailment(error)}, for {self.seconds / 60:.0f} minutes now"
             raise refuse(what, do="start its server, then run again: what was done is kept") from error
 
 
@@ -83,6 +83,15 @@ def is_absence(error: Exception) -> bool:
     if isinstance(error, HTTPStatusError):  # behind a proxy, or its database is away
         return error.response.is_server_error or error.response.status_code in LATER
     return isinstance(error, TransportError)
+
+
+def ailment(error: Exception) -> str:
+    """Say what a server does instead of answering well, in words that follow its name."""
+    from httpx import HTTPStatusError
+
+    if isinstance(error, HTTPStatusError):
+        return f"answers with an error ({error.response.status_code})"
+    return f"doesn't answer ({type(error).__name__})"
 
 
 @contextmanager

@@ -19,7 +19,7 @@ AGAIN_SECONDS = 2.0
 TRIES = 3  # to make something whose answers are lost
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # in seconds
-_FAILS: Final = re.compile(r"too many (\d+) error responses")
+_FAILS: Final = re.compile(r"(?:too many |with an error \()(\d+)")  # in MLflow's words, or in ours
 
 
 class Away(Unreachable):
@@ -94,6 +94,12 @@ def denials_refused() -> Iterator[None]:
         raise refuse(without_secrets(what), where=_where(), allowed=allowed, do=do) from None
 
 
+def _ailment(error: Exception) -> str:
+    """Say what the server does instead of answering well."""
+    fails = _FAILS.search(str(error))
+    return f"answers with an error ({fails[1]})" if fails else "doesn't answer"
+
+
 def _where() -> str:
     """Return the address that this process's client has, without a login."""
     return without_secrets(os.environ.get("MLFLOW_TRACKING_URI", "MLflow"))
@@ -115,9 +121,9 @@ def patient(work: Callable[[], T], *, say: Callable[[str], None]) -> T:
             if not is_away(error):
                 raise
             if time.monotonic() > end:
-                what = f"MLflow's server has not answered for {AWAY_SECONDS / 60:.0f} minutes"
+                what = f"MLflow's server {_ailment(error)}, for {AWAY_SECONDS / 60:.0f} minutes now"
                 raise refuse(what, do="start it, and run again: what was done is kept") from None
             if not told:
-                say(f"{'':10}waiting for MLflow: its server doesn't answer")
+                say(f"{'':10}waiting for MLflow: its server {_ailment(error)}")
             told = True
         time.sleep(AGAIN_SECONDS)

@@ -33,6 +33,7 @@ from tasks.stage import Yard
 from tasks.versioning import Pieces, snapshot
 from tests.flows.conftest import people
 from tests.flows.place import Place, Told
+from tests.servers.faults import proxy
 from tests.servers.prefect import shared_server
 
 pytestmark = pytest.mark.timeout(900)
@@ -236,6 +237,21 @@ def test_what_a_dead_run_has_asked_of_workers_is_withdrawn(
         assert names(place.call("reap", "--yes", "--json"), "requests") == set(map(str, dead))
         assert cancelled() == dead
         assert names(place.call("reap", "--json"), "requests") == set()
+
+
+def test_a_prefect_that_answers_with_an_error_is_asked_once_and_its_rows_are_left_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with shared_server() as server, proxy(server.api_url) as unwell:
+        unwell.fault = lambda asked: "503" if "flow_runs/count" in asked.path else None
+        url = f"{unwell.endpoint_url}/api"
+        monkeypatch.setenv("STEELYARD_PREFECT_API_URL", url)
+        with temporary_settings({PREFECT_API_URL: url}):
+            told = place.call("reap", "--json", code=0).json
+        assert unwell.count("POST", "flow_runs/count") == 1
+    assert "flow runs: Prefect answers with an error (503)" in told["left_out"]
 
 
 def test_versions_that_cannot_rise_again_go_unless_an_alias_pins_them(place: Place, yard: Yard) -> None:

@@ -133,6 +133,13 @@ def test_a_look_at_a_record_that_is_silent_is_given_up_soon(
     assert behind.under_way == behind.count("POST", "runs/create") - before == 2
 
 
+def test_a_server_that_answers_with_an_error_is_not_told_to_be_silent(client: MlflowClient, behind: Proxy) -> None:
+    behind.fault = times(3, "503", "POST", "experiments/create")  # and twice more, by MLflow's own client
+    said: list[str] = []
+    patient(lambda: client.create_experiment("unwell"), say=said.append)
+    assert [line.strip() for line in said] == ["waiting for MLflow: its server answers with an error (503)"]
+
+
 def test_of_two_who_make_the_first_of_a_model_at_once_both_go_on(
     client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

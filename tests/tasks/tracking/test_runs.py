@@ -182,7 +182,7 @@ def test_a_registry_that_is_away_is_waited_for_and_one_that_denies_is_not(monkey
             patient(partial(fail, error), say=said.append)
     assert away.AWAY_SECONDS > 600
     monkeypatch.setattr(away, "AWAY_SECONDS", 0.0)
-    with pytest.raises(Refusal, match="has not answered"):
+    with pytest.raises(Refusal, match="doesn't answer, for 0 minutes now"):
         patient(silent, say=said.append)
 
 

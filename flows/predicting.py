@@ -45,6 +45,7 @@ def predict(
     from components.data.answering.answer_file import AnswerFile
     from components.data.answering.strange import Strange
     from components.data.answering.unlabelled import unlabelled
+    from components.data.sources.chunk import no_rows
     from components.export.metadata import read_columns
     from components.release.serving import features
 
@@ -76,7 +77,7 @@ def predict(
             answers.write(_beside_answers(rows, answered))
             ignored = rows.ignored
         if not answers.rows:
-            raise refuse("there are no rows", where=str(source))
+            raise no_rows(str(source))
     if ignored:
         say(f"ignored, since the model doesn't take them: {', '.join(ignored)}")
     for sentence in strange.told():

@@ -37,9 +37,9 @@ def predict(
     """
     release = release_of(home, model, version)
     if not source.exists():
-        from components.data.sources.table import nearest_source
+        from components.data.sources.table import absent
 
-        raise refuse("no such file or folder", where=str(source), do=nearest_source(source))
+        raise absent(source)
     if output.exists() and output.samefile(source):
         raise refuse("the answers would replace the rows", where=str(output), do="name another file with --output")
     from components.data.answering.answer_file import AnswerFile

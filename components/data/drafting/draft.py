@@ -79,7 +79,8 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
     kind = kind_of(source)
     named = target or _natural_target(source, kind)
     if kind == "images" and target not in (None, "label"):
-        raise refuse(f"there is no column '{target}'", where=str(source), allowed="label, the names of the folders")
+        what, do = f"there is no column '{target}'", "leave --target out: the folders' names are the target"
+        raise refuse(what, where=str(source), allowed="label, the names of the folders", do=do)
     opened = source_at(source, _placeholder(source, named or "target"))
     _check_target(named, opened, source)
     seen = survey_by_mark(opened)
@@ -127,7 +128,8 @@ def _check_target(target: str | None, opened: Source, source: Path) -> None:
         raise refuse("which column is the target?", where=source.name, allowed=", ".join(names), do=last)
     if target not in names:
         what = f"there is no column '{target}'"
-        raise refuse(what, where=source.name, allowed=", ".join(names), do=nearest(target, names))
+        do = nearest(target, names) or "name one of these with --target"
+        raise refuse(what, where=source.name, allowed=", ".join(names), do=do)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise refuse(f"several columns are named {', '.join(twice)}", where=source.name, do="rename all but one")

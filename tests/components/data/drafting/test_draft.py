@@ -371,7 +371,7 @@ def test_a_name_whose_ending_alone_is_alike_is_no_near_one(tmp_path: Path) -> No
 def test_torn_lines_are_warned_of_first_and_the_rows_are_counted_without_them(tmp_path: Path) -> None:
     lines = rows(120).splitlines()
     lines[51] += ",extra"
-    recipe, text = drafted(csv(tmp_path, "\n".join(lines) + "\n"), target="y")
+    _, text = drafted(csv(tmp_path, "\n".join(lines) + "\n"), target="y")
     said = "t.csv, row 51 (line 52): the line has 6 fields, the header has 5"
     warning = (
         f"# WARNING: 1 of 120 rows can't be read: {said}. Mend or remove it; with `bad_rows: refuse` no run begins"

@@ -16,7 +16,7 @@ from components.models.config import Network
 from components.rules import Breach, Ruled, breach
 from components.runtimes.config import ProfileConfig
 from components.task import DEFAULT_METRIC, METRICS, RANGES, Metric, Task
-from components.training.config import CLASSIFICATION_LOSSES, Augment, TrainConfig
+from components.training.config import LOSSES_OF, Augment, TrainConfig
 from components.workers import Workers
 
 # The name of a folder, of an experiment and part of an address: nothing that any of them reads otherwise.
@@ -74,11 +74,12 @@ class Recipe(Ruled):
 
     def _of_task(self) -> Iterator[Breach]:
         if self.metric is not None and self.metric not in METRICS[self.task]:
-            what = f"metric {self.metric} isn't one of {self.task}: {', '.join(METRICS[self.task])}"
-            yield breach(what, "metric", "task")
+            what, do = f"metric {self.metric} isn't one of {self.task}", "take one of these, or leave metric out"
+            yield breach(what, "metric", "task", allowed=", ".join(METRICS[self.task]), do=do)
         loss = self.train.loss
-        if loss is not None and isinstance(loss, CLASSIFICATION_LOSSES) != (self.task == "classification"):
-            yield breach(f"train.loss {loss.name} isn't one for {self.task}", "train.loss", "task")
+        if loss is not None and loss.name not in LOSSES_OF[self.task]:
+            what, do = f"train.loss {loss.name} isn't one for {self.task}", "take one of these, or leave train.loss out"
+            yield breach(what, "train.loss", "task", allowed=", ".join(LOSSES_OF[self.task]), do=do)
         floor, (low, high) = self.gate.floor, RANGES[self.judged_by]
         if floor is not None and not low <= floor <= high:
             side, end = ("below", low) if floor < low else ("above", high)
@@ -105,9 +106,9 @@ class Recipe(Ruled):
         for name, column in (("group", self.split.group), ("time_column", self.split.time_column)):
             key = f"split.{name}"
             if column is not None and column not in kinds:
-                close = nearest(column, kinds)
-                what = f"{key} '{column}' is not among the columns{close and f' ({close})'}"
-                yield breach(what, key, "data.columns")
+                what = f"{key} '{column}' is not among the columns"
+                do = nearest(column, kinds) or f"name one of these, or leave {key} out"
+                yield breach(what, key, "data.columns", allowed=", ".join(kinds), do=do)
             elif column is not None and kinds[column] == "image":
                 what = f"{key} '{column}' is an image column, which has no groups and no times"
                 yield breach(what, key, "data.columns", f"data.columns.{column}")

@@ -4,6 +4,7 @@ A place is `file:line:column`, or `--set KEY=VALUE` for a node that came from a 
 Nothing is interpreted here: `no`, `1e-3` and `"3"` stay text until the type of the field is known.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,6 +14,9 @@ import yaml
 from components.errors import Problem, Refusal, refuse
 
 LARGEST_BYTES: Final = 1_000_000
+MARK: Final = re.compile(r"found(?: character)? '([^\w\s<])'")  # which PyYAML didn't expect
+SET: Final = "--set "  # what the place of a change begins with
+VALUE: Final = 'a value as YAML writes it, such as 5, word, "a text" or [1, 2]'
 LARGEST_NODES: Final = 20_000  # aliases can make a small file large
 NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 # Problems that are noticed where the next thing begins: the fault lies where the context does.
@@ -87,7 +91,7 @@ def parse(text: str, *, source: str, place: str = "") -> Tree | None:
         bracket = began.line + 1 if began and unclosed else None
         raise _not_yaml(error.problem or str(error), where, text, bracket=bracket) from None
     except yaml.YAMLError as error:
-        raise refuse(f"not YAML: {str(error).splitlines()[0]}", where=place or source) from None
+        raise _not_yaml(str(error).splitlines()[0], place or source, text, bracket=None) from None
     except RecursionError:
         raise refuse("not a recipe: it is nested too deeply", where=place or source) from None
     return None if node is None else _Growth(source, place).tree(node, ())
@@ -107,7 +111,18 @@ def _not_yaml(problem: str, where: str, text: str, *, bracket: int | None) -> Re
         do = f"check this line, and that the bracket opened on line {bracket} is closed"
     if not do and "{{" in text:
         do = "quote a text that begins with {"
-    return refuse(f"not YAML: {problem}", where=where, do=do)
+    allowed = VALUE if where.startswith(SET) else "keys with their values, as YAML writes them"
+    return refuse(f"not YAML: {problem}", where=where, allowed=allowed, do=do or _quoting(problem, where))
+
+
+def _quoting(problem: str, where: str) -> str:
+    """Say how a value is written that begins with a mark of YAML's own. A shell takes the outer quotes away."""
+    if "special characters" in problem:
+        return "remove the character, or save the file as UTF-8 text"
+    found = MARK.search(problem)
+    quoted = f'"{found[1] if found else ","}"'
+    shell = f"; in a shell: '{quoted}'" if where.startswith(SET) else ""
+    return f"quote a value that begins with a mark of YAML's own, such as {quoted}{shell}"
 
 
 def _at(source: str, line: int, column: int) -> str:
@@ -151,7 +166,7 @@ def changed(tree: Tree, changes: Sequence[str], *, source: str) -> tuple[Tree, l
     """
     problems: list[Problem] = []
     for change in changes:
-        place = f"--set {change}"
+        place = f"{SET}{change}"
         name, equals, text = change.partition("=")
         if not equals or not name.strip():
             problems.append(Problem(what="not a change", where=place, allowed="KEY=VALUE, such as train.epochs=5"))

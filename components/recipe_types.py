@@ -341,7 +341,8 @@ class Section:
         if len(breach.keys) == 1:
             self.decoder.wrong.add(dotted)
         shown = f"{dotted} is {tree}" if isinstance(tree, Scalar) else dotted
-        self.decoder.refuse(tree, breach.what if breach.what.startswith(dotted) else f"{shown}: {breach.what}")
+        what = breach.what if breach.what.startswith(dotted) else f"{shown}: {breach.what}"
+        self.decoder.refuse(tree, what, allowed=breach.allowed, do=breach.do)
 
 
 def _below(tree: Tree, key: str) -> Tree | None:

@@ -19,11 +19,16 @@ class Breach:
 
     what: str
     keys: tuple[str, ...]
+    allowed: str = ""  # where `what` doesn't say it
+    do: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.allowed}" if self.allowed else self.what
 
 
-def breach(what: str, *keys: str) -> Breach:
+def breach(what: str, *keys: str, allowed: str = "", do: str = "") -> Breach:
     """Return the breach of a rule that looks at these fields."""
-    return Breach(what, keys)
+    return Breach(what, keys, allowed, do)
 
 
 class Ruled(ABC):
@@ -41,4 +46,4 @@ class Ruled(ABC):
 
     def __post_init__(self) -> None:
         if found := self.breaches():
-            raise ValueError("; ".join(breach.what for breach in found))
+            raise ValueError("; ".join(map(str, found)))

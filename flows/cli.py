@@ -106,14 +106,14 @@ def run(
     from components.home import find_home
     from flows.running import Wish, recipe_at
     from flows.running import run as run_recipe
-    from flows.summary import stage_rows, write
+    from flows.summary import stage_rows, stopped, write
     from tasks.until import Reached
 
     wish = Wish(until=until, force=frozenset(force or ()), verify=verify, strict=strict)
     try:
         result = run_recipe(recipe_at(recipe, changes or ()), find_home(), wish)
     except Reached as reached:
-        _say(f"stopped after {until}, as asked")
+        _say(stopped(until, reached.done))
         if as_json:
             _print_json({"stopped_after": until, "stages": stage_rows(reached.done)})
         return

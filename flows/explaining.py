@@ -73,10 +73,14 @@ def explain_all(home: Home, named: str) -> list[Explanation]:
     """
     ledger = ledger_of(home)
     model, run = _run(ledger, named)
+    return [_explained(ledger, model, run, label) for label in _in_order(labels(ledger, model))]
+
+
+def _in_order(known: list[str]) -> list[str]:
+    """Return the stages in a run's order, of each stage its candidates by name: several are done at a time."""
     names = [stage.name for stage in STAGES]
     place = {name: number for number, name in enumerate(names)}
-    known = sorted(labels(ledger, model), key=lambda label: place.get(label.split(" ")[0], len(place)))
-    return [_explained(ledger, model, run, label) for label in known]
+    return sorted(known, key=lambda label: (place.get(label.split(" ")[0], len(place)), label))
 
 
 def _explained(ledger: Ledger, model: str, run: str, found: str) -> Explanation:
@@ -106,16 +110,17 @@ def _run(ledger: Ledger, named: str) -> tuple[str, str]:
 
 
 def _label(ledger: Ledger, model: str, label: str) -> str:
-    known = labels(ledger, model)
+    known = _in_order(labels(ledger, model))
     if label in known:
         return label
     of_stage = [one for one in known if one.split(" ")[0] == label]
     if len(of_stage) == 1:
         return of_stage[0]
     never = "register and promote are never cached: they compare the wanted with the actual state"
-    do = never if label in ("register", "promote") else "" if of_stage else nearest(label, known)
+    named = "name one of these"
+    do = never if label in ("register", "promote") else named if of_stage else nearest(label, known) or named
     what = f"'{label}' ran for several candidates" if of_stage else f"{model} has no stage '{label}'"
-    raise refuse(what, allowed=", ".join(f"'{one}'" if " " in one else one for one in of_stage or known), do=do)
+    raise refuse(what, allowed=", ".join(f"'{one}'" for one in of_stage or known), do=do)
 
 
 def _unchanged(ledger: Ledger, made: list[Record], label: str, run: str) -> Explanation:

@@ -37,14 +37,15 @@ def predict(
     """
     release = release_of(home, model, version)
     if not source.exists():
-        from components.data.sources.table import nearest_source
+        from components.data.sources.table import absent
 
-        raise refuse("no such file or folder", where=str(source), do=nearest_source(source))
+        raise absent(source)
     if output.exists() and output.samefile(source):
         raise refuse("the answers would replace the rows", where=str(output), do="name another file with --output")
     from components.data.answering.answer_file import AnswerFile
     from components.data.answering.strange import Strange
     from components.data.answering.unlabelled import unlabelled
+    from components.data.sources.chunk import no_rows
     from components.export.metadata import read_columns
     from components.release.serving import features
 
@@ -76,7 +77,7 @@ def predict(
             answers.write(_beside_answers(rows, answered))
             ignored = rows.ignored
         if not answers.rows:
-            raise refuse("there are no rows", where=str(source))
+            raise no_rows(str(source))
     if ignored:
         say(f"ignored, since the model doesn't take them: {', '.join(ignored)}")
     for sentence in strange.told():

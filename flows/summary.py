@@ -74,6 +74,13 @@ def candidate_rows(evidence: Evidence) -> list[dict[str, Json]]:
     ]
 
 
+def stopped(until: str | None, done: Sequence[Done[Any]]) -> str:
+    """Say that a run ended where it was asked to, and where it found all of it done, that it did nothing."""
+    cached = all(one.cached for one in done)
+    nothing = "; nothing changed: every stage up to there was cached, nothing was run" if cached else ""
+    return f"stopped after {until}, as asked{nothing}"
+
+
 def laid_out(outcome: Outcome, yard: Yard) -> Path:
     """Lay the report and the model out under names for people, and return their folder."""
     onnx = outcome.evidence.selected.onnx

@@ -46,7 +46,7 @@ def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted |
     moved_since = any(move.moved and move.seq > past[-1].seq for move in moves)
     if judged.judgement.decision == "yes" and not reigns and not barred and moved_since:
         return None  # it lost its place to others since, and has won it again
-    reason = f"version {registered.version}: {barred.objection}" if barred else _worded(past[-1], judged)
+    reason = _barring(barred, registered.version) if barred else _worded(past[-1], judged)
     return _outcome(releases, registered, judged, reason + _changed_elsewhere(yard, champion))
 
 
@@ -54,6 +54,11 @@ def _worded(move: Move, judged: Judged) -> str:
     """Return why, by the judgement of now: that of then may have gone by another margin, to the same decision."""
     now = judged.judgement.reason
     return move.reason if move.reason.startswith(now) else now
+
+
+def _barring(move: Move, version: int) -> str:
+    same = "" if move.accused == version else f"version {version} is the same file as version {move.accused}, and "
+    return same + move.objection
 
 
 @stage(settled=decided)

@@ -72,8 +72,10 @@ def _found(config: Custom) -> type[nn.Module]:
             f"importing {module_name} raised {_said(error, config.path)}", where="network.path", do=do
         ) from error
     if not callable(names.get(name)):
-        close = nearest(name, [key for key, value in names.items() if callable(value)])
-        raise refuse(f"{module_name} has no class or function '{name}'", where="network.path", do=close)
+        there = [key for key, value in names.items() if callable(value) and not key.startswith("_")]
+        what, allowed = f"{module_name} has no class or function '{name}'", ", ".join(there[:20]) or "none: it has none"
+        do = nearest(name, there) or "name one of these behind the colon, or write it there"
+        raise refuse(what, where="network.path", allowed=allowed, do=do)
     found: type[nn.Module] = names[name]
     return found
 

@@ -97,10 +97,12 @@ def module_of(target: str) -> Module:
     name, _, wanted = target.partition(":")
     module = module_at(name)
     if module is None:
-        do = "put the package beside the recipe, or install it"
-        raise refuse(f"there is no module {name}", where=target, do=do)
+        allowed, do = "package.module:Name", "put the package beside the recipe, or install it"
+        raise refuse(f"there is no module {name}", where=target, allowed=allowed, do=do)
     if module.path.suffix == ".py" and not module.knows(wanted) and not module.stars:
-        raise refuse(f"{name} has no '{wanted}'", where=target, do=nearest(wanted, module.definitions))
+        allowed = ", ".join(module.made[:20]) or "none: no class and no function is written there"
+        do = nearest(wanted, module.definitions) or "name one of these behind the colon, or write it there"
+        raise refuse(f"{name} has no '{wanted}'", where=target, allowed=allowed, do=do)
     return module
 
 

@@ -57,6 +57,13 @@ class Module:
         """Say whether the name is bound here, by other means than a star."""
         return name in self.definitions or name in self.imports or name in self.inside
 
+    @property
+    def made(self) -> list[str]:
+        """The names of its classes and functions, but for those that begin with an underscore."""
+        kinds = (ast.ClassDef, ast.FunctionDef)
+        made = (name for name, nodes in self.definitions.items() if any(isinstance(node, kinds) for node in nodes))
+        return [name for name in made if not name.startswith("_")]
+
     def tags(self, name: str) -> set[str]:
         """Return what tells this class from the others of its union: the defaults of fields `x: Literal["y"] = "y"`."""
         found = set()

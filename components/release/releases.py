@@ -81,13 +81,20 @@ class Move:
         return self.state == "done" and self.action in ("promote", "rollback")
 
     @property
+    def accused(self) -> int | None:
+        """The version that it says something against: that failed, was rejected, or rolled back."""
+        if self.state == "undone" or self.action == "reject":
+            return self.version
+        return self.replaced if self.action == "rollback" else None
+
+    @property
     def objection(self) -> str:
-        """What it says against the version that it bars. The reason of a move that was undone spoke for the version."""
-        return (
-            f"{self.action}, it didn't answer as it should"
-            if self.state == "undone"
-            else f"{self.action}, {self.reason}"
-        )
+        """What it says against that version. The reason of a move that was undone spoke for the version."""
+        if self.state == "undone":
+            return f"version {self.accused} didn't answer as it should when it was to become champion"
+        word = "rolled back" if self.action == "rollback" else "rejected"
+        said = self.reason if self.reason.startswith(word) else f"{word}: {self.reason}"
+        return f"version {self.accused} was {said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +202,7 @@ class Releases:
                 continue
             if back and move.action == "reject":
                 continue
-            accused = _accused(move)
+            accused = move.accused
             if accused is not None and (accused == version or _same_file(known, accused, version)):
                 by_code = move.state == "undone" or _same_file(known, accused, move.version)
                 if _same_code(known, accused, version) if by_code else not file_is_good:
@@ -332,13 +339,6 @@ _INSERT = """
     INSERT INTO moves (model, action, version, replaced, state, actor, reason, basis, at)
     VALUES (?,?,?,?,?,?,?,?,clock()) RETURNING seq
 """
-
-
-def _accused(move: Move) -> int | None:
-    """Return the version that the move says something against: that failed, was rejected, or rolled back."""
-    if move.state == "undone" or move.action == "reject":
-        return move.version
-    return move.replaced if move.action == "rollback" else None
 
 
 def _same_file(known: dict[int, Release], one: int | None, other: int | None) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from components.rules import MOST_EPOCHS, MOST_THREADS, Breach, Ruled, breach
+from components.task import Task
 
 MOST_CROP: Final = 1024  # pixels
 DEVICES: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -136,7 +137,10 @@ class Huber(Ruled):
 
 
 Loss = CrossEntropy | BCE | MSE | MAE | Huber
-CLASSIFICATION_LOSSES = (CrossEntropy, BCE)
+LOSSES_OF: Final[dict[Task, tuple[str, ...]]] = {
+    "classification": ("cross_entropy", "bce"),
+    "regression": ("mse", "mae", "huber"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,8 +28,16 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         said = str(error).splitlines()[0]
         do = "take train.device: auto, or run where there is such a device"
-        raise refuse(f"device '{name}': {said}", where="train.device", allowed="auto, cpu, cuda, mps", do=do) from error
+        raise refuse(f"device '{name}': {said}", where="train.device", allowed=_here(), do=do) from error
     return device
+
+
+def _here() -> str:
+    """Say which devices this machine has."""
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    others = ["cuda", *gpus] if gpus else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return f"{', '.join(['auto', 'cpu', *others, *mps])}: this machine has no other device"
 
 
 def device_of(config: TrainConfig) -> torch.device:

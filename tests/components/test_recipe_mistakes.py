@@ -314,3 +314,27 @@ def test_a_column_without_a_name_is_not_learned_from() -> None:
     with pytest.raises(ValueError, match="without a name"):
         replace(config, columns={**config.columns, "": "number"})
     assert replace(config, columns={**config.columns, "": "ignore"}).columns[""] == "ignore"
+
+
+@pytest.mark.parametrize(
+    ("added", "allowed", "do"),
+    [
+        ("train: {loss: {name: mse}}", "cross_entropy, bce", "take one of these, or leave train.loss out"),
+        ("metric: rmse", "accuracy, balanced_accuracy", "take one of these, or leave metric out"),
+        ("split: {group: zz}", "label, width", "name one of these, or leave split.group out"),
+    ],
+)
+def test_what_does_not_fit_the_task_or_the_columns_says_what_does(added: str, allowed: str, do: str) -> None:
+    (found,) = problems(GOOD + added + "\n")
+    assert found.allowed.startswith(allowed)
+    assert found.do == do
+
+
+@pytest.mark.parametrize("mark", [",", "@", "`", "]", "}"])
+def test_a_value_that_begins_with_a_mark_of_yaml_is_told_to_be_quoted(mark: str) -> None:
+    (found,) = problems(GOOD + f"seed: {mark}\n")
+    assert found.allowed == "keys with their values, as YAML writes them"
+    assert f'such as "{mark}"' in found.do
+    (found,) = problems(GOOD, f"seed={mark}")
+    assert found.allowed.startswith("a value as YAML writes it")
+    assert found.do.endswith(f"""in a shell: '"{mark}"'""")

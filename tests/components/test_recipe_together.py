@@ -1,7 +1,10 @@
 """All mistakes of a recipe come in one round: none hides another, and none is told that only follows from another."""
 
+from typing import get_args
+
 import pytest
 
+from components.training.config import LOSSES_OF, Loss
 from tests.components.recipes import GOOD, good, problems
 
 DATA = "model: m\ndata: {source: r.csv, target: y, columns: {a: number, b: category, y: category}}\n"
@@ -48,7 +51,7 @@ def test_a_clash_hides_no_other_clash() -> None:
     train = "train:\n  loss: cross_entropy\n  augment: {flip: true}\n"
     assert told(DATA + rest + train) == [
         "2:31 data.target is y: regression needs a target of kind number, 'y' is of another",
-        "4:9 metric accuracy isn't one of regression: rmse, mae, r2",
+        "4:9 metric accuracy isn't one of regression",
         "5:19 network.family is cnn: network cnn needs an image column: use mlp for tables",
         "6:17 split.method is time: method: time needs time_column, validation_from and test_from",
         "8:9 train.loss is cross_entropy",
@@ -140,3 +143,8 @@ def test_a_wrong_kind_of_one_column_hides_no_mistake_about_others() -> None:
 )
 def test_what_only_follows_from_a_mistake_is_not_told(text: str, where: str) -> None:
     assert [line.split(" ")[0] for line in told(text)] == [where]
+
+
+def test_every_loss_is_one_of_a_task() -> None:
+    names = {loss.__dataclass_fields__["name"].default for loss in get_args(Loss)}
+    assert sorted(names) == sorted(name for of_task in LOSSES_OF.values() for name in of_task)

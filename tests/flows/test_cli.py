@@ -276,7 +276,7 @@ def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place
     again = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json", code=0).json
     assert again["version"] == 2
     assert again["decision"]["promoted"] is False
-    assert "it was rude" in again["decision"]["reason"]
+    assert again["decision"]["reason"] == "version 2 was rolled back: it was rude"
     assert champion(place) == 1
     place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--strict", code=3)
     assert place.call("promote", "people", "2").refused("barred", "it was rude", "--force")
@@ -429,7 +429,7 @@ main()
 def test_until_stops_after_a_stage(first: Place) -> None:
     told = first.call("run", "recipe.yaml", "--until", "split", "--json")
     assert told.code == 0
-    assert "stopped after split" in told.err
+    assert "stopped after split, as asked; nothing changed: every stage up to there was cached" in told.err
     assert "Prefect" not in told.err, "all of it was cached: no server is needed"
     stages = [{"name": name, "cached": True, "seconds": 0.0} for name in ("ingest", "split")]
     assert told.json == {"stopped_after": "split", "stages": stages}
@@ -438,6 +438,8 @@ def test_until_stops_after_a_stage(first: Place) -> None:
 def test_until_says_what_was_done_anew(place: Place) -> None:
     told = place.call("run", "recipe.yaml", "--until", "split", "--set", "split.seed=5", "--json", code=0)
     assert [(one["name"], one["cached"]) for one in told.json["stages"]] == [("ingest", True), ("split", False)]
+    assert "stopped after split, as asked" in told.err
+    assert "nothing changed" not in told.err
 
 
 def test_the_schema_is_json(first: Place) -> None:

@@ -28,6 +28,9 @@ def test_init_writes_a_recipe_that_reads_and_never_replaces_one_silently(both: P
     assert place.call("init", "rows/people.csv", "--target", "lable", "--output", "x.yaml").refused(
         "did you mean 'label'?"
     )
+    assert place.call("init", "rows/people.csv", "--target", "zzz", "--output", "x.yaml").refused(
+        "allowed: age, city, smoker, income, label", "to do:   name one of these with --target"
+    )
     assert place.call("init", "rows/peple.csv", "--output", "x.yaml").refused("people.csv")
     assert place.call("init", "https://example.org/rows.csv").refused("elsewhere")
     assert place.call(*again[:-1], "/proc/x.yaml").refused("can't be written")
@@ -87,3 +90,12 @@ def test_images_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
     told = place.call("init", "pictures", "--output", "s.yaml")
     assert told.code == 0, told.err
     assert "WARNING: 1 of 12 images can't be opened: y/2.png. Mend or remove them" in told.err
+
+
+def test_torn_lines_are_warned_of_where_nobody_overlooks_it(tmp_path: Path) -> None:
+    rows = [f"{i};{i % 7};{'ab'[i % 2]}" for i in range(60)]
+    rows[8] += ";more"
+    (tmp_path / "t.csv").write_text("\n".join(["x;n;y", *rows]) + "\n", "utf-8")
+    told = Place(folder=tmp_path, home=tmp_path / "home").call("init", "t.csv", "--target", "y", "--output", "r.yaml")
+    assert told.code == 0, told.err
+    assert "WARNING: 1 of 60 rows can't be read: t.csv, row 9 (line 10): the line has 4 fields" in told.err

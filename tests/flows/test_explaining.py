@@ -65,4 +65,14 @@ def test_why_of_a_first_run_says_that_it_was_the_first(both: Place) -> None:
 def test_why_refuses_what_it_does_not_know(both: Place) -> None:
     assert both.call("why", "peoples", "train").refused("no model 'peoples'", "did you mean 'people'?")
     assert both.call("why", "people", "trains").refused("'trains'", "did you mean 'train'?")
-    assert both.call("why", "people", "export").refused("'export uncompressed'", "'export int8-dynamic'")
+    assert both.call("why", "people", "export").refused("'export int8-dynamic', 'export uncompressed'", "name one of")
+
+
+def test_the_stages_to_ask_about_are_in_the_order_of_the_run_and_written_alike(both: Place) -> None:
+    told = both.call("why", "people", "nosuch")
+    assert told.refused("no stage 'nosuch'", "to do:   name one of these")
+    allowed = told.err.partition("  allowed: ")[2].splitlines()[0].split(", ")
+    assert all(name[0] == name[-1] == "'" for name in allowed)
+    names, shown = [stage.name for stage in STAGES], [name.strip("'").split(" ")[0] for name in allowed]
+    assert shown == sorted(shown, key=names.index)
+    assert allowed == [f"'{one['stage']}'" for one in both.call("why", "people", "--json").json]

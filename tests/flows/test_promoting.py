@@ -129,7 +129,7 @@ def test_a_version_that_fails_its_smoke_test_does_not_become_champion(
     assert champion is not None
     assert (champion.version, alias_of(place)) == (2, 2)
     assert [move.state for move in releases.moves()] == ["done", "done", "undone"]
-    assert place.call("promote", "people", "1").refused("barred: promote, it didn't answer as it should")
+    assert place.call("promote", "people", "1").refused("barred: version 1 didn't answer as it should")
 
 
 @pytest.mark.parametrize("away", ["", "artifacts/model.onnx", "artifacts/trial.json"])

@@ -18,6 +18,7 @@ from components.data.packing.check import bad_cells
 from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
 from components.data.sources.table import kind_of, source_at
+from components.data.sources.walking import files_below, is_file
 from components.errors import Problem, Refusal, nearest, refuse
 
 IMAGES_AT_ONCE: Final = 64
@@ -90,7 +91,15 @@ def _rows(
             kept = {name: one_array(chunk.table, name) for name in keep}
             yield Asked(table=table, files=_paths(table, columns), kept=kept, ignored=ignored)
     if findings.count:
-        raise findings.refusal(source.places, rows=rows, do="mend these cells; a missing value may be empty")
+        raise findings.refusal(source.places, rows=rows, do=_to_mend(findings))
+
+
+def _to_mend(findings: Findings) -> str:
+    """What to do of torn lines, which are no column's, and of bad cells."""
+    lines = "give these lines as many fields as the header; quote a text that holds the mark between them"
+    cells = "mend these cells; a missing value may be empty"
+    torn = findings.counts[None]
+    return "; and ".join([lines] * bool(torn) + [cells] * (findings.count > torn))
 
 
 def _paths(table: pa.Table, columns: Mapping[str, ColumnKind]) -> tuple[str, ...]:
@@ -164,14 +173,20 @@ def _images(path: Path, name: str, *, size: tuple[int, int] | None) -> Iterator[
         raw = pa.array(
             [{"bytes": file.read_bytes(), "path": shown} for file, shown in zip(some, names, strict=True)], IMAGE_TYPE
         )
-        checked = CONVERSIONS["image"](raw)
-        problems = [Problem(what=what, where=names[row]) for row, what in checked.reasons.items()]
-        if not problems and size is not None:
-            sizes = {shown: size_of(file.read_bytes()) for file, shown in zip(some, names, strict=True)}
-            problems = [_other_size(shown, found, size) for shown, found in sizes.items() if found != size]
-        if problems:
-            raise Refusal(shortened(problems, count=len(problems)))
+        _check_images(raw, [file.relative_to(path.parent).as_posix() for file in some], size=size)
         yield Asked(table=pa.table({name: raw}), files=names)
+
+
+def _check_images(raw: pa.Array, places: Sequence[str], *, size: tuple[int, int] | None) -> None:
+    """Refuse images that can't be opened, and where a size is wanted, those of another."""
+    allowed, do = "whole image files", "mend it, or leave it out"
+    reasons = CONVERSIONS["image"](raw).reasons
+    problems = [Problem(what=what, where=places[row], allowed=allowed, do=do) for row, what in reasons.items()]
+    if not problems and size is not None:
+        sizes = zip(places, map(size_of, raw.field("bytes").to_pylist()), strict=True)
+        problems = [_other_size(place, found, size) for place, found in sizes if found != size]
+    if problems:
+        raise Refusal(shortened(problems, count=len(problems)))
 
 
 def _other_size(name: str, found: tuple[int, int] | None, wanted: tuple[int, int]) -> Problem:
@@ -183,8 +198,9 @@ def _other_size(name: str, found: tuple[int, int] | None, wanted: tuple[int, int
 
 def _below(folder: Path) -> list[Path]:
     """Return the images in a folder and in those within, hidden ones left out, by the order of their paths."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in files_below(folder) if path.suffix.lower() in SUFFIXES and is_file(path))
     shown = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not shown:
-        raise refuse("the folder holds no images", where=str(folder), allowed=", ".join(sorted(SUFFIXES)))
+        do = "name a folder with images in it, or a file"
+        raise refuse("the folder holds no images", where=str(folder), allowed=", ".join(sorted(SUFFIXES)), do=do)
     return shown

@@ -1,7 +1,7 @@
 """Writes a commented starter recipe for a source, by looking at its rows."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,8 @@ from components.data.card import NAME, read_card
 from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
 from components.data.drafting.decimal_mark import survey_by_mark
-from components.data.drafting.guess import Guess, decimal_comma, guess, guess_target, is_named_id, to_mend
+from components.data.drafting.guess import Guess, guess, guess_target, is_named_id
+from components.data.drafting.mend_first import rowless, warnings
 from components.data.drafting.survey import Survey
 from components.data.sources.chunk import Source
 from components.data.sources.table import kind_of, source_at
@@ -23,7 +24,6 @@ UNEVEN: Final = 0.7  # share of the rows that the largest class has
 SCARCE: Final = 500  # rows of a class below which chance shares it out unevenly: 100 expected in a part are 91 to 109
 MOSTLY: Final = 0.85  # the same, from which accuracy says next to nothing
 WARNING: Final = "WARNING"  # what a line of the recipe begins with that is to be read before any other
-FEW: Final = 10  # columns or files that it names
 SKEWED: Final = 4.0  # skewness from which quantiles are the better scale
 
 
@@ -79,12 +79,13 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
     kind = kind_of(source)
     named = target or _natural_target(source, kind)
     if kind == "images" and target not in (None, "label"):
-        raise refuse(f"there is no column '{target}'", where=str(source), allowed="label, the names of the folders")
+        what, do = f"there is no column '{target}'", "leave --target out: the folders' names are the target"
+        raise refuse(what, where=str(source), allowed="label, the names of the folders", do=do)
     opened = source_at(source, _placeholder(source, named or "target"))
     _check_target(named, opened, source)
     seen = survey_by_mark(opened)
     if not seen.rows:
-        raise refuse("there are no rows", where=source.name)
+        raise rowless(seen, source.name)
     label = named or ""
     seen.columns[label] = seen.columns[label].labelled()
     task, said = guess_target(seen.columns[label], where=source.name)
@@ -127,7 +128,8 @@ def _check_target(target: str | None, opened: Source, source: Path) -> None:
         raise refuse("which column is the target?", where=source.name, allowed=", ".join(names), do=last)
     if target not in names:
         what = f"there is no column '{target}'"
-        raise refuse(what, where=source.name, allowed=", ".join(names), do=nearest(target, names))
+        do = nearest(target, names) or "name one of these with --target"
+        raise refuse(what, where=source.name, allowed=", ".join(names), do=do)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise refuse(f"several columns are named {', '.join(twice)}", where=source.name, do="rename all but one")
@@ -159,7 +161,7 @@ def quoted(text: str) -> str:
 
 def _lines(plan: Draft) -> Iterator[str]:
     yield "# A starter recipe, written by looking at the data: read it, and change what you know better."
-    yield from (f"# {WARNING}: {_one_line(what)}" for what in _warnings(plan))
+    yield from (f"# {WARNING}: {_one_line(what)}" for what in warnings(plan.seen, plan.columns))
     yield f"model: {quoted(plan.model)}"
     yield f"task: {plan.task}  # {_about_task(plan)}"
     yield from _metric_lines(plan)
@@ -169,24 +171,6 @@ def _lines(plan: Draft) -> Iterator[str]:
     yield from _prepare_lines(plan)
     yield from _network_lines(plan)
     yield from _release_lines(plan)
-
-
-def _warnings(plan: Draft) -> Iterator[str]:
-    """Say what no run should begin with."""
-    text = [plan.seen.columns[name] for name, said in plan.columns.items() if said.kind != "number"]
-    commas = {facts.name: comma for facts in text if (comma := decimal_comma(facts))}
-    if commas:
-        yield (
-            f"decimal commas: {_few(list(commas))}. Values such as '{next(iter(commas.values()))}' are read as text; "
-            f"if they are numbers, {to_mend(text[0])}, then `init` again"
-        )
-    if unopened := plan.seen.unopened:
-        what = f"{len(unopened):,} of {plan.seen.rows:,} images can't be opened: {_few(unopened)}"
-        yield f"{what}. Mend or remove them; with `bad_rows: refuse` no run begins"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
 
 
 def _metric_lines(plan: Draft) -> Iterator[str]:
@@ -212,9 +196,14 @@ def _about_task(plan: Draft) -> str:
     return "the target is a number; classification would predict one of a few classes"
 
 
+def _count(seen: Survey) -> str:
+    """How many rows there are; torn ones, of which no column tells anything, are no part of them."""
+    return f"{seen.rows:,} rows" + (f" that can be read, of {seen.rows + seen.torn:,}" if seen.torn else "")
+
+
 def _data_lines(plan: Draft) -> Iterator[str]:
     yield "data:"
-    yield f"  source: {quoted(plan.source)}  # {plan.seen.rows:,} rows; relative to this file"
+    yield f"  source: {quoted(plan.source)}  # {_count(plan.seen)}; relative to this file"
     if plan.seen.columns[plan.target].decimal == ",":
         yield '  decimal: ","  # numbers are written like 1234,5: one with a point in it is a bad value'
     yield f"  target: {quoted(plan.target)}"

@@ -17,7 +17,7 @@ from components.data.config import DecimalMark
 from components.data.images import size_of
 from components.data.kinds import accepts, as_text, is_text, says_missing, to_boolean, to_number
 from components.data.parts import one_array
-from components.data.sources.chunk import Source
+from components.data.sources.chunk import Source, Torn
 
 MOST_DISTINCT: Final = 10_000  # counted exactly up to here
 MOSTLY: Final = 0.95  # share of values that read as numbers, from which the others are mistakes
@@ -87,9 +87,11 @@ class ColumnFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """What was seen of a source."""
+    """What was seen of a source. Torn rows are counted apart, and nothing else of them is seen."""
 
     rows: int
+    torn: int = 0
+    first_torn: str = ""  # where the first of them is, and what is wrong with it
     columns: dict[str, ColumnFacts]
     sizes: Counter[tuple[int, int]]  # images by height and width
     image: str | None  # the name of the image column
@@ -102,9 +104,12 @@ def survey(source: Source) -> Survey:
     facts = {c.name: ColumnFacts(name=c.name, type=c.type) for c in source.schema}
     sizes: Counter[tuple[int, int]] = Counter()
     unopened: list[str] = []
-    rows = 0
+    torn: list[Torn] = []  # the first
+    rows = count = 0
     for chunk in source.chunks():
         rows += len(chunk.rows)
+        count += len(chunk.torn)
+        torn = torn or [*chunk.torn[:1]]
         for name, column in facts.items():
             values = one_array(chunk.table, name)
             column.rows += len(values)
@@ -115,7 +120,10 @@ def survey(source: Source) -> Survey:
                     unopened += [] if size else [place]
             elif accepts("category", column.type):
                 _look(column, values)
-    return Survey(rows=rows, columns=facts, sizes=sizes, image=image, unopened=tuple(unopened))
+    first = "".join(f"{place}: {line.what}" for line in torn for place in source.places([line.row]))
+    return Survey(
+        rows=rows, torn=count, first_torn=first, columns=facts, sizes=sizes, image=image, unopened=tuple(unopened)
+    )
 
 
 def _look(column: ColumnFacts, values: pa.Array) -> None:

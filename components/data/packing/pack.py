@@ -21,7 +21,7 @@ from components.data.packing.check import Checked, check_columns, check_rows
 from components.data.packing.quarantine import Quarantine, quarantine_path
 from components.data.packing.writer import PartWriter
 from components.data.parts import one_array
-from components.data.sources.chunk import Chunk, Source
+from components.data.sources.chunk import Chunk, Source, no_rows
 from components.data.sources.table import kind_of, source_at
 from components.errors import refuse
 
@@ -151,7 +151,7 @@ def _count_classes(tally: _Tally, table: pa.Table, config: DataConfig, name: str
 def _judge(tally: _Tally, config: DataConfig, source: Source, *, name: str) -> None:
     """Decide whether what was found can stand."""
     if not tally.rows:
-        raise refuse("there are no rows", where=name)
+        raise no_rows(name)
     mostly = (
         "say what it holds under data.columns: another kind, or ignore; as data.decimal: its mark; or mend the rows"
     )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.data.config import DecimalMark
+from components.errors import Refusal, refuse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,3 +43,9 @@ class Source(Protocol):
 
     def places(self, rows: Sequence[int]) -> list[str]:
         """Return for people where each of the rows, numbered from 1, is."""
+
+
+def no_rows(where: str) -> Refusal:
+    """Return the refusal of a source that has columns and nothing in them."""
+    do = "put rows into it; was it written to its end, or filtered to nothing?"
+    return refuse("there are no rows", where=where, allowed="one row or more below the names of the columns", do=do)

@@ -53,7 +53,7 @@ class CsvFile:
             raise self._unreadable(error, after=next_row - 1) from None
         if self._torn:  # torn lines at the very end
             yield Chunk(table=self.schema.empty_table(), rows=np.empty(0, np.int64), torn=tuple(self._torn))
-        if last is not None and _spans_lines(last):
+        if any("\n" in text or "\r" in text for text in self._final(last)):
             self._check_quotes()
 
     def places(self, rows: Sequence[int]) -> list[str]:
@@ -116,7 +116,14 @@ class CsvFile:
             )
         return refuse(f"is not readable as CSV after row {max(after, 0)}: {error}", where=self.path.name)
 
+    def _final(self, chunk: Chunk | None) -> list[str]:
+        """Return the cells of the last row, or its text where it is torn; `chunk` is the last that has rows."""
+        if self._torn:
+            return [self._torn[-1].text]
+        return [] if chunk is None else [cell.as_py() or "" for column in chunk.table.columns for cell in column[-1:]]
+
     def _check_quotes(self) -> None:
+        """Refuse a file whose last quotation mark is never closed: it has swallowed all rows below."""
         with self.path.open(encoding="utf-8-sig", newline="") as stream:
             reader = _parsed(stream, self.delimiter, strict=True)
             started = 0
@@ -128,13 +135,9 @@ class CsvFile:
                     raise refuse(
                         "a quotation mark is never closed, so the rest of the file is one value",
                         where=f"{self.path.name}, line {started + 1}",
+                        allowed="quotation marks in pairs",
                         do="close it, or double it where it is meant as a character",
                     ) from None
-
-
-def _spans_lines(chunk: Chunk) -> bool:
-    final = chunk.table.slice(chunk.table.num_rows - 1)
-    return any("\n" in (value.as_py() or "") or "\r" in (value.as_py() or "") for c in final.columns for value in c)
 
 
 def _parsed(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> "Reader":
@@ -169,7 +172,10 @@ def header(path: Path, delimiter: str) -> list[str]:
         Refusal: the file is empty, or not UTF-8, or its first line has no end in sight.
     """
     if path.stat().st_size == 0:
-        raise refuse("the file is empty", where=path.name)
+        allowed = "a first line with the names of the columns, and a row or more below it"
+        raise refuse(
+            "the file is empty", where=path.name, allowed=allowed, do="was it written to its end? Make it anew"
+        )
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             names = next(filter(None, _parsed(stream, delimiter)), None)

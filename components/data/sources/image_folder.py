@@ -13,9 +13,12 @@ from components.data.findings import shortened
 from components.data.images import SUFFIXES
 from components.data.kinds import IMAGE_TYPE
 from components.data.sources.chunk import Chunk
+from components.data.sources.walking import refuse_unreadable
 from components.errors import Problem, Refusal, refuse
 
 CHUNK_BYTES: Final = 16 << 20
+MOST_OTHERS: Final = 10_000  # files that are no images: with more, nobody meant the folder as one of images
+ALLOWED: Final = f"one folder per class with {', '.join(sorted(SUFFIXES))} files in it"
 _LEFT_BY_SYSTEMS: Final = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 _PARTS: Final = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 
@@ -35,7 +38,7 @@ class ImageFolder:
         """Yield the images, by the order of their paths."""
         first, size, pending = 1, 0, list[tuple[bytes, str]]()
         for name in self.files:
-            pending.append(((self.path / name).read_bytes(), name))
+            pending.append((_content(self.path, name), name))
             size += len(pending[-1][0])
             if size >= CHUNK_BYTES:
                 yield self._chunk(pending, first=first)
@@ -44,8 +47,8 @@ class ImageFolder:
             yield self._chunk(pending, first=first)
 
     def places(self, rows: Sequence[int]) -> list[str]:
-        """Return the paths of the images within the folder."""
-        return [self.files[row - 1] for row in rows]
+        """Return the paths of the images, from the folder's name on."""
+        return [_place(self.path, self.files[row - 1]) for row in rows]
 
     def _chunk(self, images: list[tuple[bytes, str]], *, first: int) -> Chunk:
         structs = pa.array([{"bytes": data, "path": name} for data, name in images], IMAGE_TYPE)
@@ -60,25 +63,44 @@ def _files(root: Path) -> list[str]:
     Raises:
         Refusal: there are none, or there is anything else, or a name isn't UTF-8.
     """
-    files = [
-        (Path(folder) / name).relative_to(root).as_posix() for folder, inner, names in _walk(root) for name in names
-    ]
+    files, others = list[str](), 0
+    for name in _walk(root):
+        files.append(name)
+        others += not _is_image(name)
+        if others > MOST_OTHERS:
+            what = f"more than {MOST_OTHERS:,} files in it are no images, such as {name!r}"
+            raise refuse(what, where=str(root), allowed=ALLOWED, do="name the folder that holds the classes")
     check_names(files)
-    images = sorted(name for name in files if Path(name).suffix.lower() in SUFFIXES)
+    images = sorted(filter(_is_image, files))
     if not images:
-        raise refuse(
-            "the folder holds no images",
-            where=root.name,
-            allowed=f"one folder per class with {', '.join(sorted(SUFFIXES))} files in it",
-        )
+        do = "name the folder that holds the classes"
+        raise refuse("the folder holds no images", where=root.name, allowed=ALLOWED, do=do)
     _check_layout(root, files, images)
     return images
 
 
-def _walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    for folder, inner, names in os.walk(root):
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Yield the paths of all files that count, from the root on."""
+    for folder, inner, names in os.walk(root, onerror=refuse_unreadable):
         inner[:] = sorted(name for name in inner if _counts(name))
-        yield folder, inner, [name for name in names if _counts(name)]
+        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in names if _counts(name))
+
+
+def _place(root: Path, name: str) -> str:
+    """Name a file by the folder that was given, too."""
+    return f"{root.absolute().name}/{name}"
+
+
+def _content(root: Path, name: str) -> bytes:
+    try:
+        return (root / name).read_bytes()
+    except OSError as error:
+        what, do = f"can't be read ({error.strerror})", "bring it back, mend its rights, or remove it"
+        raise refuse(what, where=_place(root, name), allowed="an image that you may read", do=do) from None
 
 
 def _counts(name: str) -> bool:
@@ -90,7 +112,8 @@ def _loose(root: Path, names: list[str]) -> list[Problem]:
         case []:
             return []
         case [name]:
-            return [Problem(what="lies in no class folder", where=name, do="move it into the folder of its class")]
+            do = "move it into the folder of its class"
+            return [Problem(what="lies in no class folder", where=_place(root, name), do=do)]
     shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     do = "make a folder per class, and move each image into its own"
     return [Problem(what=f"{len(names)} images lie in no class folder: {shown}", where=root.name, do=do)]
@@ -99,12 +122,16 @@ def _loose(root: Path, names: list[str]) -> list[Problem]:
 def _check_layout(root: Path, files: list[str], images: list[str]) -> None:
     others = sorted(set(files) - set(images))
     problems = [
-        Problem(what="is not an image, by its name", where=name, do="move it out of the folder") for name in others
+        Problem(what="is not an image, by its name", where=_place(root, name), do="move it out of the folder")
+        for name in others
     ]
     problems += _loose(root, [name for name in images if "/" not in name])
     classes = {name.partition("/")[0] for name in images if "/" in name}
     empty = sorted({p.name for p in root.iterdir() if p.is_dir() and _counts(p.name)} - classes)
-    problems += [Problem(what="the class folder holds no images", where=name, do="fill or remove it") for name in empty]
+    problems += [
+        Problem(what="the class folder holds no images", where=_place(root, name), do="fill or remove it")
+        for name in empty
+    ]
     if classes and {name.lower() for name in classes} <= _PARTS and all(name.count("/") > 1 for name in images):
         what = f"the folders {', '.join(sorted(classes))} look like parts of a split, not like classes"
         do = "put the class folders of all parts into one folder: Steelyard splits the rows itself"

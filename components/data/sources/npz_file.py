@@ -167,7 +167,7 @@ def _unclear(path: Path, arrays: Mapping[str, Stored], *, labelled: bool) -> Ref
 def _arrays(path: Path) -> dict[str, Stored]:
     """Return the arrays by name, in the order of the file; members that are no arrays don't count."""
     if not zipfile.is_zipfile(path):
-        raise refuse("is not an npz file, or a damaged one", where=path.name)
+        raise _damaged(path)
     with _undamaged(path), zipfile.ZipFile(path) as archive:
         names = [name for name in dict.fromkeys(archive.namelist()) if name.endswith(".npy")]
         return {name.removesuffix(".npy"): _stored(archive, name, path) for name in names}
@@ -252,4 +252,9 @@ def _undamaged(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         # zipfile raises BadZipFile, EOFError, OSError, RuntimeError, zlib.error ... on damaged files, numpy ValueError.
-        raise refuse(f"is not an npz file, or a damaged one ({error})", where=path.name) from None
+        raise _damaged(path, f" ({error})") from None
+
+
+def _damaged(path: Path, why: str = "") -> Refusal:
+    do = "write it anew with np.savez, or give the file the ending of what it is"
+    return refuse(f"is not an npz file, or a damaged one{why}", where=path.name, allowed=ALLOWED, do=do)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data.sources.chunk import Chunk
+from components.data.sources.walking import files_below, is_file
 from components.errors import Problem, Refusal, refuse
 
 CHUNK_ROWS: Final = 16_384
@@ -41,7 +42,8 @@ class ParquetFiles:
                     yield Chunk(table=table, rows=np.arange(row, row + len(table), dtype=np.int64))
                     row += len(table)
             except (pa.ArrowException, OSError) as error:
-                raise refuse(f"is a damaged Parquet file ({_first_line(error)})", where=file.name) from None
+                what = f"is a damaged Parquet file ({_first_line(error)})"
+                raise refuse(what, where=file.name, allowed="a whole Parquet file", do="write it anew") from None
 
     def places(self, rows: Sequence[int]) -> list[str]:
         """Return `file, row 17`, where the row is counted within its file."""
@@ -54,11 +56,15 @@ class ParquetFiles:
 
 
 def files_of(folder: Path, *, below: bool = False) -> Iterator[Path]:
-    """Yield the Parquet files of a folder, or those of all folders within. Hidden ones don't count."""
-    for path in folder.glob("*/**/*" if below else "*"):
-        hidden = any(name.startswith((".", "_")) for name in path.relative_to(folder).parts)  # as Arrow has it
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            yield path
+    """Return the Parquet files of a folder, or those of all folders within. Hidden ones don't count."""
+    within = (path for path in files_below(folder, forgiving=True) if path.parent != folder)
+    return (path for path in (within if below else folder.glob("*")) if counts(path, folder))
+
+
+def counts(path: Path, folder: Path) -> bool:
+    """Say whether the path is a Parquet file, and not hidden below the folder."""
+    hidden = any(name.startswith((".", "_")) for name in path.relative_to(folder).parts)  # as Arrow has it
+    return path.suffix.lower() in SUFFIXES and not hidden and is_file(path)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -77,7 +83,9 @@ def _schema(file: Path) -> pa.Schema:
     try:
         stored = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
-        raise refuse(f"is not a Parquet file, or a damaged one ({_first_line(error)})", where=file.name) from None
+        what = f"is not a Parquet file, or a damaged one ({_first_line(error)})"
+        do = "write it anew, or give the file the ending of what it is"
+        raise refuse(what, where=file.name, allowed="a whole Parquet file", do=do) from None
     return _plain(stored.remove_metadata().empty_table()).schema
 
 

@@ -1,6 +1,7 @@
 """The kinds of source, by name, and how one is known by its path."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +10,14 @@ from components.data.file_names import check_names
 from components.data.images import SUFFIXES as IMAGES
 from components.data.sources.chunk import Source
 from components.data.sources.csv_file import CsvFile
-from components.data.sources.image_folder import ImageFolder
+from components.data.sources.image_folder import MOST_OTHERS, ImageFolder
 from components.data.sources.npz_file import NpzFile
-from components.data.sources.parquet_file import SUFFIXES, ParquetFiles, files_of
-from components.errors import nearest, refuse
+from components.data.sources.parquet_file import SUFFIXES, ParquetFiles, counts, files_of
+from components.data.sources.walking import files_below
+from components.errors import Refusal, nearest, refuse
 from components.table import Table
 
+READABLE: Final = "a CSV, Parquet or npz file, a folder of images, or a packed data set"
 KIND_OF_SUFFIX: Final = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -72,6 +75,12 @@ def nearest_source(path: Path) -> str:
     return nearest(path.name, [name for name in beside if nearest(path.stem, [Path(name).stem])])
 
 
+def absent(path: Path) -> Refusal:
+    """Return the refusal of a path where nothing is."""
+    do = nearest_source(path) or "mend the path: a relative one is relative to the folder that you are in"
+    return refuse("no such file or folder", where=str(path), allowed=READABLE, do=do)
+
+
 def kind_of(path: Path) -> str:
     """Return the kind of source that lies at the path.
 
@@ -80,19 +89,27 @@ def kind_of(path: Path) -> str:
     """
     check_names([str(path)])
     if not path.exists():
-        raise refuse("no such file or folder", where=str(path), do=nearest_source(path))
+        raise absent(path)
     if path.is_dir():
         return _kind_of_folder(path)
     kind = KIND_OF_SUFFIX.get(path.suffix.lower())
     if kind is None:
         allowed = f"{', '.join(KIND_OF_SUFFIX)}, a folder of images with a folder per class, or a packed data set"
-        raise refuse("Steelyard can't read this kind of file", where=path.name, allowed=allowed)
+        do = "save it as one of these, or give it the ending of what it is"
+        raise refuse("Steelyard can't read this kind of file", where=path.name, allowed=allowed, do=do)
     return kind
 
 
 def _kind_of_folder(folder: Path) -> str:
-    """Return parquet also where all such files lie in folders within, and no images: their source refuses them."""
+    """Return parquet also where all such files lie in folders within, and no images: their source refuses them.
+
+    The first MOST_OTHERS files tell: where none of so many is an image, the source of images refuses the folder.
+    """
     if any(files_of(folder)):
         return "parquet"
-    images = any(path.suffix.lower() in IMAGES for path in folder.rglob("*"))
-    return "parquet" if not images and any(files_of(folder, below=True)) else "images"
+    within = False
+    for path in islice(files_below(folder, forgiving=True), MOST_OTHERS):
+        if path.suffix.lower() in IMAGES:
+            return "images"
+        within = within or counts(path, folder)
+    return "parquet" if within else "images"

@@ -17,6 +17,7 @@ from components.data.packing.pack import look_ahead
 from components.data.packing.quarantine import first_of, quarantine_path
 from components.data.preparing.prepare import encode, fit, image_groups
 from components.data.sources import image_folder
+from components.data.sources.table import source_at
 from components.errors import Refusal
 from tests.components.data.tables import config, csv, packed, refusal
 
@@ -216,4 +217,17 @@ def test_a_look_ahead_at_pictures_ends_in_time_though_one_is_damaged(
     monkeypatch.setattr(image_folder, "CHUNK_BYTES", 1)  # one at a time
     with pytest.raises(Refusal) as seen:
         look_ahead(COLUMNS, source)
-    assert [problem.where for problem in seen.value.problems] == ["cat/0.png, column 'image'"]
+    assert [problem.where for problem in seen.value.problems] == ["pets/cat/0.png, column 'image'"]
+
+
+def test_a_damaged_image_is_named_with_the_folder_of_the_source(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    csv(root / "dog", png(noise(32, 32))[:200], "7.png")
+    assert refusal(tmp_path, root, COLUMNS).startswith("pets/dog/7.png, column 'image': is a damaged image")
+
+
+def test_an_image_that_vanishes_while_others_are_read_is_no_bug(tmp_path: Path) -> None:
+    opened = source_at(pictures(tmp_path), COLUMNS)
+    (tmp_path / "pets" / "dog" / "3.png").unlink()
+    with pytest.raises(Refusal, match=r"pets/dog/3.png: can't be read \(No such file or directory\)\n  allowed: "):
+        list(opened.chunks())

@@ -110,6 +110,11 @@ def test_a_network_that_does_not_fit_is_refused(package: str, name: str, said: s
         build(spec(Custom(path=f"{package}:{name}")), seed=0)
 
 
+def test_a_network_that_is_not_there_names_those_that_are(package: str) -> None:
+    with pytest.raises(Refusal, match=r"allowed: Good, Lazy, wide, .*\n  to do:   name one of these behind the colon"):
+        build(spec(Custom(path=f"{package}:Zzzz")), seed=0)
+
+
 def test_the_line_of_theirs_that_raised_is_named(package: str) -> None:
     line = 1 + SOURCE.splitlines().index('    raise RuntimeError("no such thing")')
     with pytest.raises(Refusal, match=rf"no such thing \(theirs_for_tests.py, line {line}\)"):

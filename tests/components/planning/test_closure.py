@@ -434,6 +434,15 @@ def test_user_code_that_is_not_there_or_not_python_is_refused(code: Code, user: 
         code.digests(also=(also.format(user),))
 
 
+def test_a_network_that_is_not_there_names_what_is(code: Code, user: str, tmp_path: Path) -> None:
+    (tmp_path / user / "mine.py").write_text("import os\nWIDTH = 3\nclass Net: ...\ndef wide(): ...\ndef _own(): ...\n")
+    with pytest.raises(Refusal) as refused:
+        code.digests(also=(f"{user}.mine:Zzzz",))
+    (found,) = refused.value.problems
+    assert (found.what, found.allowed) == (f"{user}.mine has no 'Zzzz'", "Net, wide")
+    assert found.do == "name one of these behind the colon, or write it there"
+
+
 def test_a_stage_that_is_not_there_is_refused() -> None:
     with pytest.raises(Refusal, match="nothing_like_it"):
         code_of("tasks.train:nothing_like_it", named=set())

@@ -81,7 +81,17 @@ def test_what_the_gate_held_or_rejected_or_the_smoke_test_failed_says_so(release
     assert [status(releases, version).reason for version in (1, 2, 3)] == [
         "too few rows",
         "worse",
-        "promote, it didn't answer as it should",
+        "version 3 didn't answer as it should when it was to become champion",
     ]
     move(releases, "promote", 1, end="abandoned")
     assert words(releases)[0] == "held", "its mover died: nothing was decided"
+
+
+def test_what_bars_a_version_is_said_as_a_sentence(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    seq = releases.begin("rollback", 1, expected=2, actor="me", reason="rolled back by hand", basis="")
+    releases.end(seq, "done")
+    releases.note("reject", 3, actor="me", reason="worse", basis="")
+    said = [barred.objection for version in (2, 3) if (barred := releases.barred(version))]
+    assert said == ["version 2 was rolled back by hand", "version 3 was rejected: worse"]

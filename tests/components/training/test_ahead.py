@@ -9,7 +9,7 @@ import torch
 from components.errors import Refusal
 from components.training.ahead import look_ahead
 from components.training.config import DDP, TrainConfig
-from components.training.device import device_of
+from components.training.device import device_of, find_device
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,11 @@ def test_a_suspicion_that_torch_does_not_share_refuses_nothing(monkeypatch: pyte
     """As of GPUs that aren't NVIDIA's, which torch calls cuda too."""
     monkeypatch.setattr("components.training.device.find_device", torch.device)
     look_ahead(TrainConfig(device="cuda:77"))
+
+
+def test_the_devices_that_are_allowed_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for count, allowed in ((0, "auto, cpu: this machine"), (2, "auto, cpu, cuda, cuda:0, cuda:1: this machine")):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        with pytest.raises(Refusal) as refused:
+            find_device("cuda:77")
+        assert refused.value.problems[0].allowed.replace(", mps", "").startswith(allowed)

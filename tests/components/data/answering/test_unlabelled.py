@@ -232,3 +232,24 @@ def test_images_in_a_table_say_what_files_they_were(tmp_path: Path) -> None:
         assert asked.files == expected
     with pytest.raises(Refusal, match="no columns to keep"):
         list(unlabelled(tmp_path / "a.png", {"image": "image"}, target="label", known={}, keep=["id"]))
+
+
+@pytest.mark.parametrize(
+    ("row", "lines", "cells"),
+    [("4,Rome,yes,extra", True, False), ("x,Rome,yes", False, True), ("x,Rome,yes\n4", True, True)],
+)
+def test_what_to_do_is_of_lines_where_these_are_torn_and_of_cells_where_those_are_bad(
+    tmp_path: Path, row: str, lines: bool, cells: bool
+) -> None:
+    (tmp_path / "rows.csv").write_text(f"age,city,smoker\n3,Rome,yes\n{row}\n")
+    with pytest.raises(Refusal) as refused:
+        read(tmp_path / "rows.csv")
+    do = str(refused.value).partition("  to do:   ")[2]
+    assert ("as many fields as the header" in do, "mend these cells" in do) == (lines, cells)
+
+
+def test_a_damaged_image_is_named_with_the_folder_that_was_given(tmp_path: Path) -> None:
+    picture(tmp_path / "pets" / "dog" / "7.png", 3)
+    (tmp_path / "pets" / "dog" / "7.png").write_text("no picture")
+    with pytest.raises(Refusal, match=r"^pets/dog/7.png: is not an image[^\n]*\n  allowed: .*\n  to do: "):
+        read(tmp_path / "pets", {"i": "image"})

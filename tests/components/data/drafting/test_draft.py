@@ -366,3 +366,36 @@ def test_a_name_whose_ending_alone_is_alike_is_no_near_one(tmp_path: Path) -> No
     for near in ("new_cases.csv", "new_case"):
         with pytest.raises(Refusal, match=r"did you mean 'new_case\.csv'"):
             draft(tmp_path / near, target="y")
+
+
+def test_torn_lines_are_warned_of_first_and_the_rows_are_counted_without_them(tmp_path: Path) -> None:
+    lines = rows(120).splitlines()
+    lines[51] += ",extra"
+    _, text = drafted(csv(tmp_path, "\n".join(lines) + "\n"), target="y")
+    said = "t.csv, row 51 (line 52): the line has 6 fields, the header has 5"
+    warning = (
+        f"# WARNING: 1 of 120 rows can't be read: {said}. Mend or remove it; with `bad_rows: refuse` no run begins"
+    )
+    assert text.splitlines()[1] == warning
+    assert "# 119 rows that can be read, of 120; relative to this file" in text
+    lines[-1] = "short"
+    _, text = drafted(csv(tmp_path, "\n".join(lines) + "\n"), target="y")
+    assert f"# WARNING: 2 of 120 rows can't be read, the first is {said}. Mend or remove them;" in text
+    assert "can be read" not in drafted(csv(tmp_path, rows(120)), target="y")[1]
+
+
+def test_a_file_of_torn_lines_alone_is_not_said_to_have_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(
+        Refusal, match=r"no row can be read, of 9; the first is t.csv, row 1 \(line 2\): the line has 3"
+    ):
+        draft(csv(tmp_path, "a,y\n" + "1,2,p\n" * 9), target="y")
+
+
+@pytest.mark.parametrize("torn", ['r,"yes,n,p', 'r,yes,n,"p'])
+def test_a_quotation_mark_that_is_never_closed_is_refused_also_where_its_line_is_torn(
+    tmp_path: Path, torn: str
+) -> None:
+    lines = rows(120).splitlines()
+    lines[51] = f"1,{torn}"
+    with pytest.raises(Refusal, match=r"t.csv, line 52: a quotation mark is never closed"):
+        draft(csv(tmp_path, "\n".join(lines) + "\n"), target="y")

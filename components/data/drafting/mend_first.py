@@ -1,0 +1,54 @@
+"""What of a source is to be mended before a run begins: said in the recipe's first lines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from components.data.drafting.guess import Guess, decimal_comma, to_mend
+from components.data.drafting.survey import Survey
+from components.data.sources.chunk import no_rows
+from components.errors import Refusal, refuse
+
+FEW: Final = 10  # columns or files that a warning names
+
+
+def warnings(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[str]:
+    """Yield a sentence for each thing that no run should begin with."""
+    yield from _of_torn_rows(seen)
+    yield from _of_decimal_commas(seen, columns)
+    yield from _of_images(seen)
+
+
+def rowless(seen: Survey, where: str) -> Refusal:
+    """Return the refusal of a source of which no row can be read: there is none, or all are torn."""
+    if not seen.torn:
+        return no_rows(where)
+    what = f"no row can be read, of {seen.torn:,}; the first is {seen.first_torn}"
+    do = "give each line as many fields as the header; quote a text that holds the mark between them"
+    return refuse(what, where=where, allowed="a field for each column, in every line", do=do)
+
+
+def _of_torn_rows(seen: Survey) -> Iterator[str]:
+    if seen.torn:
+        first, them = (", the first is", "them") if seen.torn > 1 else (":", "it")
+        what = f"{seen.torn:,} of {seen.rows + seen.torn:,} rows can't be read{first} {seen.first_torn}"
+        yield f"{what}. Mend or remove {them}; with `bad_rows: refuse` no run begins"
+
+
+def _of_decimal_commas(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[str]:
+    text = [seen.columns[name] for name, said in columns.items() if said.kind != "number"]
+    commas = {facts.name: comma for facts in text if (comma := decimal_comma(facts))}
+    if commas:
+        yield (
+            f"decimal commas: {_few(list(commas))}. Values such as '{next(iter(commas.values()))}' are read as text; "
+            f"if they are numbers, {to_mend(text[0])}, then `init` again"
+        )
+
+
+def _of_images(seen: Survey) -> Iterator[str]:
+    if unopened := seen.unopened:
+        what = f"{len(unopened):,} of {seen.rows:,} images can't be opened: {_few(unopened)}"
+        yield f"{what}. Mend or remove them; with `bad_rows: refuse` no run begins"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")

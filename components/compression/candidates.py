@@ -69,24 +69,26 @@ def verdicts(config: SelectConfig, metric: Metric, measurements: Iterable[Measur
     """Return a verdict for each candidate, by name, in the order given.
 
     refused for quality: worse than the limit allows. not faster: the speed-up isn't shown to be above 1. dominated:
-    another one that can be selected is as good in quality, speed and size, and better in one. front: all others.
+    another one that can be selected is as good in quality, speed and size, and better in one. front: all others, and
+    what can be selected for latency though it isn't faster.
     """
     measured = _ordered(measurements)
     allowed = _within_limit(config, metric, measured)
-    front = {m.name for m in _front(config, metric, _eligible(config, allowed))}
+    front = {m.name for m in _front(config, metric, _eligible(config, metric, allowed))}
     return {m.name: _verdict(m, config, allowed=allowed, front=front) for m in measured}
 
 
 def select(config: SelectConfig, metric: Metric, measurements: Iterable[Measurement]) -> Selection:
     """Return the best by the objective among those within the limit, never a dominated one.
 
-    For latency, only the uncompressed model and those shown to be faster than it can be selected; those whose
-    speed-up overlaps the fastest one's are a tie, broken by quality, then size, then name. For size and quality the
-    others follow in the order quality, size, speed, name.
+    For latency, only the uncompressed model and those shown to be faster than it can be selected; where none is,
+    also those that may be as fast, and are as good and as small or better. Those whose speed-up overlaps the fastest
+    one's are a tie, broken by quality, then size, then name. For size and quality the others follow in the order
+    quality, size, speed, name.
     """
     measured = sorted(_ordered(measurements), key=lambda m: m.name)
     allowed = _within_limit(config, metric, measured)
-    front = _front(config, metric, _eligible(config, allowed))
+    front = _front(config, metric, _eligible(config, metric, allowed))
     match config.objective:
         case "latency":
             fastest = max(front, key=lambda m: _speed(m, config).value)
@@ -123,9 +125,21 @@ def _within_limit(config: SelectConfig, metric: Metric, measured: Sequence[Measu
     return [m for m in measured if m.name == UNCOMPRESSED or _good(m, metric) >= sign * worst - slack]
 
 
-def _eligible(config: SelectConfig, allowed: Sequence[Measurement]) -> list[Measurement]:
-    """Return those that the objective lets be selected: for latency, none whose speed-up may be chance."""
-    return [m for m in allowed if config.objective != "latency" or m.name == UNCOMPRESSED or _faster(m, config)]
+def _eligible(config: SelectConfig, metric: Metric, allowed: Sequence[Measurement]) -> list[Measurement]:
+    """Return those that the objective lets be selected: for latency, none whose speed-up may be chance.
+
+    Where no speed-up is beyond doubt, what may be as fast and is no worse in anything else ties with the uncompressed.
+    """
+    if config.objective != "latency":
+        return list(allowed)
+    whole = next(m for m in allowed if m.name == UNCOMPRESSED)
+    proved = [m for m in allowed if _faster(m, config)]
+    return [m for m in allowed if m is whole or (m in proved if proved else _ties(m, whole, config, metric))]
+
+
+def _ties(measurement: Measurement, whole: Measurement, config: SelectConfig, metric: Metric) -> bool:
+    as_good = _good(measurement, metric) >= _good(whole, metric) and measurement.size_bytes <= whole.size_bytes
+    return as_good and _speed(measurement, config).high >= 1
 
 
 def _faster(measurement: Measurement, config: SelectConfig) -> bool:
@@ -146,12 +160,9 @@ def _verdict(
 ) -> Verdict:
     if measurement not in allowed:
         return "refused for quality"
-    leads = measurement.name in front
-    if leads and config.objective != "latency":  # it may be what is wanted though it isn't faster
+    if measurement.name in front:  # it may be what is wanted though it isn't faster
         return "front"
-    if measurement.name != UNCOMPRESSED and not _faster(measurement, config):
-        return "not faster"
-    return "front" if leads else "dominated"
+    return "dominated" if measurement.name == UNCOMPRESSED or _faster(measurement, config) else "not faster"
 
 
 def _good(measurement: Measurement, metric: Metric) -> float:
@@ -180,18 +191,25 @@ def _reason(
     whole = next(m for m in measured if m.name == UNCOMPRESSED)
     if best is whole and len(measured) == 1:
         return "there is no other candidate"
-    speed, size = _speed(best, config), whole.size_bytes / max(best.size_bytes, 1)
     within = f"within the limit ({metric} {figure(limit(config, metric, whole.quality.value))})"
-    eligible = _eligible(config, allowed)
-    if best is whole and config.objective == "latency" and len(eligible) == 1:
-        return f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
+    eligible = _eligible(config, metric, allowed)
+    none = f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
+    if config.objective == "latency" and not any(_faster(m, config) for m in eligible):
+        return (
+            none
+            if best is whole
+            else f"{none}, and this one is no worse in anything: {_gain(best, whole, config, metric)}"
+        )
     what = {"latency": "the fastest", "size": "the smallest", "quality": f"the best in {metric}"}[config.objective]
     proved = ", those not faster beyond doubt left out" if len(eligible) < len(allowed) else ""
     among = f"{what} of {len(eligible)} {within}{proved}{_tie(best, config, metric, eligible)}"
-    if best is whole:
-        return f"{among}: no compressed one is better"
+    return f"{among}: {'no compressed one is better' if best is whole else _gain(best, whole, config, metric)}"
+
+
+def _gain(best: Measurement, whole: Measurement, config: SelectConfig, metric: Metric) -> str:
+    speed, size = _speed(best, config), whole.size_bytes / max(best.size_bytes, 1)
     return (
-        f"{among}: {speed.value:.2f}x as fast as the uncompressed ({speed.low:.2f} to {speed.high:.2f}, batch "
+        f"{speed.value:.2f}x as fast as the uncompressed ({speed.low:.2f} to {speed.high:.2f}, batch "
         f"{config.batch_size}), {size:.1f}x smaller, {metric} {figure(best.quality.value)} against "
         f"{figure(whole.quality.value)}"
     )

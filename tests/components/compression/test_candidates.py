@@ -73,8 +73,10 @@ def test_selected_is_within_the_limit_and_never_dominated(
     worst = limit(config, metric, WHOLE.quality.value)
     assert chosen.quality.value <= worst + 1e-8 if metric in LOWER_IS_BETTER else chosen.quality.value >= worst - 1e-8
     allowed = [m for m in field if found[m.name] != "refused for quality"]
-    if config.objective == "latency":  # one that may be no faster can't be selected
-        allowed = [m for m in allowed if m is WHOLE or m.speedup[1].low > 1]
+    if config.objective == "latency":  # one that may be no faster can't be selected before those that are
+        proved = [m for m in allowed if m.speedup[1].low > 1]
+        allowed = [WHOLE, *proved]
+        assert chosen in allowed or (not proved and chosen.speedup[1].high >= 1)
     assert not any(beats(other, chosen, metric) for other in allowed)
 
 
@@ -118,7 +120,7 @@ def test_fastest_within_the_limit_is_taken() -> None:
 
 
 def test_for_latency_one_that_may_be_no_faster_is_never_taken() -> None:
-    doubtful = measured("doubtful", 0.96, size=100, speed=2.1, width=1.2)
+    doubtful = measured("doubtful", 0.949, size=100, speed=2.1, width=1.2)
     proved = measured("proved", 0.945, size=500, speed=2, width=0.1)
     assert select(CONFIG, "accuracy", [WHOLE, doubtful, proved]).name == "proved"
     assert verdicts(CONFIG, "accuracy", [WHOLE, doubtful, proved])["proved"] == "front"
@@ -129,6 +131,27 @@ def test_for_latency_one_that_may_be_no_faster_is_never_taken() -> None:
     by_size = replace(CONFIG, objective="size")
     assert select(by_size, "accuracy", [WHOLE, doubtful, proved]).name == "doubtful"
     assert verdicts(by_size, "accuracy", [WHOLE, doubtful, proved])["doubtful"] == "front"
+
+
+def test_where_none_is_faster_one_that_is_no_worse_in_anything_takes_the_tie() -> None:
+    better = measured("better", 0.96, size=400, speed=1.08, width=0.15)
+    field = [WHOLE, better, measured("slower", 0.97, size=300, speed=0.8, width=0.1)]
+    assert select(CONFIG, "accuracy", field).name == "better"
+    assert verdicts(CONFIG, "accuracy", field) == {
+        UNCOMPRESSED: "dominated",
+        "better": "front",
+        "slower": "not faster",
+    }
+    assert said(better) == (
+        "of 2 within the limit (accuracy 0.94), none is faster than the uncompressed beyond doubt, and this one is no "
+        "worse in anything: 1.08x as fast as the uncompressed (0.93 to 1.23, batch 1), 2.5x smaller, accuracy 0.96 "
+        "against 0.95"
+    )
+    for worse in (replace(better, quality=Interval(0.949, 0.94, 0.96)), replace(better, size_bytes=1001)):
+        assert select(CONFIG, "accuracy", [WHOLE, worse]).name == UNCOMPRESSED
+        assert verdicts(CONFIG, "accuracy", [WHOLE, worse])["better"] == "not faster"
+    lower = replace(better, quality=Interval(0.94, 0.93, 0.95))
+    assert select(CONFIG, "rmse", [WHOLE, lower]).name == "better", "of an error, less is better"
 
 
 def said(*others: Measurement) -> str:
@@ -159,7 +182,7 @@ def test_speed_is_that_at_the_batch_size_of_the_recipe() -> None:
 
 
 def test_a_speed_up_that_may_be_none_is_not_faster() -> None:
-    edge = replace(measured("edge", 0.95, size=10, speed=1), speedup={1: Interval(1.05, 1.0, 1.1)})
+    edge = replace(measured("edge", 0.949, size=10, speed=1), speedup={1: Interval(1.05, 1.0, 1.1)})
     assert verdicts(CONFIG, "accuracy", [WHOLE, edge])["edge"] == "not faster"
     assert select(CONFIG, "accuracy", [WHOLE, edge]).name == UNCOMPRESSED
     sure = replace(edge, speedup={1: Interval(1.05, 1.001, 1.1)})

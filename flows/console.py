@@ -91,7 +91,8 @@ class Show:
         """Say that a stage is done, and keep its figures."""
         self.close()
         self._in_stages += time.monotonic() - self._began
-        self.say(f"{'cached' if done.cached else f'{done.seconds:5.1f} s':>8}  {done.label}")
+        told = f": {done.outputs.told()}" if hasattr(done.outputs, "told") else ""
+        self.say(f"{'cached' if done.cached else f'{done.seconds:5.1f} s':>8}  {done.label}{told}")
         if done.cached and hasattr(done.outputs, "curves"):
             for step, values in enumerate(done.outputs.curves()):
                 self.kept.metrics(values, step=step)

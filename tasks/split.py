@@ -37,6 +37,10 @@ class Splits:
         """What the tracker keeps of it."""
         return {f"rows.{part}": rows for part, rows in self.rows.items()}
 
+    def told(self) -> str:
+        """What a person is told of it."""
+        return ", ".join(f"{part} {rows:,}" for part, rows in self.rows.items()) + " rows"
+
 
 @stage(libraries=("pyarrow",))
 def split(

@@ -49,6 +49,13 @@ class Kept:
         self.figures.append((step, dict(values)))
 
 
+class Told:
+    """Outputs of which a person is told."""
+
+    def told(self) -> str:
+        return "train 3 rows"
+
+
 def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     kept = Kept()
     show = Show(kept)
@@ -61,7 +68,7 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     show.progress(1, 2)
     show.metrics({"train.loss": 0.5, "train.lr": 0.1}, step=0)
     show.ends(Done("train", "train", "k", None, False, 1.25))
-    show.ends(Done("split", "split", "k", None, True, 7.0))
+    show.ends(Done("split", "split", "k", Told(), True, 7.0))
     show.total()
     out, err = capsys.readouterr()
     assert out == ""
@@ -72,7 +79,7 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
         "trying ledger",
         "train epoch 1: loss 0.5  lr 0.1",
         "N s  train",
-        "cached  split",
+        "cached  split: train 3 rows",
         "N s  in all, N s of it in stages",
     ]
     assert kept.figures == [(0, {"train.loss": 0.5, "train.lr": 0.1})]

@@ -329,7 +329,9 @@ def predict(
     source: Annotated[
         Path, typer.Argument(metavar="FILE", help="A CSV, Parquet or npz file, an image, or a folder of images.")
     ],
-    output: Annotated[Path, typer.Option(help="A CSV or Parquet file.")] = Path("predictions.csv"),
+    output: Annotated[
+        Path, typer.Option(help="A CSV or Parquet file: a new one, or earlier answers, which are replaced.")
+    ] = Path("predictions.csv"),
     version: Version = None,
     named: NamedVersion = None,
     keep: Annotated[
@@ -340,7 +342,7 @@ def predict(
     from components.home import find_home
     from flows.predicting import predict as predict_file
 
-    replaced = ", in place of what was there" if output.exists() else ""
+    replaced = ", in place of the answers that were there" if output.exists() else ""
     chosen, kept = _either(version, named), list(dict.fromkeys(keep or ()))
     rows = predict_file(find_home(), model, source, output=output, version=chosen, keep=kept, say=_say)
     _say(f"wrote {rows:,} answer{'s' * (rows != 1)} to {output}{replaced}")

@@ -33,7 +33,8 @@ def predict(
     `probability_…` each. What of the rows is strange to the model is said at the end.
 
     Raises:
-        Refusal: there is no such version, columns are missing, or cells aren't what their column is.
+        Refusal: there is no such version, the output is a file of no answers, columns are missing, or cells aren't
+            what their column is.
     """
     release = release_of(home, model, version)
     if not source.exists():

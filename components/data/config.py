@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timedelta, timezone
 from typing import Final, Literal
 
 from components.errors import nearest
 from components.rules import Breach, Ruled, breach
 
 MOST_PIXELS: Final = 65_535  # of an image's side, as of a JPEG file's
+_EARLIEST: Final = timezone(timedelta(hours=14))  # where a day begins first on earth
+_LATEST: Final = timezone(timedelta(hours=-12))
 ColumnKind = Literal["number", "category", "boolean", "image", "ignore"]
 DecimalMark = Literal[".", ","]
 
@@ -72,7 +74,8 @@ class SplitConfig(Ruled):
     hash: by a hash of the row's content (or group) and the seed: stable when rows are added, exact duplicates
     together, the shares approximate. stratified: quotas per class for new rows, those of the split before stay where
     they were.
-    time: by absolute cut-offs on `time_column`.
+    time: by absolute cut-offs on `time_column`. One without an offset, such as +01:00, is in the time zone of a column
+    whose type has one: it says what a person sees there. Without any zone, cut-offs and column are in UTC.
     """
 
     method: Literal["hash", "stratified", "time"] = "hash"
@@ -116,22 +119,35 @@ def _swapped(first: str, second: str) -> bool:
 
     Which of these they are, and what neither reads, is for the split to say, which sees the column.
     """
-    readings = [_both(float, first, second), _both(_seconds, first, second)]
-    known = [pair for pair in readings if pair is not None]
-    return bool(known) and not any(start < end for start, end in known)
+    readings = [_read(_as_numbers, first, second), _read(_as_dates, first, second)]
+    known = [before for before in readings if before is not None]
+    return bool(known) and not any(known)
 
 
-def _both(read: Callable[[str], float], first: str, second: str) -> tuple[float, float] | None:
+def _read(before: Callable[[str, str], bool], first: str, second: str) -> bool | None:
     try:
-        return read(first), read(second)
+        return before(first, second)
     except ValueError:
         return None
 
 
-def _seconds(text: str) -> float:
-    """ISO dates and times as seconds since 1970; those without a zone are in UTC, a year or month is its first day."""
-    moment = datetime.fromisoformat(text + {4: "-01-01", 7: "-01"}.get(len(text), ""))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _as_numbers(first: str, second: str) -> bool:
+    return float(first) < float(second)
+
+
+def _as_dates(first: str, second: str) -> bool:
+    """Say whether the first may be before the second: beside one with an offset, one without may be of any zone."""
+    start, end = _moment(first), _moment(second)
+    if start.tzinfo is None and end.tzinfo is not None:
+        start = start.replace(tzinfo=_EARLIEST)
+    if end.tzinfo is None and start.tzinfo is not None:
+        end = end.replace(tzinfo=_LATEST)
+    return start < end
+
+
+def _moment(text: str) -> datetime:
+    """Return an ISO date or time; a year or month is its first day."""
+    return datetime.fromisoformat(text + {4: "-01-01", 7: "-01"}.get(len(text), ""))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

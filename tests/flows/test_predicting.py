@@ -38,9 +38,9 @@ def test_a_csv_with_strings_and_missing_values_is_answered_row_by_row(both: Plac
     right = sum(one["prediction"] == label for one, label in zip(found, true, strict=True))
     assert right / len(true) > 0.6  # the rows' order is the file's, or this would be chance
     assert "wrote 200 answers" in told.err
-    assert "in place of what was there" not in told.err
+    assert "in place of the answers that were there" not in told.err
     again = both.call("predict", "people", "people.csv", "--output", str(tmp_path / "out.csv"))
-    assert "in place of what was there" in again.err
+    assert "in place of the answers that were there" in again.err
 
 
 @pytest.mark.slow
@@ -112,6 +112,10 @@ def test_places_that_cannot_be_are_refused(both: Place, tmp_path: Path) -> None:
     assert both.call("predict", "people", "poeple.csv").refused("poeple.csv", "did you mean 'people.csv'?")
     assert both.call("predict", "people", "people.csv", "--output", "out.xlsx").refused("out.xlsx", ".csv, .parquet")
     assert both.call("predict", "people", "people.csv", "--output", "people.csv").refused("would replace the rows")
+    (tmp_path / "rents.csv").write_text("rooms,rent\n1,2\n")
+    told = both.call("predict", "people", "people.csv", "--output", str(tmp_path / "rents.csv"))
+    assert told.refused("rents.csv: there is a file already", "name another file with --output, or remove this one")
+    assert (tmp_path / "rents.csv").read_text() == "rooms,rent\n1,2\n"
     nowhere = str(tmp_path / "nowhere" / "out.csv")
     assert both.call("predict", "people", "people.csv", "--output", nowhere).refused("no folder")
     assert both.call("predict", "people", "recipe.yaml", "--output", str(tmp_path / "o.csv")).refused(

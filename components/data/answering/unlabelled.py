@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from components.data.answering.known import as_known
+from components.data.answering.other_mark import OtherMark
 from components.data.config import ColumnKind, DataConfig, DecimalMark
 from components.data.file_names import check_names
 from components.data.findings import Finding, Findings, shortened
@@ -83,23 +84,24 @@ def _rows(
     source = source_at(path, config, labelled=False)
     _check_columns(source.schema, columns, keep=keep, where=path.name)
     ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
-    findings, rows = Findings(), 0
+    findings, other_mark, rows = Findings(), OtherMark(), 0
     for chunk in source.chunks():  # after a first bad cell only to find the others
         rows += len(chunk.table)
-        table = _converted(chunk, columns, known, findings)
+        table = _converted(chunk, columns, known, findings, other_mark)
         if len(table) and not findings.count:
             kept = {name: one_array(chunk.table, name) for name in keep}
             yield Asked(table=table, files=_paths(table, columns), kept=kept, ignored=ignored)
     if findings.count:
-        raise findings.refusal(source.places, rows=rows, do=_to_mend(findings))
+        raise findings.refusal(source.places, rows=rows, do=_to_mend(findings, other_mark.hint()))
 
 
-def _to_mend(findings: Findings) -> str:
-    """What to do of torn lines, which are no column's, and of bad cells."""
+def _to_mend(findings: Findings, hint: str) -> str:
+    """What to do of torn lines, which are no column's, and of bad cells. The hint says what explains most of these."""
     lines = "give these lines as many fields as the header; quote a text that holds the mark between them"
     cells = "mend these cells; a missing value may be empty"
     torn = findings.counts[None]
-    return "; and ".join([lines] * bool(torn) + [cells] * (findings.count > torn))
+    told = [hint] * bool(hint) + [lines] * bool(torn) + [cells] * (findings.count > torn)
+    return "; and ".join(told)
 
 
 def _paths(table: pa.Table, columns: Mapping[str, ColumnKind]) -> tuple[str, ...]:
@@ -150,7 +152,11 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _converted(
-    chunk: Chunk, columns: Mapping[str, ColumnKind], known: Mapping[str, Collection[str]], findings: Findings
+    chunk: Chunk,
+    columns: Mapping[str, ColumnKind],
+    known: Mapping[str, Collection[str]],
+    findings: Findings,
+    other_mark: OtherMark,
 ) -> pa.Table:
     """Return the features of a chunk in the types of their kinds, and note what is none of its kind."""
     converted = {
@@ -159,6 +165,8 @@ def _converted(
     found = [Finding(row=line.row, what=line.what) for line in chunk.torn]
     found += [finding for name, column in converted.items() for finding in bad_cells(chunk, name, column)]
     findings.add(sorted(found, key=lambda finding: finding.row))
+    for name in (name for name, kind in columns.items() if kind == "number" and is_text(chunk.table[name].type)):
+        other_mark.look(one_array(chunk.table, name), converted[name].bad, decimal=chunk.decimal)
     values = {name: column.values for name, column in converted.items()}
     typed = [name for name in known if not is_text(chunk.table.schema.field(name).type)]
     return pa.table(values | {name: as_known(values[name], known[name]) for name in typed})

@@ -131,6 +131,10 @@ def _check_target(target: str | None, opened: Source, source: Path) -> None:
         do = nearest(target, names) or "name one of these with --target"
         raise refuse(what, where=source.name, allowed=", ".join(names), do=do)
     twice = sorted({name for name in names if names.count(name) > 1})
+    if "" in twice:
+        at_ends = names[-names.count("") :] == [""] * names.count("")
+        do = "remove the delimiters at the ends of the lines, or name them" if at_ends else "name all but one"
+        raise refuse(f"{names.count('')} columns have no name", where=source.name, do=do)
     if twice:
         raise refuse(f"several columns are named {', '.join(twice)}", where=source.name, do="rename all but one")
 

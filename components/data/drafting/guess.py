@@ -23,7 +23,7 @@ _DECIMAL_COMMA: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 _WHOLE: Final = re.compile(r"[+-]?(?:\d+|[1-9]\d{0,2}(?:[.,]\d{3})+)")  # thousands may stand apart
 _CODE: Final = re.compile(r"[A-Za-z]{0,4}[-_#]?\d+|[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _MARKED_NUMBER: Final = re.compile(
-    r"[€$£¥]? ?[+-]?\d{1,3}(?:[., '\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?(?:%|[€$£¥]| [A-Za-z]{1,3})?"
+    r"\(?[+-]?[€$£¥]? ?[+-]?\d{1,3}(?:[., '\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?(?:%|[€$£¥]| [A-Za-z]{1,3})?\)?"
 )
 
 
@@ -113,11 +113,16 @@ def _spellings(facts: ColumnFacts) -> str:
 
 
 def _marked_numbers(facts: ColumnFacts) -> str:
-    """Say so where the values are numbers to a person: with a unit, a currency, or a decimal comma."""
-    marked = [value for value in facts.distinct if _MARKED_NUMBER.fullmatch(value.strip())]
-    if facts.padded or len(marked) < MOSTLY * len(facts.distinct):
-        return ""
-    return f"numbers written as '{_longest(marked)}' aren't read as numbers: write them like 1234{facts.decimal}5"
+    """Say so where the values are numbers to a person; see `_marked_number`."""
+    marked = _marked_number(facts)
+    return marked and f"numbers written as '{marked}' aren't read as numbers: write them like 1234{facts.decimal}5"
+
+
+def _marked_number(facts: ColumnFacts) -> str:
+    """Return a value, where nearly all are numbers to a person: with a unit, a currency, or marks between thousands."""
+    values = [text for value in facts.distinct if (text := value.strip()).lower() not in MISSING]
+    marked = [value for value in values if _MARKED_NUMBER.fullmatch(value)]
+    return _longest(marked) if marked and not facts.padded and len(marked) >= MOSTLY * len(values) else ""
 
 
 def decimal_comma(facts: ColumnFacts) -> str:
@@ -194,12 +199,17 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
     if not few and (comma := decimal_comma(facts)):
         what = f"the target's numbers, such as '{comma}', have a decimal comma: they are read as text"
         raise refuse(what, where=place, do=to_mend(facts))
+    if not few and (marked := _marked_number(facts)):
+        what = f"the target's numbers, written as '{marked}', aren't read as numbers: they are text"
+        do = f"write them like 1234{facts.decimal}5: no currency, percent sign or unit, and no marks between thousands"
+        raise refuse(what, where=place, do=do)
     if not few:
         what = (
             f"the target has {len(facts.distinct):,} different values in {facts.present:,} rows: these are no classes"
         )
         raise refuse(what, where=place, do=f"name another target, or bring {LEAST_ROWS} rows or more of each class")
-    return "classification", Guess(kind="category", why="; ".join(filter(None, [why, _spellings(facts)])))
+    marked = "" if facts.mostly_numbers else _marked_numbers(facts)
+    return "classification", Guess(kind="category", why="; ".join(filter(None, [why, marked, _spellings(facts)])))
 
 
 def _few_whole(facts: ColumnFacts) -> bool:

@@ -15,6 +15,7 @@ from components.data.config import DataConfig, SplitConfig
 from components.data.findings import Finding, Findings
 from components.data.kinds import as_text, is_text, to_number
 from components.data.parts import one_array, tables
+from components.data.splitting.cut_offs import cut_off_seconds
 from components.data.splitting.hashing import Hashes, row_hashes, value_hashes
 from components.errors import refuse
 from components.task import Task
@@ -123,7 +124,7 @@ class _Clock:
         start = raw.drop_null().slice(0, 100)
         self.numeric = not np.isnan(as_numbers).any() and not pa.types.is_temporal(raw.type)
         self.numeric = self.numeric and not (len(start) and np.isnan(_numbers(start)).all())
-        first, second = as_numbers if self.numeric else _seconds(pa.array(self.given))
+        first, second = as_numbers if self.numeric else cut_off_seconds(self.given, raw.type)
         if not first < second:
             given = f"validation_from is '{self.given[0]}', test_from is '{self.given[1]}'"
             allowed = "two ISO dates, or two numbers, the first before the second"

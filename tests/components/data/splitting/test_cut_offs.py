@@ -1,0 +1,69 @@
+"""Cut-offs say what a person sees in the column."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.data.config import SplitConfig
+from components.data.splitting.cut_offs import cut_off_seconds
+from components.data.splitting.split import split
+from components.errors import Refusal
+from tests.components.data.tables import config, packed
+
+DATA = config({"a": "number", "t": "ignore", "y": "category"})
+TIMES = [f"2025-03-01T{hour:02d}:00:00" for hour in range(24)]
+
+
+def parts(folder: Path, times: pa.Array, *cuts: str) -> list[str]:
+    table = pa.table({"a": [float(i) for i in range(24)], "t": times, "y": ["p", "q"] * 12})
+    pq.write_table(table, folder / "t.parquet")
+    packed(folder, folder / "t.parquet", DATA)
+    chosen = SplitConfig(method="time", time_column="t", validation_from=cuts[0], test_from=cuts[1])
+    split(chosen, DATA, folder / "packed", folder / "s.parquet", task="classification")
+    return pq.read_table(folder / "s.parquet")["part"].to_pylist()
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "+01:00"])
+def test_a_cut_off_without_an_offset_is_in_the_zone_of_the_column(tmp_path: Path, zone: str) -> None:
+    seen = pa.array([f"{time}+01:00" for time in TIMES]).cast(pa.timestamp("us", tz=zone))
+    expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
+    assert parts(tmp_path, seen, "2025-03-01 20:00:00", "2025-03-01 22:00:00") == expected
+
+
+def test_an_offset_counts_as_it_is_written_and_goes_beside_none(tmp_path: Path) -> None:
+    seen = pa.array([f"{time}+01:00" for time in TIMES]).cast(pa.timestamp("us", tz="Europe/Berlin"))
+    expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
+    assert parts(tmp_path, seen, "2025-03-01T19:00Z", "2025-03-02T00:00+03:00") == expected
+    (tmp_path / "mixed").mkdir()
+    assert parts(tmp_path / "mixed", seen, "2025-03-01 20:00", "2025-03-01T20:30Z")[20:] == [
+        *expected[20:22],
+        *["test"] * 2,
+    ]
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.string()])
+def test_columns_without_a_zone_are_in_utc_as_their_cut_offs(tmp_path: Path, kind: pa.DataType) -> None:
+    seen = pa.array(TIMES).cast(kind)
+    expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
+    assert parts(tmp_path, seen, "2025-03-01 20:00:00", "2025-03-01T23:00:00+01:00") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "such"),
+    [("2025-10-26 02:30", r"2025-10-26 02:30:00\+02:00"), ("2025-03-30 02:30", r"2025-03-30 03:00:00\+02:00")],
+)
+def test_a_time_that_clocks_show_twice_or_never_needs_its_offset(text: str, such: str) -> None:
+    berlin = pa.timestamp("us", tz="Europe/Berlin")
+    with pytest.raises(Refusal, match=rf"'{text}' twice or never(.|\n)*write the offset out, such as {such}"):
+        cut_off_seconds([text, "2026-01-01"], berlin)
+    assert cut_off_seconds([text, "soon"], pa.timestamp("us"))[0] > 0
+
+
+def test_only_what_is_swapped_in_every_zone_is_refused_before_the_column_is_seen() -> None:
+    SplitConfig(method="time", time_column="t", validation_from="2025-03-02T06:00", test_from="2025-03-01T20:00Z")
+    SplitConfig(method="time", time_column="t", validation_from="2025-03-01T20:00Z", test_from="2025-03-01T10:00")
+    for cuts in (("2025-03-02T12:00", "2025-03-01T20:00Z"), ("2025-03-01T20:00Z", "2025-03-01T07:00")):
+        with pytest.raises(ValueError, match="isn't before"):
+            SplitConfig(method="time", time_column="t", validation_from=cuts[0], test_from=cuts[1])

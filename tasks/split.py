@@ -42,7 +42,7 @@ class Splits:
         return ", ".join(f"{part} {rows:,}" for part, rows in self.rows.items()) + " rows"
 
 
-@stage(libraries=("pyarrow",))
+@stage(libraries=("pyarrow", "pandas"))
 def split(
     here: Workspace,
     config: SplitConfig,

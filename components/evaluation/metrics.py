@@ -17,8 +17,9 @@ from components.evaluation.answers import Answers, Floats, Labels, Values, answe
 from components.evaluation.bootstrap import affordable, resample, tails
 from components.evaluation.bunches import Bunches, bunches, effective
 from components.evaluation.config import EvaluateConfig
-from components.evaluation.few import FEWEST, of_few, wilson
+from components.evaluation.few import FEWEST, of_few
 from components.evaluation.interval import Interval
+from components.evaluation.unseen import intervals as of_labels
 from components.evaluation.weighted import CALIBRATION_BINS, area_under_roc, confidence_bins, per_class, weighted
 from components.task import LOWER_IS_BETTER, METRICS, Metric, Task
 
@@ -130,10 +131,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model thoroughly.
 
-    Intervals are two-sided, by the percentile bootstrap over rows, all figures on the same resamples. Rows that share
-    one of the `groups`, [N], are drawn together. Three exceptions: the calibration error, which resampling biases
-    upwards, has its resamples shifted back by their mean bias; accuracy, where every answer was right (or wrong) and
-    resampling can't say anything, has Wilson's interval; and where there are fewer than FEWEST rows, or bunches of
+    Intervals are two-sided. Those of accuracy, and of the figures of each class's labels and ranks, are `unseen`'s:
+    they hold what so few rows can't rule out, also where none is wrong. The others are by the percentile bootstrap over
+    rows; the calibration error, which resampling biases upwards, has its resamples shifted back by their mean bias.
+    Rows that share one of the `groups`, [N], are drawn together. Where there are fewer than FEWEST rows, or bunches of
     them, intervals are `of_few`.
 
     Raises:
@@ -219,20 +220,24 @@ def _intervals(
     if known < FEWEST:
         ends = {metric: of_few(metric, value, known, confidence=confidence) for metric, value in values.items()}
         return {metric: Interval(values[metric], low, high) for metric, (low, high) in ends.items()}
+    ends = {}
+    if isinstance(given, Labels):
+        ends = of_labels(given, values, resamples, confidence=confidence, seed=seed, bunched=bunched)
+    rest = [metric for metric in values if metric not in ends]
     blocks = [
-        {metric: weighted(metric, given, weights) for metric in values}
+        {metric: weighted(metric, given, weights) for metric in rest}
         for weights in resample(rows, resamples, seed=seed, bunched=bunched)
     ]
-    intervals = {}
-    for metric, value in values.items():
+    for metric in rest:
         drawn = np.concatenate([block[metric] for block in blocks])
         if metric == "calibration_error":
-            drawn = np.clip(drawn - (drawn.mean() - value), 0, 1)
+            drawn = np.clip(drawn - (drawn.mean() - values[metric]), 0, 1)
         low, high = np.nanquantile(drawn, tails(confidence, bunched)).tolist()
-        if metric == "accuracy" and value in (0.0, 1.0):
-            low, high = wilson(value, known, confidence=confidence)
-        intervals[metric] = Interval(value, min(low, value), max(high, value))
-    return intervals
+        ends[metric] = low, high
+    return {
+        metric: Interval(value, min(ends[metric][0], value), max(ends[metric][1], value))
+        for metric, value in values.items()
+    }
 
 
 def _notes(
@@ -247,10 +252,6 @@ def _notes(
         return (*notes, f"Fewer than {FEWEST} independent rows: intervals say what is possible, hardly what was seen.")
     if made < wanted:
         notes.append(f"{made} resamples instead of {wanted}, since there are many rows.")
-    if isinstance(given, Labels) and given.correct.all():
-        notes.append("No answer was wrong: of the figures of labels only accuracy has an interval that says much.")
-    if values.get("roc_auc") in (0.0, 1.0):
-        notes.append("No pair of rows was ranked otherwise: the interval of roc_auc can't say what others would be.")
     return tuple(notes)
 
 

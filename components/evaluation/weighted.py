@@ -46,42 +46,42 @@ def _accuracy(given: Labels, weights: Floats) -> Floats:
     return np.asarray(given.correct @ weights / weights.sum(axis=0))
 
 
-def _counts(given: Labels, weights: Floats) -> tuple[Floats, Floats, Floats]:
+def counts(given: Labels, weights: Floats) -> tuple[Floats, Floats, Floats]:
     """Return hits, true rows and predicted rows of each class, each [K, B]."""
     hits = per_class(given.target, weights * given.correct[:, None], given.classes)
     true = per_class(given.target, weights, given.classes)
     return hits, true, per_class(given.predicted, weights, given.classes)
 
 
-def _share(part: Floats, whole: Floats, *, empty: float = 0.0) -> Floats:
+def share(part: Floats, whole: Floats, *, empty: float = 0.0) -> Floats:
     """Return part / whole, and `empty` where the whole is 0 (scikit-learn's zero_division)."""
     shares: Floats = np.divide(part, whole, out=np.full_like(part, empty), where=whole > 0)
     return shares
 
 
-def _macro(values: Floats, counted: npt.NDArray[np.bool_]) -> Floats:
+def macro(values: Floats, counted: npt.NDArray[np.bool_]) -> Floats:
     """Return the mean over the classes that count, [K, B] to [B]."""
     return np.asarray((values * counted).sum(axis=0) / counted.sum(axis=0))
 
 
 def _balanced_accuracy(given: Labels, weights: Floats) -> Floats:
-    hits, true, _ = _counts(given, weights)
-    return _macro(_share(hits, true), true > 0)
+    hits, true, _ = counts(given, weights)
+    return macro(share(hits, true), true > 0)
 
 
 def _recall(given: Labels, weights: Floats) -> Floats:
-    hits, true, predicted = _counts(given, weights)
-    return _macro(_share(hits, true), true + predicted > 0)
+    hits, true, predicted = counts(given, weights)
+    return macro(share(hits, true), true + predicted > 0)
 
 
 def _precision(given: Labels, weights: Floats) -> Floats:
-    hits, true, predicted = _counts(given, weights)
-    return _macro(_share(hits, predicted), true + predicted > 0)
+    hits, true, predicted = counts(given, weights)
+    return macro(share(hits, predicted), true + predicted > 0)
 
 
 def _f1(given: Labels, weights: Floats) -> Floats:
-    hits, true, predicted = _counts(given, weights)
-    return _macro(_share(2 * hits, true + predicted), true + predicted > 0)
+    hits, true, predicted = counts(given, weights)
+    return macro(share(2 * hits, true + predicted), true + predicted > 0)
 
 
 def area_under_roc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
@@ -93,7 +93,7 @@ def area_under_roc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floa
     below = np.add.reduceat(sorted_weights * ~sorted_positive, starts, axis=0)
     won = (above * (np.cumsum(below, axis=0) - below / 2)).sum(axis=0)
     pairs = above.sum(axis=0) * below.sum(axis=0)
-    return _share(won, pairs, empty=np.nan)
+    return share(won, pairs, empty=np.nan)
 
 
 def _roc_auc(given: Labels, weights: Floats) -> Floats:
@@ -102,7 +102,7 @@ def _roc_auc(given: Labels, weights: Floats) -> Floats:
     present = np.unique(given.target)
     areas = np.stack([area_under_roc(given.target == k, given.probabilities[:, k], weights) for k in present])
     defined = np.isfinite(areas)
-    return _share(np.where(defined, areas, 0).sum(axis=0), defined.sum(axis=0), empty=np.nan)
+    return share(np.where(defined, areas, 0).sum(axis=0), defined.sum(axis=0), empty=np.nan)
 
 
 def _log_loss(given: Labels, weights: Floats) -> Floats:
@@ -131,7 +131,7 @@ def _r2(given: Values, weights: Floats) -> Floats:
     centred = given.target - given.target.mean()
     spread = np.asarray(centred**2 @ weights - (centred @ weights) ** 2 / rows)
     noise = 1e-12 * rows * float(np.max(centred**2))  # what rounding leaves of a constant target's spread
-    return 1 - _share(left, np.where(spread > noise, spread, 0), empty=np.nan)
+    return 1 - share(left, np.where(spread > noise, spread, 0), empty=np.nan)
 
 
 _OF_LABELS: Final[dict[Metric, Callable[[Labels, Floats], Floats]]] = {

@@ -14,6 +14,7 @@ from components.task import LOWER_IS_BETTER, Metric
 WORDS: Final = {"linear": "a linear model", "gradient_boosting": "gradient boosting", "constant": "a constant answer"}
 LEAST_FOUND: Final = 0.5  # share of a class's rows
 NAMED: Final = 3  # classes, beside the worst
+FEWEST_OF_CLASS: Final = 5  # test rows, below which a class's figures say next to nothing
 MANY_GONE: Final = 0.5  # of the rows that the champion learned from
 
 
@@ -55,7 +56,7 @@ def cautions(
         sentences.append(
             f"this first release would have passed with any {metric}: set gate.floor, and a poor one is refused"
         )
-    return (*sentences, *_hardly_found(released.classes))
+    return (*sentences, *_hardly_tested(released.classes), *_hardly_found(released.classes))
 
 
 def _lost(metric: Metric, released: float, uncompressed: float, *, worst: float, selected_on: int) -> Iterator[str]:
@@ -145,6 +146,16 @@ def _rewritten(champion: str, gone: float) -> Iterator[str]:
         )
 
 
+def _hardly_tested(classes: tuple[ClassFigures, ...]) -> Iterator[str]:
+    """Classes of so few test rows that one of them more, or less, would make another figure."""
+    few = sorted((one for one in classes if 0 < one.support < FEWEST_OF_CLASS), key=lambda one: one.support)
+    if not few:
+        return
+    counted = [f"'{one.name}' ({one.support} {'row' if one.support == 1 else 'rows'})" for one in few]
+    their = "its figures say" if len(few) == 1 else "their figures say"
+    yield f"fewer than {FEWEST_OF_CLASS} test rows are of {_listed(counted)}: {their} next to nothing"
+
+
 def _hardly_found(classes: tuple[ClassFigures, ...]) -> Iterator[str]:
     """Classes that no test row is of, and those most of whose rows are taken for another's."""
     if absent := [one.name for one in classes if not one.support]:
@@ -160,7 +171,11 @@ def _hardly_found(classes: tuple[ClassFigures, ...]) -> Iterator[str]:
 
 def _names(classes: list[str]) -> str:
     """Name the first classes, and count the others."""
-    parts = [f"'{name}'" for name in classes[:NAMED]]
+    return _listed([f"'{name}'" for name in classes])
+
+
+def _listed(classes: list[str]) -> str:
+    parts = classes[:NAMED]
     if left := len(classes) - len(parts):
         parts.append(f"{left} other {'class' if left == 1 else 'classes'}")
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -84,17 +84,3 @@ def test_of_what_nothing_is_known_the_interval_is_all_that_it_can_be(metric):
     else:
         assert low == 0
         assert high == (pytest.approx(15.94, abs=0.01) if metric == "log_loss" else 1)
-
-
-@pytest.mark.parametrize("side", [1, -1])
-def test_an_area_of_one_is_noted_though_answers_are_wrong(side):
-    """Each 1 is ranked above each 0, but most answers are 0."""
-    target = np.arange(40) % 2
-    score = 0.2 + side * np.where(target, 0.1, -0.1) + np.linspace(0, 0.01, 40)
-    output = np.stack([1 - score, score], axis=1)
-    seen = evaluate(EvaluateConfig(), task="classification", target=target, output=output, classes=("a", "b"), seed=0)
-    assert seen.figures["roc_auc"].value == (side == 1)
-    assert any("roc_auc" in note and "ranked" in note for note in seen.notes)
-    output[[1, 2]] = output[[2, 1]]
-    seen = evaluate(EvaluateConfig(), task="classification", target=target, output=output, classes=("a", "b"), seed=0)
-    assert not any("ranked" in note for note in seen.notes)

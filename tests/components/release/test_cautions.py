@@ -119,6 +119,29 @@ def test_a_class_that_is_hardly_found_is_named(
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ((5, 90), ()),
+        ((1, 90), ("fewer than 5 test rows are of 'a' (1 row): its figures say next to nothing",)),
+        (
+            (3, 90, 2),
+            ("fewer than 5 test rows are of 'c' (2 rows) and 'a' (3 rows): their figures say next to nothing",),
+        ),
+        (
+            (4, 3, 2, 1, 4),
+            (
+                "fewer than 5 test rows are of 'd' (1 row), 'c' (2 rows), 'b' (3 rows) and 2 other classes: their "
+                "figures say next to nothing",
+            ),
+        ),
+    ],
+)
+def test_classes_of_hardly_any_test_row_are_named(counts: tuple[int, ...], expected: tuple[str, ...]) -> None:
+    classes = [(name, rows, rows) for name, rows in zip("abcde", counts, strict=False)]
+    assert said(released=evaluation("accuracy", Interval(0.9, 0.88, 0.92), *classes)) == expected
+
+
 def test_a_constant_whose_value_lies_outside_the_interval_is_compared_row_by_row() -> None:
     """Of 36 rows the net has 20, a constant 12, 5 of them the same: neither's own interval shows the difference's."""
     truth = np.repeat([0, 1, 2], 12)

@@ -1,0 +1,147 @@
+"""Intervals that hold what few rows can't rule out."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+from scipy.stats import binom
+
+from components.evaluation.answers import Labels
+from components.evaluation.bootstrap import resample
+from components.evaluation.bunches import bunches
+from components.evaluation.config import EvaluateConfig
+from components.evaluation.few import wilson
+from components.evaluation.metrics import evaluate
+from components.evaluation.unseen import BY_CLASS, by_class, of_accuracy
+from components.evaluation.weighted import weighted
+
+
+def labels(target, said):
+    return Labels(target=target, probabilities=np.eye(max(target.max(), said.max(), 1) + 1)[said], predicted=said)
+
+
+def evaluated(target, said, *, groups=None, classes=None):
+    output = np.eye(classes or target.max() + 1)[said]
+    names = tuple("abcdefgh"[: output.shape[1]])
+    given = {"task": "classification", "target": target, "output": output, "classes": names, "seed": 0}
+    return evaluate(EvaluateConfig(), **given, groups=groups).figures
+
+
+def ends(given, metric, *, bunched=None):
+    return by_class(given, [metric], 300, confidence=0.95, seed=0, bunched=bunched)[metric]
+
+
+@pytest.mark.parametrize("rows", [35, 100])
+def test_a_wrong_answer_more_never_makes_accuracy_look_better(rows):
+    target = np.zeros(rows, dtype=np.int64)
+    made = [
+        evaluated(target, (np.arange(rows) < wrong).astype(np.int64), classes=2)["accuracy"] for wrong in range(rows)
+    ]
+    assert all(one.low < before.low and one.high < before.high + 1e-12 for before, one in pairwise(made))
+    if rows == 35:
+        assert (made[1].low, made[1].high) == pytest.approx((0.855, 0.995), abs=5e-4)
+
+
+def test_the_interval_of_accuracy_holds_the_truth_as_often_as_it_says_near_1():
+    right = np.arange(36)
+    held = [low <= 0.97 <= high for low, high in (wilson(x / 35, 35, confidence=0.95) for x in right)]
+    assert binom.pmf(right, 35, 0.97)[held].sum() > 0.93
+
+
+@pytest.mark.parametrize("wrong", [(), (0,), (0, 1)])
+def test_accuracy_of_groups_is_never_surer_than_if_all_were_right(wrong):
+    target, groups = np.zeros(80, dtype=np.int64), np.repeat(np.arange(20), 4)
+    said = np.isin(np.arange(80), wrong).astype(np.int64)
+    low = evaluated(target, said, groups=groups, classes=2)["accuracy"].low
+    assert low <= wilson(1.0, 20, confidence=0.95)[0]
+
+
+def test_accuracy_of_rows_that_are_unlike_their_group_is_nearly_as_sure_as_of_rows_alone():
+    said = (np.random.default_rng(0).random(400) < 0.3).astype(np.int64)
+    given, apart = evaluated(np.zeros(400, dtype=np.int64), said, classes=2)["accuracy"], np.arange(400) % 50
+    made = evaluated(np.zeros(400, dtype=np.int64), said, groups=apart, classes=2)["accuracy"]
+    assert 0.8 < (made.high - made.low) / (given.high - given.low) < 1.3
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_no_interval_of_labels_is_without_a_width_where_all_are_right(classes):
+    target = np.arange(60) % classes
+    made = evaluated(target, target, classes=max(classes, 2))
+    for metric in ("accuracy", *BY_CLASS):
+        if metric in made:
+            assert 0.85 < made[metric].low < 0.97, metric
+            assert made[metric].high == 1, metric
+
+
+def test_nor_where_a_class_is_never_found():
+    target = np.repeat([0, 1, 2], [20, 20, 5])
+    made = evaluated(target, np.where(target == 2, 0, target))["balanced_accuracy"]
+    assert made.value == pytest.approx(2 / 3)
+    assert made.low < 0.64
+    assert made.high > 0.75, "of 5 rows of which none is found half may be"
+
+
+def test_of_one_class_the_ends_are_clopper_and_pearsons():
+    from statsmodels.stats.proportion import proportion_confint
+
+    target, said = np.zeros(40, dtype=np.int64), (np.arange(40) < 3).astype(np.int64)
+    found = by_class(labels(target, said), ["balanced_accuracy"], 20_000, confidence=0.95, seed=0, bunched=None)
+    assert found["balanced_accuracy"] == pytest.approx(proportion_confint(37, 40, method="beta"), abs=0.006)
+
+
+def test_the_area_of_a_class_of_one_row_says_next_to_nothing():
+    target = (np.arange(40) == 0).astype(np.int64)
+    area = evaluated(target, target)["roc_auc"]
+    assert area.value == area.high == 1
+    assert area.low < 0.05
+
+
+def test_groups_that_are_all_right_are_as_many_as_their_bunches():
+    target, groups = np.arange(60) % 3, np.arange(60) // 3
+    apart, together = evaluated(target, target), evaluated(target, target, groups=groups)
+    for metric in BY_CLASS:
+        assert together[metric].low < apart[metric].low - 0.03, metric
+
+
+def by_percentiles(given, metric):
+    drawn = np.concatenate([weighted(metric, given, block) for block in resample(len(given.target), 300, seed=0)])
+    return np.nanquantile(drawn, [0.025, 0.975])
+
+
+@pytest.mark.parametrize(
+    ("rows", "right"), [((20, 20), (0.97, 0.97)), ((20, 10, 5), (0.97, 0.97, 0.85)), ((30, 5), (0.95, 0.9))]
+)
+def test_the_interval_of_balanced_accuracy_of_few_rows_holds_the_truth_as_often_as_it_says(rows, right):
+    random, truth, held, before = np.random.default_rng(0), np.mean(right), 0, 0
+    target = np.repeat(np.arange(len(rows)), rows)
+    for _ in range(200):
+        wrong = random.random(len(target)) >= np.array(right)[target]
+        given = labels(target, np.where(wrong, (target + 1) % len(rows), target))
+        low, high = ends(given, "balanced_accuracy")
+        held += low <= truth <= high
+        low, high = by_percentiles(given, "balanced_accuracy")
+        before += low <= truth <= high
+    assert held / 200 >= 0.93
+    assert before / 200 < 0.9, "resamples of what is right are right"
+
+
+@pytest.mark.parametrize("rows", [(30, 30), (40, 5)])
+@pytest.mark.parametrize("apart", [1.0, 3.0])
+def test_the_interval_of_the_area_of_few_rows_holds_the_truth_as_often_as_it_says(rows, apart):
+    """Scores of the two classes are normal, so many standard deviations apart."""
+    random, truth, held = np.random.default_rng(0), float(ndtr(apart / 2**0.5)), 0
+    target = np.repeat([0, 1], rows)
+    for _ in range(200):
+        score = ndtr(random.normal(size=len(target)) + apart * target)
+        given = Labels(target=target, probabilities=np.stack([1 - score, score], axis=1), predicted=target)
+        low, high = ends(given, "roc_auc")
+        held += low <= truth <= high
+    assert held / 200 >= 0.93
+
+
+def test_accuracy_of_a_single_bunch_is_hardly_known():
+    given = labels(np.zeros(8, dtype=np.int64), np.zeros(8, dtype=np.int64))
+    low, high = of_accuracy(given, bunches(np.zeros(8)), confidence=0.95)
+    assert low < 0.25
+    assert high == 1

@@ -36,7 +36,7 @@ def connected(address: Address, *, what: str, met: bool, say: Callable[[str], ob
             if is_final(error) or waited > patience:
                 raise refusal from None
             if waited > QUIET_SECONDS:
-                say(f"{refusal.problems[0].what}; it is waited for, {patience:.0f} s at most")
+                say(f"{refusal.problems[0].what}; it is waited for, {patience + ANSWER_SECONDS:.0f} s at most")
         seconds = ANSWER_SECONDS
         time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that twenty workers don't come at once
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -62,7 +62,7 @@ def test_a_person_hears_of_a_ledger_that_is_waited_for(
     with pytest.raises(Refusal, match="can't be reached"):
         ledger_of(home).now()
     out, err = capsys.readouterr()
-    assert (out, err.count("it is waited for, 1 s at most")) == ("", 1)
+    assert (out, err.count("it is waited for, 11 s at most")) == ("", 1)
 
 
 @pytest.mark.parametrize(

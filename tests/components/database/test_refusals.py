@@ -92,7 +92,7 @@ def test_a_server_that_is_waited_for_is_told_of_once_with_how_long_and_its_retur
         one.join()
     away, back = said
     assert away.startswith("the ledger's server can't be reached (")
-    assert away.endswith("; it is waited for, 60 s at most")
+    assert away.endswith("; it is waited for, 70 s at most")
     assert PASSWORD not in away
     assert back == "the ledger's server answers"
 

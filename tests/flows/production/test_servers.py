@@ -123,6 +123,8 @@ def test_the_doctor_waits_for_no_pool_that_nobody_serves_and_for_no_worker_that_
         for name in ("empty", "of-others"):
             asked_of_prefect(production, "DELETE", f"/work_pools/{name}")
     assert told.code == 2
+    for asked_for in ("trying ledger, ", "asking Prefect which work pools there are", "asking a worker of local"):
+        assert asked_for in told.err
     found = {one["pool"]: (one["state"], one["detail"]) for one in told.json if one["name"] == "worker"}
     assert found.keys() >= {"local", "empty", "of-others"}
     assert found["local"][0] == "bad"

@@ -192,18 +192,14 @@ def _reason(
     if best is whole and len(measured) == 1:
         return "there is no other candidate"
     within = f"within the limit ({metric} {figure(limit(config, metric, whole.quality.value))})"
-    eligible = _eligible(config, metric, allowed)
-    none = f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
+    eligible, gain = _eligible(config, metric, allowed), _gain(best, whole, config, metric)
     if config.objective == "latency" and not any(_faster(m, config) for m in eligible):
-        return (
-            none
-            if best is whole
-            else f"{none}, and this one is no worse in anything: {_gain(best, whole, config, metric)}"
-        )
+        none = f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
+        return none if best is whole else f"{none}; this one may be as fast, and is no worse in quality or size: {gain}"
     what = {"latency": "the fastest", "size": "the smallest", "quality": f"the best in {metric}"}[config.objective]
     proved = ", those not faster beyond doubt left out" if len(eligible) < len(allowed) else ""
     among = f"{what} of {len(eligible)} {within}{proved}{_tie(best, config, metric, eligible)}"
-    return f"{among}: {'no compressed one is better' if best is whole else _gain(best, whole, config, metric)}"
+    return f"{among}: {'no compressed one is better' if best is whole else gain}"
 
 
 def _gain(best: Measurement, whole: Measurement, config: SelectConfig, metric: Metric) -> str:

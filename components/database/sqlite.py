@@ -74,9 +74,10 @@ class SQLite:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF in _OF_FULL_DISKS and is_full(self.path.parent):
+            code = error.sqlite_errorcode & 0xFF
+            if code == sqlite3.SQLITE_FULL or (code in _WITHOUT_SPACE and is_full(self.path.parent)):
                 raise full(self.path) from error
-            text, do = _EXPLAINED.get(error.sqlite_errorcode & 0xFF, ("", ""))
+            text, do = _EXPLAINED.get(code, ("", ""))
             if not text:
                 raise
             what = text.format(name=self._tables.name)
@@ -94,12 +95,11 @@ _MOVE_AWAY = (
     "put a backup in its place; without one, move it away: models stay in MLflow, but which versions there were, and "
     "which was champion, is forgotten: stages run again, and the next version wants `steelyard promote --force`"
 )
-_OF_FULL_DISKS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+_WITHOUT_SPACE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)  # where there may be none: SQLite doesn't tell
 _RIGHTS = "look at the rights of the file and its folder"
 _EXPLAINED = {
     sqlite3.SQLITE_CORRUPT: ("the {name} is damaged", _MOVE_AWAY),
     sqlite3.SQLITE_NOTADB: ("the {name} is damaged", _MOVE_AWAY),
-    sqlite3.SQLITE_FULL: ("no space left on the disk", "free some space; the next run goes on from here"),  # or quota
     sqlite3.SQLITE_IOERR: ("the {name} can't be read or written", "look whether the disk is full, or failing"),
     sqlite3.SQLITE_CANTOPEN: ("the {name} can't be opened", _RIGHTS),
     sqlite3.SQLITE_READONLY: ("the {name} can't be written", _RIGHTS),

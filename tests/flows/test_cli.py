@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -440,6 +441,7 @@ def test_until_says_what_was_done_anew(place: Place) -> None:
     assert [(one["name"], one["cached"]) for one in told.json["stages"]] == [("ingest", True), ("split", False)]
     assert "stopped after split, as asked" in told.err
     assert "nothing changed" not in told.err
+    assert re.search(r"s  split: train \d+, validation \d+, test \d+ rows$", told.err, re.MULTILINE), told.err
 
 
 def test_the_schema_is_json(first: Place) -> None:

@@ -1,11 +1,11 @@
 """The planner and the run through Prefect, over one small flow."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import pytest
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import TaskRun
 
 pytestmark = pytest.mark.xdist_group("runs")  # where the Prefect server is
+P = ParamSpec("P")
+R = TypeVar("R")
 PLAIN = Knobs()
 NONE: frozenset[str] = frozenset()
 
@@ -42,13 +44,14 @@ class Direct:
     def __init__(self, yard: Yard) -> None:
         self.yard = yard
 
-    def __call__(self, stage: object, *args: object, **kwargs: object) -> object:
-        assert isinstance(stage, Stage)
+    def __call__(self, stage: Stage[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return perform(stage, stage.bind(*args, **kwargs), self.yard, log=logging.getLogger("test")).outputs
 
-    def ask(self, question: object, *args: object, **kwargs: object) -> object:
-        assert callable(question)
+    def ask(self, question: Callable[Concatenate[Yard, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         return question(self.yard, *args, **kwargs)
+
+    def note(self, found: Callable[Concatenate[Yard, P], None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Nothing: there is no run in MLflow."""
 
 
 def plan(
@@ -86,7 +89,7 @@ def test_a_planned_output_is_unknown(home: Path, journal: Path) -> None:
 
 
 def test_after_a_run_everything_is_cached_with_its_seconds(home: Path, journal: Path) -> None:
-    done = small(Direct(yard_at(home)), journal)  # type: ignore[arg-type]
+    done = small(Direct(yard_at(home)), journal)
     planner = Planner(yard_at(home, run=""))
     assert small(planner, journal) == done
     assert planner.nothing_to_do
@@ -98,7 +101,7 @@ def test_after_a_run_everything_is_cached_with_its_seconds(home: Path, journal: 
 def test_a_cached_stage_is_planned_with_the_seconds_of_its_own_result(home: Path, journal: Path) -> None:
     slow = Knobs(seed=1, seconds=0.2)
     for knobs in (slow, PLAIN):
-        small(Direct(yard_at(home)), journal, knobs)  # type: ignore[arg-type]
+        small(Direct(yard_at(home)), journal, knobs)
     planner = Planner(yard_at(home, run=""))
     small(planner, journal, slow)
     (took,) = (line.seconds for line in planner.plan if line.label == "make")
@@ -107,7 +110,7 @@ def test_a_cached_stage_is_planned_with_the_seconds_of_its_own_result(home: Path
 
 
 def test_a_changed_input_or_a_forced_stage_is_planned_to_run(home: Path, journal: Path) -> None:
-    small(Direct(yard_at(home)), journal)  # type: ignore[arg-type]
+    small(Direct(yard_at(home)), journal)
     assert plan(home, journal, Knobs(seed=1))[0] == ("make", "run")
     assert plan(home, journal, force=frozenset({"add"})) == [("make", "cached"), ("add twice", "run"), ("add a", "run")]
 

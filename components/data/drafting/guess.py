@@ -120,9 +120,14 @@ def _marked_numbers(facts: ColumnFacts) -> str:
 
 def _marked_number(facts: ColumnFacts) -> str:
     """Return a value, where nearly all are numbers to a person: with a unit, a currency, or marks between thousands."""
-    values = [text for value in facts.distinct if (text := value.strip()).lower() not in MISSING]
+    values = _present(facts)
     marked = [value for value in values if _MARKED_NUMBER.fullmatch(value)]
     return _longest(marked) if marked and not facts.padded and len(marked) >= MOSTLY * len(values) else ""
+
+
+def _present(facts: ColumnFacts) -> list[str]:
+    """Return the different values, but for words that say that there is none."""
+    return [text for value in facts.distinct if (text := value.strip()).lower() not in MISSING]
 
 
 def decimal_comma(facts: ColumnFacts) -> str:
@@ -132,7 +137,7 @@ def decimal_comma(facts: ColumnFacts) -> str:
     """
     if facts.mostly_numbers:
         return ""
-    values = [text for value in facts.distinct if (text := value.strip()).lower() not in MISSING]
+    values = _present(facts)
     whole = [value for value in values if _WHOLE.fullmatch(value)]
     marked = [value for value in values if _DECIMAL_COMMA.fullmatch(value) and not _WHOLE.fullmatch(value)]
     return _longest(marked) if marked and len(whole) + len(marked) >= MOSTLY * len(values) else ""

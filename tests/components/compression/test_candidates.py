@@ -143,9 +143,9 @@ def test_where_none_is_faster_one_that_is_no_worse_in_anything_takes_the_tie() -
         "slower": "not faster",
     }
     assert said(better) == (
-        "of 2 within the limit (accuracy 0.94), none is faster than the uncompressed beyond doubt, and this one is no "
-        "worse in anything: 1.08x as fast as the uncompressed (0.93 to 1.23, batch 1), 2.5x smaller, accuracy 0.96 "
-        "against 0.95"
+        "of 2 within the limit (accuracy 0.94), none is faster than the uncompressed beyond doubt; this one may be as "
+        "fast, and is no worse in quality or size: 1.08x as fast as the uncompressed (0.93 to 1.23, batch 1), 2.5x "
+        "smaller, accuracy 0.96 against 0.95"
     )
     for worse in (replace(better, quality=Interval(0.949, 0.94, 0.96)), replace(better, size_bytes=1001)):
         assert select(CONFIG, "accuracy", [WHOLE, worse]).name == UNCOMPRESSED

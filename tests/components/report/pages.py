@@ -293,31 +293,25 @@ def many() -> Page:
 
 def a_dozen() -> Page:
     """Twelve classes: more than fit into a matrix with its counts on a small screen."""
-    base, classes = digits(), tuple(f"kind {letter}" for letter in "ABCDEFGHIJKL")
-    found = confusion(classes)
-    return replace(
-        base,
-        confusion=found,
-        class_scores=class_scores(found),
-        confused=confused(found),
-        per_class=per_class(classes),
-        data=data(classes),
-    )
+    return of_classes(confusion(tuple(f"kind {letter}" for letter in "ABCDEFGHIJKL")))
 
 
 def letters() -> Page:
     """Forty classes, one of which the model never says."""
-    base, classes = digits(), tuple(f"letter {number}" for number in range(40))
-    found = confusion(classes, rows=400)
+    found = confusion(tuple(f"letter {number}" for number in range(40)), rows=400)
     counts = tuple((*counts[:-2], counts[-2] + counts[-1], 0) for counts in found.counts)
-    found = replace(found, counts=counts)
+    return of_classes(replace(found, counts=counts))
+
+
+def of_classes(found: Confusion) -> Page:
+    """The page of digits with other classes."""
     return replace(
-        base,
+        digits(),
         confusion=found,
         class_scores=class_scores(found),
         confused=confused(found),
-        per_class=per_class(classes),
-        data=data(classes),
+        per_class=per_class(found.classes),
+        data=data(found.classes),
     )
 
 

@@ -105,12 +105,15 @@ def test_the_largest_confusions_are_in_words() -> None:
     assert confusions_words(scores).startswith("12 rows of 20 are wrong, among 2 classes.")
 
 
-@pytest.mark.parametrize("page", [digits(), a_dozen(), letters()])
-def test_both_columns_of_the_answers_are_used(page: Page) -> None:
+@pytest.mark.parametrize(("page", "few"), [(digits(), True), (a_dozen(), False), (letters(), False)])
+def test_both_columns_of_the_answers_are_used(page: Page, few: bool) -> None:
+    """Few classes have no confusions in the right column, so that their figures stand there."""
     html = section(render(page))
     left, right = html.split('<div class="stack">')[1:]
     assert "All figures" in right
     assert "Confusion matrix" in left
+    assert ("F1 of each class" in right) is few
+    assert ("F1 of each class" in left) is not few
 
 
 # How sure ------------------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def _moment(text: str) -> datetime:
 class PrepareConfig(Ruled):
     """How raw values become features. Fitted on train only, and exported inside the model."""
 
-    numbers: Literal["standard", "quantile", "none"] = "standard"
+    numbers: Literal["standard", "quantile", "none"] = "standard"  # quantile: standard, and ranks, for long tails
     min_category_rows: int = 2  # rarer values share the code of unknown ones
     image_size: tuple[int, int] | None = None  # pixels, height then width; None: the images have one size already
     image_channels: Literal[1, 3] | None = None  # None: 1 if every train image is grey, else 3

@@ -3,23 +3,18 @@
 N rows, F' numbers with their flags, C categories, K outputs.
 """
 
-from typing import Final
-
 import torch
 from torch import Tensor, nn
 
-FAR: Final = 10.0  # standard deviations: what lies beyond counts as that far
-
 
 class LinearPath(nn.Module):
-    """A linear model of the standardised numbers, and of each category as a column of its own. It begins at zero.
+    """A linear model of the numbers' features, and of each category as a column of its own. It begins at zero.
 
     Sums, no layer: pruning leaves it whole, and quantization leaves it in floats.
     """
 
-    def __init__(self, numbers: int, codes: tuple[int, ...], outputs: int, *, far: float = FAR) -> None:
+    def __init__(self, numbers: int, codes: tuple[int, ...], outputs: int) -> None:
         super().__init__()
-        self.far = far
         self.weight = nn.Parameter(torch.zeros(outputs, numbers))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.offsets = nn.ModuleList(nn.Embedding(count, outputs) for count in codes)
@@ -30,7 +25,7 @@ class LinearPath(nn.Module):
 
     def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
         """[N, F'] and [N, C] to [N, K]."""
-        output = self.bias + (numbers.clamp(-self.far, self.far).unsqueeze(1) * self.weight).sum(dim=2)
+        output = self.bias + (numbers.unsqueeze(1) * self.weight).sum(dim=2)
         for i, offset in enumerate(self.offsets):
             output = output + offset(codes[:, i])
         return output

@@ -16,7 +16,7 @@ from components.data.preparing.preparation import CategoryColumn, Preparation, T
 from components.errors import refuse
 from components.models.config import MLP, Custom, Network
 from components.models.families import FAMILIES
-from components.models.linear_path import FAR, LinearPath
+from components.models.linear_path import LinearPath
 from components.models.prepare import PrepareImage, PrepareTable, prepare
 from components.models.shapes import resize_
 from components.models.tensors import read_tensors, write_bytes, write_tensors
@@ -175,13 +175,11 @@ def _linear(spec: ModelSpec) -> LinearPath | None:
     if not isinstance(spec.network, MLP) or not spec.network.linear:
         return None
     columns = spec.preparation.categories
-    far = FAR if spec.preparation.standard else float("inf")
-    return LinearPath(_numbers(spec.preparation), tuple(c.codes for c in columns), spec.preparation.outputs, far=far)
+    return LinearPath(_numbers(spec.preparation), tuple(c.codes for c in columns), spec.preparation.outputs)
 
 
 def _numbers(preparation: Preparation) -> int:
-    """Number columns, with a flag each where one is asked for."""
-    return len(preparation.numbers) + sum(column.flag for column in preparation.numbers)
+    return sum(column.features for column in preparation.numbers)
 
 
 def feature_shape(preparation: Preparation) -> tuple[int, ...]:

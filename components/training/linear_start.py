@@ -60,7 +60,7 @@ def _held_out(path: LinearPath, rows: Dataset, order: Tensor, fold: int, loss: C
     if not len(learned) or not inside.any():
         return torch.zeros(len(PENALTIES))
     fits = _fits(path, learned, loss, penalties=PENALTIES)
-    losses = [loss(_outputs(path, weights, features), _real(target)).detach() for weights in fits]
+    losses = [loss(_outputs(weights, features), _real(target)).detach() for weights in fits]
     return torch.stack(losses) * len(target)
 
 
@@ -68,11 +68,11 @@ def _fits(path: LinearPath, rows: Dataset, loss: Criterion, *, penalties: tuple[
     """Yield the weights for each penalty, the largest first: each fit begins where the one before it ended."""
     weights = [parameter.detach().double().requires_grad_() for parameter in path.parameters()]
     for penalty in penalties:
-        descend_(path, weights, rows, loss, penalty=penalty)
+        descend_(weights, rows, loss, penalty=penalty)
         yield weights
 
 
-def descend_(path: LinearPath, weights: list[Tensor], rows: Dataset, loss: Criterion, *, penalty: float) -> None:
+def descend_(weights: list[Tensor], rows: Dataset, loss: Criterion, *, penalty: float) -> None:
     """Move the weights, float64, to the least loss with the penalty: not of the bias, as in scikit-learn."""
     features, target = (rows.features[0].double(), rows.features[1]), _real(rows.target)
     optimizer: Optimizer = LBFGS(weights, max_iter=STEPS, history_size=20, line_search_fn="strong_wolfe")
@@ -80,17 +80,17 @@ def descend_(path: LinearPath, weights: list[Tensor], rows: Dataset, loss: Crite
     def closure() -> float:
         optimizer.zero_grad()
         squares = torch.stack([(weight**2).sum() for weight in weights if weight.ndim > 1]).sum()
-        value = loss(_outputs(path, weights, features), target) + penalty / (2 * len(rows)) * squares
+        value = loss(_outputs(weights, features), target) + penalty / (2 * len(rows)) * squares
         torch.autograd.backward(value)
         return value.item()
 
     optimizer.step(closure)
 
 
-def _outputs(path: LinearPath, weights: list[Tensor], features: tuple[Tensor, ...]) -> Tensor:
-    """Return what the path would with these weights, [N, K]."""
+def _outputs(weights: list[Tensor], features: tuple[Tensor, ...]) -> Tensor:
+    """Return what a linear path would with these weights, [N, K]."""
     numbers, codes = features
-    output = functional.linear(numbers.double().clamp(-path.far, path.far), weights[0], weights[1])
+    output = functional.linear(numbers.double(), weights[0], weights[1])
     for i, offset in enumerate(weights[2:]):
         output = output + functional.embedding(codes[:, i], offset)
     return output

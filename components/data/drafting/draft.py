@@ -268,7 +268,7 @@ def _prepare_lines(plan: Draft) -> Iterator[str]:
         skewed = [name for name, said in plan.columns.items() if said.kind == "number" and name != plan.target]
         skewed = [name for name in skewed if abs(plan.seen.columns[name].skewness) > SKEWED]
         if skewed and plan.seen.rows >= 1000:
-            yield f"  numbers: quantile  # some columns have long tails, such as {_one_line(skewed[0])}"
+            yield f"  numbers: quantile  # and ranks: some columns have long tails, such as {_one_line(skewed[0])}"
         else:
             yield "  numbers: standard  # or quantile, for columns with long tails"
     yield ""

@@ -48,10 +48,10 @@ def _gap(place: int, count: int) -> int:
 
 def _numbers(column: NumberColumn, count: int, chance: np.random.Generator) -> Floats:
     """Draw between the quantiles, or around the median, to three digits of the spread."""
-    if column.quantiles:
-        spread = (column.quantiles[-1] - column.quantiles[0]) or 1.0
-        ranks = chance.uniform(0, len(column.quantiles) - 1, count)
-        drawn = np.interp(ranks, np.arange(len(column.quantiles)), column.quantiles)
+    if column.ranks is not None:
+        known = column.ranks.quantiles
+        spread = known[-1] - known[0]
+        drawn = np.interp(chance.uniform(0, len(known) - 1, count), np.arange(len(known)), known)
     else:
         spread = column.scale
         drawn = column.fill + spread * chance.standard_normal(count)

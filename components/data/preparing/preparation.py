@@ -8,11 +8,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NumberColumn:
-    """A number (or a boolean as 0 and 1): missing -> `fill`, then the quantiles if any, then (x - center) / scale.
+class Ranks:
+    """A number's rank r among the train rows, -1 to 1, as (r - center) / scale.
 
-    `quantiles` holds the train rows' values at evenly spaced ranks (strictly rising, piecewise-linear to
-    -1 ... 1), empty where no quantile map is used. With `flag`, a feature says 1 where the value was missing. `span` is
+    `quantiles` holds their values at evenly spaced ranks, strictly rising; between two of them r is linear.
+    """
+
+    quantiles: tuple[float, ...]
+    center: float
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberColumn:
+    """A number (or a boolean as 0 and 1): missing -> `fill`, then (x - center) / scale.
+
+    With `ranks` there is a feature of its rank too, with `flag` one that says 1 where the value was missing. `span` is
     about the train rows' least and greatest value, rounded outwards; None of a boolean, and where all are equal.
     """
 
@@ -21,8 +32,13 @@ class NumberColumn:
     center: float
     scale: float
     flag: bool = False
-    quantiles: tuple[float, ...] = ()
+    ranks: Ranks | None = None
     span: tuple[float, float] | None = None
+
+    @property
+    def features(self) -> int:
+        """How many features it makes."""
+        return 1 + (self.ranks is not None) + self.flag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

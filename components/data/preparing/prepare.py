@@ -14,7 +14,14 @@ import numpy.typing as npt
 from components.data.classes import in_order
 from components.data.config import DataConfig, PrepareConfig
 from components.data.images import Pixels, with_channels
-from components.data.preparing.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import (
+    CategoryColumn,
+    ImageColumn,
+    NumberColumn,
+    Preparation,
+    Ranks,
+    Target,
+)
 from components.data.rows import Array, Rows
 from components.errors import Problem, Refusal, refuse
 from components.task import Task
@@ -145,10 +152,9 @@ def _fit_number(name: str, given: Array, config: PrepareConfig, *, truth: bool) 
     span = None if truth else _span(float(present.min()), float(present.max()))
     if config.numbers == "none":
         return NumberColumn(name=name, fill=fill, center=0.0, scale=1.0, flag=flag, span=span)
-    quantiles = _quantiles(present) if config.numbers == "quantile" and not truth else ()
-    ranks = np.interp(present, quantiles, np.linspace(-1, 1, len(quantiles))) if quantiles else present
-    center, scale = _center_and_scale(ranks)
-    return NumberColumn(name=name, fill=fill, center=center, scale=scale, flag=flag, quantiles=quantiles, span=span)
+    center, scale = _center_and_scale(present)
+    ranks = _fit_ranks(present) if config.numbers == "quantile" and not truth else None
+    return NumberColumn(name=name, fill=fill, center=center, scale=scale, flag=flag, ranks=ranks, span=span)
 
 
 def _span(least: float, greatest: float) -> tuple[float, float] | None:
@@ -161,13 +167,16 @@ def _span(least: float, greatest: float) -> tuple[float, float] | None:
     return round(math.floor(least / step) * step, digits), round(math.ceil(greatest / step) * step, digits)
 
 
-def _quantiles(present: Floats) -> tuple[float, ...]:
-    """Values at evenly spaced ranks, each one once; none where the values are equal up to rounding."""
+def _fit_ranks(present: Floats) -> Ranks | None:
+    """Take the values at evenly spaced ranks, each one once; None where the values are equal up to rounding."""
     if np.ptp(present / max(float(np.abs(present).max()), 1e-300)) < ROUNDING:
-        return ()
+        return None
     at = np.linspace(0, 1, min(QUANTILES, len(present)))
     distinct = np.unique(np.quantile(present, at, method="inverted_cdf"))
-    return tuple(distinct.tolist()) if len(distinct) > 1 else ()
+    if len(distinct) == 1:
+        return None
+    center, scale = _center_and_scale(np.interp(present, distinct, np.linspace(-1, 1, len(distinct))))
+    return Ranks(quantiles=tuple(distinct.tolist()), center=center, scale=scale)
 
 
 def _center_and_scale(values: Floats) -> tuple[float, float]:

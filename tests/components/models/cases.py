@@ -7,7 +7,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from components.data.preparing.preparation import CategoryColumn, ImageColumn, NumberColumn, Preparation, Target
+from components.data.preparing.preparation import (
+    CategoryColumn,
+    ImageColumn,
+    NumberColumn,
+    Preparation,
+    Ranks,
+    Target,
+)
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.model import ModelSpec
 
@@ -18,7 +25,14 @@ TABLE: Final = Preparation(
     target=CLASSES,
     numbers=(
         NumberColumn(name="x", fill=1.0, center=1.0, scale=2.0, flag=True),
-        NumberColumn(name="y", fill=0.0, center=0.0, scale=0.5, quantiles=(-2.0, 0.0, 1.0, 10.0)),
+        NumberColumn(
+            name="y",
+            fill=0.0,
+            center=0.5,
+            scale=3.0,
+            ranks=Ranks(quantiles=(-2.0, 0.0, 1.0, 10.0), center=0.0, scale=0.5),
+            span=(-2.0, 10.0),
+        ),
         NumberColumn(name="z", fill=0.0, center=0.0, scale=1.0),
     ),
     categories=(

@@ -227,17 +227,13 @@ def test_members_answer_one_by_one_in_training_and_then_with_their_mean() -> Non
 
 
 def test_numbers_that_are_not_standardised_reach_the_network_as_they_are() -> None:
-    columns = (NumberColumn(name="pay", fill=0.0, center=0.0, scale=1.0),)
+    columns = (NumberColumn(name="pay", fill=0.0, center=0.0, scale=1.0, span=(1.0, 2.0)),)
     pay = torch.tensor([[20_000.0], [90_000.0]], dtype=torch.float64), torch.zeros(2, 0, dtype=torch.int64)
     for standard in (True, False):
         preparation = Preparation(target=Target(name="y"), numbers=columns, standard=standard)
-        network = build(ModelSpec(task="regression", network=MLP(width=8), preparation=preparation), seed=0).network
-        assert isinstance(network, TableNetwork)
-        assert network.linear is not None
+        model = build(ModelSpec(task="regression", network=MLP(width=8), preparation=preparation), seed=0)
+        assert isinstance(model.network, TableNetwork)
         seen: list[torch.Tensor] = []
-        network.body.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
-        network.linear.weight.fill_(1.0)
-        linear = network.linear(pay[0].float(), pay[1]).flatten().tolist()
-        network(pay[0].float(), pay[1])
-        assert (seen[0].max() < 3.001) == standard
-        assert linear == ([10.0, 10.0] if standard else [20_000.0, 90_000.0])
+        model.network.body.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+        model.network(*model.features(*pay))
+        assert seen[0].flatten().tolist() == (pytest.approx([3 / 2**0.5] * 2) if standard else [20_000.0, 90_000.0])

@@ -55,7 +55,7 @@ def test_a_penalised_fit_is_that_of_scikit_learn(target: Target) -> None:
     found = [parameter.double().requires_grad_() for parameter in path_of(model).parameters()]
     loss = criterion(None, target=rows.target, classes=len(target.classes))
     for _ in range(5):
-        descend_(path_of(model), found, rows, loss, penalty=2.0)
+        descend_(found, rows, loss, penalty=2.0)
     if target.classes:
         theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(columns, examples.target)
         expected = np.hstack([theirs.coef_[:, :4], theirs.coef_[:, 4:]])
@@ -80,7 +80,7 @@ def test_a_target_that_is_noise_is_hardly_fitted(tmp_path: Path) -> None:
     start_linear_(model, CONFIG, noise, seed=0, file=tmp_path / "2")
     loose, rows = table(THREE), dataset(noise, model, THREE, device=torch.device("cpu"), channels_last=False)
     weights = [parameter.double().requires_grad_() for parameter in path_of(loose).parameters()]
-    descend_(path_of(loose), weights, rows, criterion(None, target=rows.target, classes=3), penalty=PENALTIES[-1])
+    descend_(weights, rows, criterion(None, target=rows.target, classes=3), penalty=PENALTIES[-1])
     plain = table(THREE)
     start_linear_(plain, CONFIG, learned, seed=0, file=tmp_path / "3")
     largest = path_of(model).weight.abs().max()
@@ -132,10 +132,3 @@ def test_training_leaves_the_linear_path_as_it_was_fitted(tmp_path: Path) -> Non
     assert network.linear is not None
     assert not any(parameter.any() for parameter in network.linear.parameters())
     assert weights(model, tmp_path / "1")
-
-
-def test_numbers_beyond_all_measure_count_as_far() -> None:
-    path = LinearPath(1, (), 1)
-    path.weight.fill_(2.0)
-    codes = torch.zeros(3, 0, dtype=torch.int64)
-    assert path(torch.tensor([[4.0], [1e9], [-1e9]]), codes).flatten().tolist() == [8.0, 20.0, -20.0]

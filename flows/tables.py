@@ -142,9 +142,15 @@ def print_summary(result: dict[str, Json]) -> None:
         f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",
         f"  version    {told['model']} {told['version']}{', the champion' if decision['promoted'] else ''}",
         f"  report     {told['report']}",
-        f"  next       {called()} {'predict' if decision['promoted'] else 'show'} {told['model']}"
-        + (" FILE" if decision["promoted"] else f" --version {told['version']}"),
+        f"  next       {_next(told['model'], told['version'], promoted=decision['promoted'])}",
     )
+
+
+def _next(model: str, version: int, *, promoted: bool) -> str:
+    if promoted:
+        return f"{called()} predict {model} FILE"
+    of = f"{model} --version {version}"
+    return f"{called()} show {of}; to overrule the gate: {called()} promote {of} --force"
 
 
 def print_plan(lines: Sequence[Planned], *, server: bool) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from components.reap.garbage import Garbage
 from components.release.provenance import LinkCheck
+from flows import tables
 from flows.reap.reap import Reaped
 from flows.tables import (
     Candidate,
@@ -18,6 +19,7 @@ from flows.tables import (
     plain,
     print_plan,
     print_reaped,
+    print_summary,
     seconds_of,
     times,
     upshot,
@@ -50,6 +52,24 @@ def test_on_a_terminal_the_table_is_drawn_and_names_are_no_markup() -> None:
     assert "━" in told or "─" in told
     assert "\x1b[" in told
     assert "[b]" in told
+
+
+@pytest.mark.parametrize(
+    ("promoted", "way_on"),
+    [
+        (True, "predict m FILE"),
+        (False, "show m --version 2; to overrule the gate: steelyard promote m --version 2 --force"),
+    ],
+)
+def test_a_run_ends_with_the_way_on_also_after_a_no(
+    promoted: bool, way_on: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "called", lambda: "steelyard")
+    selected = {"name": "dense", "size_bytes": 9, "latency_ms": {}, "reason": "it is small"}
+    result = {"model": "m", "version": 2, "metric": "accuracy", "candidates": [], "stages": [], "report": "r.html"}
+    test, decision = {"baseline": {}, "selected": {"accuracy": 0.9}}, {"promoted": promoted, "reason": "so."}
+    print_summary({**result, "selected": selected, "test": test, "decision": decision})
+    assert capsys.readouterr().out.splitlines()[-1] == f"  next       steelyard {way_on}"
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class Tested:
     baselines: dict[str, dict[Metric, Interval]]
     leads: dict[str, Interval]  # of the released file over each baseline, by the recipe's metric
     notes: tuple[str, ...]
+    column: str = ""  # the one that tells most alone, of the baseline one_column
     answers: Artifact  # the released file's outputs [N, K] on the test rows, float32 npy
 
     def figures(self) -> dict[str, float]:
@@ -145,5 +146,6 @@ def evaluate_test(
         baselines={name: measured(output).figures for name, output in simple.outputs.items()} if simple else {},
         leads={name: found for name, found in leads.items() if found is not None},
         notes=simple.notes if simple else (),
+        column=simple.column if simple else "",
         answers=here.keep(file),
     )

@@ -44,6 +44,7 @@ class Evidence:
             uncompressed=uncompressed,
             simple={name: found[metric].value for name, found in tested.baselines.items() if metric in found},
             leads=tested.leads,
+            column=tested.column,
             worst=limit(recipe.select, metric, uncompressed),
             selected_on=self.profiled.rows,
             log_loss=None if log_loss is None else log_loss.value,

@@ -78,7 +78,7 @@ def page(recipe: Recipe, evidence: Evidence, *, run: str) -> Page:
         residuals=_residuals(recipe, tested.selected),
         per_class=_per_class(tested, judgement),
         baselines=tuple(
-            Baseline(name=name.replace("_", " "), quality=figures[recipe.judged_by], lead=tested.leads.get(name))
+            Baseline(name=_simple(name, tested.column), quality=figures[recipe.judged_by], lead=tested.leads.get(name))
             for name, figures in tested.baselines.items()
             if recipe.judged_by in figures
         ),
@@ -166,6 +166,10 @@ def _timings(one: Measurement) -> tuple[Timing, ...]:
         Timing(batch_size=size, latency_ms=value, speedup=None if one.name == UNCOMPRESSED else one.speedup[size])
         for size, value in one.latency_ms.items()
     )
+
+
+def _simple(name: str, column: str) -> str:
+    return f"{column} alone" if name == "one_column" else name.replace("_", " ")
 
 
 def _training(recipe: Recipe, trained: Trained) -> Training:

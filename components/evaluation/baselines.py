@@ -1,4 +1,4 @@
-"""What simple models would answer on the same rows: a constant, a linear model and, on tables, gradient boosting.
+"""What simple models would answer on the same rows: a constant, a linear model; on tables boosting, and one column.
 
 A net that doesn't beat them isn't worth its keep. They see what the net sees: the same train rows, encoded by the same
 preparation, with the same weights of classes. On large data they are bounded, and say so.
@@ -21,6 +21,7 @@ from components.data.preparing.preparation import Preparation
 from components.data.preparing.prepare import encode_target
 from components.data.rows import Rows
 from components.evaluation.baseline_features import SIDE, Features, boosted_features, is_reduced, linear_features, width
+from components.evaluation.one_column import OneColumn
 from components.task import Task
 
 Floats = npt.NDArray[np.float64]
@@ -37,17 +38,28 @@ CHUNK: Final = 10_000  # rows that are answered at once
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baselines:
-    """Outputs by name, probabilities [N, K] or values [N], and what was cut short."""
+    """Outputs by name, probabilities [N, K] or values [N], and what was cut short. `column` is that of "one_column"."""
 
     outputs: dict[str, Floats]
+    column: str = ""
     notes: tuple[str, ...] = ()
 
 
 class Learner(Protocol):
     """A model of scikit-learn's."""
 
+    @property
+    def classes_(self) -> npt.NDArray[np.int64]:
+        """The classes of the rows that it learned from, in their order."""
+
     def fit(self, X: Floats, y: Target) -> object:  # noqa: N803 - scikit-learn's names
         """Learn from rows, [N, F] and [N]."""
+
+    def predict(self, X: Floats) -> Target:  # noqa: N803
+        """Answer with values, [N]."""
+
+    def predict_proba(self, X: Floats) -> Floats:  # noqa: N803
+        """Answer with probabilities of the classes."""
 
 
 def baselines(
@@ -69,6 +81,10 @@ def baselines(
     if preparation.image is None:
         boosted = _boosted(classes, preparation, seed=seed, balanced=balanced)
         makers["gradient_boosting"] = (BOOSTED_WORK, boosted_features, boosted)
+    names = [column.name for column in preparation.numbers] + [column.name for column in preparation.categories]
+    alone = OneColumn(classes, balanced=balanced, seed=seed)
+    if len(names) > 1:
+        makers["one_column"] = (BOOSTED_WORK, boosted_features, alone)
     notes = [SMALL] if is_reduced(preparation) else []
     for name, (work, features_of, learner) in makers.items():
         most = max(1000, int(work / (width(preparation) * max(classes, 1))))
@@ -80,7 +96,7 @@ def baselines(
         if not _fit(learner, features(seen), target[index]):
             notes.append(f"{name} was stopped after {LINEAR_STEPS} steps, before it had converged.")
         outputs[name] = _answer(learner, features, part, classes=classes)
-    return Baselines(outputs=outputs, notes=tuple(notes))
+    return Baselines(outputs=outputs, notes=tuple(notes), column=names[alone.place] if "one_column" in makers else "")
 
 
 def constant(target: Target, *, rows: int, classes: int) -> Floats:
@@ -130,8 +146,8 @@ def _answer(learner: Learner, features: Features, part: Rows, *, classes: int) -
     for start in range(0, len(part), CHUNK):
         piece = slice(start, start + CHUNK)
         given = features(part.take(piece))
-        if isinstance(learner, (LogisticRegression, HistGradientBoostingClassifier)):
+        if classes:
             outputs[piece, learner.classes_] = learner.predict_proba(given)
-        elif isinstance(learner, (Ridge, HistGradientBoostingRegressor)):
+        else:
             outputs[piece] = learner.predict(given)
     return outputs

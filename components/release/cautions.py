@@ -12,6 +12,7 @@ from components.figure import figure
 from components.task import LOWER_IS_BETTER, Metric
 
 WORDS: Final = {"linear": "a linear model", "gradient_boosting": "gradient boosting", "constant": "a constant answer"}
+NEARLY_ALL: Final = 0.95  # of what the released model is better than a constant
 LEAST_FOUND: Final = 0.5  # share of a class's rows
 NAMED: Final = 3  # classes, beside the worst
 FEWEST_OF_CLASS: Final = 5  # test rows, below which a class's figures say next to nothing
@@ -25,6 +26,7 @@ def cautions(
     uncompressed: float,
     simple: Mapping[str, float],
     leads: Mapping[str, Interval],
+    column: str = "",
     worst: float,
     selected_on: int,
     log_loss: float | None = None,
@@ -38,7 +40,8 @@ def cautions(
 
     All values are of the metric on the same test rows. `worst` is what selection would have allowed there;
     `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values,
-    `leads` by how much the released one is better than each, compared row by row. `log_loss` is the uncompressed
+    `leads` by how much the released one is better than each, compared row by row; `column` is the one that the simple
+    model one_column goes by. `log_loss` is the uncompressed
     model's. `in_train` counts the test rows that are exact copies of train rows; `input_group` is the column that
     groups the rows, where it is an input too. `gone` is the share of the rows that the `champion` learned from of which
     the data has nothing more. `floorless` is a release that passed because nothing was asked of it: the first one, of a
@@ -47,7 +50,9 @@ def cautions(
     value = released.of(metric).value
     sentences = [*_lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)]
     for name, other in simple.items():
-        sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
+        if name != "one_column":
+            sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
+    sentences += _told_by_one(metric, value, simple, leads, column=column)
     if metric != "log_loss":
         sentences += _probabilities(released, log_loss)
     sentences += [*_few(released), *_copied(in_train, of=released.rows), *_grouped(input_group)]
@@ -82,6 +87,23 @@ def _beside(metric: Metric, released: Evaluation, simple: float, *, words: str, 
             yield f"{words} may be better: it has {values}{_untold(released, behind, ahead='it')}"
         case "perhaps as good" if words == WORDS["constant"]:
             yield f"{words} may do as well: it has {values}{_untold(released, lead, ahead='this one')}"
+
+
+def _told_by_one(
+    metric: Metric, value: float, simple: Mapping[str, float], leads: Mapping[str, Interval], *, column: str
+) -> Iterator[str]:
+    """A column that alone tells nearly all that all columns do together, where that is much: it may be a leak."""
+    if not {"one_column", "constant"} <= simple.keys():
+        return
+    nothing, one = simple["constant"], simple["one_column"]
+    lead = leads.get("constant")
+    learned = _sign(metric) * (value - nothing)
+    if lead is None or lead.low <= 0 or _sign(metric) * (one - nothing) < NEARLY_ALL * learned:
+        return
+    yield (
+        f"the column '{column}' alone has {metric} {figure(one)}, this one {figure(value)}: if it is known only once "
+        "the answer is, its kind must be ignore"
+    )
 
 
 def _untold(released: Evaluation, lead: Interval | None, *, ahead: str) -> str:

@@ -15,7 +15,7 @@ from components.recipe import Recipe
 from components.report.page import ClassScore, Column, Confused, Fact
 from components.store.artifact import Artifact
 from tasks.ingest import Dataset
-from tasks.page import _class_scores, _comparison, _confused, _confusion, _data
+from tasks.page import _class_scores, _comparison, _confused, _confusion, _data, _simple
 from tasks.split import Splits
 
 FILE = Artifact(digest="0" * 64, kind="file", size_bytes=1, name="file")
@@ -35,6 +35,10 @@ def test_classes_that_are_numbers_stand_in_their_order() -> None:
     )
     shown = _data(Recipe(model="m", task="classification", data=columns, network=MLP()), splits)
     assert [(one.name, one.rows[0]) for one in shown.classes] == [("1", 1), ("2", 2), ("10", 3)]
+
+
+def test_simple_models_have_names_to_read() -> None:
+    assert [_simple(name, "age") for name in ("gradient_boosting", "one_column")] == ["gradient boosting", "age alone"]
 
 
 @pytest.mark.parametrize(

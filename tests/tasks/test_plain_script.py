@@ -293,6 +293,7 @@ def test_quality_is_measured_on_validation_and_reported_of_test(place: Place, st
 
     learned, asked = place.rows("train"), place.rows("test")
     simple = baselines(AIM.task, train=learned, part=asked, preparation=known, seed=7, balanced=True)
+    assert stages.tested.column == simple.column != ""
     for name, other in simple.outputs.items():
         assert stages.tested.baselines[name] == measured(place, script, "test", other).figures
         assert stages.tested.leads[name] == lead(

@@ -45,14 +45,45 @@ def test_on_a_table_each_baseline_beats_the_one_before():
     train, test = table(1500), table(400, seed=1)
     preparation = prepared(train, "named", "classification")
     made = baselines("classification", train=train, part=test, preparation=preparation, seed=0)
-    assert list(made.outputs) == ["constant", "linear", "gradient_boosting"]
+    assert list(made.outputs) == ["constant", "linear", "gradient_boosting", "one_column"]
     truth = encode_target(preparation, test)
     accuracy = [
         figures("classification", target=truth, output=output, classes=2)["accuracy"]
         for output in made.outputs.values()
     ]
     assert accuracy[0] + 0.1 < accuracy[1] < accuracy[2]
+    assert accuracy[0] < accuracy[3] < accuracy[2]
     assert made.notes == ()
+
+
+@pytest.mark.parametrize("leak", ["number", "category"])
+@pytest.mark.parametrize("target", ["named", "value"])
+def test_the_column_that_tells_most_alone_is_found_among_all_kinds(leak, target):
+    def leaking(rows):
+        low = rows["value"] < np.median(rows["value"])
+        told = np.where(low, "r", "s").astype(object) if leak == "category" else rows["value"] + 100
+        return Rows(columns={**rows.columns, "z" if leak == "number" else "colour": told})
+
+    train, test = leaking(table(1500)), leaking(table(400, seed=1))
+    task = "classification" if target == "named" else "regression"
+    preparation = prepared(train, target, task)
+    made = baselines(task, train=train, part=test, preparation=preparation, seed=0)
+    assert made.column == ("z" if leak == "number" else "colour")
+    metric = "accuracy" if target == "named" else "r2"
+    truth, classes = encode_target(preparation, test), len(preparation.target.classes)
+    alone = figures(task, target=truth, output=made.outputs["one_column"], classes=classes)[metric]
+    assert alone > (0.97 if leak == "number" else 0.5)
+
+
+def test_a_table_of_one_column_has_no_better_one():
+    rows = table(200)
+    kinds = {"x": "number", "named": "category"}
+    preparation = fit(
+        PrepareConfig(), DataConfig(source="-", target="named", columns=kinds), rows, task="classification"
+    )
+    made = baselines("classification", train=rows, part=rows, preparation=preparation, seed=0)
+    assert "one_column" not in made.outputs
+    assert made.column == ""
 
 
 def test_classes_are_weighed_for_the_simple_models_as_for_the_net():

@@ -81,6 +81,42 @@ def test_what_is_worth_a_warning_is_said(
 
 
 @pytest.mark.parametrize(
+    ("metric", "released", "simple", "told"),
+    [
+        ("accuracy", 0.99, {"constant": 0.5, "one_column": 0.97}, True),
+        ("accuracy", 0.99, {"constant": 0.5, "one_column": 0.96}, False),
+        ("accuracy", 0.99, {"constant": 0.98, "one_column": 0.99}, False),  # hardly anything was learned
+        ("accuracy", 0.99, {"constant": 0.5, "one_column": 0.995}, True),
+        ("rmse", 1.0, {"constant": 9.0, "one_column": 1.3}, True),
+        ("rmse", 1.0, {"constant": 9.0, "one_column": 1.6}, False),
+        ("accuracy", 0.99, {"constant": 0.5}, False),
+    ],
+)
+def test_a_column_that_tells_nearly_all_alone_is_named(
+    metric: Metric, released: float, simple: dict[str, float], told: bool
+) -> None:
+    sign = -1 if metric == "rmse" else 1
+    found = cautions(
+        metric,
+        released=evaluation(metric, Interval(released, released, released)),
+        uncompressed=released,
+        simple=simple,
+        leads={
+            name: Interval(sign * (released - value), sign * (released - value) - 0.02, 9.0)
+            for name, value in simple.items()
+        },
+        column="paid back",
+        worst=released,
+        selected_on=30,
+    )
+    alone = figure(simple.get("one_column", 0.0))
+    assert [one for one in found if "column" in one] == [
+        f"the column 'paid back' alone has {metric} {alone}, this one {figure(released)}: if it is known only once the "
+        "answer is, its kind must be ignore"
+    ] * told
+
+
+@pytest.mark.parametrize(
     ("classes", "expected"),
     [
         ((("no", 147, 140), ("yes", 13, 7)), ()),

@@ -1,0 +1,78 @@
+"""A simple model of one column: the one that tells most of the target alone.
+
+Where it answers nearly as well as all columns together, it may hold what is known only once the answer is.
+
+N rows, F features, K classes.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+Floats = npt.NDArray[np.float64]
+Target = npt.NDArray[np.int64] | Floats
+
+LEAVES: Final = 64
+FEWEST_IN_LEAF: Final = 5
+WORK: Final = 2_500_000  # rows x features that columns are compared on: seconds of one core
+LEAST: Final = 500  # rows
+MOST: Final = 5000
+RARE: Final = 1e-3  # the least probability that a tree is taken to have meant
+
+
+class OneColumn:
+    """A tree of few leaves of one feature, with the methods of scikit-learn's models. No classes: a regression."""
+
+    def __init__(self, classes: int, *, balanced: bool, seed: int) -> None:
+        self.seed, self.weights = seed, "balanced" if balanced else None
+        self.place = 0  # of the feature that it goes by
+        self.tree = self._tree(classes)
+
+    def _tree(self, classes: int) -> DecisionTreeClassifier | DecisionTreeRegressor:
+        how = {"max_leaf_nodes": LEAVES, "min_samples_leaf": FEWEST_IN_LEAF, "random_state": self.seed}
+        return DecisionTreeClassifier(**how, class_weight=self.weights) if classes else DecisionTreeRegressor(**how)
+
+    @property
+    def classes_(self) -> npt.NDArray[np.int64]:
+        """The classes that it learned of."""
+        classes: npt.NDArray[np.int64] = self.tree.classes_
+        return classes
+
+    def fit(self, X: Floats, y: Target) -> "OneColumn":  # noqa: N803 - scikit-learn's names
+        """Take the feature whose tree has the least loss on rows that it didn't see, and learn from all rows.
+
+        Args:
+            X: [N, F], NaN where missing. Features are compared on at most MOST rows, a third of them held out.
+            y: [N], places of classes or values.
+        """
+        rows = min(len(y), max(LEAST, min(MOST, WORK // X.shape[1])))
+        order = np.random.default_rng(self.seed).permutation(len(y))[:rows]
+        learned, held = order[rows // 3 :], order[: rows // 3]
+        losses = []
+        for feature in range(X.shape[1]):
+            self.tree.fit(X[learned][:, [feature]], y[learned])
+            losses.append(self._loss(X[held][:, [feature]], y[held]))
+        self.place = int(np.argmin(losses))
+        self.tree.fit(X[:, [self.place]], y)
+        return self
+
+    def predict(self, X: Floats) -> Floats:  # noqa: N803
+        """Answer with values, [N]."""
+        values: Floats = self.tree.predict(X[:, [self.place]])
+        return values
+
+    def predict_proba(self, X: Floats) -> Floats:  # noqa: N803
+        """Answer with probabilities of the classes, [N, K]."""
+        shares: Floats = self.tree.predict_proba(X[:, [self.place]])
+        return shares
+
+    def _loss(self, features: Floats, target: Target) -> float:
+        """Return the mean log loss, or squared error."""
+        if isinstance(self.tree, DecisionTreeRegressor):
+            return float(np.mean((self.tree.predict(features) - target) ** 2))
+        known, said = self.tree.classes_, self.tree.predict_proba(features)
+        place = np.searchsorted(known, target).clip(max=len(known) - 1)
+        right = np.where(known[place] == target, said[np.arange(len(target)), place], 0.0)
+        return float(-np.log(right.clip(min=RARE)).mean())

@@ -170,6 +170,27 @@ def shop() -> pd.DataFrame:
     return frame.assign(**{TARGET: 20 * np.exp(level + rng.normal(0, 0.2, n))})
 
 
+def claims() -> pd.DataFrame:
+    """What is paid: a share of one long-tailed column, which varies, and of another; 2,000 rows."""
+    rng = np.random.default_rng(5)
+    n = 2000
+    income, claimed = rng.lognormal(8, 1.2, n), rng.pareto(1.5, n) * 100
+    frame = pd.DataFrame({"income": income, "age": rng.integers(18, 80, n), "city": rng.choice(list("ABCDE"), n)})
+    paid = income * 0.05 * np.exp(rng.normal(0, 0.5, n)) + claimed * 0.3
+    return frame.assign(claimed=claimed, **{TARGET: paid.round(2)})
+
+
+def turnover() -> pd.DataFrame:
+    """Three long-tailed sums, each worth more in one region than in another, some of them missing; 3,000 rows."""
+    rng = np.random.default_rng(6)
+    n = 3000
+    region, sums = rng.integers(0, 4, n), rng.lognormal(6, 1.5, (n, 3))
+    worth = rng.uniform(0.2, 1.5, (4, 3))[region]
+    frame = pd.DataFrame({"region": [f"r{r}" for r in region], "shops": sums[:, 0], "web": sums[:, 1]})
+    frame = frame.assign(post=np.where(rng.random(n) < 0.1, np.nan, sums[:, 2]), staff=rng.poisson(20, n))
+    return frame.assign(**{TARGET: (sums * worth).sum(axis=1) + rng.normal(0, 200, n)})
+
+
 def digits() -> pd.DataFrame:
     """1,797 handwritten digits as 64 columns."""
     given = datasets.load_digits()
@@ -189,6 +210,7 @@ CHOOSING: Final[dict[str, Made]] = {
     ),
     "customers": Made(make=customers, about="text, missing, tails"),
     "wide": Made(make=wide, about="linear, noise"),
+    "claims": Made(make=claims, about="long tails"),
 }
 JUDGING: Final[dict[str, Made]] = {
     "iris": Made(make=_shipped(datasets.load_iris), about="3 classes"),
@@ -207,5 +229,6 @@ JUDGING: Final[dict[str, Made]] = {
     "exact": Made(make=exact, about="linear, hardly any noise"),
     "grunfeld": Made(make=grunfeld, about="text, tails"),
     "randhie": Made(make=randhie, about="counts"),
+    "turnover": Made(make=turnover, about="text, missing, long tails"),
 }
 TABLES: Final[dict[str, Made]] = CHOOSING | JUDGING

@@ -81,10 +81,9 @@ def verdicts(config: SelectConfig, metric: Metric, measurements: Iterable[Measur
 def select(config: SelectConfig, metric: Metric, measurements: Iterable[Measurement]) -> Selection:
     """Return the best by the objective among those within the limit, never a dominated one.
 
-    For latency, only the uncompressed model and those shown to be faster than it can be selected; where none is,
-    also those that may be as fast, and are as good and as small or better. Those whose speed-up overlaps the fastest
-    one's are a tie, broken by quality, then size, then name. For size and quality the others follow in the order
-    quality, size, speed, name.
+    For latency, only the uncompressed model and those shown to be faster than it can be selected; where none is, those
+    by which it is dominated as measured. Those whose speed-up overlaps the fastest one's are a tie, broken by quality,
+    then size, then name. For size and quality the others follow in the order quality, size, speed, name.
     """
     measured = sorted(_ordered(measurements), key=lambda m: m.name)
     allowed = _within_limit(config, metric, measured)
@@ -128,18 +127,13 @@ def _within_limit(config: SelectConfig, metric: Metric, measured: Sequence[Measu
 def _eligible(config: SelectConfig, metric: Metric, allowed: Sequence[Measurement]) -> list[Measurement]:
     """Return those that the objective lets be selected: for latency, none whose speed-up may be chance.
 
-    Where no speed-up is beyond doubt, what may be as fast and is no worse in anything else ties with the uncompressed.
+    Where no speed-up is beyond doubt, what dominates the uncompressed as measured can be selected, too.
     """
     if config.objective != "latency":
         return list(allowed)
     whole = next(m for m in allowed if m.name == UNCOMPRESSED)
     proved = [m for m in allowed if _faster(m, config)]
-    return [m for m in allowed if m is whole or (m in proved if proved else _ties(m, whole, config, metric))]
-
-
-def _ties(measurement: Measurement, whole: Measurement, config: SelectConfig, metric: Metric) -> bool:
-    as_good = _good(measurement, metric) >= _good(whole, metric) and measurement.size_bytes <= whole.size_bytes
-    return as_good and _speed(measurement, config).high >= 1
+    return [m for m in allowed if m is whole or (m in proved if proved else _dominates(m, whole, config, metric))]
 
 
 def _faster(measurement: Measurement, config: SelectConfig) -> bool:
@@ -147,12 +141,13 @@ def _faster(measurement: Measurement, config: SelectConfig) -> bool:
 
 
 def _front(config: SelectConfig, metric: Metric, allowed: Sequence[Measurement]) -> list[Measurement]:
-    points = {m.name: (_good(m, metric), _speed(m, config).value, -float(m.size_bytes)) for m in allowed}
-    return [m for m in allowed if not any(_dominates(points[o.name], points[m.name]) for o in allowed)]
+    return [m for m in allowed if not any(_dominates(other, m, config, metric) for other in allowed)]
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one != other and all(ours >= theirs for ours, theirs in zip(one, other, strict=True))
+def _dominates(one: Measurement, other: Measurement, config: SelectConfig, metric: Metric) -> bool:
+    """Say whether the one is no worse in quality, speed and size, and better in one of them."""
+    ours, theirs = ((_good(m, metric), _speed(m, config).value, -m.size_bytes) for m in (one, other))
+    return ours != theirs and all(mine >= its for mine, its in zip(ours, theirs, strict=True))
 
 
 def _verdict(
@@ -195,7 +190,7 @@ def _reason(
     eligible, gain = _eligible(config, metric, allowed), _gain(best, whole, config, metric)
     if config.objective == "latency" and not any(_faster(m, config) for m in eligible):
         none = f"of {len(allowed)} {within}, none is faster than the uncompressed beyond doubt"
-        return none if best is whole else f"{none}; this one may be as fast, and is no worse in quality or size: {gain}"
+        return none if best is whole else f"{none}; this one was no slower, nor worse in quality or size: {gain}"
     what = {"latency": "the fastest", "size": "the smallest", "quality": f"the best in {metric}"}[config.objective]
     proved = ", those not faster beyond doubt left out" if len(eligible) < len(allowed) else ""
     among = f"{what} of {len(eligible)} {within}{proved}{_tie(best, config, metric, eligible)}"

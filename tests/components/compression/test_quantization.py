@@ -26,6 +26,7 @@ from tests.components.export.samples import (
     TINY_CNN,
     TINY_MLP,
     TINY_RESNET,
+    exported,
     image_preparation,
     image_rows,
     model,
@@ -153,7 +154,7 @@ def test_int8_of_a_regression_loses_little() -> None:
 def test_answers_of_int8_do_not_depend_on_the_batch() -> None:
     rows = image_rows(32)
     preparation = image_preparation(rows)
-    graph = core(model(TINY_RESNET, preparation), preparation)
+    graph = exported(TINY_RESNET, preparation)
     small = quantize(graph, Int8Static(), calibration=calibration(preparation, rows))
     session = OnnxRuntimeSession(canonical_bytes(with_raw_inputs(small.core, preparation)))
     one, many = (predict(session, preparation, rows, batch_size=size) for size in (1, 32))
@@ -166,7 +167,7 @@ def test_onnxruntime_computes_convolutions_with_integers(tmp_path_factory: pytes
     rows = image_rows(16)
     preparation = image_preparation(rows)
     small = quantize(
-        core(model(TINY_RESNET, preparation), preparation),
+        exported(TINY_RESNET, preparation),
         Int8Static(),
         calibration=calibration(preparation, rows),
     )
@@ -186,7 +187,7 @@ def test_onnxruntime_computes_convolutions_with_integers(tmp_path_factory: pytes
 def test_reduced_range_keeps_weights_to_seven_bits() -> None:
     rows = image_rows(16)
     preparation = image_preparation(rows)
-    graph = core(model(TINY_CNN, preparation), preparation)
+    graph = exported(TINY_CNN, preparation)
     for reduce_range, most in ((True, 64), (False, 127)):
         config = Int8Static(reduce_range=reduce_range)
         small = quantize(graph, config, calibration=calibration(preparation, rows)).core
@@ -201,7 +202,7 @@ def test_reduced_range_keeps_weights_to_seven_bits() -> None:
 
 def test_reduced_range_is_for_dynamic_quantization_too() -> None:
     preparation = table_preparation()
-    graph = core(model(TINY_MLP, preparation), preparation)
+    graph = exported(TINY_MLP, preparation)
     for reduce_range, most in ((True, 64), (False, 127)):
         small = quantize(graph, Int8Dynamic(reduce_range=reduce_range), calibration=()).core
         weights = [tensor for tensor in small.graph.initializer if tensor.name.endswith("weight_Transposed_quantized")]
@@ -211,7 +212,7 @@ def test_reduced_range_is_for_dynamic_quantization_too() -> None:
 @pytest.mark.parametrize("config", [Int8Static(), Int8Dynamic()])
 def test_each_output_of_a_layer_has_a_scale_of_its_own(config: Quantize) -> None:
     preparation = table_preparation()
-    graph = core(model(TINY_MLP, preparation), preparation)
+    graph = exported(TINY_MLP, preparation)
     small = quantize(graph, config, calibration=calibration(preparation, table_rows())).core
     weights = [tensor for tensor in small.graph.initializer if ".weight" in tensor.name]
     scales = [list(tensor.dims) for tensor in weights if tensor.name.endswith("_scale")]
@@ -221,7 +222,7 @@ def test_each_output_of_a_layer_has_a_scale_of_its_own(config: Quantize) -> None
 @pytest.mark.parametrize("method", ["int8_static", "int8_dynamic"])
 def test_network_without_multiplications_is_refused(method: str) -> None:
     preparation = table_preparation()
-    graph = core(model(Custom(path=f"{__name__}:Recurrent"), preparation), preparation)
+    graph = exported(Custom(path=f"{__name__}:Recurrent"), preparation)
     config = Int8Static() if method == "int8_static" else Int8Dynamic()
     with pytest.raises(Refusal, match=f"{method} quantized no operator"):
         QUANTIZERS[method](graph, config, calibration=calibration(preparation, table_rows()))
@@ -230,7 +231,7 @@ def test_network_without_multiplications_is_refused(method: str) -> None:
 @pytest.mark.parametrize("config", [Int8Static(), Int8Dynamic()])
 def test_a_layer_that_stays_in_float_is_refused_with_how_many_did_not(config: Quantize) -> None:
     preparation = table_preparation()
-    graph = core(model(Custom(path=f"{__name__}:TwoPrecisions"), preparation), preparation)
+    graph = exported(Custom(path=f"{__name__}:TwoPrecisions"), preparation)
     with pytest.raises(Refusal, match=f"{config.method} quantized 1 of 2 operators"):
         quantize(graph, config, calibration=calibration(preparation, table_rows()))
 
@@ -240,7 +241,7 @@ def test_a_product_of_activations_may_stay_in_float_where_only_weights_are_quant
     config: Quantize, count: int
 ) -> None:
     preparation = table_preparation()
-    graph = core(model(Custom(path=f"{__name__}:Products"), preparation), preparation)
+    graph = exported(Custom(path=f"{__name__}:Products"), preparation)
     small = quantize(graph, config, calibration=calibration(preparation, table_rows()))
     assert sum(small.operators.values()) == count
 
@@ -248,13 +249,13 @@ def test_a_product_of_activations_may_stay_in_float_where_only_weights_are_quant
 def test_calibration_without_rows_is_refused() -> None:
     preparation = table_preparation()
     with pytest.raises(Refusal, match="no rows to calibrate"):
-        quantize(core(model(TINY_MLP, preparation), preparation), Int8Static(), calibration=[])
+        quantize(exported(TINY_MLP, preparation), Int8Static(), calibration=[])
 
 
 @pytest.mark.parametrize("config", [Int8Static(), Int8Static(calibration="entropy"), Int8Dynamic()])
 def test_quantization_gives_the_same_bytes_every_time(config: Quantize, capfd: pytest.CaptureFixture[str]) -> None:
     preparation = table_preparation()
-    graph = core(model(TINY_MLP, preparation), preparation)
+    graph = exported(TINY_MLP, preparation)
     feeds = calibration(preparation, table_rows())
     assert len({canonical_bytes(quantize(graph, config, calibration=feeds).core) for _ in range(2)}) == 1
     assert quantized_operators(graph) == {}

@@ -1,6 +1,7 @@
 """Small preparations, rows and models that the tests of export, runtimes and compression share."""
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -8,6 +9,7 @@ from components.data.config import ColumnKind, DataConfig, PrepareConfig
 from components.data.preparing.preparation import Preparation
 from components.data.preparing.prepare import fit
 from components.data.rows import Rows
+from components.export.to_onnx import core
 from components.models.config import CNN, MLP, Network, ResNet
 from components.models.model import Model, ModelSpec, build
 from components.task import Task
@@ -103,6 +105,15 @@ def model(network: Network, preparation: Preparation, *, seed: int = 0) -> Model
     return built.eval()
 
 
+def exported(network: Network, preparation: Preparation) -> onnx.ModelProto:
+    """The graph of such a model, to be changed as one likes: exported once, since that takes seconds."""
+    name = repr((network, preparation))
+    if name not in EXPORTED:
+        EXPORTED[name] = core(model(network, preparation), preparation).SerializeToString()
+    return onnx.load_from_string(EXPORTED[name])
+
+
+EXPORTED: dict[str, bytes] = {}  # by what was exported
 TINY_MLP = MLP(width=32, depth=2)
 TINY_CNN = CNN(width=16, stages=2)
 TINY_RESNET = ResNet(width=8, blocks=(1, 1))

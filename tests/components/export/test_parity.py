@@ -32,6 +32,7 @@ from tests.components.export.samples import (
     TINY_CNN,
     TINY_MLP,
     TINY_RESNET,
+    exported,
     image_preparation,
     image_rows,
     mixed_image_rows,
@@ -43,8 +44,12 @@ from tests.components.export.samples import (
 
 
 def released(trained: Model, preparation: Preparation, folder: Path) -> Path:
+    return written(core(trained, preparation), preparation, folder)
+
+
+def written(graph: onnx.ModelProto, preparation: Preparation, folder: Path) -> Path:
     path = folder / "model.onnx"
-    path.write_bytes(canonical_bytes(with_raw_inputs(core(trained, preparation), preparation)))
+    path.write_bytes(canonical_bytes(with_raw_inputs(graph, preparation)))
     return path
 
 
@@ -53,7 +58,8 @@ def test_table_answers_as_in_pytorch_at_every_batch_size(target: str, tmp_path: 
     preparation = table_preparation(target)
     trained = model(TINY_MLP, preparation)
     rows = table_rows(50, seed=1)
-    found = parity(released(trained, preparation, tmp_path), trained, preparation, rows)
+    path = written(exported(TINY_MLP, preparation), preparation, tmp_path)
+    found = parity(path, trained, preparation, rows)
     assert set(found.by_batch_size) == {1, 2, 7, 32}
     assert found.max_abs_diff < 1e-4 * found.scale
     assert found.holds(1e-4)
@@ -98,7 +104,7 @@ def test_unknown_and_missing_categories_get_their_own_codes(tmp_path: Path) -> N
             "on sale": np.array([np.nan, 1.0, 0.0, np.nan]),
         }
     )
-    path = released(trained, preparation, tmp_path)
+    path = written(exported(TINY_MLP, preparation), preparation, tmp_path)
     assert parity(path, trained, preparation, odd, batch_sizes=(1, 4)).max_abs_diff < 1e-5
     session = onnxruntime.InferenceSession(str(path))
     answers = session.run(None, raw_feeds(preparation, odd))[0]
@@ -184,9 +190,8 @@ def test_a_quantized_file_answers_a_row_alike_in_every_batch_where_its_ranges_ar
     preparation = table_preparation()
     trained, fixed = model(TINY_MLP, preparation), config == Int8Static()
     feeds = [batch.feeds for batch in core_batches(preparation, rows, batch_size=20)]
-    graph = quantize(core(trained, preparation), config, calibration=feeds).core
-    path = tmp_path / "int8.onnx"
-    path.write_bytes(canonical_bytes(with_raw_inputs(graph, preparation)))
+    graph = quantize(exported(TINY_MLP, preparation), config, calibration=feeds).core
+    path = written(graph, preparation, tmp_path)
     found = parity(path, trained, preparation, rows)
     assert found.max_abs_diff > 1e-4
     assert found.batch_diff < 1e-6 if fixed else found.batch_diff > 1e-4
@@ -203,7 +208,8 @@ def test_parity_on_no_rows_proves_nothing(tmp_path: Path) -> None:
     preparation = table_preparation()
     trained = model(TINY_MLP, preparation)
     with pytest.raises(Refusal, match="no rows to compare answers on"):
-        parity(released(trained, preparation, tmp_path), trained, preparation, table_rows(4).take(slice(0)))
+        path = written(exported(TINY_MLP, preparation), preparation, tmp_path)
+        parity(path, trained, preparation, table_rows(4).take(slice(0)))
 
 
 def test_parity_of_large_values_is_relative() -> None:
@@ -261,7 +267,7 @@ def test_two_processes_in_two_folders_write_the_same_bytes(tmp_path: Path) -> No
 
 def test_canonical_form_ignores_names_order_and_notes() -> None:
     preparation = image_preparation(image_rows(4))
-    graph = core(model(TINY_CNN, preparation), preparation)
+    graph = exported(TINY_CNN, preparation)
     shuffled = onnx.ModelProto()
     shuffled.CopyFrom(graph)
     names = {output: f"other{i}" for i, node in enumerate(graph.graph.node) for output in node.output}
@@ -287,7 +293,7 @@ def test_a_graph_that_no_runtime_could_run_is_never_written() -> None:
 
 def test_metadata_say_what_the_server_needs() -> None:
     preparation = table_preparation()
-    graph = core(model(TINY_MLP, preparation), preparation)
+    graph = exported(TINY_MLP, preparation)
     columns = table_data("label").columns
     told = metadata("cities", task="classification", columns=columns, preparation=preparation)
     raw = with_raw_inputs(graph, preparation)
@@ -308,7 +314,7 @@ def test_metadata_say_what_the_server_needs() -> None:
 def test_the_file_says_which_decimal_mark_its_rows_had_where_that_was_no_point(tmp_path: Path) -> None:
     """So that the file of a model that learned from points stays what it was before there was a choice."""
     preparation, columns = table_preparation(), table_data("label").columns
-    raw = with_raw_inputs(core(model(TINY_MLP, preparation), preparation), preparation)
+    raw = with_raw_inputs(exported(TINY_MLP, preparation), preparation)
     marks: tuple[DecimalMark, ...] = (".", ",")
     for mark in marks:
         told = metadata("m", task="classification", columns=columns, preparation=preparation, decimal=mark)

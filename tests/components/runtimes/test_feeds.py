@@ -17,6 +17,7 @@ from components.runtimes.table import RUNTIMES
 from tests.components.export.samples import (
     TINY_CNN,
     TINY_MLP,
+    exported,
     image_preparation,
     mixed_image_rows,
     model,
@@ -88,7 +89,7 @@ def test_every_runtime_answers_as_pytorch_does(tmp_path: Path) -> None:
 
 def test_a_session_has_the_threads_that_were_asked_for() -> None:
     preparation = table_preparation()
-    file = canonical_bytes(core(model(TINY_MLP, preparation), preparation))
+    file = canonical_bytes(exported(TINY_MLP, preparation))
     for threads in (1, 2):
         options = OnnxRuntimeSession(file, threads=threads)._session.get_session_options()
         assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)

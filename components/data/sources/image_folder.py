@@ -54,7 +54,7 @@ class ImageFolder:
         structs = pa.array([{"bytes": data, "path": name} for data, name in images], IMAGE_TYPE)
         labels = pa.array([name.partition("/")[0] for _, name in images], pa.string())
         rows = np.arange(first, first + len(images), dtype=np.int64)
-        return Chunk(table=pa.table([structs, labels], schema=self.schema), rows=rows)
+        return Chunk(table=pa.table([structs, labels], schema=self.schema), rows=rows, decimal=".")
 
 
 def _files(root: Path) -> list[str]:

@@ -146,3 +146,11 @@ def test_points_between_thousands_are_warned_of_where_the_other_numbers_are_read
 def test_a_few_commas_or_those_between_thousands_make_no_decimal_mark(tmp_path: Path, values: list[str]) -> None:
     recipe, _ = drafted(table(tmp_path, ";", x=values, n=[7, 8, 9] * 20, y=["p", "q"] * 30), "y")
     assert recipe.data.decimal == "."
+
+
+def test_a_torn_last_line_hides_no_mark(tmp_path: Path) -> None:
+    source = table(tmp_path, x=[f"{i % 31},5" for i in range(60)], n=[7, 8, 9] * 20, k=["p", "q"] * 30)
+    source.write_text(f"{source.read_text()}Summe;12\n")
+    _, text = drafted(source, "k")
+    assert LINE in text.splitlines()
+    assert "1 of 61 rows can't be read" in text

@@ -15,7 +15,7 @@ from components.data.config import DataConfig, SplitConfig
 from components.data.findings import Finding, Findings
 from components.data.kinds import as_text, is_text, to_number
 from components.data.parts import one_array, tables
-from components.data.splitting.cut_offs import cut_off_seconds
+from components.data.splitting.cut_offs import EPOCH, cut_off_seconds
 from components.data.splitting.hashing import Hashes, row_hashes, value_hashes
 from components.errors import refuse
 from components.task import Task
@@ -142,7 +142,7 @@ def _seconds(raw: pa.Array) -> npt.NDArray[np.float64]:
     given = as_text(raw) if is_text(raw.type) else raw
     series = pd.Series(given.to_pandas(), dtype=object)
     stamps = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
-    seconds = (stamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    seconds = (stamps - EPOCH) / pd.Timedelta(seconds=1)
     return np.asarray(seconds, dtype=np.float64)
 
 

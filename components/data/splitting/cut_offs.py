@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import tzinfo
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
 
 from components.errors import refuse
+
+EPOCH: Final = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")  # one in nanoseconds is beside none after 2262
 
 
 def cut_off_seconds(given: Sequence[str], column: pa.DataType) -> list[float]:
@@ -27,7 +30,7 @@ def _seconds(text: str, zone: str) -> float:
         return float("nan")
     if stamp.tzinfo is None:
         stamp = _placed(stamp, text, zone)
-    return float((stamp - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1))
+    return float((stamp - EPOCH) / pd.Timedelta(seconds=1))
 
 
 def _placed(stamp: pd.Timestamp, text: str, zone: str) -> pd.Timestamp:

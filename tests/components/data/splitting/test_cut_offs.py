@@ -50,6 +50,15 @@ def test_columns_without_a_zone_are_in_utc_as_their_cut_offs(tmp_path: Path, kin
     assert parts(tmp_path, seen, "2025-03-01 20:00:00", "2025-03-01T23:00:00+01:00") == expected
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("us", tz="Europe/Berlin"), pa.date32(), pa.string()])
+def test_a_far_future_is_a_time_as_any_other(tmp_path: Path, kind: pa.DataType) -> None:
+    """31 December 9999 is the usual "never"."""
+    seen = pa.array([*(f"2025-03-{day + 1:02d}" for day in range(23)), "9999-12-31"])
+    typed = seen.cast(pa.timestamp("us")).cast(kind) if pa.types.is_timestamp(kind) else seen.cast(kind)
+    expected = ["train"] * 20 + ["validation"] * 3 + ["test"]
+    assert parts(tmp_path, typed, "2025-03-21", "9999-12-30") == expected
+
+
 @pytest.mark.parametrize(
     ("text", "such"),
     [("2025-10-26 02:30", r"2025-10-26 02:30:00\+02:00"), ("2025-03-30 02:30", r"2025-03-30 03:00:00\+02:00")],

@@ -6,16 +6,18 @@ from typing import Final
 from components.data.drafting.guess import Guess, decimal_comma, to_mend
 from components.data.drafting.survey import Survey
 from components.data.sources.chunk import no_rows
+from components.data.sources.image_folder import told_of
 from components.errors import Refusal, refuse
 
 FEW: Final = 10  # columns or files that a warning names
 
 
 def warnings(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[str]:
-    """Yield a sentence for each thing that no run should begin with."""
+    """Yield a sentence for each thing that no run should begin with, or that a person may not expect."""
     yield from _of_torn_rows(seen)
     yield from _of_decimal_commas(seen, columns)
     yield from _of_images(seen)
+    yield from [told_of(seen.strays)] * bool(seen.strays)
 
 
 def rowless(seen: Survey, where: str) -> Refusal:

@@ -40,9 +40,12 @@ def _of_decimal_commas(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[s
     text = [seen.columns[name] for name, said in columns.items() if said.kind != "number"]
     commas = {facts.name: comma for facts in text if (comma := decimal_comma(facts))}
     if commas:
+        these, such = _few(list(commas)), next(iter(commas.values()))
+        mark = f'; or set data.decimal: ",", make these number, and those with points ({_few(seen.pointed)}) '
+        mark = f"{mark}category or ignore" if seen.pointed else ""
         yield (
-            f"decimal commas: {_few(list(commas))}. Values such as '{next(iter(commas.values()))}' are read as text; "
-            f"if they are numbers, {to_mend(text[0])}, then `init` again"
+            f"decimal commas: {these}. Values such as '{such}' are read as text; "
+            f"if they are numbers, {to_mend(text[0])}, then `init` again{mark}"
         )
 
 

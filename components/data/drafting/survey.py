@@ -97,6 +97,7 @@ class Survey:
     sizes: Counter[tuple[int, int]]  # images by height and width
     image: str | None  # the name of the image column
     unopened: tuple[str, ...] = ()  # files of images whose head is none of an image, or their rows
+    pointed: tuple[str, ...] = ()  # columns whose decimal points kept others from being read by decimal commas
     strays: tuple[str, ...] = ()  # files in a folder of images that are none, and are passed over
 
 

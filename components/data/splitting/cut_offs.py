@@ -49,7 +49,7 @@ def check_offsets(given: Sequence[str], texts: pa.Array, *, column: str) -> None
         f"{said} without an offset, and column '{column}' is text with one, such as '{marked[0]}': in which zone?",
         where="split",
         allowed="cut-offs with an offset, beside text that has any",
-        do=f"write it out: {such}, if that is what you mean",
+        do=f"write it out; with the same one it is {such}",
     )
 
 

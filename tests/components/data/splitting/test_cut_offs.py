@@ -68,7 +68,7 @@ def test_beside_text_with_offsets_cut_offs_have_theirs(tmp_path: Path, mark: str
     with pytest.raises(Refusal) as caught:
         parts(tmp_path, seen, "2025-03-01 20:00", "2025-03-01T22:00Z")
     assert "'2025-03-01 20:00' without an offset, and column 't' is text with one, such as" in str(caught.value)
-    assert f"write it out: {such}, if" in str(caught.value)
+    assert f"write it out; with the same one it is {such}" in str(caught.value)
     (tmp_path / "written").mkdir()
     expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
     assert parts(tmp_path / "written", seen, such, f"2025-03-01T22:00:00{mark}") == expected

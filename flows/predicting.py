@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.errors import refuse
 from components.home import Home
 from flows.releasing import release_of, releases_of
 from flows.servers.backend import enter_registry
+
+NAMELESS: Final = "a column without a name"
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +82,7 @@ def predict(
         if not answers.rows:
             raise no_rows(str(source))
     if ignored:
-        say(f"ignored, since the model doesn't take them: {', '.join(ignored)}")
+        say(f"ignored, since the model doesn't take them: {', '.join(name or NAMELESS for name in ignored)}")
     for sentence in strange.told():
         say(sentence)
     return answers.rows

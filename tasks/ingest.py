@@ -37,6 +37,8 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     from components.data.missing import missing
     from components.data.packing.pack import pack
     from components.data.packing.quarantine import first_of, quarantine_path
+    from components.data.sources.image_folder import strays_in, told_of
+    from components.data.sources.table import kind_of
     from tasks.versioning import snapshot
 
     data = here.folder / "dvc" / "data"
@@ -48,6 +50,10 @@ def ingest(here: Workspace, config: DataConfig, *, source: Source) -> Dataset:
     # Who takes it from now on sees this stage at work, and removes nothing.
     wait_for(DATA, here.yard.ledger)
     version = snapshot(data, workspace=data.parent, remote=here.yard.remote)
+    strays = strays_in(Path(source.path)) if kind_of(Path(source.path)) == "images" else []
+    if strays:
+        here.log.warning(told_of(strays))
+        here.tracker.say(f"{'':10}{told_of(strays)}")
     aside = quarantine_path(data)
     if card.quarantined:
         here.log.warning("%d bad rows were set aside", card.quarantined)

@@ -75,7 +75,8 @@ class SplitConfig(Ruled):
     together, the shares approximate. stratified: quotas per class for new rows, those of the split before stay where
     they were.
     time: by absolute cut-offs on `time_column`. One without an offset, such as +01:00, is in the time zone of a column
-    whose type has one: it says what a person sees there. Without any zone, cut-offs and column are in UTC.
+    whose type has one: it says what a person sees there. Beside text with offsets it is refused, for nobody knows its
+    zone. Without any zone or offset, cut-offs and column are in UTC.
     """
 
     method: Literal["hash", "stratified", "time"] = "hash"

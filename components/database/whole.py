@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from components.disk import full, is_full
 from components.errors import refuse
 
 
@@ -11,6 +12,8 @@ def check_database(file: Path, *, name: str, do: str) -> None:
     """Refuse a damaged database, with what to do about it. One that isn't there yet is fine."""
     if not file.exists():
         return
+    if is_full(file.parent):
+        raise full(file)
     try:
         with closing(sqlite3.connect(file, timeout=60)) as connection:
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
@@ -19,7 +22,9 @@ def check_database(file: Path, *, name: str, do: str) -> None:
         if code == sqlite3.SQLITE_CANTOPEN:
             what = f"{name} database can't be opened ({error})"
             raise refuse(what, where=str(file), do="look at the rights of the file and its folder") from error
-        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):  # that says nothing of the database
+        if code == sqlite3.SQLITE_FULL:
+            raise full(file) from error
+        if code == sqlite3.SQLITE_IOERR:  # that says nothing of the database
             what = f"{name} database can't be read ({error})"
             raise refuse(what, where=str(file), do="look whether the disk is full, or failing") from error
         verdict = str(error)

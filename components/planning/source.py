@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from components.data.card import NAME as CARD
+from components.data.file_names import says_no_image
 from components.planning.ledger import Ledger
 from components.store.artifact import Stamp
 from components.store.folder import sha256
@@ -23,15 +25,15 @@ class Source:
 def look_at(path: Path, ledger: Ledger) -> Source | None:
     """Return the source at the path, or None where nothing is there.
 
-    A folder's digest is over the relative paths and contents of its files; hidden ones don't count. A file is read
-    again where its size, one of its times or its inode differ.
+    A folder's digest is over the relative paths and contents of its files; hidden ones don't count, nor do those that
+    are passed over among images. A file is read again where its size, one of its times or its inode differ.
     """
     path = path.absolute()
     if path.is_file():
         return Source(path=str(path), digest=_digest(path, ledger))
     if not path.is_dir():
         return None
-    files = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and _counts(file, path))
     known = _folder_stamp(files, path)
     digest = ledger.digest(str(path), known)
     if digest is None:
@@ -62,8 +64,9 @@ def _latest(files: list[Path]) -> int:
     return max((file.stat().st_ctime_ns for file in files), default=0)
 
 
-def _is_hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
+def _counts(file: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
+    return not hidden and (file.name == CARD or not says_no_image(file.name))
 
 
 def _folder_stamp(files: list[Path], root: Path) -> Stamp:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Final, TypeVar
 
 from components.errors import Problem, Refusal, Unreachable, refuse
@@ -19,6 +20,9 @@ AGAIN_SECONDS = 2.0
 TRIES = 3  # to make something whose answers are lost
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"  # in seconds
+_variables: Final = Lock()
+_asking: Final = list[dict[str, str]]()  # what those want who are asking now, in the order of their beginnings
+_given: Final = dict[str, str | None]()  # what the variables were before
 _FAILS: Final = re.compile(r"(?:too many |with an error \()(\d+)")  # in MLflow's words, or in ours
 
 
@@ -53,17 +57,29 @@ def made_once(make: Callable[[], T], *, find: Callable[[], T | None]) -> T:
 
 @contextmanager
 def asked_briefly(*, retries: int, seconds: int | None = None) -> Iterator[None]:
-    """Have MLflow's client, which looks up its variables at each request, ask again so often, and wait so long."""
+    """Have MLflow's client, which looks up its variables at each request, ask again so often, and wait so long.
+
+    They are the process's: where several ask at once, the one that began last says how, and the last to end puts back
+    what was there before any of them.
+    """
     wanted = {RETRIES: str(retries)} | ({} if seconds is None else {TIMEOUT: str(seconds)})
-    before = {name: os.environ.pop(name, None) for name in wanted}
-    os.environ.update(wanted)
+    with _variables:
+        _given.update({name: os.environ.get(name) for name in wanted if not any(name in one for one in _asking)})
+        _asking.append(wanted)
+        os.environ.update(wanted)
     try:
         yield
     finally:
-        for name, value in before.items():
-            del os.environ[name]
-            if value is not None:
-                os.environ[name] = value
+        with _variables:
+            _asking[:] = [one for one in _asking if one is not wanted]
+            for name in wanted:
+                _put(name, next((one[name] for one in reversed(_asking) if name in one), _given[name]))
+
+
+def _put(name: str, value: str | None) -> None:
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
 
 
 def _is_of_mlflow(error: Exception) -> bool:

@@ -132,13 +132,13 @@ def test_a_model_of_tables_refuses_images(both: Place, tmp_path: Path) -> None:
 
 def test_a_column_is_carried_along_and_what_is_strange_is_said(both: Place, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
-    rows.write_text("id,age,city,smoker,income,note\n007,3,Rome,yes,1,a\n008,,Ulm,no,,b\n009,5,Lima,,2,c\n")
+    rows.write_text("id,age,city,smoker,income,note,\n007,3,Rome,yes,1,a,1\n008,,Ulm,no,,b,2\n009,5,Lima,,2,c,3\n")
     told = both.call("predict", "people", str(rows), "--keep", "id", "--output", str(tmp_path / "out.csv"))
     assert told.code == 0, told.err
     found = answers(tmp_path / "out.csv")
     assert list(found[0]) == ["id", "prediction", "probability_buys", "probability_passes"]
     assert [row["id"] for row in found] == ["007", "008", "009"]
-    assert told.err.count("ignored, since the model doesn't take them: note") == 1
+    assert told.err.count("ignored, since the model doesn't take them: note, a column without a name\n") == 1
     assert "column 'city': 1 row has a category that the model doesn't know, such as 'Ulm'" in told.err
     assert "column 'income': 1 row has no value, which no train row lacked" in told.err
     assert "column 'age'" not in told.err, "train rows lacked it too"

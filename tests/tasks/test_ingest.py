@@ -4,8 +4,10 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from components.data.images import png
 from components.errors import Refusal
 from components.planning.source import look_at
 from tasks.ingest import ingest
@@ -52,3 +54,18 @@ def test_rows_that_are_set_aside_are_told_with_the_first_of_them(tmp_path: Path)
         source = look_at(csv(tmp_path, text), yard.ledger)
         perform(ingest, ingest.bind(config(share=0.1), source=source), yard, log=logging.getLogger())
         assert heard.lines == said
+
+
+def test_files_that_are_no_images_are_told_once(tmp_path: Path) -> None:
+    heard = Heard()
+    yard = replace(yard_at(tmp_path / "home"), tracker=heard)
+    for label in "pq":
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(2):
+            (tmp_path / "images" / label / f"{i}.png").write_bytes(png(np.full((4, 4, 1), i, np.uint8)))
+    (tmp_path / "images" / "README.txt").write_text("x")
+    given = config({"image": "image", "label": "category"}, target="label")
+    source = look_at(tmp_path / "images", yard.ledger)
+    done = perform(ingest, ingest.bind(given, source=source), yard, log=logging.getLogger())
+    assert done.outputs.rows == 4
+    assert heard.lines == ["1 file in the folder is no image, by the name, and passed over: README.txt"]

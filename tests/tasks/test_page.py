@@ -106,7 +106,7 @@ def test_the_comparison_has_its_own_outcome_whatever_the_gate_decided(shown: boo
 def test_every_class_has_its_figures_and_its_confusions_however_many_classes_there_are() -> None:
     """More than there is a matrix of."""
     number = FULL_CONFUSION + 2
-    target = np.arange(number).repeat(2)
+    target = np.append(np.arange(number).repeat(2), [5, 5])
     output = np.eye(number)[np.where(target == 3, 5, target)]
     measured = evaluate(
         EvaluateConfig(resamples=100),
@@ -120,4 +120,6 @@ def test_every_class_has_its_figures_and_its_confusions_however_many_classes_the
     assert _confused(measured) == (Confused(actual="c3", predicted="c5", rows=2, of=2),)
     scores = _class_scores(measured)
     assert scores[3] == ClassScore(name="c3", rows=2, predicted=0, precision=0, recall=0, f1=0)
-    assert scores[5] == ClassScore(name="c5", rows=2, predicted=4, precision=0.5, recall=1, f1=pytest.approx(2 / 3))
+    assert scores[5] == ClassScore(
+        name="c5", rows=4, predicted=6, precision=pytest.approx(2 / 3), recall=1, f1=pytest.approx(0.8)
+    )

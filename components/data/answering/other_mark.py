@@ -19,6 +19,7 @@ _THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2}([.,]\d{3})+")  # of these nob
 class OtherMark:
     """Looks at the bad cells of number columns: are they numbers by the other mark?"""
 
+    model: DecimalMark  # of numbers in a CSV file; text in others is read by points
     bad: int = 0
     read: int = 0  # of the bad ones, by the other mark
     decimal: DecimalMark = "."  # the mark by which they are bad
@@ -41,4 +42,6 @@ class OtherMark:
             return ""
         theirs, ours = ("commas", "point") if self.decimal == "." else ("points", "comma")
         seems = f"the file seems to have decimal {theirs}, such as '{self.such[:40]}'"
+        if self.decimal != self.model:
+            return f"{seems}, and text in a file that is no CSV is read by decimal {ours}s: store numbers as numbers"
         return f"{seems}, and this model reads a decimal {ours}: write its numbers with a {ours}"

@@ -84,7 +84,7 @@ def _rows(
     source = source_at(path, config, labelled=False)
     _check_columns(source.schema, columns, keep=keep, where=path.name)
     ignored = tuple(name for name in source.schema.names if name not in columns and name not in keep)
-    findings, other_mark, rows = Findings(), OtherMark(), 0
+    findings, other_mark, rows = Findings(), OtherMark(model=decimal), 0
     for chunk in source.chunks():  # after a first bad cell only to find the others
         rows += len(chunk.table)
         table = _converted(chunk, columns, known, findings, other_mark)

@@ -1,5 +1,7 @@
 """Which mark stands before the decimals of a CSV file's numbers: found by reading them by either."""
 
+from dataclasses import replace
+
 from components.data.drafting.guess import decimal_comma
 from components.data.drafting.survey import Survey, survey
 from components.data.sources.chunk import Source
@@ -16,10 +18,8 @@ def survey_by_mark(source: Source) -> Survey:
     if not isinstance(source, CsvFile) or not any(map(decimal_comma, by_points.columns.values())):
         return by_points
     by_commas = survey(CsvFile(source.path, decimal=","))
-    return by_commas if _fits(by_commas, by_points) else by_points
-
-
-def _fits(by_commas: Survey, by_points: Survey) -> bool:
     pairs = [(facts, by_points.columns[name]) for name, facts in by_commas.columns.items()]
-    lost = any(other.mostly_numbers and facts.numbers < other.numbers for facts, other in pairs)
-    return not lost and any(facts.mostly_numbers and not other.mostly_numbers for facts, other in pairs)
+    if pointed := [facts.name for facts, other in pairs if other.mostly_numbers and facts.numbers < other.numbers]:
+        return replace(by_points, pointed=tuple(pointed))
+    gained = any(facts.mostly_numbers and not other.mostly_numbers for facts, other in pairs)
+    return by_commas if gained else by_points

@@ -88,7 +88,7 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
         raise rowless(seen, source.name)
     label = named or ""
     seen.columns[label] = seen.columns[label].labelled()
-    task, said = guess_target(seen.columns[label], where=source.name)
+    task, said = guess_target(seen.columns[label], where=source.name, pointed=seen.pointed)
     columns = {name: said if name == label else guess(facts, seen) for name, facts in seen.columns.items()}
     columns |= {name: Guess(kind=kind) for name, kind in _card_kinds(source).items() if name != label}
     plan = Draft(

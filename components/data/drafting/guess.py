@@ -1,6 +1,7 @@
 """What a column is for, guessed from what was seen of it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from components.errors import refuse
 from components.task import Task
 
 MEND: Final = "mend them, or set bad_rows: quarantine, with quarantine_share"
+FEW: Final = 10  # columns that a refusal names
 MOST_WHOLE_CLASSES: Final = 20  # whole numbers with more values than this are a quantity
 _ID_NAME: Final = re.compile(
     r"^$|^(id|index|uuid|guid|key|unnamed.*|__index_level_\d+__)$|[_\- .](id|uuid)$|[a-z]I[dD]$"
@@ -181,8 +183,8 @@ def _sizes(seen: Survey) -> str:
     return f"{height} x {width} pixels" if len(seen.sizes) == 1 else f"{len(seen.sizes)} sizes"
 
 
-def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
-    """Return the task and the kind of the target.
+def guess_target(facts: ColumnFacts, *, where: str, pointed: Sequence[str]) -> tuple[Task, Guess]:
+    """Return the task and the kind of the target. `pointed` are columns that speak against decimal commas.
 
     Raises:
         Refusal: it has one value only, or is text with a different value in most rows.
@@ -203,7 +205,9 @@ def guess_target(facts: ColumnFacts, *, where: str) -> tuple[Task, Guess]:
     few = not facts.uncounted and len(facts.distinct) <= facts.present / LEAST_ROWS
     if not few and (comma := decimal_comma(facts)):
         what = f"the target's numbers, such as '{comma}', have a decimal comma: they are read as text"
-        raise refuse(what, where=place, do=to_mend(facts))
+        named = ", ".join(pointed[:FEW]) + (" ..." if len(pointed) > FEW else "")
+        points = f", or the numbers of {named} without one" if pointed else ""
+        raise refuse(what, where=place, do=f"{to_mend(facts)}{points}")
     if not few and (marked := _marked_number(facts)):
         what = f"the target's numbers, written as '{marked}', aren't read as numbers: they are text"
         do = f"write them like 1234{facts.decimal}5: no currency, percent sign or unit, and no marks between thousands"

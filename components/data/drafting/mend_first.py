@@ -6,16 +6,18 @@ from typing import Final
 from components.data.drafting.guess import Guess, decimal_comma, to_mend
 from components.data.drafting.survey import Survey
 from components.data.sources.chunk import no_rows
+from components.data.sources.image_folder import told_of
 from components.errors import Refusal, refuse
 
 FEW: Final = 10  # columns or files that a warning names
 
 
 def warnings(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[str]:
-    """Yield a sentence for each thing that no run should begin with."""
+    """Yield a sentence for each thing that no run should begin with, or that a person may not expect."""
     yield from _of_torn_rows(seen)
     yield from _of_decimal_commas(seen, columns)
     yield from _of_images(seen)
+    yield from [told_of(seen.strays)] * bool(seen.strays)
 
 
 def rowless(seen: Survey, where: str) -> Refusal:
@@ -38,9 +40,12 @@ def _of_decimal_commas(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[s
     text = [seen.columns[name] for name, said in columns.items() if said.kind != "number"]
     commas = {facts.name: comma for facts in text if (comma := decimal_comma(facts))}
     if commas:
+        these, such = _few(list(commas)), next(iter(commas.values()))
+        mark = f'; or set data.decimal: ",", make these number, and those with points ({_few(seen.pointed)}) '
+        mark = f"{mark}category or ignore" if seen.pointed else ""
         yield (
-            f"decimal commas: {_few(list(commas))}. Values such as '{next(iter(commas.values()))}' are read as text; "
-            f"if they are numbers, {to_mend(text[0])}, then `init` again"
+            f"decimal commas: {these}. Values such as '{such}' are read as text; "
+            f"if they are numbers, {to_mend(text[0])}, then `init` again{mark}"
         )
 
 

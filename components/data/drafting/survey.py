@@ -18,6 +18,7 @@ from components.data.images import size_of
 from components.data.kinds import accepts, as_text, is_text, says_missing, to_boolean, to_number
 from components.data.parts import one_array
 from components.data.sources.chunk import Source, Torn
+from components.data.sources.image_folder import ImageFolder
 
 MOST_DISTINCT: Final = 10_000  # counted exactly up to here
 MOSTLY: Final = 0.95  # share of values that read as numbers, from which the others are mistakes
@@ -96,6 +97,8 @@ class Survey:
     sizes: Counter[tuple[int, int]]  # images by height and width
     image: str | None  # the name of the image column
     unopened: tuple[str, ...] = ()  # files of images whose head is none of an image, or their rows
+    pointed: tuple[str, ...] = ()  # columns whose decimal points kept others from being read by decimal commas
+    strays: tuple[str, ...] = ()  # files in a folder of images that are none, and are passed over
 
 
 def survey(source: Source) -> Survey:
@@ -122,7 +125,14 @@ def survey(source: Source) -> Survey:
                 _look(column, values)
     first = "".join(f"{place}: {line.what}" for line in torn for place in source.places([line.row]))
     return Survey(
-        rows=rows, torn=count, first_torn=first, columns=facts, sizes=sizes, image=image, unopened=tuple(unopened)
+        rows=rows,
+        torn=count,
+        first_torn=first,
+        columns=facts,
+        sizes=sizes,
+        image=image,
+        unopened=tuple(unopened),
+        strays=tuple(source.strays) if isinstance(source, ImageFolder) else (),
     )
 
 

@@ -27,8 +27,8 @@ class Chunk:
 
     table: pa.Table
     rows: npt.NDArray[np.int64]
+    decimal: DecimalMark  # what stands before the decimals of numbers that are text
     torn: tuple[Torn, ...] = ()
-    decimal: DecimalMark = "."  # what stands before the decimals of numbers that are text
 
 
 class Source(Protocol):

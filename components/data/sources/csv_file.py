@@ -52,7 +52,8 @@ class CsvFile:
         except pa.ArrowInvalid as error:
             raise self._unreadable(error, after=next_row - 1) from None
         if self._torn:  # torn lines at the very end
-            yield Chunk(table=self.schema.empty_table(), rows=np.empty(0, np.int64), torn=tuple(self._torn))
+            none, torn = np.empty(0, np.int64), tuple(self._torn)
+            yield Chunk(table=self.schema.empty_table(), rows=none, torn=torn, decimal=self.decimal)
         if any("\n" in text or "\r" in text for text in self._final(last)):
             self._check_quotes()
 

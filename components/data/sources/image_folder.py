@@ -1,6 +1,7 @@
 """Rows of a folder of images: one folder per class, an image file per row."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -8,7 +9,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from components.data.file_names import check_names
+from components.data.file_names import check_names, says_no_image, shown
 from components.data.findings import shortened
 from components.data.images import SUFFIXES
 from components.data.kinds import IMAGE_TYPE
@@ -17,22 +18,28 @@ from components.data.sources.walking import refuse_unreadable
 from components.errors import Problem, Refusal, refuse
 
 CHUNK_BYTES: Final = 16 << 20
-MOST_OTHERS: Final = 10_000  # files that are no images: with more, nobody meant the folder as one of images
-ALLOWED: Final = f"one folder per class with {', '.join(sorted(SUFFIXES))} files in it"
+MOST_OTHERS: Final = 10_000  # files that are no images: with more, and fewer images, nobody meant it as theirs
+FEW: Final = 3  # strays that are named
+_CAN_BE_READ: Final = ", ".join(sorted(SUFFIXES))
+ALLOWED: Final = f"one folder per class with {_CAN_BE_READ} files in it"
 _LEFT_BY_SYSTEMS: Final = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
+_OTHER_IMAGE: Final = re.compile(
+    r"\.(heic|heif|avif|jfif|svg|psd|raw|cr[23]|nef|arw|dng|dcm|jp2|jxl|ico|tga|eps|exr)", re.IGNORECASE
+)
 _PARTS: Final = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 
 
 class ImageFolder:
     """Images in folders whose names are their classes; hidden files, and those that systems leave, don't count.
 
-    The two columns bear the names that the recipe gave them.
+    Nor do `strays`, whose names say that they are no images, but a person is told of them. The two columns bear the
+    names that the recipe gave them.
     """
 
     def __init__(self, path: Path, *, image: str, label: str) -> None:
         self.path = path
         self.schema = pa.schema([(image, IMAGE_TYPE), (label, pa.string())])
-        self.files = _files(path)
+        self.files, self.strays = _files(path)
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the images, by the order of their paths."""
@@ -54,29 +61,39 @@ class ImageFolder:
         structs = pa.array([{"bytes": data, "path": name} for data, name in images], IMAGE_TYPE)
         labels = pa.array([name.partition("/")[0] for _, name in images], pa.string())
         rows = np.arange(first, first + len(images), dtype=np.int64)
-        return Chunk(table=pa.table([structs, labels], schema=self.schema), rows=rows)
+        return Chunk(table=pa.table([structs, labels], schema=self.schema), rows=rows, decimal=".")
 
 
-def _files(root: Path) -> list[str]:
-    """The images' paths below the root, sorted.
+def strays_in(path: Path) -> list[str]:
+    """Return the files in a folder of images whose names say that they are none."""
+    return sorted(shown(name) for name in _walk(path) if says_no_image(name))
+
+
+def told_of(strays: Sequence[str]) -> str:
+    """Return a sentence that says of them that they are passed over; `strays` are one or more."""
+    count, named = len(strays), ", ".join(strays[:FEW]) + (" ..." if len(strays) > FEW else "")
+    files, are = ("file", "is no image") if count == 1 else ("files", "are no images")
+    return f"{count:,} {files} in the folder {are}, by the name, and passed over: {named}"
+
+
+def _files(root: Path) -> tuple[list[str], list[str]]:
+    """Return the paths below the root, sorted, of images and of strays.
 
     Raises:
-        Refusal: there are none, or there is anything else, or a name isn't UTF-8.
+        Refusal: there are no images, or there is anything else, or a name isn't UTF-8.
     """
-    files, others = list[str](), 0
+    images, strays, odd = list[str](), list[str](), list[str]()
     for name in _walk(root):
-        files.append(name)
-        others += not _is_image(name)
-        if others > MOST_OTHERS:
-            what = f"more than {MOST_OTHERS:,} files in it are no images, such as {name!r}"
+        (images if _is_image(name) else strays if says_no_image(name) else odd).append(name)
+        if len(strays) + len(odd) > MOST_OTHERS + len(images):
+            what = f"more than {MOST_OTHERS:,} files in it are no images, such as {shown(name)!r}"
             raise refuse(what, where=str(root), allowed=ALLOWED, do="name the folder that holds the classes")
-    check_names(files)
-    images = sorted(filter(_is_image, files))
+    check_names([*images, *odd])
     if not images:
         do = "name the folder that holds the classes"
         raise refuse("the folder holds no images", where=root.name, allowed=ALLOWED, do=do)
-    _check_layout(root, files, images)
-    return images
+    _check_layout(root, sorted(images), sorted(odd))
+    return sorted(images), sorted(map(shown, strays))
 
 
 def _is_image(name: str) -> bool:
@@ -119,12 +136,17 @@ def _loose(root: Path, names: list[str]) -> list[Problem]:
     return [Problem(what=f"{len(names)} images lie in no class folder: {shown}", where=root.name, do=do)]
 
 
-def _check_layout(root: Path, files: list[str], images: list[str]) -> None:
-    others = sorted(set(files) - set(images))
-    problems = [
-        Problem(what="is not an image, by its name", where=_place(root, name), do="move it out of the folder")
-        for name in others
-    ]
+def _odd(root: Path, name: str) -> Problem:
+    """Return the problem of a file that may be, or hold, an image."""
+    where, out = _place(root, name), "move it out of the folder"
+    if _OTHER_IMAGE.fullmatch(Path(name).suffix):
+        what, do = "images of this format can't be read", f"save it as one of these, or {out}"
+        return Problem(what=what, where=where, allowed=_CAN_BE_READ, do=do)
+    return Problem(what="is not an image, by its name", where=where, allowed=_CAN_BE_READ, do=out)
+
+
+def _check_layout(root: Path, images: list[str], odd: list[str]) -> None:
+    problems = [_odd(root, name) for name in odd]
     problems += _loose(root, [name for name in images if "/" not in name])
     classes = {name.partition("/")[0] for name in images if "/" in name}
     empty = sorted({p.name for p in root.iterdir() if p.is_dir() and _counts(p.name)} - classes)

@@ -79,7 +79,7 @@ class NpzFile:
             columns += map(_targets, target)
             rows = np.arange(start + 1, start + 1 + len(x), dtype=np.int64)
             start += len(x)
-            yield Chunk(table=pa.table(columns, schema=self.schema), rows=rows)
+            yield Chunk(table=pa.table(columns, schema=self.schema), rows=rows, decimal=".")
 
     def places(self, rows: Sequence[int]) -> list[str]:
         """Return `file, row 17 (index 16)`."""

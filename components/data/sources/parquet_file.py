@@ -39,7 +39,7 @@ class ParquetFiles:
             try:
                 for batch in pq.ParquetFile(file).iter_batches(batch_size=CHUNK_ROWS, use_threads=False):
                     table = _plain(pa.Table.from_batches([batch]))
-                    yield Chunk(table=table, rows=np.arange(row, row + len(table), dtype=np.int64))
+                    yield Chunk(table=table, rows=np.arange(row, row + len(table), dtype=np.int64), decimal=".")
                     row += len(table)
             except (pa.ArrowException, OSError) as error:
                 what = f"is a damaged Parquet file ({_first_line(error)})"

@@ -15,7 +15,7 @@ from components.data.config import DataConfig, SplitConfig
 from components.data.findings import Finding, Findings
 from components.data.kinds import as_text, is_text, to_number
 from components.data.parts import one_array, tables
-from components.data.splitting.cut_offs import cut_off_seconds
+from components.data.splitting.cut_offs import EPOCH, check_offsets, cut_off_seconds, only_iso
 from components.data.splitting.hashing import Hashes, row_hashes, value_hashes
 from components.errors import refuse
 from components.task import Task
@@ -113,6 +113,8 @@ class _Clock:
         raw = one_array(table, self.name)
         if self.numeric is None:
             self._decide(raw)
+        if not self.numeric and is_text(raw.type):
+            check_offsets(self.given, raw, column=self.name)
         times = _numbers(raw) if self.numeric else _seconds(raw)
         kind = "a number" if self.numeric else "a date or time in ISO form"
         _find(findings, pa.array(np.isnan(times)), self.name, start, f"the time is missing, or not {kind}")
@@ -139,10 +141,10 @@ def _numbers(raw: pa.Array) -> npt.NDArray[np.float64]:
 
 def _seconds(raw: pa.Array) -> npt.NDArray[np.float64]:
     """ISO dates and times as seconds since 1970; those without a zone are in UTC."""
-    given = as_text(raw) if is_text(raw.type) else raw
+    given = only_iso(as_text(raw)) if is_text(raw.type) else raw
     series = pd.Series(given.to_pandas(), dtype=object)
     stamps = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
-    seconds = (stamps - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    seconds = (stamps - EPOCH) / pd.Timedelta(seconds=1)
     return np.asarray(seconds, dtype=np.float64)
 
 

@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import tzinfo
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.errors import refuse
+
+EPOCH: Final = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")  # one in nanoseconds is beside none after 2262
+_YEAR: Final = r"^\d{4}"
+_OFFSET: Final = r"\d[T ].*(Z|[+-]\d{2}:?(\d{2})?)$"
 
 
 def cut_off_seconds(given: Sequence[str], column: pa.DataType) -> list[float]:
@@ -21,13 +27,44 @@ def cut_off_seconds(given: Sequence[str], column: pa.DataType) -> list[float]:
     return [_seconds(text, zone) for text in given]
 
 
+def only_iso(texts: pa.Array) -> pa.Array:
+    """Return the texts, null for those that aren't ISO: by `now` and `today` pandas reads the time at which it does."""
+    return pc.if_else(pc.match_substring_regex(texts, _YEAR), texts, pa.scalar(None, texts.type))
+
+
+def check_offsets(given: Sequence[str], texts: pa.Array, *, column: str) -> None:
+    """Refuse cut-offs without an offset beside times that are text and have one: in which zone they are, nobody knows.
+
+    Raises:
+        Refusal: it shows how to write them.
+    """
+    marked = texts.filter(pc.match_substring_regex(texts, _OFFSET))
+    first = _stamp(marked[0].as_py()) if len(marked) else None
+    plain = {text: stamp for text in given if (stamp := _stamp(text)) is not None and stamp.tzinfo is None}
+    if first is None or not plain:
+        return
+    said = " and ".join(f"'{text}'" for text in plain)
+    such = " and ".join(stamp.tz_localize(first.tzinfo).isoformat() for stamp in plain.values())
+    raise refuse(
+        f"{said} without an offset, and column '{column}' is text with one, such as '{marked[0]}': in which zone?",
+        where="split",
+        allowed="cut-offs with an offset, beside text that has any",
+        do=f"write it out; with the same one it is {such}",
+    )
+
+
+def _stamp(text: str) -> pd.Timestamp | None:
+    stamp = pd.to_datetime(only_iso(pa.array([text]))[0].as_py(), format="ISO8601", errors="coerce")
+    return stamp if isinstance(stamp, pd.Timestamp) else None
+
+
 def _seconds(text: str, zone: str) -> float:
-    stamp = pd.to_datetime(text, format="ISO8601", errors="coerce")
-    if not isinstance(stamp, pd.Timestamp):
+    stamp = _stamp(text)
+    if stamp is None:
         return float("nan")
     if stamp.tzinfo is None:
         stamp = _placed(stamp, text, zone)
-    return float((stamp - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1))
+    return float((stamp - EPOCH) / pd.Timedelta(seconds=1))
 
 
 def _placed(stamp: pd.Timestamp, text: str, zone: str) -> pd.Timestamp:

@@ -114,12 +114,56 @@ def test_folders_that_are_laid_out_otherwise_are_refused(tmp_path: Path) -> None
     assert "the folder holds no images" in refusal(tmp_path, tmp_path / "none", COLUMNS)
     root = pictures(tmp_path)
     csv(root, png(noise(8, 8)), "loose.png")
-    csv(root / "cat", "x", "notes.txt")
+    csv(root / "cat", "x", "all.zip")
+    csv(root / "cat", "x", "0001")
+    csv(root / "cat", "x", "phone.HEIC")
     (root / "empty").mkdir()
     said = refusal(tmp_path, root, COLUMNS)
     assert "loose.png: lies in no class folder" in said
-    assert "cat/notes.txt: is not an image, by its name" in said
+    for name in ("all.zip", "0001"):
+        assert f"cat/{name}: is not an image, by its name\n  allowed: .bmp, .gif, .jpeg" in said
+    assert "cat/phone.HEIC: images of this format can't be read\n  allowed: .bmp, .gif, .jpeg" in said
+    assert "save it as one of these, or move it out" in said
     assert "empty: the class folder holds no images" in said
+
+
+def test_files_that_say_that_they_are_no_images_are_passed_over_and_told(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    packed(tmp_path, root, COLUMNS, "before")
+    _, *plain = draft(root).splitlines()
+    csv(root, "x", "README.txt")
+    csv(root, "x", "LICENSE")
+    csv(root / "cat", "x", "0.XML")
+    csv(root / "cat", "x", os.fsdecode(b"caf\xe9.json"))
+    packed(tmp_path, root, COLUMNS)
+    before, after = (tmp_path / name for name in ("before", "packed"))
+    assert [path.name for path in sorted(before.iterdir())] == [path.name for path in sorted(after.iterdir())]
+    assert all(path.read_bytes() == (after / path.name).read_bytes() for path in before.iterdir())
+    _, warning, *others = draft(root).splitlines()
+    named = "LICENSE, README.txt, cat/0.XML ..."
+    told = f"4 files in the folder are no images, by the name, and passed over: {named}"
+    assert (warning, others) == (f"# WARNING: {told}", plain)
+    for name in ("LICENSE", "cat/0.XML", os.fsdecode(b"cat/caf\xe9.json")):
+        (root / name).unlink()
+    assert "WARNING: 1 file in the folder is no image, by the name, and passed over: README.txt" in draft(root)
+
+
+def test_a_folder_without_images_is_refused_whatever_else_is_in_it(tmp_path: Path) -> None:
+    csv(tmp_path, "x", "README.txt")
+    with pytest.raises(Refusal, match="the folder holds no images"):
+        draft(tmp_path)
+    root = pictures(tmp_path)
+    (root / "notes").mkdir()
+    csv(root / "notes", "x", "README.txt")
+    assert "notes: the class folder holds no images" in refusal(tmp_path, root, COLUMNS)
+
+
+def test_images_may_have_a_file_of_labels_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_folder, "MOST_OTHERS", 4)
+    root = pictures(tmp_path)
+    for image in sorted(root.rglob("*.png")):
+        image.with_suffix(".txt").write_text("0 1 1")
+    assert packed(tmp_path, root, COLUMNS).rows == 8
 
 
 def test_images_without_class_folders_are_one_problem(tmp_path: Path) -> None:

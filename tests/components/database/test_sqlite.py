@@ -104,8 +104,16 @@ def test_a_ledger_of_a_later_version_is_refused(ledger: Ledger, path: Path) -> N
         ledger.record("k")
 
 
-@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL])
-def test_a_disk_that_fails_says_nothing_of_the_database(path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (sqlite3.SQLITE_IOERR, "can't be read (.|\n)*whether the disk is full, or failing"),
+        (sqlite3.SQLITE_FULL, "no space left"),
+    ],
+)
+def test_a_disk_that_fails_says_nothing_of_the_database(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
+) -> None:
     def fails(*_: object, **__: object) -> sqlite3.Connection:
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = code
@@ -114,6 +122,15 @@ def test_a_disk_that_fails_says_nothing_of_the_database(path: Path, monkeypatch:
     path.parent.mkdir()
     path.write_bytes(b"whole")
     monkeypatch.setattr(sqlite3, "connect", fails)
-    with pytest.raises(Refusal, match=r"can't be read (.|\n)*whether the disk is full, or failing") as told:
+    with pytest.raises(Refusal, match=said) as told:
         check_database(path, name="the ledger's", do="move it away")
     assert "move it away" not in str(told.value)
+
+
+def test_a_look_at_a_database_on_a_disk_without_space_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"whole")
+    monkeypatch.setattr("components.disk.FULL", 1 << 60)
+    monkeypatch.setattr(sqlite3, "connect", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(Refusal, match="no space left on the disk\n  to do:   free some space"):
+        check_database(path, name="the ledger's", do="move it away")

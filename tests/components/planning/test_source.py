@@ -38,7 +38,7 @@ def test_a_change_of_the_same_size_with_its_time_restored_is_seen(tmp_path: Path
 def test_a_change_right_after_the_look_is_seen(tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within one tick of the file system's clock nothing but the content differs."""
     monkeypatch.setattr(source_module, "_folder_stamp", lambda files, root: Stamp(1, "the same"))
-    for path in (tmp_path / "a.csv", tmp_path / "folder" / "a.csv"):
+    for path in (tmp_path / "a.csv", tmp_path / "folder" / "a.png"):
         path.parent.mkdir(exist_ok=True)
         looked_at = path if path.parent == tmp_path else path.parent
         path.write_text("1")
@@ -77,3 +77,14 @@ def test_where_it_lies_is_not_its_identity(tmp_path: Path, ledger: Ledger) -> No
     for name in ("one.csv", "other.csv"):
         (tmp_path / name).write_text("a")
     assert digest(tmp_path / "one.csv", ledger) == digest(tmp_path / "other.csv", ledger)
+
+
+def test_what_is_passed_over_among_images_changes_nothing_but_a_card_does(tmp_path: Path, ledger: Ledger) -> None:
+    (tmp_path / "some" / "cat").mkdir(parents=True)
+    (tmp_path / "some" / "cat" / "1.png").write_bytes(b"1")
+    before = digest(tmp_path / "some", ledger)
+    for name in (".DS_Store", "Thumbs.db", "README", "cat/notes.txt"):
+        (tmp_path / "some" / name).write_text("x")
+    assert digest(tmp_path / "some", ledger) == before
+    (tmp_path / "some" / "card.json").write_text("{}")
+    assert digest(tmp_path / "some", ledger) != before

@@ -66,6 +66,21 @@ def test_a_matrix_is_drawn_of_up_to_forty_classes_with_the_largest_confusions_be
     assert len(letters().class_scores) == LARGEST_MATRIX
 
 
+def test_a_cell_shows_its_share_of_the_actual_class() -> None:
+    """Three of 42 malignant ones were missed, of 74 that were said to be benign."""
+    found = binary().confusion
+    assert found is not None
+    for drawing in confusion_chart(found).drawings:
+        cells = {mark.tip: mark.strength for mark in drawing.marks if isinstance(mark, Path) and mark.tip}
+        missed = "actual malignant (M), predicted benign (B): 3 (7.1%)"
+        assert {tip.replace("\N{NARROW NO-BREAK SPACE}", ""): strength for tip, strength in cells.items()} == {
+            "actual malignant (M), predicted malignant (M): 39 (92.9%)": round(0.12 + 0.88 * 39 / 42, 2),
+            missed: round(0.12 + 0.88 * (3 / 42) ** 0.5, 2),
+            "actual benign (B), predicted malignant (M): 1 (1.4%)": round(0.12 + 0.88 * (1 / 72) ** 0.5, 2),
+            "actual benign (B), predicted benign (B): 71 (98.6%)": round(0.12 + 0.88 * 71 / 72, 2),
+        }
+
+
 def test_a_count_that_has_no_room_in_its_cell_is_in_its_tooltip() -> None:
     found = letters().confusion
     assert found is not None

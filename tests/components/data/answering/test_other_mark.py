@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.data.answering.unlabelled import unlabelled
@@ -48,3 +50,18 @@ def test_what_the_other_mark_would_not_explain_is_no_hint_of_it(
     tmp_path: Path, ages: list[str], decimal: DecimalMark
 ) -> None:
     assert "seems to have" not in told(tmp_path, ages, decimal)
+
+
+@pytest.mark.parametrize(
+    ("decimal", "hint"),
+    [
+        (".", "and this model reads a decimal point"),
+        (",", "and text in a file that is no CSV is read by decimal points"),
+    ],
+)
+def test_text_in_parquet_is_read_by_points_whatever_the_model_reads_in_csv(
+    tmp_path: Path, decimal: DecimalMark, hint: str
+) -> None:
+    pq.write_table(pa.table({"age": ["3,5", "4,5"], "city": ["a", "b"]}), tmp_path / "rows.parquet")
+    with pytest.raises(Refusal, match=f"decimal commas, such as '3,5', {hint}"):
+        list(unlabelled(tmp_path / "rows.parquet", COLUMNS, target="label", known={}, decimal=decimal))

@@ -119,7 +119,18 @@ def test_where_a_column_has_decimal_points_commas_are_warned_of(tmp_path: Path) 
         recipe, text = drafted(source, "y")
         assert recipe.data.decimal == "."
         assert "# WARNING: decimal commas: x. Values such as '10,5' are read as text; if they are numbers, " in text
-        assert "write them with a decimal point, then `init` again" in text
+        assert 'write them with a decimal point, then `init` again; or set data.decimal: ",", make these ' in text
+        assert "make these number, and those with points (z) category or ignore" in text
+        for kind in ("category", "ignore"):
+            mended = text.replace("  target:", '  decimal: ","\n  target:').replace("  x: ignore", "  x: number")
+            mended = mended.replace("  z: number", f"  z: {kind}")
+            said = recipe_file.decode(mended, source="draft", folder=source.parent).data
+            assert (said.decimal, dict(said.columns)) == (",", {"x": "number", "z": kind, "y": "category"})
+            assert packed(tmp_path, source, said, f"{kind}{count}").rows == 60
+    with pytest.raises(Refusal, match="with a decimal point, or the numbers of z without one"):
+        draft(table(tmp_path, x=[f"{i},5" for i in range(60)], z=other, n=[7, 8, 9] * 20), target="x")
+    mended = table(tmp_path, x=[f"{i},5" for i in range(60)], z=comma(other), n=[7, 8, 9] * 20)
+    assert LINE in draft(mended, target="x").splitlines()
 
 
 def test_a_point_among_decimal_commas_is_a_mistake_to_mend(tmp_path: Path) -> None:
@@ -146,3 +157,19 @@ def test_points_between_thousands_are_warned_of_where_the_other_numbers_are_read
 def test_a_few_commas_or_those_between_thousands_make_no_decimal_mark(tmp_path: Path, values: list[str]) -> None:
     recipe, _ = drafted(table(tmp_path, ";", x=values, n=[7, 8, 9] * 20, y=["p", "q"] * 30), "y")
     assert recipe.data.decimal == "."
+
+
+def test_a_torn_last_line_hides_no_mark(tmp_path: Path) -> None:
+    source = table(tmp_path, x=[f"{i % 31},5" for i in range(60)], n=[7, 8, 9] * 20, k=["p", "q"] * 30)
+    source.write_text(f"{source.read_text()}Summe;12\n")
+    _, text = drafted(source, "k")
+    assert LINE in text.splitlines()
+    assert "1 of 61 rows can't be read" in text
+
+
+def test_numbers_that_neither_mark_reads_make_none_the_file_s(tmp_path: Path) -> None:
+    """All commas stand behind points between thousands: the whole numbers are read by either mark."""
+    source = table(tmp_path, pay=[f"{i % 9 + 1}.100,50" for i in range(60)], n=[7, 8, 9] * 20, y=["p", "q"] * 30)
+    recipe, text = drafted(source, "y")
+    assert recipe.data.decimal == "."
+    assert "if they are numbers, write them with a decimal point, then `init` again\n" in text

@@ -29,6 +29,13 @@ def test_a_folder_that_changes_while_it_is_walked_is_no_bug(tmp_path: Path, monk
     assert [path.name for path in files_below(tmp_path / "some")] == ["notes.md"]
 
 
+def test_parquet_in_a_folder_within_tells_the_kind_whatever_is_found_after_it(tmp_path: Path) -> None:
+    (tmp_path / "some" / "2024" / "notes").mkdir(parents=True)
+    csv(tmp_path / "some" / "2024", "x", "1.parquet")
+    csv(tmp_path / "some" / "2024" / "notes", "x", "notes.md")
+    assert kind_of(tmp_path / "some") == "parquet"
+
+
 def test_a_folder_that_may_not_be_read_is_no_bug_and_never_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,13 @@
 """Cut-offs say what a person sees in the column."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.data.config import SplitConfig
+from components.data.config import ColumnKind, SplitConfig
 from components.data.splitting.cut_offs import cut_off_seconds
 from components.data.splitting.split import split
 from components.errors import Refusal
@@ -16,12 +17,13 @@ DATA = config({"a": "number", "t": "ignore", "y": "category"})
 TIMES = [f"2025-03-01T{hour:02d}:00:00" for hour in range(24)]
 
 
-def parts(folder: Path, times: pa.Array, *cuts: str) -> list[str]:
+def parts(folder: Path, times: pa.Array, *cuts: str, kind: ColumnKind = "ignore") -> list[str]:
     table = pa.table({"a": [float(i) for i in range(24)], "t": times, "y": ["p", "q"] * 12})
     pq.write_table(table, folder / "t.parquet")
-    packed(folder, folder / "t.parquet", DATA)
+    data = replace(DATA, columns=DATA.columns | {"t": kind})
+    packed(folder, folder / "t.parquet", data)
     chosen = SplitConfig(method="time", time_column="t", validation_from=cuts[0], test_from=cuts[1])
-    split(chosen, DATA, folder / "packed", folder / "s.parquet", task="classification")
+    split(chosen, data, folder / "packed", folder / "s.parquet", task="classification")
     return pq.read_table(folder / "s.parquet")["part"].to_pylist()
 
 
@@ -48,6 +50,48 @@ def test_columns_without_a_zone_are_in_utc_as_their_cut_offs(tmp_path: Path, kin
     seen = pa.array(TIMES).cast(kind)
     expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
     assert parts(tmp_path, seen, "2025-03-01 20:00:00", "2025-03-01T23:00:00+01:00") == expected
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("us", tz="Europe/Berlin"), pa.date32(), pa.string()])
+def test_a_far_future_is_a_time_as_any_other(tmp_path: Path, kind: pa.DataType) -> None:
+    """31 December 9999 is the usual "never"."""
+    seen = pa.array([*(f"2025-03-{day + 1:02d}" for day in range(23)), "9999-12-31"])
+    typed = seen.cast(pa.timestamp("us")).cast(kind) if pa.types.is_timestamp(kind) else seen.cast(kind)
+    expected = ["train"] * 20 + ["validation"] * 3 + ["test"]
+    assert parts(tmp_path, typed, "2025-03-21", "9999-12-30") == expected
+
+
+@pytest.mark.parametrize("mark", ["+01:00", "+0100", "Z"])
+def test_beside_text_with_offsets_cut_offs_have_theirs(tmp_path: Path, mark: str) -> None:
+    seen = pa.array([*TIMES[:3], *(f"{time}{mark}" for time in TIMES[3:])])
+    such = "2025-03-01T20:00:00+00:00" if mark == "Z" else "2025-03-01T20:00:00+01:00"
+    with pytest.raises(Refusal) as caught:
+        parts(tmp_path, seen, "2025-03-01 20:00", "2025-03-01T22:00Z")
+    assert "'2025-03-01 20:00' without an offset, and column 't' is text with one, such as" in str(caught.value)
+    assert f"write it out; with the same one it is {such}" in str(caught.value)
+    (tmp_path / "written").mkdir()
+    expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
+    assert parts(tmp_path / "written", seen, such, f"2025-03-01T22:00:00{mark}") == expected
+
+
+def test_a_cut_off_means_the_same_for_every_kind_of_column_or_is_refused(tmp_path: Path) -> None:
+    seen = pa.array([f"{time}+01:00" for time in TIMES]).cast(pa.timestamp("us", tz="Europe/Berlin"))
+    with pytest.raises(Refusal, match=r"such as '2025-03-01 00:00:00\+0100': in which zone\?"):
+        parts(tmp_path, seen, "2025-03-01 20:00", "2025-03-01 22:00", kind="category")
+    kinds: list[ColumnKind] = ["ignore", "category"]
+    for kind in kinds:
+        (tmp_path / kind).mkdir()
+        found = parts(tmp_path / kind, seen, "2025-03-01 20:00+01:00", "2025-03-01 22:00+01:00", kind=kind)
+        assert found == ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
+
+
+@pytest.mark.parametrize("word", ["now", "today"])
+def test_the_time_at_which_it_is_read_is_no_date(tmp_path: Path, word: str) -> None:
+    with pytest.raises(Refusal, match=f"test_from is '{word}'(.|\n)*two ISO dates"):
+        parts(tmp_path, pa.array(TIMES), "2025-03-01 20:00", word)
+    (tmp_path / "row").mkdir()
+    with pytest.raises(Refusal, match="row 24 of the packed data, column 't': the time is missing, or not a date"):
+        parts(tmp_path / "row", pa.array([*TIMES[:-1], word]), "2025-03-01 20:00", "2025-03-01 22:00")
 
 
 @pytest.mark.parametrize(

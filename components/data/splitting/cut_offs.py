@@ -12,7 +12,8 @@ from components.errors import refuse
 
 EPOCH: Final = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")  # one in nanoseconds is beside none after 2262
 _YEAR: Final = r"^\d{4}"
-_OFFSET: Final = r"\d[T ].*(Z|[+-]\d{2}:?(\d{2})?)$"
+_OFFSET: Final = r"\d[T ].*[+-]\d{2}:?(\d{2})?$"
+_NONE: Final = r"[+-]00:?(00)?$"
 
 
 def cut_off_seconds(given: Sequence[str], column: pa.DataType) -> list[float]:
@@ -33,12 +34,12 @@ def only_iso(texts: pa.Array) -> pa.Array:
 
 
 def check_offsets(given: Sequence[str], texts: pa.Array, *, column: str) -> None:
-    """Refuse cut-offs without an offset beside times that are text and have one: in which zone they are, nobody knows.
+    """Refuse cut-offs without an offset beside times that are text with one other than UTC's: whose zone is meant?
 
     Raises:
         Refusal: it shows how to write them.
     """
-    marked = texts.filter(pc.match_substring_regex(texts, _OFFSET))
+    marked = texts.filter(pc.and_not(pc.match_substring_regex(texts, _OFFSET), pc.match_substring_regex(texts, _NONE)))
     first = _stamp(marked[0].as_py()) if len(marked) else None
     plain = {text: stamp for text in given if (stamp := _stamp(text)) is not None and stamp.tzinfo is None}
     if first is None or not plain:

@@ -61,10 +61,10 @@ def test_a_far_future_is_a_time_as_any_other(tmp_path: Path, kind: pa.DataType) 
     assert parts(tmp_path, typed, "2025-03-21", "9999-12-30") == expected
 
 
-@pytest.mark.parametrize("mark", ["+01:00", "+0100", "Z"])
+@pytest.mark.parametrize("mark", ["+01:00", "+0100", "+01"])
 def test_beside_text_with_offsets_cut_offs_have_theirs(tmp_path: Path, mark: str) -> None:
     seen = pa.array([*TIMES[:3], *(f"{time}{mark}" for time in TIMES[3:])])
-    such = "2025-03-01T20:00:00+00:00" if mark == "Z" else "2025-03-01T20:00:00+01:00"
+    such = "2025-03-01T20:00:00+01:00"
     with pytest.raises(Refusal) as caught:
         parts(tmp_path, seen, "2025-03-01 20:00", "2025-03-01T22:00Z")
     assert "'2025-03-01 20:00' without an offset, and column 't' is text with one, such as" in str(caught.value)
@@ -72,6 +72,13 @@ def test_beside_text_with_offsets_cut_offs_have_theirs(tmp_path: Path, mark: str
     (tmp_path / "written").mkdir()
     expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
     assert parts(tmp_path / "written", seen, such, f"2025-03-01T22:00:00{mark}") == expected
+
+
+@pytest.mark.parametrize("mark", ["Z", "+00:00", "-00:00"])
+def test_beside_text_in_utc_cut_offs_without_an_offset_are_in_utc(tmp_path: Path, mark: str) -> None:
+    seen = pa.array([f"{time}{mark}" for time in TIMES])
+    expected = ["train"] * 20 + ["validation"] * 2 + ["test"] * 2
+    assert parts(tmp_path, seen, "2025-03-01 20:00", "2025-03-01T22:00") == expected
 
 
 def test_a_cut_off_means_the_same_for_every_kind_of_column_or_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from components.evaluation.bunches import Bunches, repeats
 from components.evaluation.weighted import counts, macro, share
 from components.task import Metric
 
-Counts = tuple[Floats, Floats, Floats]  # hits, true rows and predicted rows of each class, each [K, B]
+Counts = tuple[Floats, Floats, Floats]  # hits, true rows and predicted rows of each class, each [K, B] or [K]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class Seen:
     shares: Floats  # [K]
     counted: npt.NDArray[np.bool_]  # [K]
     rows: Floats  # [K], independent ones that each share is of
-    bias: Floats  # [K], of each share, in its variance, beyond what draws show
+    bias: Floats  # [K], of each share, in its variances
 
     @property
     def value(self) -> float:
@@ -47,22 +47,30 @@ def seen(metric: Metric, given: Labels, bunched: Bunches | None) -> Seen:
     """Return a macro figure on the rows as they are.
 
     Where a split is stratified, a class of which more is found is named more often: the bias of its precision is the
-    variance times the recall. Source: Cochran 1977, Sampling Techniques, chapter 6 (ratios).
+    variance times the recall. Source: Cochran 1977, Sampling Techniques, chapter 6 (ratios). F1 = 2 J / (1 + J) of the
+    share J that is right of the rows that are of the class or named so: that is concave, so that F1 is too small by its
+    variance / (2 - F1), half the second derivative times the variance of J.
     """
-    hits, true, said = (part[:, 0] for part in counts(given, np.ones((len(given.target), 1))))
-    of, rows = given.target, true
+    hits, true, said = summed = _counted(given)
+    shares = share(hits, _whole(metric, summed))
+    of, rows, bias = given.target, true, np.zeros_like(true)
     match metric:
         case "precision_macro":
-            of, rows = given.predicted, said
+            of, rows, bias = given.predicted, said, share(hits, true)
         case "f1_macro":
-            rows = true + said - hits
+            rows, bias = true + said - hits, -1 / (2 - shares)
     return Seen(
         metric=metric,
-        shares=share(hits, _whole(metric, (hits, true, said))),
+        shares=shares,
         counted=(true > 0) if metric == "balanced_accuracy" else (true + said > 0),
         rows=rows / repeats(of, given.classes, bunched),
-        bias=share(hits, true) if metric == "precision_macro" else np.zeros_like(true),
+        bias=bias,
     )
+
+
+def _counted(given: Labels) -> Counts:
+    hits, true, said = (part[:, 0] for part in counts(given, np.ones((len(given.target), 1))))
+    return hits, true, said
 
 
 def drawn(known: Seen, summed: Counts, lower: Floats, upper: Floats) -> Drawn:
@@ -80,8 +88,8 @@ def drawn(known: Seen, summed: Counts, lower: Floats, upper: Floats) -> Drawn:
 def ends(known: Seen, draws: Sequence[Drawn], quantiles: tuple[float, float]) -> tuple[float, float]:
     """Return the ends of a macro figure's interval: those with the unseen row, or of the widened draws if further.
 
-    The draws are put about the value. On the side to which the value's bias points the truth away, the interval is
-    longer by that bias, of which the draws show as small a part as of the variance.
+    The draws, whose mean has the value's bias once more, are put about the value; on the side where the truth then is
+    the interval is longer by that bias.
     """
     values = np.concatenate([one.values for one in draws])
     worse, better = np.concatenate([one.worse for one in draws]), np.concatenate([one.better for one in draws])
@@ -90,7 +98,7 @@ def ends(known: Seen, draws: Sequence[Drawn], quantiles: tuple[float, float]) ->
     least, most = (value + (np.quantile(values, quantiles) - middle) * np.sqrt(times)).tolist()
     low = min(float(np.quantile(worse, quantiles[0])) + value - middle, least)
     high = max(float(np.quantile(better, quantiles[1])) + value - middle, most)
-    bias = times * (middle - value + float((spread * known.bias)[known.counted].mean()))
+    bias = times * float((spread * known.bias)[known.counted].mean())
     return max(low - max(bias, 0.0), 0.0), min(high - min(bias, 0.0), 1.0)
 
 

@@ -51,7 +51,7 @@ def seen(metric: Metric, given: Labels, bunched: Bunches | None) -> Seen:
     share J that is right of the rows that are of the class or named so: that is concave, so that F1 is too small by its
     variance / (2 - F1), half the second derivative times the variance of J.
     """
-    hits, true, said = summed = _counted(given)
+    hits, true, said = summed = seen_counts(given)
     shares = share(hits, _whole(metric, summed))
     of, rows, bias = given.target, true, np.zeros_like(true)
     match metric:
@@ -68,7 +68,8 @@ def seen(metric: Metric, given: Labels, bunched: Bunches | None) -> Seen:
     )
 
 
-def _counted(given: Labels) -> Counts:
+def seen_counts(given: Labels) -> Counts:
+    """Return hits, true rows and predicted rows of each class on the rows as they are, each [K]."""
     hits, true, said = (part[:, 0] for part in counts(given, np.ones((len(given.target), 1))))
     return hits, true, said
 
@@ -88,8 +89,8 @@ def drawn(known: Seen, summed: Counts, lower: Floats, upper: Floats) -> Drawn:
 def ends(known: Seen, draws: Sequence[Drawn], quantiles: tuple[float, float]) -> tuple[float, float]:
     """Return the ends of a macro figure's interval: those with the unseen row, or of the widened draws if further.
 
-    The draws, whose mean has the value's bias once more, are put about the value; on the side where the truth then is
-    the interval is longer by that bias.
+    The draws, which may have the value's bias once more, are put about the value, and on the side where the truth then
+    is the interval is longer by that bias.
     """
     values = np.concatenate([one.values for one in draws])
     worse, better = np.concatenate([one.worse for one in draws]), np.concatenate([one.better for one in draws])

@@ -14,7 +14,7 @@ from components.evaluation.answers import Floats, Integers, Labels
 from components.evaluation.bootstrap import BLOCK, tails
 from components.evaluation.bunches import Bunches, independent, repeats
 from components.evaluation.few import wilson
-from components.evaluation.small_classes import Drawn, drawn, ends, seen
+from components.evaluation.small_classes import Drawn, drawn, ends, seen, seen_counts
 from components.evaluation.weighted import area_under_roc, counts
 from components.task import Metric
 
@@ -116,8 +116,7 @@ def _split(given: Labels, bunched: Bunches | None) -> dict[Metric, tuple[Floats,
     It is in proportion to the square of what the row costs, or gains, the class: nearly all where that is most. It is
     in rows that weigh as much as the class's bunches do.
     """
-    ones = np.ones((len(given.target), 1))
-    hits, true, said = (part[:, 0] for part in counts(given, ones))
+    hits, true, said = seen_counts(given)
     truly = _parts(given.target, bunched, hits, true, true)
     called = _parts(given.predicted, bunched, hits, said, true)
     ranked = _parts(given.target, bunched, true, true, true)[0]

@@ -26,12 +26,12 @@ def weighted(metric: Metric, given: Answers, weights: Floats) -> Floats:
     return _OF_VALUES[metric](given, weights)
 
 
-def per_class(of: Integers, weights: Floats, classes: int) -> Floats:
-    """Return the sum of the weights of each class's rows, [K, B]."""
+def per_class(of: Integers, weights: Floats, classes: int, *, among: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """Return the sum of the weights of each class's rows, [K, B], or of those `among` them, [N]."""
     from scipy.sparse import csr_array
 
-    rows = np.arange(len(of))
-    indicator = csr_array((np.ones(len(of)), (of, rows)), shape=(classes, len(of)))
+    rows = np.arange(len(of)) if among is None else np.flatnonzero(among)
+    indicator = csr_array((np.ones(len(rows)), (of[rows], rows)), shape=(classes, len(of)))
     return np.asarray(indicator @ weights)
 
 
@@ -48,7 +48,7 @@ def _accuracy(given: Labels, weights: Floats) -> Floats:
 
 def counts(given: Labels, weights: Floats) -> tuple[Floats, Floats, Floats]:
     """Return hits, true rows and predicted rows of each class, each [K, B]."""
-    hits = per_class(given.target, weights * given.correct[:, None], given.classes)
+    hits = per_class(given.target, weights, given.classes, among=given.correct)
     true = per_class(given.target, weights, given.classes)
     return hits, true, per_class(given.predicted, weights, given.classes)
 

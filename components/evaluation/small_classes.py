@@ -95,12 +95,11 @@ def ends(known: Seen, draws: Sequence[Drawn], quantiles: tuple[float, float]) ->
     values = np.concatenate([one.values for one in draws])
     worse, better = np.concatenate([one.worse for one in draws]), np.concatenate([one.better for one in draws])
     spread = np.sum([one.squares for one in draws], axis=0) / len(values)
-    times, value, middle = _times(known, spread), known.value, float(values.mean())
-    least, most = (value + (np.quantile(values, quantiles) - middle) * np.sqrt(times)).tolist()
-    low = min(float(np.quantile(worse, quantiles[0])) + value - middle, least)
-    high = max(float(np.quantile(better, quantiles[1])) + value - middle, most)
+    times, value, off = _times(known, spread), known.value, float(values.mean()) - known.value
+    low, high = float(np.quantile(worse, quantiles[0])) - off, float(np.quantile(better, quantiles[1])) - off
+    least, most = (value + (np.quantile(values, quantiles) - off - value) * np.sqrt(times)).tolist()
     bias = times * float((spread * known.bias)[known.counted].mean())
-    return max(low - max(bias, 0.0), 0.0), min(high - min(bias, 0.0), 1.0)
+    return max(min(low, least) - max(bias, 0.0), 0.0), min(max(high, most) - min(bias, 0.0), 1.0)
 
 
 def _times(known: Seen, spread: Floats) -> float:

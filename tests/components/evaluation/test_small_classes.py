@@ -42,11 +42,21 @@ def test_f1_is_more_since_it_is_a_concave_share_of_the_rows_that_are_of_a_class_
     assert above - below == pytest.approx(2 / 1.6**3 * 0.6 * 0.4 / 4, rel=0.25)
 
 
+def test_draws_of_f1_that_are_too_small_once_more_make_its_lower_end_no_lower():
+    """Of 60 classes of 3 rows in 10 a row is said to be of the next class."""
+    target = np.repeat(np.arange(60), 3)
+    given = labels(target, target + (np.arange(180) % 3 == 0) * (np.arange(180) < 30))
+    value = (4 / 5 + 9 * 4 / 6 + 6 / 7 + 49) / 60
+    below, above = lengths(given, "f1_macro", value=value)
+    assert below < 0.042
+    assert above > 0.042
+
+
 def test_classes_of_one_row_are_as_unsure_as_if_they_were_alike():
-    target = np.append(np.arange(40), np.full(20, 40))
-    given = labels(target, np.where(np.arange(60) % 2 == 0, target, 41))
+    target = np.append(np.arange(300), np.full(20, 300))
+    given = labels(target, np.where(np.arange(320) % 2 == 0, target, 301))
     below, above = lengths(given, "balanced_accuracy", value=0.5)
-    assert below + above == pytest.approx(2 * 1.96 * (0.25 * 39) ** 0.5 / 41, rel=0.06)
+    assert below + above == pytest.approx(2 * 1.96 * (0.25 * 299) ** 0.5 / 301, rel=0.06)
 
 
 @pytest.mark.parametrize("metric", MACRO)

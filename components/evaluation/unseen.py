@@ -146,8 +146,8 @@ def _weights(rows: int, resamples: int, *, seed: int, bunched: Bunches | None) -
     random, width = np.random.default_rng(seed), max(1, BLOCK // rows)
     for start in range(0, resamples, width):
         columns = min(width, resamples - start)
-        drawn = random.standard_exponential((independent(rows, bunched), columns))
-        yield drawn if bunched is None else drawn[bunched.of], random.standard_exponential(columns)
+        weights = random.standard_exponential((independent(rows, bunched), columns))
+        yield weights if bunched is None else weights[bunched.of], random.standard_exponential(columns)
 
 
 def intervals(

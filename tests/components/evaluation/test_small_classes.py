@@ -61,6 +61,15 @@ def test_draws_of_f1_that_are_too_small_once_more_make_its_lower_end_no_lower():
     assert above > 0.042
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_ends_are_shares(right):
+    """Of 60 classes of 3 rows three have a row that is wrong, or right."""
+    target, few = np.repeat(np.arange(60), 3), np.isin(np.arange(180), (0, 30, 60))
+    given = labels(target, np.where(few == right, (target + 1) % 60, target))
+    for metric, (low, high) in by_class(given, MACRO, 200, confidence=0.95, seed=0, bunched=None).items():
+        assert (high == 1) if right else (low == 0), metric
+
+
 def test_classes_of_one_row_are_as_unsure_as_if_they_were_alike():
     target = np.append(np.arange(300), np.full(20, 300))
     given = labels(target, np.where(np.arange(320) % 2 == 0, target, 301))

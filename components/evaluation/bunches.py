@@ -57,6 +57,16 @@ def effective(rows: int, bunched: Bunches | None) -> float:
     return rows if bunched is None else bunched.effective
 
 
+def repeats(of: Integers, classes: int, bunched: Bunches | None) -> Floats:
+    """Return how many rows of each class say as much as an independent one, [K]; `of` is the class of each row, [N]."""
+    many = np.ones(classes)
+    if bunched is not None:
+        for k in np.unique(of):
+            rows = int((of == k).sum())
+            many[k] = rows / effective(rows, bunched.among(of == k))
+    return many
+
+
 def rows_in_words(rows: int, count: int | None, *, kind: str = "") -> str:
     """Say how many rows there are, and how many bunches of them, where they come in bunches."""
     words = f"{rows:,} {kind}{'row' if rows == 1 else 'rows'}"

@@ -12,9 +12,10 @@ import numpy as np
 
 from components.evaluation.answers import Floats, Integers, Labels
 from components.evaluation.bootstrap import BLOCK, tails
-from components.evaluation.bunches import Bunches, effective, independent
+from components.evaluation.bunches import Bunches, independent, repeats
 from components.evaluation.few import wilson
-from components.evaluation.weighted import area_under_roc, counts, macro, share
+from components.evaluation.small_classes import Drawn, drawn, ends, seen, seen_counts
+from components.evaluation.weighted import area_under_roc, counts
 from components.task import Metric
 
 BY_CLASS: Final[tuple[Metric, ...]] = (
@@ -34,22 +35,22 @@ def of_accuracy(given: Labels, bunched: Bunches | None, *, confidence: float) ->
     worse than if all were wrong. Source: Korn and Graubard 1998, Survey Methodology 24 (of Clopper and Pearson's ends);
     Franco et al. 2019, Journal of Survey Statistics and Methodology 7 (of Wilson's).
     """
-    seen, rows = float(given.correct.mean()), len(given.target)
+    right, rows = float(given.correct.mean()), len(given.target)
     if bunched is None:
-        return wilson(seen, rows, confidence=confidence)
+        return wilson(right, rows, confidence=confidence)
     least, most = (wilson(end, bunched.effective, confidence=confidence) for end in (1.0, 0.0))
-    known = bunched.effective if seen in (0.0, 1.0) else _worth(given, bunched, seen, confidence=confidence)
-    low, high = wilson(seen, known, confidence=confidence)
+    known = bunched.effective if right in (0.0, 1.0) else _worth(given, bunched, right, confidence=confidence)
+    low, high = wilson(right, known, confidence=confidence)
     return min(low, least[0]), max(high, most[1])
 
 
-def _worth(given: Labels, bunched: Bunches, seen: float, *, confidence: float) -> float:
+def _worth(given: Labels, bunched: Bunches, right: float, *, confidence: float) -> float:
     """Return the number of independent rows, 1 to N, whose share would be as uncertain as that of the bunches."""
     from scipy.special import stdtrit
 
     rows, count, upper = len(given.target), bunched.count, (1 + confidence) / 2
-    variance = count / (count - 1) * float((bunched.sums(given.correct - seen) ** 2).sum()) / rows**2
-    alike = seen * (1 - seen) / variance if variance > 0 else float(rows)
+    variance = count / (count - 1) * float((bunched.sums(given.correct - right) ** 2).sum()) / rows**2
+    alike = right * (1 - right) / variance if variance > 0 else float(rows)
     spread = float(stdtrit(rows - 1, upper) / stdtrit(max(bunched.effective, 2.0) - 1, upper)) ** 2
     return min(max(alike * spread, 1.0), float(rows))
 
@@ -69,38 +70,27 @@ def by_class(
     there is one unseen row, or bunch: at the lower end it is wrong, and ranked as wrongly as can be, at the upper one
     right. It is shared out to the classes, most to those whose figure it moves most, which are the smallest. Of a
     single class that makes the ends of a share Clopper and Pearson's 1934, as Beta distributions (Fay, Proschan and
-    Brittain 2015, Biometrics 71), and of n right rows the rule of three's.
+    Brittain 2015, Biometrics 71), and of n right rows the rule of three's. Among many small classes one row says too
+    little: the macro figures' ends are `small_classes`'.
     """
-    sides: dict[Metric, list[tuple[Floats, Floats]]] = {metric: [] for metric in metrics}
+    macros = {metric: seen(metric, given, bunched) for metric in metrics if metric != "roc_auc"}
+    draws: dict[Metric, list[Drawn]] = {metric: [] for metric in macros}
+    areas: list[tuple[Floats, Floats]] = []
     split = _split(given, bunched)
     for weights, unseen in _weights(len(given.target), resamples, seed=seed, bunched=bunched):
         summed = counts(given, weights)
-        for metric, draws in sides.items():
-            lower, upper = (part[:, None] * unseen for part in split[metric])
-            if metric == "roc_auc":
-                draws.append(_areas(given, weights, lower))
-            else:
-                draws.append((_shares(metric, *summed, lower, 0.0), _shares(metric, *summed, upper, 1.0)))
-    low, high = tails(confidence, bunched)
-    return {metric: _ends(draws, low, high) for metric, draws in sides.items()}
+        for metric, known in macros.items():
+            draws[metric].append(drawn(known, summed, *(part[:, None] * unseen for part in split[metric])))
+        if "roc_auc" in metrics:
+            areas.append(_areas(given, weights, split["roc_auc"][0][:, None] * unseen))
+    quantiles = tails(confidence, bunched)
+    found = {metric: ends(known, draws[metric], quantiles) for metric, known in macros.items()}
+    return found | ({"roc_auc": _ends(areas, *quantiles)} if areas else {})
 
 
 def _ends(draws: Sequence[tuple[Floats, Floats]], low: float, high: float) -> tuple[float, float]:
     worse, better = (np.concatenate(side) for side in zip(*draws, strict=True))
     return float(np.nanquantile(worse, low)), float(np.nanquantile(better, high))
-
-
-def _shares(metric: Metric, hits: Floats, true: Floats, said: Floats, unseen: Floats, right: float) -> Floats:
-    """Return a macro figure, [B], with unseen rows of each class, [K, B], a share of which is right."""
-    counted = (true > 0) if metric == "balanced_accuracy" else (true + said > 0)
-    match metric:
-        case "precision_macro":
-            whole = said
-        case "f1_macro":
-            whole = (true + said) / 2
-        case _:
-            whole = true
-    return macro(share(hits + right * unseen, whole + unseen), counted)
 
 
 def _areas(given: Labels, weights: Floats, unseen: Floats) -> tuple[Floats, Floats]:
@@ -126,31 +116,29 @@ def _split(given: Labels, bunched: Bunches | None) -> dict[Metric, tuple[Floats,
     It is in proportion to the square of what the row costs, or gains, the class: nearly all where that is most. It is
     in rows that weigh as much as the class's bunches do.
     """
-    ones = np.ones((len(given.target), 1))
-    hits, true, said = (part[:, 0] for part in counts(given, ones))
-    truly, called = (_parts(of, bunched, hits, whole) for of, whole in ((given.target, true), (given.predicted, said)))
-    ranked = _parts(given.target, bunched, true, true)[0]
+    hits, true, said = seen_counts(given)
+    truly = _parts(given.target, bunched, hits, true, true)
+    called = _parts(given.predicted, bunched, hits, said, true)
+    ranked = _parts(given.target, bunched, true, true, true)[0]
     return dict.fromkeys(BY_CLASS, truly) | {"precision_macro": called, "roc_auc": (ranked, ranked)}
 
 
-def _parts(of: Integers, bunched: Bunches | None, hits: Floats, rows: Floats) -> tuple[Floats, Floats]:
+def _parts(of: Integers, bunched: Bunches | None, hits: Floats, rows: Floats, true: Floats) -> tuple[Floats, Floats]:
+    """Return the parts of one split, [K] each: a right row gains all where a class with `true` rows is never named."""
     sizes = _sizes(of, bunched, rows)
     known = np.maximum(rows / sizes, 1)
-    moved = [(part / np.maximum(rows, 1) / known) ** 2 for part in (hits, rows - hits)]
-    wrong, right = (sizes * costs / max(float(costs.sum()), np.finfo(np.float64).tiny) for costs in moved)
+    costs, gains = ((part / np.maximum(rows, 1) / known) ** 2 for part in (hits, rows - hits))
+    gains = np.where((rows == 0) & (true > 0), 1, gains)
+    wrong, right = (sizes * moved / max(float(moved.sum()), np.finfo(np.float64).tiny) for moved in (costs, gains))
     return wrong, right
 
 
 def _sizes(of: Integers, bunched: Bunches | None, rows: Floats) -> Floats:
     """Return how many rows an unseen bunch may have in each class, [K]: all of it, where bunches are of several."""
-    sizes = np.ones(len(rows))
     if bunched is None:
-        return sizes
+        return np.ones(len(rows))
     usual = len(of) / bunched.effective
-    for k in np.flatnonzero(rows):
-        own = rows[k] / effective(int(rows[k]), bunched.among(of == k))
-        sizes[k] = min(max(own, usual), rows[k])
-    return sizes
+    return np.clip(np.maximum(repeats(of, len(rows), bunched), usual), 1, np.maximum(rows, 1))
 
 
 def _weights(rows: int, resamples: int, *, seed: int, bunched: Bunches | None) -> Iterator[tuple[Floats, Floats]]:
@@ -158,8 +146,8 @@ def _weights(rows: int, resamples: int, *, seed: int, bunched: Bunches | None) -
     random, width = np.random.default_rng(seed), max(1, BLOCK // rows)
     for start in range(0, resamples, width):
         columns = min(width, resamples - start)
-        drawn = random.standard_exponential((independent(rows, bunched), columns))
-        yield drawn if bunched is None else drawn[bunched.of], random.standard_exponential(columns)
+        weights = random.standard_exponential((independent(rows, bunched), columns))
+        yield weights if bunched is None else weights[bunched.of], random.standard_exponential(columns)
 
 
 def intervals(

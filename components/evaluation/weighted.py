@@ -26,12 +26,12 @@ def weighted(metric: Metric, given: Answers, weights: Floats) -> Floats:
     return _OF_VALUES[metric](given, weights)
 
 
-def per_class(of: Integers, weights: Floats, classes: int) -> Floats:
-    """Return the sum of the weights of each class's rows, [K, B]."""
+def per_class(of: Integers, weights: Floats, classes: int, *, among: npt.NDArray[np.bool_] | None = None) -> Floats:
+    """Return the sum of the weights of each class's rows, [K, B], or of those `among` them, [N]."""
     from scipy.sparse import csr_array
 
-    rows = np.arange(len(of))
-    indicator = csr_array((np.ones(len(of)), (of, rows)), shape=(classes, len(of)))
+    rows = np.arange(len(of)) if among is None else np.flatnonzero(among)
+    indicator = csr_array((np.ones(len(rows)), (of[rows], rows)), shape=(classes, len(of)))
     return np.asarray(indicator @ weights)
 
 
@@ -48,7 +48,7 @@ def _accuracy(given: Labels, weights: Floats) -> Floats:
 
 def counts(given: Labels, weights: Floats) -> tuple[Floats, Floats, Floats]:
     """Return hits, true rows and predicted rows of each class, each [K, B]."""
-    hits = per_class(given.target, weights * given.correct[:, None], given.classes)
+    hits = per_class(given.target, weights, given.classes, among=given.correct)
     true = per_class(given.target, weights, given.classes)
     return hits, true, per_class(given.predicted, weights, given.classes)
 
@@ -87,13 +87,15 @@ def _f1(given: Labels, weights: Floats) -> Floats:
 def area_under_roc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
     """Return the area under the ROC curve, ties counted half, [B]; NaN where one side has no weight."""
     order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))  # the first row of each distinct score
-    sorted_weights, sorted_positive = weights[order], positive[order][:, None]
-    above = np.add.reduceat(sorted_weights * sorted_positive, starts, axis=0)  # [distinct scores, B]
-    below = np.add.reduceat(sorted_weights * ~sorted_positive, starts, axis=0)
-    won = (above * (np.cumsum(below, axis=0) - below / 2)).sum(axis=0)
-    pairs = above.sum(axis=0) * below.sum(axis=0)
-    return share(won, pairs, empty=np.nan)
+    ranked, at = score[order], np.flatnonzero(positive[order])
+    upto = np.cumsum(weights[order], axis=0)  # [N, B]
+    first = np.searchsorted(ranked, ranked[at])  # of the rows of equal scores
+    last = np.searchsorted(ranked, ranked[at], side="right") - 1
+    below = np.where(first[:, None] > 0, upto[first - 1], 0)
+    own = weights[order[at]]
+    inside, outside = own.sum(axis=0), ~positive @ weights
+    won = (own * (below + upto[last])).sum(axis=0) / 2 - inside**2 / 2  # over all rows, less those of its side
+    return share(np.clip(won, 0, inside * outside), inside * outside, empty=np.nan)
 
 
 def _roc_auc(given: Labels, weights: Floats) -> Floats:

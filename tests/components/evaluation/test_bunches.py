@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from components.evaluation.bootstrap import resample, tails
-from components.evaluation.bunches import bunches, rows_in_words
+from components.evaluation.bunches import bunches, repeats, rows_in_words
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.metrics import evaluate, lead
 from tests.components.evaluation.test_metrics import NAMES, drawn
@@ -39,6 +39,12 @@ def test_a_few_large_bunches_are_worth_less_than_their_number():
     even, uneven = bunches(np.repeat(np.arange(30), 5)), bunches(np.repeat(np.arange(30), [100, *[1] * 29]))
     assert even.effective == 30
     assert uneven.effective == pytest.approx(129**2 / (100**2 + 29))
+
+
+def test_rows_of_a_class_repeat_each_other_as_far_as_they_share_bunches():
+    of, groups = np.array([0, 0, 0, 0, 1, 1, 2]), bunches([0, 0, 1, 1, 0, 2, 3])
+    assert repeats(of, 4, groups).tolist() == [2, 1, 1, 1]
+    assert repeats(of, 4, None).tolist() == [1, 1, 1, 1]
 
 
 def test_a_resample_draws_whole_bunches_as_many_as_there_are():

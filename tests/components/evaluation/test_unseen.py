@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 from scipy.stats import binom
+from scipy.stats import t as student
 
 from components.evaluation.answers import Labels
 from components.evaluation.bootstrap import resample
@@ -50,11 +51,13 @@ def test_the_interval_of_accuracy_holds_the_truth_as_often_as_it_says_near_1():
 
 
 @pytest.mark.parametrize("wrong", [(), (0,), (0, 1)])
-def test_accuracy_of_groups_is_never_surer_than_if_all_were_right(wrong):
+def test_accuracy_of_groups_is_never_surer_than_if_all_were_right_or_all_wrong(wrong):
     target, groups = np.zeros(80, dtype=np.int64), np.repeat(np.arange(20), 4)
     said = np.isin(np.arange(80), wrong).astype(np.int64)
     low = evaluated(target, said, groups=groups, classes=2)["accuracy"].low
     assert low <= wilson(1.0, 20, confidence=0.95)[0]
+    high = evaluated(target, 1 - said, groups=groups, classes=2)["accuracy"].high
+    assert high >= wilson(0.0, 20, confidence=0.95)[1]
 
 
 def test_accuracy_of_rows_that_are_unlike_their_group_is_nearly_as_sure_as_of_rows_alone():
@@ -74,12 +77,36 @@ def test_no_interval_of_labels_is_without_a_width_where_all_are_right(classes):
             assert made[metric].high == 1, metric
 
 
-def test_nor_where_a_class_is_never_found():
+@pytest.mark.parametrize(
+    ("metric", "value", "least"),
+    [
+        ("balanced_accuracy", 2 / 3, 0.75),
+        ("recall_macro", 2 / 3, 0.75),
+        ("precision_macro", 0.6, 0.9),
+        ("f1_macro", 17 / 27, 0.75),
+        ("roc_auc", 0.8, 0.87),
+    ],
+)
+def test_nor_where_a_class_is_never_found(metric, value, least):
+    """Of 5 rows of which none is found half may be, and of a class that is never named precision may be 1."""
     target = np.repeat([0, 1, 2], [20, 20, 5])
-    made = evaluated(target, np.where(target == 2, 0, target))["balanced_accuracy"]
-    assert made.value == pytest.approx(2 / 3)
-    assert made.low < 0.64
-    assert made.high > 0.75, "of 5 rows of which none is found half may be"
+    made = evaluated(target, np.where(target == 2, 0, target))[metric]
+    assert made.value == pytest.approx(value)
+    assert made.low < value - 0.02
+    assert made.high > least
+
+
+def test_macro_precision_may_be_nearly_1_where_a_class_is_never_named():
+    made = evaluated(np.repeat([0, 1], [100, 5]), np.zeros(105, dtype=np.int64), classes=2)["precision_macro"]
+    assert made.value == pytest.approx(0.476, abs=5e-4)
+    assert made.high > 0.97
+
+
+def test_the_precision_of_a_class_that_is_seldom_named_is_known_by_the_rows_that_are_said_to_be_of_it():
+    target = np.repeat([0, 1], 40)
+    made = evaluated(target, ((target == 1) & (np.arange(80) >= 77)).astype(np.int64))["precision_macro"]
+    assert made.value == pytest.approx((40 / 77 + 1) / 2)
+    assert made.low < 0.55, "of 3 rows that are right, 3 in 10 may be"
 
 
 def test_of_one_class_the_ends_are_clopper_and_pearsons():
@@ -95,6 +122,23 @@ def test_the_area_of_a_class_of_one_row_says_next_to_nothing():
     area = evaluated(target, target)["roc_auc"]
     assert area.value == area.high == 1
     assert area.low < 0.05
+
+
+def test_the_area_of_a_row_that_is_ranked_amid_the_others_may_be_anything():
+    score = np.arange(41) / 40
+    target = (np.arange(41) == 20).astype(np.int64)
+    low, high = ends(
+        Labels(target=target, probabilities=np.stack([1 - score, score], axis=1), predicted=target), "roc_auc"
+    )
+    assert low < 0.05
+    assert high > 0.95
+
+
+def test_the_area_is_as_unsure_whichever_of_two_classes_is_the_small_one():
+    target = np.repeat([0, 1], [30, 5])
+    one, other = (evaluated(of, of)["roc_auc"].low for of in (target, 1 - target))
+    assert one == pytest.approx(other, abs=1e-9)
+    assert one < 0.6
 
 
 def test_groups_that_are_all_right_are_as_many_as_their_bunches():
@@ -138,6 +182,14 @@ def test_the_interval_of_the_area_of_few_rows_holds_the_truth_as_often_as_it_say
         low, high = ends(given, "roc_auc")
         held += low <= truth <= high
     assert held / 200 >= 0.93
+
+
+def test_accuracy_of_few_bunches_is_less_sure_as_their_spread_is_hardly_known():
+    """Nine of 12 bunches of 8 rows are right: 11 rows would vary as much. Source: Korn and Graubard 1998."""
+    right = np.repeat(np.arange(12) < 9, 8)
+    found = of_accuracy(labels(0 * right, 1 - right), bunches(np.repeat(np.arange(12), 8)), confidence=0.95)
+    worth = 11 * (student.ppf(0.975, 95) / student.ppf(0.975, 11)) ** 2
+    assert found == pytest.approx(wilson(0.75, worth, confidence=0.95))
 
 
 def test_accuracy_of_a_single_bunch_is_hardly_known():

@@ -12,8 +12,10 @@ from components.recipe import MODEL_NAME
 from flows.calling import called
 
 UNNAMED: Final = "recipe"  # the stem of a recipe that was given no name
-DOUBTFUL: Final = ("aren't read as numbers", "not every value is a number", "mend them", "write them alike")
-
+DOUBTFUL: Final = (
+    *("aren't read as numbers", "not every value is a number", "mend them", "write them alike"),
+    "set split.group",
+)
 
 MOST_DOUBTS: Final = 10  # columns that are named
 

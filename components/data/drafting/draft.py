@@ -12,6 +12,7 @@ from components.data.config import ColumnKind, DataConfig
 from components.data.drafting.decimal_mark import survey_by_mark
 from components.data.drafting.guess import Guess, guess, guess_target, is_named_id
 from components.data.drafting.mend_first import rowless, warnings
+from components.data.drafting.subjects import Subjects, subjects
 from components.data.drafting.survey import Survey
 from components.data.sources.chunk import Source
 from components.data.sources.table import kind_of, source_at
@@ -38,6 +39,7 @@ class Draft:
     columns: dict[str, Guess]
     seen: Survey
     classes: dict[str, int]
+    subjects: Subjects | None  # whose rows are kept together
 
     @property
     def largest(self) -> tuple[str, float]:
@@ -91,6 +93,11 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
     task, said = guess_target(seen.columns[label], where=source.name, pointed=seen.pointed)
     columns = {name: said if name == label else guess(facts, seen) for name, facts in seen.columns.items()}
     columns |= {name: Guess(kind=kind) for name, kind in _card_kinds(source).items() if name != label}
+    kept = subjects(opened, seen, label)
+    if kept is not None:
+        columns[kept.column] = Guess(
+            kind="ignore", why=f"names whom the {seen.rows:,} rows are of: {kept.count:,} values"
+        )
     plan = Draft(
         model=model or _model_name(source),
         source=written_as or str(source),
@@ -99,6 +106,7 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
         columns=_learnable(columns, label, source),
         seen=seen,
         classes=dict(seen.columns[label].distinct) if task == "classification" else {},
+        subjects=kept,
     )
     return "\n".join(_lines(plan)) + "\n"
 
@@ -165,7 +173,7 @@ def quoted(text: str) -> str:
 
 def _lines(plan: Draft) -> Iterator[str]:
     yield "# A starter recipe, written by looking at the data: read it, and change what you know better."
-    yield from (f"# {WARNING}: {_one_line(what)}" for what in warnings(plan.seen, plan.columns))
+    yield from (f"# {WARNING}: {_one_line(what)}" for what in (*warnings(plan.seen, plan.columns), *_kept(plan)))
     yield f"model: {quoted(plan.model)}"
     yield f"task: {plan.task}  # {_about_task(plan)}"
     yield from _metric_lines(plan)
@@ -175,6 +183,17 @@ def _lines(plan: Draft) -> Iterator[str]:
     yield from _prepare_lines(plan)
     yield from _network_lines(plan)
     yield from _release_lines(plan)
+
+
+def _kept(plan: Draft) -> Iterator[str]:
+    """Say so where the rows of one are kept together, which nobody asked for."""
+    if plan.subjects is not None:
+        one = plan.subjects
+        yield (
+            f"{one.alike:.0%} of the rows of one '{one.column}' have the same '{plan.target}': they are kept together "
+            "(split.group), or a model would be tested on those that it knows. If later rows will be of the same "
+            f"{one.count:,}, take the group out"
+        )
 
 
 def _metric_lines(plan: Draft) -> Iterator[str]:
@@ -238,7 +257,7 @@ def _one_line(text: str) -> str:
 
 def _split_lines(plan: Draft) -> Iterator[str]:
     share = 0.2 if plan.seen.rows < 1000 else 0.15
-    scarce = bool(plan.classes) and min(plan.classes.values()) < SCARCE
+    scarce = bool(plan.classes) and min(plan.classes.values()) < SCARCE and plan.subjects is None
     yield "split:  # each row is for one purpose: train fits, validation selects, test judges"
     if scarce:
         least = min(plan.classes.values())
@@ -252,6 +271,10 @@ def _split_lines(plan: Draft) -> Iterator[str]:
     if dates:
         yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates[0])},"
         yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
+    if plan.subjects is not None:
+        yield f"  group: {quoted(plan.subjects.column)}  # rows with the same value there stay together"
+        yield ""
+        return
     how = " with method: hash" if scarce else ""
     yield f"  # group: a column{how}; rows with the same value there (one patient, one machine) stay together"
     for name, said in plan.columns.items():

@@ -15,6 +15,7 @@ from components.errors import refuse
 from components.task import Task
 
 MEND: Final = "mend them, or set bad_rows: quarantine, with quarantine_share"
+WHOSE: Final = "if later rows are of others, ignore it and set split.group to it"
 FEW: Final = 10  # columns that a refusal names
 MOST_WHOLE_CLASSES: Final = 20  # whole numbers with more values than this are a quantity
 _ID_NAME: Final = re.compile(
@@ -81,7 +82,7 @@ def _guess_date(facts: ColumnFacts) -> Guess:
 
 
 def _guess_number(facts: ColumnFacts) -> Guess | None:
-    if not facts.mostly_numbers:
+    if not facts.mostly_numbers or (facts.whole and is_named_id(facts)):
         return None
     if facts.wrong and facts.odd:
         share = f"but not every value is a number, such as '{facts.odd[:40]}'"
@@ -97,7 +98,8 @@ def _guess_text(facts: ColumnFacts) -> Guess:
         coded = is_named_id(facts) or _is_coded(facts)
         said = marked or ("looks like an identifier" if coded else "free text or names")
         return Guess(kind="ignore", why=f"{said}: {count} different values in {facts.present:,} rows")
-    parts = [f"{count} values", marked, _spellings(facts), _missing(facts)]
+    whose = WHOSE if is_named_id(facts) else ""
+    parts = [f"{count} values", whose, marked, _spellings(facts), _missing(facts)]
     return Guess(kind="category", why="; ".join(filter(None, parts)))
 
 

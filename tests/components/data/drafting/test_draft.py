@@ -274,6 +274,46 @@ def test_a_group_is_offered_where_an_identifier_comes_again_and_again(tmp_path: 
     ]
 
 
+def patients(rows: int = 400) -> dict[str, list[str]]:
+    """Several rows of each, who are ill or not."""
+    whose = [i * i % 97 for i in range(rows)]
+    return {"patient_id": [f"p{one}" for one in whose], "ill": [("no", "yes")[one % 3 == 0] for one in whose]}
+
+
+@pytest.mark.parametrize("number", [False, True])
+def test_rows_of_one_who_has_one_answer_are_kept_together(tmp_path: Path, number: bool) -> None:
+    given = patients()
+    if number:
+        given["patient_id"] = [f"1{one[1:]}" for one in given["patient_id"]]
+    recipe, text = drafted(table(tmp_path, len(given["ill"]), **given), target="ill")
+    assert recipe.data.columns["patient_id"] == "ignore"
+    assert (recipe.split.method, recipe.split.group) == ("hash", "patient_id")
+    assert "# WARNING: 100% of the rows of one 'patient_id' have the same 'ill': they are kept together" in text
+
+
+@pytest.mark.parametrize("why", ["another answer in each", "one class", "few rows", "no identifier", "few of them"])
+def test_else_they_are_kept_together_only_if_a_person_says_so(tmp_path: Path, why: str) -> None:
+    given = patients(90 if why == "few rows" else 400)
+    if why == "another answer in each":
+        given["ill"] = [("no", "yes")[i // 5 % 2] for i in range(400)]
+    if why == "one class":  # nearly: by chance alone most agree
+        given["ill"] = [("no", "yes")[i % 50 == 0] for i in range(400)]
+    if why == "no identifier":
+        given["town"] = given.pop("patient_id")
+    if why == "few of them":
+        given["patient_id"] = [f"p{int(one[1:]) % 6}" for one in given["patient_id"]]
+        given["ill"] = [("no", "yes")[int(one[1:]) % 2] for one in given["patient_id"]]
+    recipe, _ = drafted(table(tmp_path, len(given["ill"]), **given), target="ill")
+    assert recipe.split.group is None
+
+
+def test_numbers_that_name_something_are_no_quantity(tmp_path: Path) -> None:
+    stores = [str(10 + i * i % 17) for i in range(400)]
+    recipe, text = drafted(table(tmp_path, 400, store_id=stores), target="y")
+    assert recipe.data.columns["store_id"] == "category"
+    assert "if later rows are of others, ignore it and set split.group to it" in text
+
+
 @pytest.mark.parametrize(("day", "offered"), [("2024-01-{:02d}", True), ("{:02d}.01.2024", False)])
 def test_a_split_by_time_is_offered_only_where_it_can_read_the_dates(tmp_path: Path, day: str, offered: bool) -> None:
     days = [day.format(i % 28 + 1) for i in range(300)]

@@ -28,7 +28,11 @@ def summary(
         "flow_run_id": flow_run_id,
         "task": recipe.task,
         "metric": recipe.judged_by,
-        "decision": {"promoted": outcome.promoted.promoted, "reason": outcome.promoted.reason},
+        "decision": {
+            "promoted": outcome.promoted.promoted,
+            "gate": outcome.evidence.judged.judgement.decision,
+            "reason": outcome.promoted.reason,
+        },
         "test": {
             "baseline": {metric: one.value for metric, one in tested.uncompressed.figures.items()},
             "selected": {metric: one.value for metric, one in tested.selected.figures.items()},

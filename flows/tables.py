@@ -61,6 +61,7 @@ class Decided(TypedDict):
     """`decision` in a run's result."""
 
     promoted: bool
+    gate: str  # "yes", "no" or "not enough evidence"
     reason: str
 
 
@@ -142,15 +143,18 @@ def print_summary(result: dict[str, Json]) -> None:
         f"  decision   {'promoted' if decision['promoted'] else 'not promoted'}: {decision['reason']}",
         f"  version    {told['model']} {told['version']}{', the champion' if decision['promoted'] else ''}",
         f"  report     {told['report']}",
-        f"  next       {_next(told['model'], told['version'], promoted=decision['promoted'])}",
+        f"  next       {_next(told['model'], told['version'], decision)}",
     )
 
 
-def _next(model: str, version: int, *, promoted: bool) -> str:
-    if promoted:
+def _next(model: str, version: int, decision: Decided) -> str:
+    """Say what can be done now. What the gate said no to is barred: only by force is it promoted."""
+    if decision["promoted"]:
         return f"{called()} predict {model} FILE"
     of = f"{model} --version {version}"
-    return f"{called()} show {of}; to overrule the gate: {called()} promote {of} --force"
+    if decision["gate"] == "no":
+        return f"{called()} show {of}; to overrule the gate: {called()} promote {of} --force"
+    return f"{called()} show {of}; to promote it all the same: {called()} promote {of}"
 
 
 def print_plan(lines: Sequence[Planned], *, server: bool) -> None:

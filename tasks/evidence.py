@@ -47,6 +47,7 @@ class Evidence:
             column=tested.column,
             worst=limit(recipe.select, metric, uncompressed),
             selected_on=self.profiled.rows,
+            max_loss=recipe.select.max_loss if len(self.exported) > 1 else None,
             log_loss=None if log_loss is None else log_loss.value,
             in_train=self.splits.in_train["test"],
             input_group=group if group is not None and recipe.data.columns[group] != "ignore" else "",

@@ -6,8 +6,9 @@ by an exact paired test (`proportions`), other figures by a paired interval (`pa
 group, are one observation each, not many (`bunched`, for accuracy): what is said of rows needed and of power is of such
 independent bunches then, and fewer than ten of them show nothing.
 
-No: it is shown to be worse by more than the margin, a floor or a limit is broken, or the two can't be compared.
-Not enough evidence: neither is shown; the number of rows that would be needed is given.
+No: it is shown to be worse by more than the margin, or a floor or a limit is broken, the floor also where the two can't
+be compared.
+Not enough evidence: neither is shown, and the number of rows that would be needed is given; or they can't be compared.
 
 Past looks at the same test rows are counted and reported, not corrected for. The confidence is a promise about each
 decision by itself. A correction would end routine retraining (after 20 releases the gate would ask for 99.75 %),
@@ -109,13 +110,14 @@ def judge(
         looks=looks,
     )
     obstacle = _obstacle(challenger, champion, rows=len(truth), task=task)
-    if obstacle:
-        reason = f"{obstacle}: they can't be compared, a person decides."
-        return replace(blank, decision="not enough evidence", reason=reason)
-    new = answers(task, target=truth, output=challenger.output, classes=len(challenger.classes))
-    value = _value(metric, new)
+    new = None
+    if challenger.task == task and len(truth):
+        new = answers(task, target=truth, output=challenger.output, classes=len(challenger.classes))
+    value = None if new is None else _value(metric, new)
     floor = floor_check(metric, value=value, floor=config.floor, tested=tested)
     judged = replace(blank, value=value, checks=(floor,))
+    if obstacle or new is None:
+        return _uncompared(judged, floor, obstacle)
     if champion is None:
         return decide(config, judged)
     output = _in_order(champion, challenger.classes)
@@ -233,6 +235,14 @@ def decide(config: GateConfig, judged: Judgement) -> Judgement:
         reason = f"{judged.challenger} isn't worse as far as was seen, which the recipe lets pass. {doubt}"
         return replace(judged, decision="yes", reason=_with_looks(judged, reason))
     return replace(judged, decision="not enough evidence", reason=_with_looks(judged, doubt))
+
+
+def _uncompared(judged: Judgement, floor: Check, obstacle: str) -> Judgement:
+    """Return the judgement where the two can't be compared: a person decides, unless the floor is broken anyway."""
+    uncompared = f"{obstacle}: they can't be compared"
+    if floor.status == "failed":
+        return replace(judged, decision="no", reason=f"{_refusing(judged, [floor])} {uncompared}.")
+    return replace(judged, decision="not enough evidence", reason=f"{uncompared}, a person decides.")
 
 
 def quality_check(judged: Judgement) -> Check:

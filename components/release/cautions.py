@@ -16,6 +16,9 @@ NEARLY_ALL: Final = 0.95  # of what the released model is better than a constant
 LEAST_FOUND: Final = 0.5  # share of a class's rows
 NAMED: Final = 3  # classes, beside the worst
 FEWEST_OF_CLASS: Final = 5  # test rows, below which a class's figures say next to nothing
+OF_ROWS: Final[frozenset[Metric]] = frozenset(
+    {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
+)  # metrics that count rows: one more that is wrong takes a step
 MANY_GONE: Final = 0.5  # of the rows that the champion learned from
 
 
@@ -29,6 +32,7 @@ def cautions(
     column: str = "",
     worst: float,
     selected_on: int,
+    max_loss: float | None = None,
     log_loss: float | None = None,
     in_train: int = 0,
     input_group: str = "",
@@ -38,8 +42,11 @@ def cautions(
 ) -> tuple[str, ...]:
     """Return a sentence for each thing that a reader of the released model's figures would want to be told.
 
+    What may be a leak comes first: then all other figures are of no use.
+
     All values are of the metric on the same test rows. `worst` is what selection would have allowed there;
-    `selected_on` counts the validation rows by which it chose; `simple` holds the simple models' values,
+    `selected_on` counts the validation rows by which it chose, `max_loss` is the loss that it allowed there, None where
+    nothing was compressed; `simple` holds the simple models' values,
     `leads` by how much the released one is better than each, compared row by row; `column` is the one that the simple
     model one_column goes by. `log_loss` is the uncompressed
     model's. `in_train` counts the test rows that are exact copies of train rows; `input_group` is the column that
@@ -48,11 +55,12 @@ def cautions(
     recipe without a floor.
     """
     value = released.of(metric).value
-    sentences = [*_lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)]
+    sentences = [*_told_by_one(metric, value, simple, leads, column=column)]
+    sentences += _lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)
+    sentences += _coarse(metric, selected_on, max_loss)
     for name, other in simple.items():
         if name != "one_column":
             sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
-    sentences += _told_by_one(metric, value, simple, leads, column=column)
     if metric != "log_loss":
         sentences += _probabilities(released, log_loss)
     sentences += [*_few(released), *_copied(in_train, of=released.rows), *_grouped(input_group)]
@@ -70,6 +78,17 @@ def _lost(metric: Metric, released: float, uncompressed: float, *, worst: float,
         yield (
             f"on test the uncompressed model has {metric} {figure(uncompressed)}, this one {figure(released)}: more is "
             f"lost than select.max_loss allows, which {selected_on:,} validation rows didn't show"
+        )
+
+
+def _coarse(metric: Metric, rows: int, max_loss: float | None) -> Iterator[str]:
+    """Validation rows so few that one of them counts more than may be lost, where anything may."""
+    if metric in OF_ROWS and rows and max_loss and 1 / rows > max_loss:
+        judging = "the only validation row" if rows == 1 else f"one of the {rows:,} validation rows"
+        average = "" if metric == "accuracy" else " on average"
+        yield (
+            f"{judging} by which compression is judged counts {figure(1 / rows)}{average}, more than the "
+            f"{figure(max_loss)} that select.max_loss allows to lose: give validation a larger share"
         )
 
 

@@ -75,7 +75,7 @@ def test_every_command_that_is_promised_is_there() -> None:
 def test_a_run_ends_with_one_json_object_on_its_last_line(first: Place) -> None:
     result = first.told["first"].json
     assert {name: sorted(value) for name, value in result.items() if isinstance(value, dict)} == {
-        "decision": ["promoted", "reason"],
+        "decision": ["gate", "promoted", "reason"],
         "test": ["baseline", "selected"],
         "selected": ["latency_ms", "name", "reason", "runtime", "size_bytes", "speedup"],
         "onnx": ["path", "sha256"],
@@ -94,7 +94,7 @@ def test_a_run_ends_with_one_json_object_on_its_last_line(first: Place) -> None:
     assert json.loads(kept.read_text("utf-8")) == result["classes"], "the version has them, too"
     assert result["model"] == "people"
     assert result["version"] == 1
-    assert result["decision"]["promoted"] is True
+    assert (result["decision"]["promoted"], result["decision"]["gate"]) == (True, "yes")
     assert {one["name"] for one in result["candidates"]} == {"uncompressed", "int8-dynamic"}
     assert {"accuracy", "f1_macro", "roc_auc"} <= set(result["test"]["selected"])
     assert Path(result["report"]).is_file()

@@ -54,20 +54,26 @@ def test_on_a_terminal_the_table_is_drawn_and_names_are_no_markup() -> None:
     assert "[b]" in told
 
 
+ALL_THE_SAME = "to promote it all the same: steelyard promote m --version 2"
+
+
 @pytest.mark.parametrize(
-    ("promoted", "way_on"),
+    ("promoted", "gate", "way_on"),
     [
-        (True, "predict m FILE"),
-        (False, "show m --version 2; to overrule the gate: steelyard promote m --version 2 --force"),
+        (True, "yes", "predict m FILE"),
+        (False, "no", "show m --version 2; to overrule the gate: steelyard promote m --version 2 --force"),
+        (False, "not enough evidence", f"show m --version 2; {ALL_THE_SAME}"),
+        (False, "yes", f"show m --version 2; {ALL_THE_SAME}"),  # as where another became champion meanwhile
     ],
 )
-def test_a_run_ends_with_the_way_on_also_after_a_no(
-    promoted: bool, way_on: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_run_ends_with_the_way_on_and_proposes_force_only_after_a_no(
+    promoted: bool, gate: str, way_on: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "called", lambda: "steelyard")
     selected = {"name": "dense", "size_bytes": 9, "latency_ms": {}, "reason": "it is small"}
     result = {"model": "m", "version": 2, "metric": "accuracy", "candidates": [], "stages": [], "report": "r.html"}
-    test, decision = {"baseline": {}, "selected": {"accuracy": 0.9}}, {"promoted": promoted, "reason": "so."}
+    test = {"baseline": {}, "selected": {"accuracy": 0.9}}
+    decision = {"promoted": promoted, "gate": gate, "reason": "so."}
     print_summary({**result, "selected": selected, "test": test, "decision": decision})
     assert capsys.readouterr().out.splitlines()[-1] == f"  next       steelyard {way_on}"
 

@@ -490,6 +490,16 @@ def test_what_the_uncompressed_model_and_the_recipe_tell_is_said_too(stages: Sta
     assert not any("groups the rows" in one for one in evidence_of(stages, judged).cautions(ignored))
 
 
+def test_few_validation_rows_are_said_only_where_something_was_compressed(stages: Stages, judged: Judged) -> None:
+    recipe = Recipe(model="m", task=AIM.task, data=DATA, split=SPLIT, network=AIM.network)
+    found = evidence_of(stages, judged)
+    few = replace(found, profiled=replace(found.profiled, rows=12))
+    words = "one of the 12 validation rows by which compression is judged"
+    assert [one.startswith(words) for one in few.cautions(recipe)].count(True) == 1
+    alone = replace(few, exported=few.exported[:1])
+    assert not any(words in one for one in alone.cautions(recipe))
+
+
 def test_each_link_of_the_chain_is_about_what_the_release_was_made_of(
     stages: Stages, script: Script, judged: Judged
 ) -> None:

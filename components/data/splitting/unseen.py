@@ -16,13 +16,19 @@ NAMES = ("content", "group")  # in a split without groups, the latter is the row
 def other_groups(assignments: Path, earlier: Path) -> str:
     """Return in words why the earlier split doesn't tell which groups its model learned from, or nothing.
 
-    It tells where this one has no groups, or both are by the same column.
+    It tells where this one has no groups, or both are by the same column. Without groups, one's rows may have been in
+    train and test alike: then that model's figures are too good.
     """
     ours, theirs = _group(assignments), _group(earlier)
     if ours is None or ours == theirs:
         return ""
-    said = f"by those of '{theirs}'" if theirs else "without any"
-    return f"The split is by groups of '{ours}', the one before it {said}"
+    before = f"The split is by groups of '{ours}', the one before it"
+    if theirs:
+        return f"{before} by those of '{theirs}'"
+    return (
+        f"{before} without any (the earlier figures may be too good: rows of one '{ours}' may have been in train and "
+        "test alike)"
+    )
 
 
 def _group(assignments: Path) -> str | None:

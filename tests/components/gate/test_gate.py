@@ -184,6 +184,37 @@ def test_a_champion_that_cannot_answer_is_not_compared_even_where_doubt_passes()
     assert "digits 1 learned" in made.reason
 
 
+OBSTACLE = "The data's columns aren't those that digits 1 learned"
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "tested", "value"),
+    [
+        ({}, {"obstacle": OBSTACLE}, None, "0.7"),
+        ({}, {"obstacle": OBSTACLE}, 0.7291, "0.7291 on all test rows"),
+        ({}, {"classes": ("a", "b", "d")}, None, "0.7"),
+        ({"task": "regression"}, {}, 0.7291, "0.7291 on all test rows"),
+    ],
+)
+def test_what_is_below_the_floor_is_refused_also_where_it_cannot_be_compared(new, old, tested, value):
+    given = {"lost": range(600), "new": new, "old": old, "tested": tested}
+    made = judged(**given, config=GateConfig(floor=0.9))
+    assert made.decision == "no"
+    assert made.reason.startswith(f"digits 2 breaks a limit. accuracy is {value}; at least 0.9 is wanted. ")
+    assert made.reason.endswith(": they can't be compared.")
+    assert [(check.name, check.status) for check in made.checks] == [("floor", "failed")]
+    held = judged(**given, config=GateConfig(floor=0.5))
+    assert held.decision == "not enough evidence"
+    assert held.reason.endswith(": they can't be compared, a person decides.")
+    assert [(check.name, check.status) for check in held.checks] == [("floor", "passed")]
+
+
+def test_the_floor_counts_also_where_no_test_row_is_comparable():
+    made = judged(0, config=GateConfig(floor=0.9), tested=0.8)
+    assert (made.decision, made.value) == ("no", None)
+    assert "accuracy is 0.8 on all test rows; at least 0.9 is wanted. There is no test row" in made.reason
+
+
 def test_without_a_comparable_row_a_person_decides():
     made = judged(0)
     assert (made.decision, made.rows) == ("not enough evidence", 0)

@@ -116,6 +116,47 @@ def test_a_column_that_tells_nearly_all_alone_is_named(
     ] * told
 
 
+def test_a_column_that_tells_nearly_all_is_the_first_of_all() -> None:
+    simple = {"linear": 0.95, "constant": 0.5, "one_column": 0.9}
+    leads = {"constant": Interval(0.4, 0.3, 0.5)}
+    leak, lost, *others = said(simple=simple, leads=leads, column="paid back", worst=0.95, uncompressed=0.96)
+    assert leak.startswith("the column 'paid back' alone has accuracy 0.9")
+    assert lost.startswith("on test the uncompressed model has")
+    assert len(others) == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "rows", "max_loss", "words"),
+    [
+        ("accuracy", 12, 0.01, "one of the 12 validation rows by which compression is judged counts 0.08333, more"),
+        ("f1_macro", 99, 0.01, "one of the 99 validation rows by which compression is judged counts 0.0101 on average"),
+        ("recall_macro", 1, 0.5, "the only validation row by which compression is judged counts 1 on average, more"),
+        ("accuracy", 100, 0.01, ""),
+        ("accuracy", 12, 0.1, ""),
+        ("accuracy", 12, 0.0, ""),  # no larger share would help
+        ("accuracy", 12, None, ""),
+        ("roc_auc", 12, 0.01, ""),
+        ("rmse", 12, 0.01, ""),
+    ],
+)
+def test_validation_rows_too_few_to_judge_compression_by_are_told(
+    metric: Metric, rows: int, max_loss: float | None, words: str
+) -> None:
+    found = cautions(
+        metric,
+        released=evaluation(metric, Interval(0.9, 0.88, 0.92)),
+        uncompressed=0.9,
+        simple={},
+        leads={},
+        worst=0.9,
+        selected_on=rows,
+        max_loss=max_loss,
+    )
+    assert [one.startswith(words) for one in found] == [True] * bool(words)
+    end = f"the {max_loss} that select.max_loss allows to lose: give validation a larger share"
+    assert all(one.endswith(end) for one in found)
+
+
 @pytest.mark.parametrize(
     ("classes", "expected"),
     [

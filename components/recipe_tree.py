@@ -19,6 +19,8 @@ SET: Final = "--set "  # what the place of a change begins with
 VALUE: Final = 'a value as YAML writes it, such as 5, word, "a text" or [1, 2]'
 LARGEST_NODES: Final = 20_000  # aliases can make a small file large
 NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+# A line that begins neither where the lines above it do nor where one inside them would.
+UNEVEN: Final = re.compile(r"found '<block (mapping|sequence) start>'|expected <block end>, but found '[-?]'")
 # Problems that are noticed where the next thing begins: the fault lies where the context does.
 UNENDED: Final = ("could not find expected ':'", "found unexpected end of stream")
 DATA_TAGS: Final = ("str", "int", "float", "bool", "null", "timestamp", "value", "seq", "map", "merge")
@@ -109,6 +111,8 @@ def _not_yaml(problem: str, where: str, text: str, *, bracket: int | None) -> Re
         do = "close the quote that begins here"
     if not do and bracket is not None:
         do = f"check this line, and that the bracket opened on line {bracket} is closed"
+    if not do and UNEVEN.search(problem):
+        do = "check the indentation of this line and of the ones above: keys of one mapping begin in the same column"
     if not do and "{{" in text:
         do = "quote a text that begins with {"
     allowed = VALUE if where.startswith(SET) else "keys with their values, as YAML writes them"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 LONG_SECONDS: Final = 60.0  # of which people want to be told
+QUIET_SECONDS: Final = 30.0  # after which work that has no epochs says what it is at
 
 
 @dataclass(slots=True)
@@ -26,12 +27,17 @@ class Pace:
     _step: int = 0
     _steps: int = 0
     _told: bool = False
+    _spoke: float | None = None  # when it was said what the work is at
 
-    def step(self, step: int, steps: int) -> tuple[str, ...]:
-        """Note that so many of the steps are done. Return a line in the middle of an epoch that takes long."""
-        self._step, self._steps = step, steps
-        self._since = self._since or (step, time.monotonic())
-        return self.told() if time.monotonic() - self._since[1] > LONG_SECONDS else ()
+    def step(self, step: int, steps: int, what: str = "") -> tuple[str, ...]:
+        """Note that so many of the steps are done. Return lines in the middle of an epoch, or work, that takes long."""
+        self._step, self._steps, now = step, steps, time.monotonic()
+        self._since = self._since or (step, now)
+        self._spoke = now if self._spoke is None else self._spoke
+        lines: tuple[str, ...] = ()
+        if what and now - self._spoke >= QUIET_SECONDS:
+            self._spoke, lines = now, (f"{'':10}{what}",)
+        return (*lines, *self.told()) if now - self._since[1] > LONG_SECONDS else lines
 
     def told(self) -> tuple[str, ...]:
         """Return a line that says how long it will take, the first time that this can be told, if that is long."""
@@ -71,9 +77,9 @@ class Show:
             self.kept.metrics(values, step=epoch)
         self.say(resumed_line(name, epochs=len(epochs), step=step))
 
-    def progress(self, step: int, steps: int) -> None:
+    def progress(self, step: int, steps: int, what: str = "") -> None:
         """Move the bar."""
-        for line in self._pace.step(step, steps):
+        for line in self._pace.step(step, steps, what):
             if not sys.stderr.isatty():
                 self.say(line)
         if self._bar is not None and self._task is not None:

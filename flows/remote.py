@@ -197,9 +197,9 @@ class _Told:
             self.kept.metrics(values, step=epoch)
         self.say(resumed_line(name, epochs=len(epochs), step=step))
 
-    def progress(self, step: int, steps: int) -> None:
+    def progress(self, step: int, steps: int, what: str = "") -> None:
         """Keep quiet, a line a step is too much; but for one in a long epoch, that says how long it takes."""
-        for line in self.pace.step(step, steps):
+        for line in self.pace.step(step, steps, what):
             self.say(line)
 
     def say(self, line: str) -> None:

@@ -60,7 +60,10 @@ def profile(
             for name, (one, runtime) in points.items()
         }
 
-    timings = latency_over_sessions(UNCOMPRESSED, opened, feeds=feeds, config=config, seed=aim.seed)
+    def told(share: float, what: str) -> None:
+        here.tracker.progress(round(1000 * share), 1000, what)
+
+    timings = latency_over_sessions(UNCOMPRESSED, opened, feeds=feeds, config=config, seed=aim.seed, told=told)
     sessions = opened()
     target, groups = encode_target(preparation, rows), groups_for(here, splits, "validation", purpose="select")
     quality = {

@@ -17,8 +17,8 @@ class Tracker(Figures, Protocol):
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
         """Record the epochs that an interrupted training had done; it goes on after so many steps of the next one."""
 
-    def progress(self, step: int, steps: int) -> None:
-        """Note how far a long piece of work has come."""
+    def progress(self, step: int, steps: int, what: str = "") -> None:
+        """Note how far a long piece of work has come; `what` it is at is said now and then where nothing else is."""
 
     def say(self, line: str) -> None:
         """Show a line to whoever watches."""
@@ -33,7 +33,7 @@ class Silent:
     def past(self, name: str, epochs: Sequence[Mapping[str, float]], *, step: int) -> None:
         """Drop them."""
 
-    def progress(self, step: int, steps: int) -> None:
+    def progress(self, step: int, steps: int, what: str = "") -> None:
         """Drop it."""
 
     def say(self, line: str) -> None:

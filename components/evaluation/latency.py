@@ -23,6 +23,7 @@ from components.runtimes.feeds import Session
 Feeds = Mapping[str, Array]
 Floats = npt.NDArray[np.float64]
 Clock = Callable[[], float]
+Told = Callable[[float, str], None]  # is told what share of the work is done, 0 to 1, and what it is at
 
 SESSIONS: Final = 3  # of each file that are timed, one after the other; an odd number
 _WARM_UP_SECONDS = 0.05  # and at least two runs
@@ -31,6 +32,10 @@ _MOST_RUNS = 2000  # of one turn
 _RESAMPLES = 1000
 _LONGER = 5  # times as many rounds, at most, are made on a machine that is busy
 _ROUGH = 0.1  # width of a speed-up's interval, as a share of it, from which more rounds are made
+
+
+def _quiet(share: float, what: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +55,7 @@ def latency_over_sessions(
     config: ProfileConfig,
     seed: int,
     clock: Clock = perf_counter,
+    told: Told = _quiet,
 ) -> dict[str, Timing]:
     """Time all sessions as `latency` does, several times with new ones, and a part of the rounds each.
 
@@ -57,9 +63,13 @@ def latency_over_sessions(
     know: the value is the middle one's, and the interval holds those of all. The value of a latency is the baseline's
     over the speed-up, which rounds and sessions that were slow for both don't move: the two always agree.
     """
+
+    def of_one(number: int) -> Told:
+        return lambda share, what: told((number + share) / SESSIONS, f"session {number + 1} of {SESSIONS}, {what}")
+
     part = replace(config, rounds=max(config.rounds // SESSIONS, LEAST_ROUNDS))
     found = [
-        latency(baseline, opened(), feeds=feeds, config=part, seed=seed + number, clock=clock)
+        latency(baseline, opened(), feeds=feeds, config=part, seed=seed + number, clock=clock, told=of_one(number))
         for number in range(SESSIONS)
     ]
     base = {size: _joined([one[baseline].latency_ms[size] for one in found]) for size in config.batch_sizes}
@@ -95,13 +105,14 @@ def latency(
     seed: int,
     seconds: float = 60.0,
     clock: Clock = perf_counter,
+    told: Told = _quiet,
 ) -> dict[str, Timing]:
     """Time all sessions, the baseline among them, by name.
 
     `feeds` holds a batch by its size. The sessions' threads are theirs. Where a speed-up is known roughly only, since
     the machine is busy, more rounds are made; above `seconds` for one batch size fewer, though at least 10. `clock`
-    returns seconds. Latencies are medians over rounds, speed-ups those of the ratios within each round, with
-    percentile bootstraps at `config.confidence`.
+    returns seconds; `told` is called between rounds. Latencies are medians over rounds, speed-ups those of the ratios
+    within each round, with percentile bootstraps at `config.confidence`.
     """
     random = np.random.default_rng(seed)
 
@@ -111,11 +122,26 @@ def latency(
     def rough(times: Mapping[str, Floats]) -> bool:
         return any(one.high - one.low > _ROUGH * one.value for one in speedups(times).values())
 
+    def of_size(place: int, size: int) -> Callable[[int, int], None]:
+        def one(turn: int, made: int) -> None:
+            so_far = f"{turn} of {made} rounds" if turn < made else f"{turn} rounds, for the machine is busy"
+            share = (place + min(turn / made, 1.0)) / len(config.batch_sizes)
+            told(share, f"latency of batches of {size}: {so_far}")
+
+        return one
+
     measured = {
         size: _rounds(
-            sessions, feeds[size], rounds=config.rounds, seconds=seconds, rough=rough, random=random, clock=clock
+            sessions,
+            feeds[size],
+            rounds=config.rounds,
+            seconds=seconds,
+            rough=rough,
+            random=random,
+            clock=clock,
+            told=of_size(place, size),
         )
-        for size in config.batch_sizes
+        for place, size in enumerate(config.batch_sizes)
     }
     found = {size: speedups(times) for size, times in measured.items()}
     return {
@@ -137,6 +163,7 @@ def _rounds(
     rough: Callable[[Mapping[str, Floats]], bool],
     random: np.random.Generator,
     clock: Clock,
+    told: Callable[[int, int], None],
 ) -> dict[str, Floats]:
     """Return seconds per run [R] of each session: of more rounds than asked for where those are too rough."""
     once = {name: _warm_up(session, feeds, clock) for name, session in sessions.items()}
@@ -149,6 +176,7 @@ def _rounds(
         for turn in range(most):
             if turn and turn % made == 0 and not rough({name: of[:turn] for name, of in times.items()}):
                 return {name: of[:turn] for name, of in times.items()}
+            told(turn, made)
             for name in random.permutation(list(sessions)).tolist():
                 times[name][turn] = _turn(sessions[name], feeds, runs=runs[name], clock=clock)
     return times

@@ -80,6 +80,13 @@ POWER = "train: {{precision: {}, distributed: {{name: ddp, compress: {{{}}}}}}}"
         ("train\n\n# so long\nseed: 5", "r.yaml:11:1", 'a key ends with ":"'),
         ("train:\n  epochs 5\n  batch_size: 5", "r.yaml:13:13", 'for a missing ":" the one before'),
         ("metric: 'accuracy\nseed: 5", "r.yaml:11:9", "close the quote that begins here"),
+        ("train:\n    epochs: 5\n  batch_size: 5", "r.yaml:13:3", "check the indentation of this line and of the ones"),
+        (
+            "prune:\n  - {ratio: 0.5}\n - {ratio: 0.7}",
+            "r.yaml:13:2",
+            "check the indentation of this line and of the ones",
+        ),
+        ("train:\n  epochs: 5\n  - 5", "r.yaml:13:3", "check the indentation of this line and of the ones"),
         ("prune: [\nseed: 5", "r.yaml:13:1", "that the bracket opened on line 11 is closed"),
     ],
 )
@@ -87,6 +94,12 @@ def test_a_mistake_is_named_at_its_place(added: str, where: str, says: str) -> N
     found = problems(GOOD + added + "\n")
     assert [p.where for p in found] == [where]
     assert says in str(found[0])
+
+
+def test_a_first_line_that_is_indented_is_told_by_the_next_one() -> None:
+    found = problems(" " + GOOD)
+    assert [p.where for p in found] == ["r.yaml:2:1"]
+    assert "check the indentation" in found[0].do
 
 
 TABLE = GOOD.replace("width: number", "width: number\n    patient: ignore\n    day: ignore")

@@ -123,6 +123,30 @@ def test_a_long_training_says_once_how_long_it_takes(
     assert [line.strip().removeprefix("train ").removesuffix(": loss 0.5") for line in told] == lines
 
 
+def test_long_work_without_epochs_says_now_and_then_what_it_is_at(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: clock))
+    elsewhere: list[str] = []
+    log = logging.getLogger("told")
+    monkeypatch.setattr(log, "info", lambda _, line: elsewhere.append(line))
+    here, there = Show(Kept()), _Told(Kept(), log)
+    here.begins("profile")
+    for step in range(10):
+        here.progress(step, 100, f"round {step}")
+        there.progress(step, 100, f"round {step}")
+        clock += 12.0
+    told = capsys.readouterr().err.splitlines()
+    assert told == elsewhere
+    assert [line.strip() for line in told] == [
+        "round 3",
+        "round 6",
+        "at this pace it takes about 19 min more",
+        "round 9",
+    ]
+
+
 def test_time_in_stages_is_that_between_their_begin_and_their_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

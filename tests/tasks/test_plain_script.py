@@ -53,6 +53,7 @@ from components.training.from_rows import examples, few
 from components.training.linear_start import start_linear_
 from components.training.loop import fit
 from components.training.watch import Silent
+from tasks import tracker
 from tasks.bundle import code_digest, links
 from tasks.convert import Graph, convert
 from tasks.evaluate import evaluate, evaluate_test
@@ -308,6 +309,18 @@ def test_quality_is_measured_on_validation_and_reported_of_test(place: Place, st
         )
 
 
+class Heard(tracker.Silent):
+    """A tracker that keeps how far the work was."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def progress(self, step: int, steps: int, what: str = "") -> None:
+        assert step <= steps == 1000
+        assert " rounds" in what
+        self.steps.append(step)
+
+
 def test_latency_is_measured_on_the_threads_that_were_asked_for(
     place: Place, stages: Stages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,8 +331,9 @@ def test_latency_is_measured_on_the_threads_that_were_asked_for(
         return OnnxRuntimeSession(path, threads=threads)
 
     monkeypatch.setitem(RUNTIMES._entries, "onnxruntime", noted)
+    heard = Heard()
     profile.function(
-        place.workspace("threads"),
+        replace(place.workspace("threads"), yard=replace(place.yard, tracker=heard)),
         replace(PROFILE, threads=2),
         aim=AIM,
         figures=FIGURES,
@@ -329,6 +343,8 @@ def test_latency_is_measured_on_the_threads_that_were_asked_for(
     )
     assert set(asked) == {2}
     assert ProfileConfig().threads == 1  # unless asked otherwise
+    assert heard.steps[0] == 0  # and who waits is told how far it is
+    assert heard.steps[-1] > 900
 
 
 @pytest.mark.parametrize(("metric", "best", "worst"), [("f1_macro", "int8", -0.3), ("log_loss", "uncompressed", 1.7)])

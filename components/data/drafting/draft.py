@@ -13,7 +13,8 @@ from components.data.drafting.decimal_mark import survey_by_mark
 from components.data.drafting.guess import Guess, guess, guess_target, is_named_id
 from components.data.drafting.mend_first import rowless, warnings
 from components.data.drafting.subjects import Subjects, subjects
-from components.data.drafting.survey import Survey
+from components.data.drafting.survey import ColumnFacts, Survey
+from components.data.drafting.time_cuts import time_cuts
 from components.data.sources.chunk import Source
 from components.data.sources.table import kind_of, source_at
 from components.errors import nearest, refuse
@@ -269,8 +270,7 @@ def _split_lines(plan: Draft) -> Iterator[str]:
     yield f"  test: {share}"
     dates = [name for name, said in plan.columns.items() if said.splits]
     if dates:
-        yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates[0])},"
-        yield "  # validation_from: and test_from: two dates, such as 2024-01-01"
+        yield from _by_time(plan.seen.columns[dates[0]], share)
     if plan.subjects is not None:
         yield f"  group: {quoted(plan.subjects.column)}  # rows with the same value there stay together"
         yield ""
@@ -281,6 +281,16 @@ def _split_lines(plan: Draft) -> Iterator[str]:
         if said.kind == "category" and name != plan.target and is_named_id(plan.seen.columns[name]):
             yield f"  # group: {quoted(name)}, and the kind ignore above, if later rows will be of others than these"
     yield ""
+
+
+def _by_time(dates: ColumnFacts, share: float) -> Iterator[str]:
+    """Say how to split by time: with cut-offs out of the data, from which on about as many rows are."""
+    cuts = time_cuts(dates.times, dates.type, share=share)
+    if cuts is None:
+        return
+    yield f"  # To predict the future, split by time instead: method: time, time_column: {quoted(dates.name)},"
+    yield f"  # validation_from: {cuts.validation_from}, test_from: {cuts.test_from}"
+    yield f"  # These give validation about {100 * cuts.validation:.0f} % of the rows, and test {100 * cuts.test:.0f} %"
 
 
 def _prepare_lines(plan: Draft) -> Iterator[str]:

@@ -44,6 +44,8 @@ class ColumnFacts:
     odd: str = ""  # one value that isn't a number
     distinct: Counter[str] = field(default_factory=Counter)  # rows of each value, until there are too many
     uncounted: bool = False  # there are more values than are counted
+    times: list[str] = field(default_factory=list)  # of a column of dates: of all rows, each as far from the next
+    step: int = 1  # values from one of these to the next
     last: float | None = None
     center: float = 0.0
     scale: float = 1.0
@@ -143,6 +145,7 @@ def _look(column: ColumnFacts, values: pa.Array) -> None:
     _count_distinct(column, text)
     if pa.types.is_temporal(column.type):
         column.dates += len(text)
+        _keep_times(column, text)
     elif pa.types.is_boolean(column.type):
         column.truths += len(text)
     else:
@@ -157,10 +160,22 @@ def _look_at_words(column: ColumnFacts, text: pa.Array) -> None:
     before = column.present - len(text)
     if column.dates == before:
         column.dates += int(pc.sum(pc.match_substring_regex(text, _DATE)).as_py() or 0)
+        _keep_times(column, text)
     if column.truths == before:
         column.truths += len(text) - int(to_boolean(text).bad.sum())
     if not column.padded and column.numbers == before:
         column.padded = bool(pc.any(pc.match_substring_regex(text, r"^0\d+$")).as_py())
+
+
+def _keep_times(column: ColumnFacts, text: pa.Array) -> None:
+    """Keep every so many of the dates, while all values are dates; of too many, every other one stays."""
+    if column.dates < column.present:
+        column.times = []
+        return
+    before = column.present - len(text)
+    column.times += text[-before % column.step :: column.step].to_pylist()
+    while len(column.times) > 2 * MOST_DISTINCT:
+        column.times, column.step = column.times[::2], 2 * column.step
 
 
 def _look_at_numbers(column: ColumnFacts, values: pa.Array, *, before: int) -> None:

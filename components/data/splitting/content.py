@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,15 @@ from components.data.config import DataConfig, SplitConfig
 from components.data.findings import Finding, Findings
 from components.data.kinds import as_text, is_text, to_number
 from components.data.parts import one_array, tables
-from components.data.splitting.cut_offs import EPOCH, check_offsets, cut_off_seconds, only_iso
+from components.data.splitting.cut_offs import (
+    EPOCH,
+    as_cut_off,
+    check_offsets,
+    cut_off_seconds,
+    moments,
+    offset_of,
+    zone_of,
+)
 from components.data.splitting.hashing import Hashes, row_hashes, value_hashes
 from components.errors import refuse
 from components.task import Task
@@ -107,6 +116,19 @@ class _Clock:
         self.given = (config.validation_from or "", config.test_from or "")
         self.numeric: bool | None = None
         self.cut_offs = (np.inf, np.inf)
+        self._zone: tzinfo = UTC
+        self._offset = False  # cut-offs must have one
+        self._ends = (np.inf, -np.inf)
+
+    def told(self) -> str:
+        """Say from when to when the times are that were read, as cut-offs are written."""
+        if not np.isfinite(self._ends).all():
+            return f"there are no times in '{self.name}'"
+        if self.numeric:
+            least, greatest = (f"{end:.15g}" for end in self._ends)
+        else:
+            least, greatest = (as_cut_off(end, zone=self._zone, offset=self._offset) for end in self._ends)
+        return f"the times in '{self.name}' are from {least} to {greatest}"
 
     def read(self, table: pa.Table, start: int, findings: Findings) -> npt.NDArray[np.float64]:
         """Return the times of the rows; missing and unreadable ones become findings."""
@@ -115,10 +137,18 @@ class _Clock:
             self._decide(raw)
         if not self.numeric and is_text(raw.type):
             check_offsets(self.given, raw, column=self.name)
+            self._see_offset(raw)
         times = _numbers(raw) if self.numeric else _seconds(raw)
         kind = "a number" if self.numeric else "a date or time in ISO form"
         _find(findings, pa.array(np.isnan(times)), self.name, start, f"the time is missing, or not {kind}")
+        least, greatest = self._ends
+        self._ends = (float(np.fmin.reduce(times, initial=least)), float(np.fmax.reduce(times, initial=greatest)))
         return times
+
+    def _see_offset(self, texts: pa.Array) -> None:
+        offset = None if self._offset else offset_of(texts)[0]
+        if offset is not None:
+            self._zone, self._offset = offset, True
 
     def _decide(self, raw: pa.Array) -> None:
         """Numbers, if both cut-offs and the first times are: `2020` may also be a year among dates."""
@@ -132,6 +162,7 @@ class _Clock:
             allowed = "two ISO dates, or two numbers, the first before the second"
             raise refuse(given, where="split", allowed=allowed)
         self.cut_offs = (float(first), float(second))
+        self._zone = zone_of(raw.type)
 
 
 def _numbers(raw: pa.Array) -> npt.NDArray[np.float64]:
@@ -141,10 +172,7 @@ def _numbers(raw: pa.Array) -> npt.NDArray[np.float64]:
 
 def _seconds(raw: pa.Array) -> npt.NDArray[np.float64]:
     """ISO dates and times as seconds since 1970; those without a zone are in UTC."""
-    given = only_iso(as_text(raw)) if is_text(raw.type) else raw
-    series = pd.Series(given.to_pandas(), dtype=object)
-    stamps = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
-    seconds = (stamps - EPOCH) / pd.Timedelta(seconds=1)
+    seconds = (moments(raw) - EPOCH) / pd.Timedelta(seconds=1)
     return np.asarray(seconds, dtype=np.float64)
 
 

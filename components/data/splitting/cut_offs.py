@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.data.kinds import as_text, is_text
 from components.errors import refuse
 
 EPOCH: Final = pd.Timestamp("1970-01-01", tz="UTC").as_unit("us")  # one in nanoseconds is beside none after 2262
@@ -33,25 +34,55 @@ def only_iso(texts: pa.Array) -> pa.Array:
     return pc.if_else(pc.match_substring_regex(texts, _YEAR), texts, pa.scalar(None, texts.type))
 
 
+def moments(raw: pa.Array) -> "pd.Series[pd.Timestamp]":
+    """ISO dates and times as moments, NaT for what is none; those without a zone are in UTC."""
+    given = only_iso(as_text(raw)) if is_text(raw.type) else raw
+    series = pd.Series(given.to_pandas(), dtype=object)
+    return pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
+
+
+def offset_of(texts: pa.Array) -> tuple[tzinfo | None, str]:
+    """Return the first offset other than UTC's that texts have, and the text that has it."""
+    marked = texts.filter(pc.and_not(pc.match_substring_regex(texts, _OFFSET), pc.match_substring_regex(texts, _NONE)))
+    first = _stamp(marked[0].as_py()) if len(marked) else None
+    return (None, "") if first is None else (first.tzinfo, str(marked[0]))
+
+
+def zone_of(column: pa.DataType) -> tzinfo:
+    """Return the zone of a column, in which cut-offs without an offset are read."""
+    return _zone(column.tz if pa.types.is_timestamp(column) and column.tz else "UTC")
+
+
 def check_offsets(given: Sequence[str], texts: pa.Array, *, column: str) -> None:
     """Refuse cut-offs without an offset beside times that are text with one other than UTC's: whose zone is meant?
 
     Raises:
         Refusal: it shows how to write them.
     """
-    marked = texts.filter(pc.and_not(pc.match_substring_regex(texts, _OFFSET), pc.match_substring_regex(texts, _NONE)))
-    first = _stamp(marked[0].as_py()) if len(marked) else None
+    offset, such = offset_of(texts)
     plain = {text: stamp for text in given if (stamp := _stamp(text)) is not None and stamp.tzinfo is None}
-    if first is None or not plain:
+    if offset is None or not plain:
         return
     said = " and ".join(f"'{text}'" for text in plain)
-    such = " and ".join(stamp.tz_localize(first.tzinfo).isoformat() for stamp in plain.values())
+    written = " and ".join(stamp.tz_localize(offset).isoformat() for stamp in plain.values())
     raise refuse(
-        f"{said} without an offset, and column '{column}' is text with one, such as '{marked[0]}': in which zone?",
+        f"{said} without an offset, and column '{column}' is text with one, such as '{such}': in which zone?",
         where="split",
         allowed="cut-offs with an offset, beside text that has any",
-        do=f"write it out; with the same one it is {such}",
+        do=f"write it out; with the same one it is {written}",
     )
+
+
+def as_cut_off(seconds: float, *, zone: tzinfo, offset: bool) -> str:
+    """Return a moment, in seconds since 1970, as a cut-off is written; a date where it is one."""
+    moment = pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
+    try:
+        stamp = moment.tz_convert(zone)
+        if offset:
+            return stamp.isoformat()
+        return stamp.date().isoformat() if stamp == stamp.normalize() else stamp.tz_localize(None).isoformat()
+    except (OverflowError, NotImplementedError):  # in that zone it is beyond the years 1 to 9999
+        return moment.isoformat()
 
 
 def _stamp(text: str) -> pd.Timestamp | None:

@@ -65,7 +65,7 @@ def split(
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             counts, kept = _assign(config, contents, writer, previous=previous)
         result = _counted(counts, contents, kept=kept)
-        _check(result, config, data)
+        _check(result, config, data, contents)
     except BaseException:
         file.unlink(missing_ok=True)
         raise
@@ -182,13 +182,13 @@ def _counted(counts: Counter[int], contents: Contents, *, kept: int) -> Split:
     return Split(rows={str(p): n for p, n in rows.items()}, shares=shares, classes=classes, kept=kept)
 
 
-def _check(result: Split, config: SplitConfig, data: DataConfig) -> None:
+def _check(result: Split, config: SplitConfig, data: DataConfig, contents: Contents) -> None:
     total = sum(result.rows.values())
     if result.classes:
         counts = {name: sum(by[name] for by in result.classes.values()) for name in result.classes["train"]}
         check_classes(counts, where=f"column '{data.target}'")
     given = ", ".join(f"{part} {count}" for part, count in result.rows.items())
-    do = _advice(config, classes=bool(result.classes))
+    do = _advice(config, contents, classes=bool(result.classes))
     empty = " and ".join(part for part, count in result.rows.items() if not count)
     what = f"the split leaves {empty} empty: of {total} rows, {given}"
     problems = [Problem(what=what, where="split", do=do)] if empty else []
@@ -202,10 +202,10 @@ def _check(result: Split, config: SplitConfig, data: DataConfig) -> None:
         raise Refusal(problems)
 
 
-def _advice(config: SplitConfig, *, classes: bool) -> str:
+def _advice(config: SplitConfig, contents: Contents, *, classes: bool) -> str:
     match config.method:
         case "time":
-            return "move the cut-offs"
+            return f"move the cut-offs: {contents.clock.told()}"
         case "hash" if config.group is not None:
             return f"group by a column with more values than '{config.group}', or use another split.seed"
         case "hash" if classes:

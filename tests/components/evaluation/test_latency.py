@@ -180,6 +180,24 @@ def test_what_is_faster_in_each_session_is_so_in_all() -> None:
     assert 1.8 < found.speedup[1].low < 2 < found.speedup[1].high < 2.2
 
 
+def test_who_waits_is_told_of_each_round_and_how_much_is_done() -> None:
+    machine, told = Machine(), list[tuple[float, str]]()
+    latency_over_sessions(
+        "base",
+        lambda: {"base": machine.session(200), "other": machine.session(100)},
+        feeds=FEEDS,
+        config=ProfileConfig(batch_sizes=(1, 4), rounds=60),
+        seed=0,
+        clock=machine,
+        told=lambda share, what: told.append((share, what)),
+    )
+    shares = [share for share, _ in told]
+    assert len(told) == 3 * 2 * 20
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0, pytest.approx(1 - 1 / 120))
+    assert told[25][1] == "session 1 of 3, latency of batches of 4: 5 of 20 rounds"
+
+
 def test_order_within_a_round_changes() -> None:
     machine = Machine()
     order: list[str] = []

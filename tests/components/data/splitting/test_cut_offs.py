@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from components.data.config import ColumnKind, SplitConfig
-from components.data.splitting.cut_offs import cut_off_seconds
+from components.data.splitting.cut_offs import as_cut_off, cut_off_seconds
 from components.data.splitting.split import split
 from components.errors import Refusal
 from tests.components.data.tables import config, packed
@@ -99,6 +100,41 @@ def test_the_time_at_which_it_is_read_is_no_date(tmp_path: Path, word: str) -> N
     (tmp_path / "row").mkdir()
     with pytest.raises(Refusal, match="row 24 of the packed data, column 't': the time is missing, or not a date"):
         parts(tmp_path / "row", pa.array([*TIMES[:-1], word]), "2025-03-01 20:00", "2025-03-01 22:00")
+
+
+@pytest.mark.parametrize(
+    ("seen", "ends"),
+    [
+        (pa.array(TIMES), "2025-03-01 to 2025-03-01T23:00:00"),
+        (pa.array([f"2025-03-{day:02d}" for day in range(1, 25)]).cast(pa.date32()), "2025-03-01 to 2025-03-24"),
+        (pa.array([f"2025-03-{day:02d}" for day in range(1, 24)] + ["9999-12-31"]), "2025-03-01 to 9999-12-31"),
+        (
+            pa.array([f"{time}+01:00" for time in TIMES]),
+            "2025-03-01T00:00:00+01:00 to 2025-03-01T23:00:00+01:00",
+        ),
+        (
+            pa.array([f"{time}+01:00" for time in TIMES]).cast(pa.timestamp("us", tz="Europe/Berlin")),
+            "2025-03-01 to 2025-03-01T23:00:00",
+        ),
+    ],
+)
+def test_cut_offs_that_leave_a_part_empty_are_told_the_times_of_the_data(
+    tmp_path: Path, seen: pa.Array, ends: str
+) -> None:
+    with pytest.raises(Refusal, match="the split leaves train and validation empty") as caught:
+        parts(tmp_path, seen, "2001-01-01T00:00Z", "2001-06-01T00:00Z")
+    assert [one.do for one in caught.value.problems][:1] == [f"move the cut-offs: the times in 't' are from {ends}"]
+
+
+def test_a_moment_that_a_zone_puts_beyond_the_year_9999_is_told_in_utc() -> None:
+    for text, zone in (("9999-12-31T23:30:00", "Europe/Berlin"), ("0001-01-01T00:00:00", "America/New_York")):
+        (seconds,) = cut_off_seconds([text], pa.timestamp("us"))
+        assert as_cut_off(seconds, zone=ZoneInfo(zone), offset=True) == f"{text}+00:00"
+
+
+def test_cut_offs_that_are_numbers_are_told_numbers(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="the times in 't' are from 1700000000 to 1700000023"):
+        parts(tmp_path, pa.array(range(1_700_000_000, 1_700_000_024)), "5", "6.5")
 
 
 @pytest.mark.parametrize(

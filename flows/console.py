@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 LONG_SECONDS: Final = 60.0  # of which people want to be told
+SURE_SECONDS: Final = 10.0  # by which a pace is known: a process is slower while it warms up
 
 
 @dataclass(slots=True)
@@ -25,21 +26,26 @@ class Pace:
     _since: tuple[int, float] | None = None  # a step, and when it was done
     _step: int = 0
     _steps: int = 0
+    _partial: bool = False  # the epoch was begun by another process: its end, with all of validation, tells no pace
     _told: bool = False
 
     def step(self, step: int, steps: int) -> tuple[str, ...]:
         """Note that so many of the steps are done. Return a line in the middle of an epoch that takes long."""
         self._step, self._steps = step, steps
-        self._since = self._since or (step, time.monotonic())
-        return self.told() if time.monotonic() - self._since[1] > LONG_SECONDS else ()
+        if self._since is None:
+            self._since, self._partial = (step, time.monotonic()), step > 1
+        return self._line() if time.monotonic() - self._since[1] > LONG_SECONDS else ()
 
     def told(self) -> tuple[str, ...]:
-        """Return a line that says how long it will take, the first time that this can be told, if that is long."""
+        """Return a line at the end of an epoch, the first time that it can be told, if it will take long."""
+        if self._since is None or not (self._partial or self._step == self._since[0]):
+            return self._line()
+        self._since, self._partial = (self._step, time.monotonic()), False  # counted from here: the next one is whole
+        return ()
+
+    def _line(self) -> tuple[str, ...]:
         since, now = self._since, time.monotonic()
-        if self._told or since is None:
-            return ()
-        if self._step == since[0]:  # an epoch of one step: it is counted from the end of the first
-            self._since = (self._step, now)
+        if self._told or since is None or self._step == since[0] or now - since[1] < SURE_SECONDS:
             return ()
         self._told = True
         left = (self._steps - self._step) * (now - since[1]) / (self._step - since[0])

@@ -81,12 +81,12 @@ def test_a_server_that_answers_with_an_error_is_not_told_to_be_silent(
     with proxy(s3.endpoint_url) as ill:
         ill.fault = lambda _: "503"
         with pytest.raises(Refusal, match=r"answers with an error \(503\)(.|\n)*look at its log"):
-            try_server(ill.endpoint_url, health="/health")
+            try_server(ill.endpoint_url, health="/health", do="start it")
 
 
 def test_a_server_that_is_not_there_is_told_without_its_login() -> None:
-    with pytest.raises(Refusal, match=r"http://\*\*\*@127\.0\.0\.1:9/api: does not answer"):
-        try_server("http://me:hush-hush@127.0.0.1:9/api?token=hush-hush", health="/health")
+    with pytest.raises(Refusal, match=r"http://\*\*\*@127\.0\.0\.1:9/api: does not answer(.|\n)*start it"):
+        try_server("http://me:hush-hush@127.0.0.1:9/api?token=hush-hush", health="/health", do="start it")
 
 
 def test_what_is_bad_is_one_line_whose_parts_are_told_apart_and_speaks_of_no_run() -> None:

@@ -63,7 +63,8 @@ def unreachable(error: psycopg2.Error, *, what: str, address: Address) -> Refusa
     """Return the refusal of a connection that didn't come about."""
     said, where = _said(error, address), str(address)
     if denial := _denial(str(error)):
-        return refuse(f"{denial[0]} ({said})", where=where, do=denial[1])
+        origin = f" (the address is from {address.origin})" if address.origin else ""
+        return refuse(f"{denial[0]} ({said})", where=where, do=denial[1] + origin)
     told = f"the {what}'s server can't be reached ({said})"
     return Unreachable([Problem(what=told, where=where, do="look whether it runs at this address")])
 

@@ -88,7 +88,7 @@ class Bucket:
             return self._client
 
     def _refusals(self, key: str) -> "AbstractContextManager[None]":
-        return refusals(self._place(key), self.access.endpoint_url or "S3")
+        return refusals(self._place(key), self.access.endpoint_url or "S3", origin=self.access.origin)
 
     def _place(self, key: str) -> str:
         return f"s3://{self.name}/{key}"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "InvalidPart"})  # the last: a part of an upload
 DENIED: Final = frozenset({"403", "AccessDenied", "AllAccessDisabled"})
+LOGIN: Final = DENIED | {"InvalidAccessKeyId", "SignatureDoesNotMatch"}  # what is wrong may be the keys
 LATER: Final = (408, 429)  # S3, or a proxy before it, had no time for the request
 _CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), or the machine's role"
 
@@ -35,14 +36,17 @@ _ANSWERS: Final[dict[str, tuple[str, str]]] = {
 
 
 @contextmanager
-def refusals(place: str, endpoint: str) -> Iterator[None]:
-    """Turn what S3 answers, or the network does, into a Refusal; into FileNotFoundError where a key isn't there."""
+def refusals(place: str, endpoint: str, *, origin: str = "") -> Iterator[None]:
+    """Turn what S3 answers, or the network does, into a Refusal; into FileNotFoundError where a key isn't there.
+
+    `origin` is where the keys were read, where that is known.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise _answered(error, place, endpoint) from error
+        raise _answered(error, place, endpoint, origin) from error
     except BotoCoreError as error:
         raise _unanswered(error, place, endpoint) from error
 
@@ -52,12 +56,14 @@ def code_of(error: "ClientError") -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _answered(error: "ClientError", place: str, endpoint: str) -> Exception:
+def _answered(error: "ClientError", place: str, endpoint: str, origin: str) -> Exception:
     code, call = code_of(error), error.operation_name
     if code in ABSENT:
         return FileNotFoundError(place)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     what, do = _ANSWERS.get(code, ("S3 failed, time and again", f"look at {endpoint}; {GO_ON}"))
+    if origin and code in LOGIN:
+        do += f" (the keys are from {origin})"
     kind = Unreachable if code not in _ANSWERS and (status >= 500 or status in LATER) else Refusal
     return kind([Problem(what=f"{what} ({call}: {status} {code})", where=place, do=do)])
 

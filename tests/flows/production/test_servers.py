@@ -151,8 +151,8 @@ PREFECT = "/api: Prefect's server denies the login (401; PREFECT_API_AUTH_STRING
     [
         ("prefect", FORCED, (PREFECT, "production.json")),
         ("mlflow", ("verify", "people"), (": MLflow denies the login (401)", "production.json")),
-        ("s3", FORCED, ("s3://steelyard/", "the secret key is wrong")),
-        ("postgres", FORCED, ("the server denies the user's name or password",)),
+        ("s3", FORCED, ("s3://steelyard/", "the secret key is wrong", "production.json")),
+        ("postgres", FORCED, ("the server denies the user's name or password", "production.json")),
     ],
 )
 def test_a_wrong_login_is_one_refusal(

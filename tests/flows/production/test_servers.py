@@ -40,6 +40,9 @@ def test_nobody_is_served_without_a_login(production: Production) -> None:
     assert answer(f"{urls['mlflow']}/api/2.0/mlflow/experiments/get?experiment_id=0") in (401, 403)
     assert answer(f"{urls['s3']}/steelyard") >= 400
     assert answer(f"{urls['prefect']}/api/health") == 200
+    for page in ("prefect/docs", "prefect/openapi.json", "prefect/ui-settings", "mlflow/static-files/index.html"):
+        server, _, path = page.partition("/")  # pages and descriptions, as docs/production.md says
+        assert answer(f"{urls[server]}/{path}") == 200
 
 
 def test_nobody_else_on_the_machine_reads_what_is_kept_behind_logins(company: Place) -> None:

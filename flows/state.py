@@ -59,7 +59,9 @@ def remote_of(home: Home) -> Remote:
     """Return the DVC remote."""
     settings = settings_of(home)
     url = settings.dvc_remote or str(home.dvc_remote)
-    return Remote(url=url, endpoint_url=settings.s3_endpoint_url if url.startswith("s3://") else None)
+    if not url.startswith("s3://"):
+        return Remote(url=url)
+    return Remote(url=url, endpoint_url=settings.s3_endpoint_url, origin=access_of(home).origin)
 
 
 def artifacts_of(home: Home) -> str | None:

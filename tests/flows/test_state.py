@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from components.database import connecting
 from components.database.postgres import PostgreSQL
@@ -13,6 +14,7 @@ from components.settings import variable
 from components.store.folder import FolderBlobs
 from components.store.s3.blobs import S3Blobs
 from flows.state import artifacts_of, ledger_of, remote_of, store_of
+from tasks.versioning import _s3_refused
 from tests.servers.postgres import PostgresServer
 from tests.servers.s3 import S3Server
 
@@ -79,6 +81,9 @@ def test_a_login_that_is_denied_is_told_with_where_it_came_from(
         ledger_of(home).now()
     with pytest.raises(Refusal, match=r"\(the keys are from .*/production\.json\)"):
         store_of(home).blobs.stamp("0" * 64)
+    denied = ClientError({"Error": {"Code": "SignatureDoesNotMatch"}}, "PutObject")
+    with pytest.raises(Refusal, match=r"\(the keys are from .*/production\.json\)"), _s3_refused(remote_of(home)):
+        raise denied
     monkeypatch.setenv("STEELYARD_LEDGER", postgres.address(password="hunter2"))
     with pytest.raises(Refusal, match=r"denies the user(.|\n)*\(the address is from STEELYARD_LEDGER\)"):
         ledger_of(home).now()

@@ -9,11 +9,11 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Final
 
-from components.errors import Refusal, causes, refuse
+from components.errors import GO_ON, Refusal, causes, refuse
 
 LEAST_FREE: Final = 64 << 20  # bytes: with less, a database could be left half made
 FULL: Final = 1 << 20  # bytes: with less, nothing is to be had any more
-_DO: Final = "free some space, or move the state with STEELYARD_HOME; the next run goes on from here"
+_DO: Final = f"free some space, or move the state with STEELYARD_HOME; {GO_ON}"
 
 
 def check_space(folder: Path) -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Final
+
+GO_ON: Final = "the next run goes on from here"  # the end of what to do, where work was broken off
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,11 @@ AGAIN_SECONDS: Final = 1.0  # between two looks at whether enough are free
 NAMES: Final = "steelyard gpu"  # of the sockets: what they begin with
 
 
+def asked_for(count: int) -> str:
+    """Return the beginning of a refusal of that many GPUs."""
+    return "1 GPU is asked for" if count == 1 else f"{count} GPUs are asked for"
+
+
 @contextmanager
 def taken(wanted: int, *, of: Sequence[str], say: Callable[[str], object]) -> Iterator[tuple[str, ...]]:
     """Have `wanted` of the GPUs, as CUDA names them, to oneself for the block; wait until so many are free.

@@ -7,6 +7,8 @@ from typing import Final
 
 from components.errors import refuse
 
+PRODUCTION: Final = "production.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -99,7 +101,7 @@ class Home:
     @property
     def secrets(self) -> Path:
         """Ports and secrets of the servers of `up --production`. Where it is, the home uses them."""
-        return self.root / "production.json"
+        return self.root / PRODUCTION
 
     @property
     def production(self) -> Path:

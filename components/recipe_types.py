@@ -248,7 +248,7 @@ class Decoder:
             allowed = " or ".join(sorted({describe(kind) for kind in kinds}))
             return self.refuse(tree, f"{key} is {tree}", allowed=allowed)
         section = self._which(tree, kinds, key=key, otherwise=otherwise)
-        return FAILED if section is None else Section(self, section, tree, key).value()
+        return FAILED if section is None else Section(self, section, tree, key, kinds).value()
 
     def _which(self, tree: Mapping, kinds: list[type], *, key: str, otherwise: object) -> type | None:
         tags = {found: section for section in kinds if (found := tag(section))}
@@ -279,9 +279,10 @@ class Decoder:
 class Section:
     """One mapping on its way to one dataclass."""
 
-    def __init__(self, decoder: Decoder, kind: type, tree: Mapping, key: str) -> None:
+    def __init__(self, decoder: Decoder, kind: type, tree: Mapping, key: str, kinds: list[type]) -> None:
         self.decoder = decoder
         self.kind = kind
+        self.kinds = {known: one for one in kinds if (known := tag(one))}  # among which it was chosen
         self.tree = tree
         self.key = key
         self.fields = {field.name: field for field in fields(kind)}
@@ -317,12 +318,25 @@ class Section:
     def _unknown(self, name: Scalar, dotted: str) -> str:
         below = home(name.text, self.kind)
         do = nearest(name.text, self.fields) or (f"it belongs to {_join(self.key, below)}" if below else "")
+        do = self._of_another(name.text, beside=do) or do
         if name.text.isdecimal():
             do = "write decimals with a point: 0.5, not 0,5"
             # The field before it holds only what stands before the comma.
             self.decoder.wrong.update(_join(self.key, before) for before in list(self.values)[-1:])
         self.decoder.refuse(name, f"unknown key {dotted}", allowed=", ".join(self.fields), do=do)
         return next(iter(get_close_matches(name.text, self.fields, n=1)), "")
+
+    def _of_another(self, name: str, *, beside: str) -> str:
+        """Say which choices have the key, where this one lacks it; else, with nothing else to say, which there are."""
+        having = [choice for (_, choice), kind in self.kinds.items() if name in hints(kind)]
+        known = tag(self.kind)
+        if known is None or len(self.kinds) < 2 or (beside and not having):
+            return ""
+        field, chosen = known
+        given = f"is {chosen}" if self.tree.get(field) is not None else f"isn't given and so is {chosen}"
+        has = f" {'has' if len(having) == 1 else 'have'} '{name}'" if having else ""
+        choices = ", ".join(having or (choice for _, choice in self.kinds))
+        return f"{_join(self.key, field)}, which {given}, says which keys there are: {choices}{has}"
 
     def _missing(self, name: str) -> None:
         dotted = _join(self.key, name)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 LONG_SECONDS: Final = 60.0  # of which people want to be told
+SURE_SECONDS: Final = 10.0  # by which a pace is known: a process is slower while it warms up
 QUIET_SECONDS: Final = 30.0  # after which work that has no epochs says what it is at
 
 
@@ -26,26 +27,31 @@ class Pace:
     _since: tuple[int, float] | None = None  # a step, and when it was done
     _step: int = 0
     _steps: int = 0
+    _partial: bool = False  # the epoch was begun by another process: its end, with all of validation, tells no pace
     _told: bool = False
     _spoke: float | None = None  # when it was said what the work is at
 
     def step(self, step: int, steps: int, what: str = "") -> tuple[str, ...]:
         """Note that so many of the steps are done. Return lines in the middle of an epoch, or work, that takes long."""
         self._step, self._steps, now = step, steps, time.monotonic()
-        self._since = self._since or (step, now)
+        if self._since is None:
+            self._since, self._partial = (step, now), step > 1
         self._spoke = now if self._spoke is None else self._spoke
         lines: tuple[str, ...] = ()
         if what and now - self._spoke >= QUIET_SECONDS:
             self._spoke, lines = now, (f"{'':10}{what}",)
-        return (*lines, *self.told()) if now - self._since[1] > LONG_SECONDS else lines
+        return (*lines, *self._line()) if now - self._since[1] > LONG_SECONDS else lines
 
     def told(self) -> tuple[str, ...]:
-        """Return a line that says how long it will take, the first time that this can be told, if that is long."""
+        """Return a line at the end of an epoch, the first time that it can be told, if it will take long."""
+        if self._since is None or not (self._partial or self._step == self._since[0]):
+            return self._line()
+        self._since, self._partial = (self._step, time.monotonic()), False  # counted from here: the next one is whole
+        return ()
+
+    def _line(self) -> tuple[str, ...]:
         since, now = self._since, time.monotonic()
-        if self._told or since is None:
-            return ()
-        if self._step == since[0]:  # an epoch of one step: it is counted from the end of the first
-            self._since = (self._step, now)
+        if self._told or since is None or self._step == since[0] or now - since[1] < SURE_SECONDS:
             return ()
         self._told = True
         left = (self._steps - self._step) * (now - since[1]) / (self._step - since[0])

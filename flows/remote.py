@@ -20,7 +20,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from components.errors import refuse
 from components.every import every
-from components.gpus import taken
+from components.gpus import asked_for, taken
 from components.home import Home, find_home
 from components.planning.held import RUN, Taken, living
 from components.planning.machine import gpus
@@ -105,7 +105,12 @@ def _done(request: Request, yard: Yard, stop: Stop, log: logging.Logger, *, minu
     asker = Asker(yard.ledger, RUN + request.run, stop)
     if not asker.begins():
         return Cancelled(name=ABANDONED, message=GONE)
-    with every(TURN_SECONDS, asker.look, name="the run that waits"), _gpus(log), _limits(minutes):
+    name = request.stage.rpartition(":")[2]
+    with (
+        every(TURN_SECONDS, asker.look, name="the run that waits"),
+        _gpus(log, stage=name),
+        _limits(minutes, stage=name),
+    ):
         asked, inputs = understood(request)
         force = frozenset([asked.name]) if request.force else frozenset()
         with joined(yard.home, request.run, uri=enter_record(yard.home)) as tracking:
@@ -126,31 +131,32 @@ def _alive(yard: Yard) -> Iterator[None]:
 
 
 @contextmanager
-def _gpus(log: logging.Logger) -> Iterator[None]:
+def _gpus(log: logging.Logger, *, stage: str) -> Iterator[None]:
     """Let this process see the GPUs that were asked for, no others, and no other stage on this machine see them."""
     wanted, there = int(os.environ.get(GPUS) or 0), gpus()
     if not wanted:
         yield
         return
     if len(there) < wanted:
-        what = f"{wanted} GPUs are asked for, and the worker's process sees {len(there)}"
-        raise refuse(what, where="workers", do="ask for fewer, or send the stage to a pool whose workers have them")
+        what = f"{asked_for(wanted)}, and the worker's process sees {len(there)}"
+        do = f"lower workers.{stage}.gpus, or let workers.{stage}.pool name one whose workers have them"
+        raise refuse(what, where=stage, do=do)
     with taken(wanted, of=there, say=log.info) as names:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)  # torch isn't loaded yet
-        _check_torch(wanted)
+        _check_torch(wanted, stage=stage)
         yield
 
 
-def _check_torch(wanted: int) -> None:
+def _check_torch(wanted: int, *, stage: str) -> None:
     import torch
 
     if torch.cuda.device_count() < wanted:
-        what = f"{wanted} GPUs are asked for, and PyTorch on the worker can use {torch.cuda.device_count()}"
-        raise refuse(what, where="workers", do="install a build of PyTorch for its GPUs there, or look at their driver")
+        what = f"{asked_for(wanted)}, and PyTorch on the worker can use {torch.cuda.device_count()}"
+        raise refuse(what, where=stage, do="install a build of PyTorch for its GPUs there, or look at their driver")
 
 
 @contextmanager
-def _limits(minutes: float | None) -> Iterator[None]:
+def _limits(minutes: float | None, *, stage: str) -> Iterator[None]:
     """Keep this process to what was asked for it."""
     gigabytes = float(os.environ.get(MEMORY) or 0)
     if gigabytes:
@@ -167,7 +173,7 @@ def _limits(minutes: float | None) -> Iterator[None]:
         yield
     except _Over:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        raise over(minutes or 0) from None
+        raise over(minutes or 0, stage=stage) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -12,6 +12,7 @@ from typing import cast
 
 from components.disk import check_rights, check_space, full_disk_refused
 from components.errors import nearest, refuse
+from components.gpus import asked_for
 from components.home import Home
 from components.models.config import Custom
 from components.planning.closure import module_of
@@ -164,7 +165,7 @@ def _check_gpus(workers: Workers, planner: Planner, home: Home) -> None:
     ahead = {line.stage for line in planner.plan if line.state != "cached"} if starts_a_server(home) else set()
     for name, worker in workers.named.items():
         if name in ahead and (worker.gpus or 0) > len(gpus()):
-            what = f"{worker.gpus} GPUs are asked for, {len(gpus())} are here, and no servers with workers are up"
+            what = f"{asked_for(worker.gpus or 0)}, {len(gpus())} are here, and no servers with workers are up"
             do = f"name servers (docs/settings.md), `steelyard up`, or --set workers.{name}.gpus=null"
             raise refuse(what, where=f"workers.{name}", do=do)
 

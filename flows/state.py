@@ -23,7 +23,7 @@ def ledger_of(home: Home, *, say: Callable[[str], object] = tell) -> Ledger:
     settings = settings_of(home)
     if settings.origin("ledger") == str(home.secrets):
         check_up(home)
-    return ledger_at(settings.ledger or home.ledger, say=say)
+    return ledger_at(settings.ledger or home.ledger, say=say, origin=settings.origin("ledger"))
 
 
 def store_of(home: Home) -> Store:
@@ -51,6 +51,7 @@ def access_of(home: Home) -> Access:
         endpoint_url=settings_of(home).s3_endpoint_url,
         access_key=logins.get("AWS_ACCESS_KEY_ID"),
         secret_key=logins.get("AWS_SECRET_ACCESS_KEY"),
+        origin=str(home.secrets) if "AWS_ACCESS_KEY_ID" in logins else "",
     )
 
 
@@ -58,7 +59,9 @@ def remote_of(home: Home) -> Remote:
     """Return the DVC remote."""
     settings = settings_of(home)
     url = settings.dvc_remote or str(home.dvc_remote)
-    return Remote(url=url, endpoint_url=settings.s3_endpoint_url if url.startswith("s3://") else None)
+    if not url.startswith("s3://"):
+        return Remote(url=url)
+    return Remote(url=url, endpoint_url=settings.s3_endpoint_url, origin=access_of(home).origin)
 
 
 def artifacts_of(home: Home) -> str | None:

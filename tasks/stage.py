@@ -41,6 +41,7 @@ class Remote:
 
     url: str
     endpoint_url: str | None = None  # of S3; None: what AWS's own settings say, or else Amazon's
+    origin: str = ""  # the file that S3's keys were read from, for who is to mend them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

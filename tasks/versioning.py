@@ -203,7 +203,7 @@ def _s3_refused(remote: Remote, done: str = "pushed") -> Iterator[None]:
     from components.store.s3.refusals import refusals
 
     try:
-        with refusals(remote.url, remote.endpoint_url or "S3"):
+        with refusals(remote.url, remote.endpoint_url or "S3", origin=remote.origin):
             yield
     except (DvcException, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # of this machine's disk

@@ -20,6 +20,7 @@ class Address:
     user: str = ""
     password: str = field(default="", repr=False)
     options: tuple[tuple[str, str], ...] = ()
+    origin: str = ""  # the file or the variable that it was read from, for who is to mend it
 
     def __str__(self) -> str:
         user = f"{quote(self.user)}@" if self.user else ""
@@ -32,7 +33,7 @@ class Address:
         return text.replace(self.password, "***") if self.password else text
 
 
-def address_of(text: str) -> Address:
+def address_of(text: str, *, origin: str = "") -> Address:
     """Read an address.
 
     Raises:
@@ -57,6 +58,7 @@ def address_of(text: str) -> Address:
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         options=options,
+        origin=origin,
     )
 
 

@@ -6,7 +6,7 @@ import psycopg2
 
 from components.database.address import Address
 from components.database.database import Undone
-from components.errors import Problem, Refusal, Unreachable, refuse
+from components.errors import GO_ON, Problem, Refusal, Unreachable, refuse
 
 _AGAIN = "look whether the server keeps running, and try again"
 _NAME = "look at the name and the password in the address"
@@ -30,7 +30,7 @@ _DENIED = {
 _BY_CODE = {
     "25006": ("the {what}'s server is read-only", "name the primary server in the address, not its copy"),
     "42501": ("the {what} may not be read or written", _RIGHTS),
-    "53100": ("no space left on the server's disk", "free some space; the next run goes on from here"),
+    "53100": ("no space left on the server's disk", f"free some space; {GO_ON}"),
     "53200": ("the server is out of memory", _AGAIN),
     "55P03": ("another process has held the {what} for too long", "end it, or try again"),
     "57014": ("the server cancelled the work on the {what}", "look at its time limits, and try again"),
@@ -63,7 +63,8 @@ def unreachable(error: psycopg2.Error, *, what: str, address: Address) -> Refusa
     """Return the refusal of a connection that didn't come about."""
     said, where = _said(error, address), str(address)
     if denial := _denial(str(error)):
-        return refuse(f"{denial[0]} ({said})", where=where, do=denial[1])
+        origin = f" (the address is from {address.origin})" if address.origin else ""
+        return refuse(f"{denial[0]} ({said})", where=where, do=denial[1] + origin)
     told = f"the {what}'s server can't be reached ({said})"
     return Unreachable([Problem(what=told, where=where, do="look whether it runs at this address")])
 

@@ -248,12 +248,12 @@ class Ledger:
             ]
 
 
-def ledger_at(address: Path | str, *, say: Callable[[str], object] = logger.warning) -> Ledger:
+def ledger_at(address: Path | str, *, say: Callable[[str], object] = logger.warning, origin: str = "") -> Ledger:
     """Return the ledger at a path, or in a PostgreSQL database by its address. Raises Refusal where it isn't one.
 
-    `say` hears of a server that is waited for.
+    `say` hears of a server that is waited for; `origin` is where the address was read, for refusals.
     """
-    return Ledger(database_at(address, TABLES, say=say))
+    return Ledger(database_at(address, TABLES, say=say, origin=origin))
 
 
 _RECORD = "SELECT key, stage, label, model, run, outputs, stamps, parts, seconds, at FROM records WHERE key = ?"

@@ -1,9 +1,9 @@
 """What one look of `doctor` found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from components.errors import Refusal
+from components.errors import GO_ON, Refusal
 
 State = Literal["ok", "note", "bad"]
 
@@ -21,6 +21,14 @@ class Finding:
 
 def bad(name: str, error: Refusal | OSError, needed: str = "") -> Finding:
     """Return what failed, and who needs it."""
-    said = ": ".join(filter(None, [error.filename, error.strerror])) if isinstance(error, OSError) else str(error)
-    told = " ".join(said.split())
-    return Finding(name=name, state="bad", detail=f"{told}{needed}")
+    if isinstance(error, OSError):
+        said = " ".join(": ".join(filter(None, [error.filename, error.strerror])).split())
+    else:
+        said = _said(error)
+    return Finding(name=name, state="bad", detail=f"{said}{needed}")
+
+
+def _said(refusal: Refusal) -> str:
+    """Return what a refusal says as one line, without that runs go on: none is at work."""
+    ours = (replace(one, do=one.do.removesuffix(GO_ON).rstrip("; ")) for one in refusal.problems)
+    return "; ".join(" ".join(line.split()) for one in ours for line in str(one).splitlines())

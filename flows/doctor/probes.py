@@ -26,7 +26,7 @@ from components.store.s3.blobs import S3Blobs
 from components.store.store import Store, digest_of
 from flows.servers.login import check_login
 from flows.servers.processes import answer_of
-from flows.servers.reaching import masked
+from flows.servers.reaching import masked, remedy
 from flows.state import access_of
 
 SECONDS: Final = 3.0  # for a server's answer
@@ -103,13 +103,13 @@ def try_record(home: Home) -> str:
     return "a run was created, read and deleted"
 
 
-def try_server(url: str, *, health: str) -> str:
-    """Ask a server whether it is well. It isn't told who asks."""
+def try_server(url: str, *, health: str, do: str) -> str:
+    """Ask a server whether it is well. It isn't told who asks. `do` is what helps where it is silent."""
     parts = urlsplit(url)
     address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/") + health, "", ""))
     status = answer_of(address, seconds=SECONDS).status
     if status == 0:
-        raise refuse("does not answer", where=masked(url), do="start it, or mend its address")
+        raise refuse("does not answer", where=masked(url), do=do)
     if status >= 300:
         do = "look at its log, and whether its database is up; or mend its address"
         raise refuse(f"it, or a proxy before it, answers with an error ({status})", where=masked(url), do=do)
@@ -118,6 +118,6 @@ def try_server(url: str, *, health: str) -> str:
 
 def try_prefect(url: str, home: Home) -> str:
     """Ask Prefect's server whether it is well, and for something that wants a login."""
-    answers = try_server(url, health="/health")
+    answers = try_server(url, health="/health", do=remedy(settings_of(home), "prefect_api_url"))
     check_login(home, patience=0.0)
     return answers

@@ -11,7 +11,7 @@ from components.store.address import bucket_and_prefix
 from flows.doctor.finding import Finding, bad
 from flows.doctor.probes import try_lease, try_place, try_prefect, try_record, try_server
 from flows.servers.processes import HEALTH
-from flows.servers.reaching import masked
+from flows.servers.reaching import masked, remedy
 from flows.servers.services import check_prefect, running
 from flows.state import ledger_of
 
@@ -69,7 +69,8 @@ class Trials:
             yield Finding(name="mlflow database", state="ok", detail=detail)
         setting, health = "mlflow_tracking_uri", HEALTH["mlflow"]
         if uri is not None and uri.startswith("http"):
-            answer = self._tried("mlflow server", home, lambda: try_server(uri, health=health), setting=setting)
+            do = remedy(settings, setting)
+            answer = self._tried("mlflow server", home, lambda: try_server(uri, health=health, do=do), setting=setting)
             yield answer
             if answer.state == "bad":
                 return

@@ -12,6 +12,7 @@ QUIET: Final = {
     "DO_NOT_TRACK": "1",
     "GIT_PYTHON_REFRESH": "quiet",  # without git, MLflow would fill three screens at each registration
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for results
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its lines go to its pages; the console shows ours

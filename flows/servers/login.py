@@ -9,7 +9,7 @@ from components.home import Home
 from components.settings import NEEDED_BY, logins_of, settings_of
 from flows.servers.environment import environment
 from flows.servers.processes import Answer, answer_of, basic
-from flows.servers.reaching import PATIENCE_SECONDS, masked
+from flows.servers.reaching import PATIENCE_SECONDS, masked, remedy
 
 LOGINS: Final = ("PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
 DENIED: Final = (401, 403)
@@ -58,7 +58,7 @@ def _refused(status: int, url: str, home: Home) -> Refusal:
         what = f"Prefect's server, or a proxy before it, answers with an error ({status})"
         return refuse(what, where=where, do=do)
     said = f"answers {status}" if status else "doesn't answer"
-    do = f"start it, or mend prefect_api_url (from {settings.origin('prefect_api_url')}); `steelyard doctor` tries it"
+    do = f"{remedy(settings, 'prefect_api_url')}; `steelyard doctor` tries it"
     return refuse(f"{said}, where Prefect's API should be", where=where, allowed="http://HOST:PORT/api", do=do)
 
 

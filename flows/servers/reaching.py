@@ -2,12 +2,13 @@
 
 import socket
 import time
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from components.errors import Problem, Unreachable
-from components.home import Home
+from components.home import PRODUCTION, Home
 from components.production import production_of
 from components.settings import NEEDED_BY, Settings
 
@@ -34,9 +35,18 @@ def reach(settings: Settings, name: str) -> None:
         except OSError as error:
             if time.monotonic() > end:
                 what = f"can't be reached ({error.strerror or error}), and is needed by {NEEDED_BY[name]}"
-                do = f"start it, or mend {name} (from {settings.origin(name)}); `steelyard doctor` tries it"
+                do = f"{remedy(settings, name)}; `steelyard doctor` tries it"
                 raise Unreachable([Problem(what=what, where=masked(url), do=do)]) from None
         time.sleep(0.2)
+
+
+def remedy(settings: Settings, name: str) -> str:
+    """Say what helps where the server of a setting is silent: nobody wrote the addresses of `up --production`."""
+    origin = settings.origin(name)
+    if Path(origin).name == PRODUCTION:
+        return f"`steelyard up --production` starts what is missing (the address is from {origin})"
+    named = f"{name} (from {origin})" if name in settings.origins else "its address"
+    return f"start it, or mend {named}"
 
 
 def check_up(home: Home) -> None:

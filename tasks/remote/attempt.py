@@ -130,7 +130,7 @@ class Attempt:
         now = time.monotonic()
         lasted = now - self._since
         if state.is_running() and self.minutes is not None and lasted > 60 * self.minutes + DEAF_SECONDS:
-            raise over(self.minutes)
+            raise over(self.minutes, stage=self.stage)
         if state.is_running() or state.is_pending():
             self._alive_at = now if taken else self._alive_at
             silent = lasted if self._alive_at is None else now - self._alive_at

@@ -10,15 +10,18 @@ REFUSED: Final = "Refused"  # input that a person can mend; the message says wha
 MEMORY: Final = "Out of memory"
 GPU_MEMORY: Final = "Out of GPU memory"
 LOST: Final = "Lost"  # a process that this one had started was killed
+TRAIN: Final = ("train", "prune")  # stages that leave checkpoints
 _CODE: Final = re.compile(r"status code:? (-?\d+)")
 # The run that asked for it seemed to be gone, or a server could not be reached from here. One that is there asks again.
 ABANDONED: Final = "Abandoned"
 
 
-def over(minutes: float) -> Refusal:
+def over(minutes: float, *, stage: str) -> Refusal:
     """Return what becomes of a stage that takes longer than it may."""
-    do = "raise time_limit_minutes, or ask for more"
-    return refuse(f"it took longer than {minutes:g} minutes", where="workers", do=do)
+    name = stage.partition(" ")[0]
+    kept = "trained is kept, and the next run goes on from it" if name in TRAIN else "done before it is kept"
+    do = f"raise workers.{name}.time_limit_minutes, or ask for more there: what was {kept}"
+    return refuse(f"it took longer than {minutes:g} minutes", where=stage, do=do)
 
 
 def unserved(minutes: float, *, stage: str, pool: str, why: str) -> Refusal:

@@ -123,7 +123,8 @@ def _quiet() -> None:
 
 
 def client_here() -> "Client":
-    """Return a client of what `connect` has connected to."""
+    """Return a client of what `connect` has connected to, or of what the environment names."""
+    _quiet()
     import mlflow
 
     return mlflow.MlflowClient()

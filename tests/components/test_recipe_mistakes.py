@@ -27,6 +27,30 @@ def test_three_mistakes_are_three_problems_in_one_refusal() -> None:
     assert "did you mean 'adamw'?" in {p.do for p in found}
 
 
+@pytest.mark.parametrize(
+    ("added", "do"),
+    [
+        (
+            "train: {distributed: {processes: 2}}",
+            "train.distributed.name, which isn't given and so is alone, says which keys there are: ddp has 'processes'",
+        ),
+        (
+            "train: {distributed: {method: ddp}}",
+            "train.distributed.name, which isn't given and so is alone, says which keys there are: alone, ddp",
+        ),
+        (
+            "train: {optimizer: {name: adam, momentum: 0.9}}",
+            "train.optimizer.name, which is adam, says which keys there are: sgd has 'momentum'",
+        ),
+        ("train: {optimizer: {weight_decya: 1}}", "did you mean 'weight_decay'?"),
+        ("train: {epoch: 1}", "did you mean 'epochs'?"),
+    ],
+)
+def test_a_key_that_another_choice_has_is_told_with_what_chooses(added: str, do: str) -> None:
+    (found,) = problems(GOOD + added + "\n")
+    assert found.do == do
+
+
 POWER = "train: {{precision: {}, distributed: {{name: ddp, compress: {{{}}}}}}}"
 
 

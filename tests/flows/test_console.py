@@ -89,7 +89,8 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     ("steps", "step_seconds", "epoch_seconds", "lines"),
     [
         (10, 0.1, 0.0, ["epoch 1", "epoch 2", "epoch 3"]),  # 4 s are no news
-        (10, 1.0, 0.0, ["epoch 1", "at this pace it takes about 6 min more", "epoch 2", "epoch 3"]),
+        (10, 1.0, 0.0, ["epoch 1", "epoch 2", "at this pace it takes about 6 min more", "epoch 3"]),  # 9 s are too few
+        (10, 2.0, 0.0, ["epoch 1", "at this pace it takes about 13 min more", "epoch 2", "epoch 3"]),
         (10, 1.0, 30.0, ["epoch 1", "at this pace it takes about 28 min more", "epoch 2", "epoch 3"]),
         (10, 50.0, 0.0, ["at this pace it takes about 5.5 h more", "epoch 1", "epoch 2", "epoch 3"]),
         (1, 60.0, 240.0, ["epoch 1", "epoch 2", "at this pace it takes about 3.2 h more", "epoch 3"]),
@@ -144,6 +145,31 @@ def test_long_work_without_epochs_says_now_and_then_what_it_is_at(
         "round 6",
         "at this pace it takes about 19 min more",
         "round 9",
+    ]
+
+
+@pytest.mark.parametrize("left", [4, 1])
+def test_a_resumed_training_tells_no_pace_of_what_is_left_of_an_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], left: int
+) -> None:
+    """Its few steps have a process that warms up, and all of a validation."""
+    clock = 0.0
+    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: clock))
+    show, step = Show(Kept()), 500 - left
+    show.begins("train")
+    for epoch in range(3):
+        while step < 500 + 100 * epoch:
+            step += 1
+            clock += 0.3 if epoch else 3.0
+            show.progress(step, 1500)
+        clock += 5.0
+        show.metrics({"train.loss": 0.5}, step=epoch)
+    told = capsys.readouterr().err.splitlines()
+    assert [line.strip().removeprefix("train ").removesuffix(": loss 0.5") for line in told] == [
+        "epoch 1",
+        "epoch 2",
+        "at this pace it takes about 5 min more",
+        "epoch 3",
     ]
 
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.errors import Refusal
+from components.errors import GO_ON, Problem, Refusal
 from components.home import Home
 from components.planning.ledger import ledger_at
 from flows.doctor import probes
 from flows.doctor.examine import examine
+from flows.doctor.finding import bad
 from flows.doctor.probes import try_lease, try_place, try_server
 from tests.servers.faults import proxy
 from tests.servers.s3 import BUCKET, S3Server
@@ -68,6 +69,7 @@ def test_an_s3_that_is_silent_is_asked_twice_for_one_of_its_places_and_each_is_t
         assert silent.under_way == 2, "it is given up before it answers"
     assert told == [f"trying store, s3://{BUCKET}/{prefix}/store after 0"]
     assert "can't be reached, or stopped answering" in found["store"].detail
+    assert "check the endpoint and the network (store, from" in found["store"].detail
     for name in ("dvc remote", "mlflow artifacts"):
         assert found[name].state == "bad"
         assert "not tried, since S3 failed for `store`" in found[name].detail
@@ -79,9 +81,23 @@ def test_a_server_that_answers_with_an_error_is_not_told_to_be_silent(
     with proxy(s3.endpoint_url) as ill:
         ill.fault = lambda _: "503"
         with pytest.raises(Refusal, match=r"answers with an error \(503\)(.|\n)*look at its log"):
-            try_server(ill.endpoint_url, health="/health")
+            try_server(ill.endpoint_url, health="/health", do="start it")
 
 
 def test_a_server_that_is_not_there_is_told_without_its_login() -> None:
-    with pytest.raises(Refusal, match=r"http://\*\*\*@127\.0\.0\.1:9/api: does not answer"):
-        try_server("http://me:hush-hush@127.0.0.1:9/api?token=hush-hush", health="/health")
+    with pytest.raises(Refusal, match=r"http://\*\*\*@127\.0\.0\.1:9/api: does not answer(.|\n)*start it"):
+        try_server("http://me:hush-hush@127.0.0.1:9/api?token=hush-hush", health="/health", do="start it")
+
+
+def test_what_is_bad_is_one_line_whose_parts_are_told_apart_and_speaks_of_no_run() -> None:
+    problems = [
+        Problem(what="does not\n  answer", where="http://a", allowed="http://HOST", do="start it"),
+        Problem(what="stopped answering", where="s3://b", do=f"check the endpoint; {GO_ON}"),
+        Problem(what="is full", do=GO_ON),
+    ]
+    told = bad("store", Refusal(problems), " (needed)").detail
+    assert told == (
+        "http://a: does not; answer; allowed: http://HOST; to do: start it; "
+        "s3://b: stopped answering; to do: check the endpoint; is full (needed)"
+    )
+    assert bad("disk", OSError(28, "no space", "/a  b")).detail == "/a b: no space"

@@ -36,7 +36,7 @@ from tests.servers.postgres import PostgresServer
 ROOT = Path(__file__).parents[2]
 LIMITED = """
 from flows.remote import _limits
-with _limits(None):
+with _limits(None, stage="train"):
     import pyarrow
     pyarrow.array(range(1000))
     with open("/proc/self/status") as status:
@@ -46,7 +46,10 @@ with _limits(None):
 
 def test_a_time_limit_is_heard_by_work_that_catches_every_exception() -> None:
     """Such is logging, and a training that says a line an epoch is there for a good part of its time."""
-    with pytest.raises(Refusal, match=r"it took longer than 0\.001 minutes"), _limits(0.001):
+    with (
+        pytest.raises(Refusal, match=r"train: it took longer(.|\n)*workers\.train\.time_limit_minutes"),
+        _limits(0.001, stage="train"),
+    ):
         end = time.monotonic() + 20
         while time.monotonic() < end:
             with suppress(Exception):
@@ -54,7 +57,7 @@ def test_a_time_limit_is_heard_by_work_that_catches_every_exception() -> None:
 
 
 def test_without_a_limit_work_takes_its_time() -> None:
-    with _limits(None):
+    with _limits(None, stage="train"):
         time.sleep(0.1)
 
 
@@ -73,9 +76,9 @@ def test_two_stages_on_one_machine_see_gpus_of_their_own(monkeypatch: pytest.Mon
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(remote, "gpus", lambda: names)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with _gpus(log()):
+    with _gpus(log(), stage="train"):
         first = os.environ["CUDA_VISIBLE_DEVICES"]
-        with _gpus(log()):
+        with _gpus(log(), stage="train"):
             assert (first, os.environ["CUDA_VISIBLE_DEVICES"]) == names
 
 
@@ -83,11 +86,23 @@ def test_more_gpus_than_the_worker_has_or_torch_can_use_are_refused(monkeypatch:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv(GPUS, "2")
     monkeypatch.setattr(remote, "gpus", lambda: ("0",))
-    with pytest.raises(Refusal, match="2 GPUs are asked for, and the worker's process sees 1"), _gpus(log()):
+    with (
+        pytest.raises(Refusal, match="train: 2 GPUs are asked for, and the worker's process sees 1"),
+        _gpus(log(), stage="train"),
+    ):
         pass
+    monkeypatch.setenv(GPUS, "1")
+    monkeypatch.setattr(remote, "gpus", lambda: ())
+    refused = r"prune: 1 GPU is asked for, and the worker's process sees 0\n.*workers\.prune\.gpus"
+    with pytest.raises(Refusal, match=refused), _gpus(log(), stage="prune"):
+        pass
+    monkeypatch.setenv(GPUS, "2")
     monkeypatch.setattr(remote, "gpus", lambda: (f"{os.getpid()} a", f"{os.getpid()} b"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(Refusal, match="2 GPUs are asked for, and PyTorch on the worker can use 0"), _gpus(log()):
+    with (
+        pytest.raises(Refusal, match="2 GPUs are asked for, and PyTorch on the worker can use 0"),
+        _gpus(log(), stage="train"),
+    ):
         pass
 
 

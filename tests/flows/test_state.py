@@ -3,15 +3,20 @@
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from components.database import connecting
 from components.database.postgres import PostgreSQL
 from components.errors import Refusal
 from components.home import Home
+from components.production import Ports, Production, new_secrets, write_down
 from components.settings import variable
 from components.store.folder import FolderBlobs
 from components.store.s3.blobs import S3Blobs
 from flows.state import artifacts_of, ledger_of, remote_of, store_of
+from tasks.versioning import _s3_refused
+from tests.servers.postgres import PostgresServer
+from tests.servers.s3 import S3Server
 
 
 @pytest.fixture
@@ -63,6 +68,25 @@ def test_a_person_hears_of_a_ledger_that_is_waited_for(
         ledger_of(home).now()
     out, err = capsys.readouterr()
     assert (out, err.count("it is waited for, 11 s at most")) == ("", 1)
+
+
+def test_a_login_that_is_denied_is_told_with_where_it_came_from(
+    home: Home, postgres: PostgresServer, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has written an address, or has seen a key, where `up --production` made them."""
+    ports = Ports(postgres=postgres.port, s3=int(s3.endpoint_url.rpartition(":")[2]))
+    home.root.mkdir()
+    write_down(Production(ports=ports, secrets=new_secrets()), home)
+    with pytest.raises(Refusal, match=r"denies the user(.|\n)*\(the address is from .*/production\.json\)"):
+        ledger_of(home).now()
+    with pytest.raises(Refusal, match=r"\(the keys are from .*/production\.json\)"):
+        store_of(home).blobs.stamp("0" * 64)
+    denied = ClientError({"Error": {"Code": "SignatureDoesNotMatch"}}, "PutObject")
+    with pytest.raises(Refusal, match=r"\(the keys are from .*/production\.json\)"), _s3_refused(remote_of(home)):
+        raise denied
+    monkeypatch.setenv("STEELYARD_LEDGER", postgres.address(password="hunter2"))
+    with pytest.raises(Refusal, match=r"denies the user(.|\n)*\(the address is from STEELYARD_LEDGER\)"):
+        ledger_of(home).now()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ class Access:
     region: str | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
+    origin: str = ""  # the file that the keys were read from, for who is to mend them
     timeout_seconds: float = 60.0  # without an answer, or without another byte of it
     attempts: int = 6
 

@@ -13,7 +13,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from components.errors import refuse
+from components.errors import GO_ON, refuse
 from components.store.s3.access import Access, connect, waits
 from components.store.s3.refusals import DENIED, code_of, refusals
 
@@ -88,14 +88,14 @@ class Bucket:
             return self._client
 
     def _refusals(self, key: str) -> "AbstractContextManager[None]":
-        return refusals(self._place(key), self.access.endpoint_url or "S3")
+        return refusals(self._place(key), self.access.endpoint_url or "S3", origin=self.access.origin)
 
     def _place(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
 
     @property
     def _look(self) -> str:
-        return f"look at {self.access.endpoint_url or 'S3'}; the next run goes on from here"
+        return f"look at {self.access.endpoint_url or 'S3'}; {GO_ON}"
 
     def head(self, key: str) -> Head | None:
         """Return what is there under the key, if anything."""

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from components.errors import Problem, Refusal, Unreachable, refuse
+from components.errors import GO_ON, Problem, Refusal, Unreachable, refuse
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
 ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "InvalidPart"})  # the last: a part of an upload
 DENIED: Final = frozenset({"403", "AccessDenied", "AllAccessDisabled"})
+LOGIN: Final = DENIED | {"InvalidAccessKeyId", "SignatureDoesNotMatch"}  # what is wrong may be the keys
 LATER: Final = (408, 429)  # S3, or a proxy before it, had no time for the request
-_GO_ON: Final = "the next run goes on from here"
 _CREDENTIALS: Final = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE), or the machine's role"
 
 # What is wrong, and what to do, by the code of the answer.
@@ -23,27 +23,30 @@ _ANSWERS: Final[dict[str, tuple[str, str]]] = {
     "SignatureDoesNotMatch": ("the secret key is wrong", "check AWS_SECRET_ACCESS_KEY, AWS_PROFILE and the endpoint"),
     **dict.fromkeys(
         ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired", "TokenRefreshRequired"),
-        ("the credentials have expired", f"renew them; {_GO_ON}"),
+        ("the credentials have expired", f"renew them; {GO_ON}"),
     ),
     "RequestTimeTooSkewed": ("the clocks differ", "set this machine's clock"),
     **dict.fromkeys(
         ("301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
         ("the bucket is in another region, or at another endpoint", "set the region and the endpoint of the store"),
     ),
-    "400": ("the request was refused, as it is where credentials have expired", f"renew them; {_GO_ON}"),
-    "QuotaExceeded": ("the quota is used up", f"free some space there; {_GO_ON}"),
+    "400": ("the request was refused, as it is where credentials have expired", f"renew them; {GO_ON}"),
+    "QuotaExceeded": ("the quota is used up", f"free some space there; {GO_ON}"),
 }
 
 
 @contextmanager
-def refusals(place: str, endpoint: str) -> Iterator[None]:
-    """Turn what S3 answers, or the network does, into a Refusal; into FileNotFoundError where a key isn't there."""
+def refusals(place: str, endpoint: str, *, origin: str = "") -> Iterator[None]:
+    """Turn what S3 answers, or the network does, into a Refusal; into FileNotFoundError where a key isn't there.
+
+    `origin` is where the keys were read, where that is known.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise _answered(error, place, endpoint) from error
+        raise _answered(error, place, endpoint, origin) from error
     except BotoCoreError as error:
         raise _unanswered(error, place, endpoint) from error
 
@@ -53,12 +56,14 @@ def code_of(error: "ClientError") -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _answered(error: "ClientError", place: str, endpoint: str) -> Exception:
+def _answered(error: "ClientError", place: str, endpoint: str, origin: str) -> Exception:
     code, call = code_of(error), error.operation_name
     if code in ABSENT:
         return FileNotFoundError(place)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    what, do = _ANSWERS.get(code, ("S3 failed, time and again", f"look at {endpoint}; {_GO_ON}"))
+    what, do = _ANSWERS.get(code, ("S3 failed, time and again", f"look at {endpoint}; {GO_ON}"))
+    if origin and code in LOGIN:
+        do += f" (the keys are from {origin})"
     kind = Unreachable if code not in _ANSWERS and (status >= 500 or status in LATER) else Refusal
     return kind([Problem(what=f"{what} ({call}: {status} {code})", where=place, do=do)])
 
@@ -74,12 +79,12 @@ def _unanswered(error: "BotoCoreError", place: str, endpoint: str) -> Refusal:
             f"the settings of boto3 can't be read ({kind})", where=place, do="check AWS_PROFILE and its files"
         )
     if isinstance(error, known.TokenRetrievalError | known.SSOError):
-        return refuse(f"the login has expired ({kind})", where=place, do=f"log in again; {_GO_ON}")
+        return refuse(f"the login has expired ({kind})", where=place, do=f"log in again; {GO_ON}")
     if isinstance(error, known.SSLError):
         do = "check the certificate of the endpoint, or AWS_CA_BUNDLE"
         return refuse(f"{endpoint} isn't trusted ({kind})", where=place, do=do)
     if isinstance(error, known.ConnectionError | known.HTTPClientError | known.IncompleteReadError):
-        do = f"check the endpoint and the network; {_GO_ON}"
+        do = f"check the endpoint and the network; {GO_ON}"
         what = f"{endpoint} can't be reached, or stopped answering ({kind})"
         return Unreachable([Problem(what=what, where=place, do=do)])
     return refuse(f"boto3 can't ask {endpoint} ({kind})", where=place, do="check the settings of the store")

@@ -51,8 +51,11 @@ def test_a_training_by_several_processes_on_a_worker_ends_with_the_bytes_of_one_
     ("change", "said"),
     [
         ("workers.train.pool=locall", ("there is no work pool 'locall'", "did you mean 'local'?")),
-        ("workers.train.gpus=1", ("1 GPUs are asked for, and the worker's process sees 0",)),
-        ("workers.train.time_limit_minutes=0.02", ("it took longer than 0.02 minutes", "time_limit_minutes")),
+        ("workers.train.gpus=1", ("train: 1 GPU is asked for, and the worker's process sees 0",)),
+        (
+            "workers.train.time_limit_minutes=0.02",
+            ("train: it took longer than 0.02 minutes", "workers.train.time_limit_minutes"),
+        ),
         (
             "workers.train.memory_gb=2",  # weights, gradients and what AdamW keeps of them take 4.6
             ("out of memory", "once more with 4 GB", "raise workers.train.memory_gb"),

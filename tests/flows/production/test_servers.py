@@ -40,6 +40,9 @@ def test_nobody_is_served_without_a_login(production: Production) -> None:
     assert answer(f"{urls['mlflow']}/api/2.0/mlflow/experiments/get?experiment_id=0") in (401, 403)
     assert answer(f"{urls['s3']}/steelyard") >= 400
     assert answer(f"{urls['prefect']}/api/health") == 200
+    for page in ("prefect/docs", "prefect/openapi.json", "prefect/ui-settings", "mlflow/static-files/index.html"):
+        server, _, path = page.partition("/")  # pages and descriptions, as docs/production.md says
+        assert answer(f"{urls[server]}/{path}") == 200
 
 
 def test_nobody_else_on_the_machine_reads_what_is_kept_behind_logins(company: Place) -> None:
@@ -151,8 +154,8 @@ PREFECT = "/api: Prefect's server denies the login (401; PREFECT_API_AUTH_STRING
     [
         ("prefect", FORCED, (PREFECT, "production.json")),
         ("mlflow", ("verify", "people"), (": MLflow denies the login (401)", "production.json")),
-        ("s3", FORCED, ("s3://steelyard/", "the secret key is wrong")),
-        ("postgres", FORCED, ("the server denies the user's name or password",)),
+        ("s3", FORCED, ("s3://steelyard/", "the secret key is wrong", "production.json")),
+        ("postgres", FORCED, ("the server denies the user's name or password", "production.json")),
     ],
 )
 def test_a_wrong_login_is_one_refusal(

@@ -211,7 +211,7 @@ def test_a_process_that_is_deaf_to_its_time_limit_is_ended_by_who_waits(
 
     monkeypatch.setattr(attempt, "DEAF_SECONDS", 0.1)
     prefect.states = [Running()]
-    with pytest.raises(Refusal, match=r"took longer than 0\.001 minutes"):
+    with pytest.raises(Refusal, match=r"train: it took longer than 0\.001 minutes"):
         wait(prefect, ledger, polls=1000, minutes=0.001)
     assert prefect.proposed == ["CANCELLING"]
 

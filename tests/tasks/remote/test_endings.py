@@ -17,7 +17,7 @@ from components.store.s3.bucket import Bucket
 from components.training.distributed.lost import cause_of
 from components.training.distributed.work import Lost as Loss
 from flows.servers.reaching import check_up
-from tasks.remote.endings import ABANDONED, GPU_MEMORY, LOST, MEMORY, REFUSED, Lost, error_of, name_of
+from tasks.remote.endings import ABANDONED, GPU_MEMORY, LOST, MEMORY, REFUSED, Lost, error_of, name_of, over
 from tests.servers.faults import proxy
 from tests.servers.postgres import PostgresServer
 from tests.servers.s3 import BUCKET, S3Server
@@ -114,3 +114,11 @@ def test_an_s3_that_fails_is_away_and_one_that_denies_is_not(s3: S3Server, fault
         faults.fault = lambda request: fault
         bucket = Bucket(BUCKET, Access(endpoint_url=faults.endpoint_url, attempts=1))
         assert name_of(refusal(lambda: bucket.put("key", b"bytes"))) == name
+
+
+def test_a_stage_that_took_too_long_is_told_with_its_knob_and_with_what_is_kept() -> None:
+    told = str(over(0.4, stage="prune 0.5"))
+    assert told.startswith("prune 0.5: it took longer than 0.4 minutes")
+    assert "raise workers.prune.time_limit_minutes" in told
+    assert "what was trained is kept, and the next run goes on from it" in told
+    assert "trained" not in str(over(1, stage="export")), "it has no checkpoint"

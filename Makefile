@@ -1,4 +1,4 @@
-.PHONY: env run test test-slow test-all lint types bench torture up down
+.PHONY: env run test test-slow lint types bench torture up down
 JOBS ?= 3
 PYTHON := .venv/bin/python
 
@@ -17,10 +17,6 @@ test: env
 # Run those that take longest: more ways in which servers, workers and runs end, other machines, a wipe and its backup.
 test-slow: env
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup -m slow
-
-# Run both in one go, as CI does: they share the servers that they start.
-test-all: env
-	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
 # Check style, formatting and the layers between packages.
 lint: env

@@ -177,7 +177,9 @@ def test_what_is_not_trained_stays_so_when_the_rest_is_fine_tuned() -> None:
 
 
 def test_layers_that_would_break_the_network_are_left_and_named() -> None:
-    preparation = table_preparation()
+    """Of 14 features: of 16, torch-pruning leaves this layer alone by itself."""
+    whole = table_preparation()
+    preparation = replace(whole, numbers=tuple(replace(number, ranks=None) for number in whole.numbers))
     example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
     pruned = prune_channels(model(custom("TiedToItsInput"), preparation), PruneChannels(), example=example)
     assert pruned.channels == {"body.network.free": (32, 16)}

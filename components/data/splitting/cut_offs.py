@@ -37,6 +37,8 @@ def only_iso(texts: pa.Array) -> pa.Array:
 def moments(raw: pa.Array) -> "pd.Series[pd.Timestamp]":
     """ISO dates and times as moments, NaT for what is none; those without a zone are in UTC."""
     given = only_iso(as_text(raw)) if is_text(raw.type) else raw
+    if pa.types.is_timestamp(raw.type) and raw.type.tz:
+        given = raw.cast(pa.timestamp(raw.type.unit, tz="UTC"))  # its last hours of 9999 are of another year elsewhere
     series = pd.Series(given.to_pandas(), dtype=object)
     return pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
 

@@ -62,6 +62,12 @@ def test_a_far_future_is_a_time_as_any_other(tmp_path: Path, kind: pa.DataType) 
     assert parts(tmp_path, typed, "2025-03-21", "9999-12-30") == expected
 
 
+def test_the_last_hour_of_all_is_a_time_in_every_zone(tmp_path: Path) -> None:
+    seen = pa.array([*(f"2025-03-{day + 1:02d}T00:00Z" for day in range(23)), "9999-12-31T23:30Z"])
+    typed = seen.cast(pa.timestamp("us", tz="Europe/Berlin"))
+    assert parts(tmp_path, typed, "2025-03-21", "2025-04-01") == ["train"] * 20 + ["validation"] * 3 + ["test"]
+
+
 @pytest.mark.parametrize("mark", ["+01:00", "+0100", "+01"])
 def test_beside_text_with_offsets_cut_offs_have_theirs(tmp_path: Path, mark: str) -> None:
     seen = pa.array([*TIMES[:3], *(f"{time}{mark}" for time in TIMES[3:])])

@@ -46,19 +46,19 @@ class Baselines:
 
 
 class Learner(Protocol):
-    """A model of scikit-learn's."""
+    """A model of scikit-learn's, or with the methods of one."""
 
     @property
     def classes_(self) -> npt.NDArray[np.int64]:
         """The classes of the rows that it learned from, in their order."""
 
-    def fit(self, X: Floats, y: Target) -> object:  # noqa: N803 - scikit-learn's names
+    def fit(self, features: Floats, target: Target, /) -> object:
         """Learn from rows, [N, F] and [N]."""
 
-    def predict(self, X: Floats) -> Target:  # noqa: N803
+    def predict(self, features: Floats, /) -> Target:
         """Answer with values, [N]."""
 
-    def predict_proba(self, X: Floats) -> Floats:  # noqa: N803
+    def predict_proba(self, features: Floats, /) -> Floats:
         """Answer with probabilities of the classes."""
 
 
@@ -75,28 +75,28 @@ def baselines(
     if len(np.unique(target)) < 2:
         note = "All train rows have one value of the target: no other baseline than the constant."
         return Baselines(outputs=outputs, notes=(note,))
-    makers: dict[str, tuple[float, Callable[[Preparation, Rows], Features], Learner]] = {
-        "linear": (LINEAR_WORK, linear_features, _linear(classes, balanced=balanced)),
-    }
-    if preparation.image is None:
-        boosted = _boosted(classes, preparation, seed=seed, balanced=balanced)
-        makers["gradient_boosting"] = (BOOSTED_WORK, boosted_features, boosted)
+    ways: list[tuple[float, Callable[[Preparation, Rows], Features], dict[str, Learner]]] = [
+        (LINEAR_WORK, linear_features, {"linear": _linear(classes, balanced=balanced)}),
+    ]
     names = [column.name for column in preparation.numbers] + [column.name for column in preparation.categories]
     alone = OneColumn(classes, balanced=balanced, seed=seed)
-    if len(names) > 1:
-        makers["one_column"] = (BOOSTED_WORK, boosted_features, alone)
+    if preparation.image is None:
+        boosted = {"gradient_boosting": _boosted(classes, preparation, seed=seed, balanced=balanced)}
+        ways.append((BOOSTED_WORK, boosted_features, boosted | ({"one_column": alone} if len(names) > 1 else {})))
     notes = [SMALL] if is_reduced(preparation) else []
-    for name, (work, features_of, learner) in makers.items():
+    for work, features_of, learners in ways:
         most = max(1000, int(work / (width(preparation) * max(classes, 1))))
         index = _some(len(train), most, seed=seed)
-        if len(index) < len(train):
-            notes.append(f"{name} was fitted on {len(index):,} of {len(train):,} train rows.")
         seen = train.take(index)
         features = features_of(preparation, seen)
-        if not _fit(learner, features(seen), target[index]):
-            notes.append(f"{name} was stopped after {LINEAR_STEPS} steps, before it had converged.")
-        outputs[name] = _answer(learner, features, part, classes=classes)
-    return Baselines(outputs=outputs, notes=tuple(notes), column=names[alone.place] if "one_column" in makers else "")
+        learned = features(seen)
+        for name, learner in learners.items():
+            if len(index) < len(train):
+                notes.append(f"{name} was fitted on {len(index):,} of {len(train):,} train rows.")
+            if not _fit(learner, learned, target[index]):
+                notes.append(f"{name} was stopped after {LINEAR_STEPS} steps, before it had converged.")
+            outputs[name] = _answer(learner, features, part, classes=classes)
+    return Baselines(outputs=outputs, notes=tuple(notes), column=names[alone.place] if "one_column" in outputs else "")
 
 
 def constant(target: Target, *, rows: int, classes: int) -> Floats:

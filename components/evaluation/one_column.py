@@ -40,32 +40,31 @@ class OneColumn:
         classes: npt.NDArray[np.int64] = self.tree.classes_
         return classes
 
-    def fit(self, X: Floats, y: Target) -> "OneColumn":  # noqa: N803 - scikit-learn's names
+    def fit(self, features: Floats, target: Target) -> None:
         """Take the feature whose tree has the least loss on rows that it didn't see, and learn from all rows.
 
         Args:
-            X: [N, F], NaN where missing. Features are compared on at most MOST rows, a third of them held out.
-            y: [N], places of classes or values.
+            features: [N, F], NaN where missing. They are compared on at most MOST rows, a third of them held out.
+            target: [N], places of classes or values.
         """
-        rows = min(len(y), max(LEAST, min(MOST, WORK // X.shape[1])))
-        order = np.random.default_rng(self.seed).permutation(len(y))[:rows]
+        rows = min(len(target), max(LEAST, min(MOST, WORK // features.shape[1])))
+        order = np.random.default_rng(self.seed).permutation(len(target))[:rows]
         learned, held = order[rows // 3 :], order[: rows // 3]
         losses = []
-        for feature in range(X.shape[1]):
-            self.tree.fit(X[learned][:, [feature]], y[learned])
-            losses.append(self._loss(X[held][:, [feature]], y[held]))
+        for place in range(features.shape[1]):
+            self.tree.fit(features[learned, place][:, None], target[learned])
+            losses.append(self._loss(features[held, place][:, None], target[held]))
         self.place = int(np.argmin(losses))
-        self.tree.fit(X[:, [self.place]], y)
-        return self
+        self.tree.fit(features[:, [self.place]], target)
 
-    def predict(self, X: Floats) -> Floats:  # noqa: N803
+    def predict(self, features: Floats) -> Floats:
         """Answer with values, [N]."""
-        values: Floats = self.tree.predict(X[:, [self.place]])
+        values: Floats = self.tree.predict(features[:, [self.place]])
         return values
 
-    def predict_proba(self, X: Floats) -> Floats:  # noqa: N803
+    def predict_proba(self, features: Floats) -> Floats:
         """Answer with probabilities of the classes, [N, K]."""
-        shares: Floats = self.tree.predict_proba(X[:, [self.place]])
+        shares: Floats = self.tree.predict_proba(features[:, [self.place]])
         return shares
 
     def _loss(self, features: Floats, target: Target) -> float:

@@ -85,6 +85,27 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     assert kept.figures == [(0, {"train.loss": 0.5, "train.lr": 0.1})]
 
 
+class Clock:
+    """Stands still until a test moves it."""
+
+    now = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> tuple[_Told, list[str]]:
+    """What shows a stage on a worker, and the lines of its log."""
+    log, lines = logging.getLogger("told"), list[str]()
+    monkeypatch.setattr(log, "info", lambda _, line: lines.append(line))
+    return _Told(Kept(), log), lines
+
+
 @pytest.mark.parametrize(
     ("steps", "step_seconds", "epoch_seconds", "lines"),
     [
@@ -97,49 +118,40 @@ def test_without_a_terminal_every_epoch_and_stage_is_one_line(capsys: pytest.Cap
     ],
 )
 def test_a_long_training_says_once_how_long_it_takes(
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+    elsewhere: tuple[_Told, list[str]],
     capsys: pytest.CaptureFixture[str],
     steps: int,
     step_seconds: float,
     epoch_seconds: float,
     lines: list[str],
 ) -> None:
-    clock = 0.0
-    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: clock))
-    elsewhere: list[str] = []
-    log = logging.getLogger("told")
-    monkeypatch.setattr(log, "info", lambda _, line: elsewhere.append(line))
-    here, there = Show(Kept()), _Told(Kept(), log)
+    here, (there, logged) = Show(Kept()), elsewhere
     here.begins("train")
     for epoch in range(3):
         for step in range(steps * epoch + 1, steps * (epoch + 1) + 1):
-            clock += step_seconds if step > 1 else 100.0  # the first one loads what it needs
+            clock.now += step_seconds if step > 1 else 100.0  # the first one loads what it needs
             here.progress(step, 40 * steps)
             there.progress(step, 40 * steps)
-        clock += epoch_seconds  # of validation
+        clock.now += epoch_seconds  # of validation
         here.metrics({"train.loss": 0.5}, step=epoch)
         there.metrics({"train.loss": 0.5}, step=epoch)
     told = capsys.readouterr().err.splitlines()
-    assert told == elsewhere
+    assert told == logged
     assert [line.strip().removeprefix("train ").removesuffix(": loss 0.5") for line in told] == lines
 
 
 def test_long_work_without_epochs_says_now_and_then_what_it_is_at(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clock: Clock, elsewhere: tuple[_Told, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = 0.0
-    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: clock))
-    elsewhere: list[str] = []
-    log = logging.getLogger("told")
-    monkeypatch.setattr(log, "info", lambda _, line: elsewhere.append(line))
-    here, there = Show(Kept()), _Told(Kept(), log)
+    here, (there, logged) = Show(Kept()), elsewhere
     here.begins("profile")
     for step in range(10):
         here.progress(step, 100, f"round {step}")
         there.progress(step, 100, f"round {step}")
-        clock += 12.0
+        clock.now += 12.0
     told = capsys.readouterr().err.splitlines()
-    assert told == elsewhere
+    assert told == logged
     assert [line.strip() for line in told] == [
         "round 3",
         "round 6",
@@ -150,19 +162,17 @@ def test_long_work_without_epochs_says_now_and_then_what_it_is_at(
 
 @pytest.mark.parametrize("left", [4, 1])
 def test_a_resumed_training_tells_no_pace_of_what_is_left_of_an_epoch(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], left: int
+    clock: Clock, capsys: pytest.CaptureFixture[str], left: int
 ) -> None:
     """Its few steps have a process that warms up, and all of a validation."""
-    clock = 0.0
-    monkeypatch.setattr("flows.console.time", SimpleNamespace(monotonic=lambda: clock))
     show, step = Show(Kept()), 500 - left
     show.begins("train")
     for epoch in range(3):
         while step < 500 + 100 * epoch:
             step += 1
-            clock += 0.3 if epoch else 3.0
+            clock.now += 0.3 if epoch else 3.0
             show.progress(step, 1500)
-        clock += 5.0
+        clock.now += 5.0
         show.metrics({"train.loss": 0.5}, step=epoch)
     told = capsys.readouterr().err.splitlines()
     assert [line.strip().removeprefix("train ").removesuffix(": loss 0.5") for line in told] == [

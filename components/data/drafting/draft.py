@@ -97,7 +97,7 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
     kept = subjects(opened, seen, label)
     if kept is not None:
         columns[kept.column] = Guess(
-            kind="ignore", why=f"names whom the {seen.rows:,} rows are of: {kept.count:,} values"
+            kind="ignore", why=f"names whom the {seen.rows:,} rows are of: {kept.counted} values"
         )
     plan = Draft(
         model=model or _model_name(source),
@@ -193,7 +193,7 @@ def _kept(plan: Draft) -> Iterator[str]:
         yield (
             f"{one.alike:.0%} of the rows of one '{one.column}' have the same '{plan.target}': they are kept together "
             "(split.group), or a model would be tested on those that it knows. If later rows will be of the same "
-            f"{one.count:,}, take the group out"
+            f"{one.counted}, take the group out"
         )
 
 

@@ -3,11 +3,9 @@
 A random split then puts rows of one patient into train and test, and a model that knows the patients answers well.
 """
 
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
-
-import pyarrow.compute as pc
 
 from components.data.drafting.guess import is_named_id
 from components.data.drafting.survey import ColumnFacts, Survey
@@ -16,6 +14,7 @@ from components.data.parts import one_array
 from components.data.sources.chunk import Source
 
 FEWEST: Final = 10  # values of a column that could be kept together
+KNOWN: Final = 100_000  # values of a column that are remembered, the first ones
 AGAIN: Final = 50  # rows whose value there was seen before, below which agreement may be chance
 ALIKE: Final = 0.95  # share of those that have the first one's answer
 UNLIKE: Final = 0.25  # how many times as many as by chance have another one, at most
@@ -26,39 +25,63 @@ class Subjects:
     """A column that names them, how many there are, and the share of the rows that agree with the first of theirs."""
 
     column: str
-    count: int
+    count: int  # KNOWN, where there are so many or more
     alike: float
+
+    @property
+    def counted(self) -> str:
+        """How many there are, in words."""
+        return f"{self.count:,}" + (" or more" if self.count == KNOWN else "")
 
 
 def subjects(source: Source, seen: Survey, target: str) -> Subjects | None:
     """Return what the rows are of, if rows of one agree in their answer: of several such columns that of fewest."""
-    names = [name for name, facts in seen.columns.items() if name != target and _comes_again(facts)]
-    if not names:
+    tallies = [_Tally(name) for name, facts in seen.columns.items() if name != target and _comes_again(facts)]
+    if not tallies:
         return None
-    first: dict[str, dict[str, str]] = {name: {} for name in names}
-    again, alike, answers = Counter[str](), Counter[str](), Counter[str]()
     for chunk in source.chunks():
-        given = pc.fill_null(as_text(one_array(chunk.table, target)), "").to_pylist()
-        answers.update(given)
-        for name in names:
-            known = first[name]
-            for value, answer in zip(as_text(one_array(chunk.table, name)).to_pylist(), given, strict=True):
-                if value and answer:
-                    if value in known:
-                        again[name] += 1
-                        alike[name] += known[value] == answer
-                    else:
-                        known[value] = answer
-    rows = sum(answers.values())
-    chance = sum((count / rows) ** 2 for count in answers.values())
+        answers = as_text(one_array(chunk.table, target)).to_pylist()
+        for one in tallies:
+            one.add(as_text(one_array(chunk.table, one.column)).to_pylist(), answers)
+    chance = _chance(seen.columns[target])
     found = [
-        Subjects(column=name, count=len(first[name]), alike=alike[name] / again[name])
-        for name in names
-        if again[name] >= AGAIN
-        and alike[name] >= ALIKE * again[name]
-        and again[name] - alike[name] <= UNLIKE * (1 - chance) * again[name]
+        Subjects(column=one.column, count=len(one.first), alike=one.alike / one.again)
+        for one in tallies
+        if one.agrees(chance)
     ]
     return min(found, key=lambda one: one.count, default=None)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How often rows agree with the first one of the same value."""
+
+    column: str
+    first: dict[str, str] = field(default_factory=dict)  # the answer of each value's first row
+    again: int = 0  # rows whose value there was seen before
+    alike: int = 0  # those of them that have its answer
+
+    def add(self, values: Sequence[str | None], answers: Sequence[str | None]) -> None:
+        """Look at further rows."""
+        for value, answer in zip(values, answers, strict=True):
+            if not value or not answer:
+                continue
+            if value in self.first:
+                self.again += 1
+                self.alike += self.first[value] == answer
+            elif len(self.first) < KNOWN:
+                self.first[value] = answer
+
+    def agrees(self, chance: float) -> bool:
+        """Say whether nearly all agree, and far more than would by chance."""
+        unlike = self.again - self.alike
+        return self.again >= AGAIN and unlike <= min(1 - ALIKE, UNLIKE * (1 - chance)) * self.again
+
+
+def _chance(target: ColumnFacts) -> float:
+    """Return how often two rows have the same answer; of more values than are counted, never."""
+    rows = sum(target.distinct.values())
+    return 0.0 if target.uncounted else sum((count / rows) ** 2 for count in target.distinct.values())
 
 
 def _comes_again(facts: ColumnFacts) -> bool:

@@ -80,11 +80,12 @@ def as_cut_off(seconds: float, *, zone: tzinfo, offset: bool) -> str:
     moment = pd.Timestamp(round(seconds * 1e6), unit="us", tz="UTC")
     try:
         stamp = moment.tz_convert(zone)
-        if offset:
-            return stamp.isoformat()
-        return stamp.date().isoformat() if stamp == stamp.normalize() else stamp.tz_localize(None).isoformat()
-    except (OverflowError, NotImplementedError):  # in that zone it is beyond the years 1 to 9999
+        day = stamp.date().isoformat()
+    except (OverflowError, NotImplementedError):  # in zones by name, and by offset: beyond the years 1 to 9999 there
         return moment.isoformat()
+    if offset:
+        return stamp.isoformat()
+    return day if stamp == stamp.normalize() else stamp.tz_localize(None).isoformat()
 
 
 def _stamp(text: str) -> pd.Timestamp | None:

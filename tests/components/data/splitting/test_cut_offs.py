@@ -1,6 +1,7 @@
 """Cut-offs say what a person sees in the column."""
 
 from dataclasses import replace
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -132,10 +133,20 @@ def test_cut_offs_that_leave_a_part_empty_are_told_the_times_of_the_data(
     assert [one.do for one in caught.value.problems][:1] == [f"move the cut-offs: the times in 't' are from {ends}"]
 
 
-def test_a_moment_that_a_zone_puts_beyond_the_year_9999_is_told_in_utc() -> None:
-    for text, zone in (("9999-12-31T23:30:00", "Europe/Berlin"), ("0001-01-01T00:00:00", "America/New_York")):
-        (seconds,) = cut_off_seconds([text], pa.timestamp("us"))
-        assert as_cut_off(seconds, zone=ZoneInfo(zone), offset=True) == f"{text}+00:00"
+@pytest.mark.parametrize("offset", [False, True])
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("9999-12-31T23:30:00", ZoneInfo("Europe/Berlin")),
+        ("9999-12-31T23:30:00", timezone(timedelta(hours=1))),
+        ("0001-01-01T00:00:00", ZoneInfo("America/New_York")),
+    ],
+)
+def test_a_moment_that_a_zone_puts_beyond_the_years_1_to_9999_is_told_in_utc(
+    text: str, zone: tzinfo, offset: bool
+) -> None:
+    (seconds,) = cut_off_seconds([text], pa.timestamp("us"))
+    assert as_cut_off(seconds, zone=zone, offset=offset) == f"{text}+00:00"
 
 
 def test_cut_offs_that_are_numbers_are_told_numbers(tmp_path: Path) -> None:

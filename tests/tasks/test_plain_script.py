@@ -516,6 +516,18 @@ def test_few_validation_rows_are_said_only_where_something_was_compressed(stages
     assert not any(words in one for one in alone.cautions(recipe))
 
 
+def test_the_column_that_tells_nearly_all_alone_has_its_name_wherever_it_is_said(
+    stages: Stages, judged: Judged
+) -> None:
+    recipe = Recipe(model="m", task=AIM.task, metric=AIM.metric, data=DATA, split=SPLIT, network=AIM.network)
+    simple = {"constant": {AIM.metric: Interval(0.0, 0.0, 0.0)}, "one_column": stages.tested.selected.figures}
+    ahead = {"constant": Interval(0.9, 0.8, 1.0)}
+    tested = replace(stages.tested, baselines=simple, leads=ahead, column="refund")
+    found = replace(evidence_of(stages, judged), tested=tested)
+    assert found.cautions(recipe)[0].startswith("the column 'refund' alone has f1_macro ")
+    assert [one.name for one in page(recipe, found, run="").baselines] == ["constant", "refund alone"]
+
+
 def test_each_link_of_the_chain_is_about_what_the_release_was_made_of(
     stages: Stages, script: Script, judged: Judged
 ) -> None:

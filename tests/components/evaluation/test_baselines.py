@@ -104,6 +104,7 @@ def test_classes_are_weighed_for_the_simple_models_as_for_the_net():
     assert weighed["constant"] == plain["constant"] == 0.5
     assert weighed["linear"] > plain["linear"] + 0.05
     assert weighed["gradient_boosting"] > plain["gradient_boosting"] + 0.02
+    assert weighed["one_column"] > plain["one_column"] + 0.05
 
 
 def test_the_linear_model_is_told_of_missing_numbers_and_boosting_of_categories():

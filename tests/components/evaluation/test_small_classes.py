@@ -77,6 +77,14 @@ def test_classes_of_one_row_are_as_unsure_as_if_they_were_alike():
     assert below + above == pytest.approx(2 * 1.96 * (0.25 * 299) ** 0.5 / 301, rel=0.06)
 
 
+def test_a_single_class_of_one_row_is_the_unseen_rows_and_makes_the_others_no_less_sure():
+    """Two classes of 200 rows beside it, nine tenths of which are right."""
+    target = np.append(np.repeat([0, 1], 200), 2)
+    given = labels(target, np.where((np.arange(401) % 10 == 0) & (target < 2), 1 - target, target))
+    _, above = lengths(given, "balanced_accuracy", value=2.8 / 3)
+    assert above == pytest.approx(1.96 * (2 * 0.09 / 200) ** 0.5 / 3, rel=0.2)
+
+
 @pytest.mark.parametrize("metric", MACRO)
 def test_copies_make_many_small_classes_no_surer(metric):
     given, copies = cycled(20), np.tile(np.arange(80), 5)

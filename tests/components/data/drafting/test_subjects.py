@@ -15,8 +15,8 @@ from components.data.sources.chunk import Chunk
 class Rows:
     """A source of chunks of 100 rows."""
 
-    def __init__(self, ids: list[str], answers: list[str]) -> None:
-        self.table = pa.table({"patient_id": ids, "ill": answers})
+    def __init__(self, ids: list[str], answers: list[str], **others: list[str]) -> None:
+        self.table = pa.table({"patient_id": ids, "ill": answers, **others})
         self.schema = self.table.schema
 
     def chunks(self) -> Iterator[Chunk]:
@@ -48,3 +48,11 @@ def test_rows_without_an_answer_or_a_name_are_passed_over() -> None:
     told = found(source)
     assert told is not None
     assert (told.counted, told.alike) == ("20", 1.0)
+
+
+def test_of_several_the_one_of_fewest_is_taken_since_it_keeps_the_others_rows_together_too() -> None:
+    whose = [i % 40 for i in range(400)]
+    families = [f"f{one // 2}" for one in whose]
+    told = found(Rows([f"p{one}" for one in whose], [("no", "yes")[one // 2 % 2] for one in whose], family_id=families))
+    assert told is not None
+    assert (told.column, told.count) == ("family_id", 20)

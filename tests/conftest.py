@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.servers.postgres import PostgresServer, postgres_server
@@ -16,7 +17,9 @@ LONGEST = ("torture", "dying", "production", "runs", "processes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the processes of pytest-xdist make tables once, for all of them."""
+    """Have the processes of pytest-xdist make tables once, for all of them; and time no test."""
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     if not hasattr(config, "workerinput"):
         stack = ExitStack()
         stack.enter_context(shared_tables())

@@ -1,3 +1,4 @@
+import hashlib
 import re
 import subprocess
 import sys
@@ -74,6 +75,15 @@ def test_dvc_builds_the_data_of_every_shipped_recipe(path: Path) -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     built = {ROOT / "data" / name for name in stages["data"]["foreach"]}
     assert Path(read(path).data.source) in built
+
+
+def test_what_dvc_has_built_is_of_the_code_of_today() -> None:
+    """Else a run builds it anew, and leaves a changed dvc.lock behind."""
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    for name, stage in stages.items():
+        for given in stage["deps"]:
+            digest = hashlib.md5((ROOT / given["path"]).read_bytes()).hexdigest()
+            assert digest == given["md5"], f"`dvc repro {name}`, and commit dvc.lock"
 
 
 def test_every_make_command_in_the_texts_is_in_the_makefile() -> None:

@@ -28,6 +28,7 @@ NUISANCE: Final = 96  # values of the unknown discordance at which the size is c
 MANY: Final = 20_000  # rows above which the size is computed at a quarter of them, where counts are smallest:
 # elsewhere the normal approximation is right within 0.0005 by then (benchmarks/gate.py)
 TAIL: Final = 1e-9  # probability that a sum over the distribution may leave out on each side
+LEAST: Final = 1e-14  # probability of a count below which it is left out: all of them together are within the tails'
 STEPS: Final = 10  # narrowings of the critical value, which end within 5e-4
 SEARCHED: Final = 2_000  # rows up to which `rows_needed` searches with the exact power
 LARGEST: Final = 10_000_000  # rows beyond which `rows_needed` gives no number
@@ -61,30 +62,39 @@ def most_lost(won: Floats, rows: int, *, margin: float, critical: float) -> Floa
     return low
 
 
-def chance(rows: int, *, p_won: float, p_lost: float, limits: tuple[Floats, Floats]) -> float:
-    """Return the probability that (won, lost) lies in the region of yes: lost <= limit(won).
+def chances(rows: int, *, p_won: npt.ArrayLike, p_lost: npt.ArrayLike, limits: tuple[Floats, Floats]) -> Floats:
+    """Return the probability [S] that (won, lost) lies in the region of yes, lost <= limit(won), at each of S models.
 
     `limits` are counts won, rising by 1 from 0, and the limit of each; counts beyond them are taken as beyond reach.
     """
     from scipy.special import bdtr, gammaln, xlog1py, xlogy
 
+    p_won, p_lost = np.atleast_1d(np.asarray(p_won, np.float64)), np.atleast_1d(np.asarray(p_lost, np.float64))
     won, limit = limits
-    inside = (won >= _count(rows, p_won, TAIL)) & (won <= _count(rows, p_won, 1 - TAIL) + 1) & (limit >= 0)
-    won, limit = won[inside], limit[inside]
     ways = gammaln(rows + 1) - gammaln(won + 1) - gammaln(rows - won + 1)
-    density = np.exp(ways + xlogy(won, p_won) + xlog1py(rows - won, -p_won))
-    below = bdtr(limit, (rows - won).astype(np.int64), min(1.0, p_lost / (1 - p_won)))
-    return float(np.sum(density * np.where(limit >= rows - won, 1.0, below)))
+    first = np.clip(np.ceil(_counts(rows, p_won, TAIL)), 0, len(won)).astype(np.int64)
+    last = np.clip(np.floor(_counts(rows, p_won, 1 - TAIL)) + 1, first - 1, len(won) - 1).astype(np.int64)
+    # The counts in reach of each model, one after the other: `model` says whose, `place` which.
+    lengths = last - first + 1
+    model = np.repeat(np.arange(len(p_won)), lengths)
+    place = np.arange(len(model)) - np.repeat(np.cumsum(lengths) - lengths - first, lengths)
+    density = np.exp(ways[place] + xlogy(won[place], p_won[model]) + xlog1py(rows - won[place], -p_won[model]))
+    counts = (limit[place] >= 0) & (density > LEAST)
+    model, place, density = model[counts], place[counts], density[counts]
+    share = np.minimum(1.0, p_lost / (1 - p_won))[model]
+    below = bdtr(limit[place], (rows - won[place]).astype(np.int64), share)
+    below = np.where(limit[place] >= rows - won[place], 1.0, below)
+    return np.bincount(model, density * below, minlength=len(p_won)).astype(np.float64)
 
 
-def _count(rows: int, share: float, probability: float) -> float:
-    """Return a count that a binomial variable stays below with at least this probability (above, where it is small)."""
+def _counts(rows: int, shares: Floats, probability: float) -> Floats:
+    """Return counts that binomial variables stay below with at least this probability (above, where it is small)."""
     from scipy.special import ndtri
 
     # Bernstein's inequality in place of the quantile: wider, and certain.
     reach = abs(float(ndtri(probability))) * 1.2
-    half = reach * float(np.sqrt(rows * share * (1 - share))) + reach**2
-    return rows * share + (half if probability > 0.5 else -half)
+    half = reach * np.sqrt(rows * shares * (1 - shares)) + reach**2
+    return rows * shares + (half if probability > 0.5 else -half)
 
 
 @lru_cache(maxsize=256)
@@ -108,7 +118,7 @@ def size(rows: int, *, margin: float, critical: float) -> float:
     """Return the largest chance of a yes at a true loss equal to the margin, over all discordances."""
     shares = _nuisances(rows, margin)
     limits = _limits(rows, float(shares[-1]), margin=margin, critical=critical)
-    return max(chance(rows, p_won=float(q), p_lost=float(q) + margin, limits=limits) for q in shares)
+    return float(chances(rows, p_won=shares, p_lost=shares + margin, limits=limits).max())
 
 
 def _nuisances(rows: int, margin: float) -> Floats:
@@ -125,7 +135,7 @@ def power(rows: int, *, discordance: float, margin: float, alpha: float) -> floa
         return 0.0
     critical = critical_value(rows, margin=margin, alpha=alpha)
     limits = _limits(rows, discordance / 2, margin=margin, critical=critical)
-    return min(1.0, chance(rows, p_won=discordance / 2, p_lost=discordance / 2, limits=limits))
+    return min(1.0, chances(rows, p_won=discordance / 2, p_lost=discordance / 2, limits=limits).item())
 
 
 @lru_cache(maxsize=256)
@@ -154,7 +164,7 @@ def rows_needed(*, discordance: float, margin: float, alpha: float, wanted: floa
 
 
 def _limits(rows: int, p_won: float, *, margin: float, critical: float) -> tuple[Floats, Floats]:
-    won = np.arange(0.0, min(rows, int(_count(rows, p_won, 1 - TAIL)) + 2) + 1)
+    won = np.arange(0.0, min(rows, int(_counts(rows, np.array(p_won), 1 - TAIL)) + 2) + 1)
     return won, most_lost(won, rows, margin=margin, critical=critical)
 
 
@@ -186,4 +196,4 @@ def shown_worse(won: int, lost: int, rows: int, *, margin: float) -> float:
     # Seen from the old model: won and lost change places, and it is to be better by more than the margin.
     shares = margin + _nuisances(rows, margin)
     limits = _limits(rows, float(shares[-1]), margin=-margin, critical=-seen)
-    return min(1.0, max(chance(rows, p_won=float(p), p_lost=float(p) - margin, limits=limits) for p in shares))
+    return min(1.0, float(chances(rows, p_won=shares, p_lost=shares - margin, limits=limits).max()))

@@ -62,15 +62,26 @@ def quality_ticks(scale: Scale, metric: Metric, wanted: int) -> list[tuple[float
 
 
 def curves_chart(training: Training, *, what: Literal["loss", "metric"]) -> Chart:
-    """Draw curves over epochs, the best epoch marked."""
+    """Draw curves over epochs, the one whose weights were kept marked."""
     curves = training.loss if what == "loss" else training.metric
     name = "loss" if what == "loss" else wording.NAMES[training.metric_name]
     metric = training.metric_name if what == "metric" else None
     return Chart(
         title=f"{name[0].upper()}{name[1:]}",
-        caption=f"By epoch; the weights of epoch {training.best_epoch} were kept.{_beyond(curves, metric)}",
+        caption=f"By epoch; {_kept(training, metric)}.{_beyond(curves, metric)}",
         drawings=drawn(HALF, lambda width: _curves(curves, training.best_epoch, metric, width)),
     )
+
+
+def _kept(training: Training, metric: Metric | None) -> str:
+    """Say whose weights were kept, and why, where another epoch has the better metric."""
+    kept = f"the weights of epoch {training.best_epoch} were kept"
+    judged = [curve.values for curve in training.metric if curve.name == "validation"]
+    if metric is None or metric in LOWER_IS_BETTER or not judged:
+        return kept
+    better = [value for value in judged[0] if value > judged[0][training.best_epoch - 1]]
+    why = f"the lowest validation loss of those within one standard error of the best {wording.NAMES[metric]}"
+    return f"{kept}: {why}" if better else kept
 
 
 def _curves(curves: Sequence[Curve], best: int, metric: Metric | None, width: int) -> tuple[int, list[Mark]]:
@@ -83,7 +94,7 @@ def _curves(curves: Sequence[Curve], best: int, metric: Metric | None, width: in
     heights = quality_ticks(y, metric, 4) if metric else [(v, wording.tick(v)) for v in y.ticks(4)]
     marks = axes(x, y, [(v, str(int(v))) for v in ticks], heights)
     marks.append(line(x(best), y.start, x(best), y.end, "limit best"))
-    marks.append(_best_words(x(best), y.end - 6, f"best: epoch {best}", width))
+    marks.append(_best_words(x(best), y.end - 6, f"kept: epoch {best}", width))
     ends: list[tuple[float, Text]] = []
     for index, curve in enumerate(curves):
         points = [(x(epoch), y(v)) for epoch, v in enumerate(curve.values, start=1)]

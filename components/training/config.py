@@ -182,7 +182,7 @@ class OneCycle(Ruled):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnPlateau(Ruled):
-    """The rate times `factor` after more than `patience_epochs` in a row without a better validation metric."""
+    """The rate times `factor` after more than `patience_epochs` in a row that weren't better than the best."""
 
     name: Literal["on_plateau"] = "on_plateau"
     factor: float = 0.3
@@ -294,14 +294,18 @@ Distributed = Alone | DDP
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig(Ruled):
-    """How the network is fitted. The weights of the epoch with the best validation metric are kept."""
+    """How the network is fitted.
+
+    The weights are kept of the epoch with the lowest validation loss among those whose validation metric is within one
+    standard error of the best: what is closer than that is chance.
+    """
 
     epochs: int = 60
     batch_size: int = 64  # of all processes together
     optimizer: Optimizer = field(default_factory=AdamW)
     loss: Loss | None = None  # None: cross-entropy for classification, MSE for regression
     schedule: Schedule = field(default_factory=Cosine)
-    stop_after_epochs: int | None = None  # early stopping: so many epochs without a better validation metric
+    stop_after_epochs: int | None = None  # early stopping: so many epochs in a row that weren't better than the best
     augment: Augment = field(default_factory=Augment)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False

@@ -60,7 +60,7 @@ def fit(
         train: What is learned from.
         validation: What chooses the epoch, stops early and lowers the rate on a plateau.
         spec: What the model was built from: other processes build it again.
-        metric: What "best" means; equal values are told apart by the lower validation loss, then the earlier epoch.
+        metric: What "best" means, with the validation loss: see `improvements`.
         seed: Of the order of rows, dropout and augmentation.
         folder: Of the checkpoint. Called again with the same arguments and folder, training goes on from there.
         observer: Is told of steps and epochs.
@@ -197,7 +197,7 @@ def _end_epoch_(run: Run, state: State) -> dict[str, float]:
     figures = {"train_loss": losses.sum().item() / len(run.train), **judged, "lr": lr}
     _refuse_nonsense(run, state, losses, validation_loss=figures["validation_loss"])
     state.history.append(figures)
-    state.improved = improvements(state.history, metric=run.metric)
+    state.improved = improvements(state.history, metric=run.metric, rows=len(run.validation))
     state.step = 0
     if state.improved[-1]:
         state.best = {name: tensor.detach().clone() for name, tensor in state.evaluated.state_dict().items()}

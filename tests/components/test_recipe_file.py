@@ -91,7 +91,7 @@ def section_values(draw: st.DrawFn, kind: type) -> object:
 RECIPES = section_values(Recipe)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECIPES, TEXTS.filter(str.strip), TEXTS)
 def test_any_recipe_reads_back_as_it_was_written(recipe: Recipe, target: str, other: str) -> None:
     columns = {target: "category", other + "x" + target: "number"}
@@ -99,7 +99,7 @@ def test_any_recipe_reads_back_as_it_was_written(recipe: Recipe, target: str, ot
     assert good(to_yaml(recipe)) == recipe
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECIPES, st.data())
 def test_any_misspelt_key_is_refused_at_its_line(recipe: Recipe, data: st.DataObject) -> None:
     recipe = replace(recipe, model="m")
@@ -111,7 +111,7 @@ def test_any_misspelt_key_is_refused_at_its_line(recipe: Recipe, data: st.DataOb
     assert any("unknown key" in problem.what and f"r.yaml:{line + 1}:" in problem.where for problem in found)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.sampled_from("ab:- \n\t[]{}&*!#'\"|>%@,.01")))
 def test_no_text_makes_anything_but_a_recipe_or_a_refusal(text: str) -> None:
     problems(text)

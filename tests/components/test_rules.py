@@ -49,7 +49,7 @@ def test_every_section_with_rules_has_them_where_the_reader_asks() -> None:
         assert own is None or own is Ruled.__post_init__, f"{kind.__name__} is checked where no reader of recipes looks"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_rules_can_be_asked_about_impossible_values_and_name_fields_that_exist(data: st.DataObject) -> None:
     config = data.draw(unruled(data.draw(st.sampled_from([kind for kind in SECTIONS if issubclass(kind, Ruled)]))))

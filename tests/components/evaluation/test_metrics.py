@@ -48,7 +48,7 @@ def by_scikit_learn(target, output):
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(30, 80), st.integers(2, 6))
 def test_figures_of_classes_equal_scikit_learns(seed, rows, classes):
     target, output = drawn(rows, classes, seed=seed)
@@ -59,7 +59,7 @@ def test_figures_of_classes_equal_scikit_learns(seed, rows, classes):
         assert got[metric] == pytest.approx(value, abs=1e-12), metric
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 80))
 def test_figures_of_values_equal_scikit_learns(seed, rows):
     random = np.random.default_rng(seed)

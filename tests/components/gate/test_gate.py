@@ -370,7 +370,7 @@ def test_a_champion_without_error_stays():
     assert judge(GateConfig(), challenger=replace(perfect, name="digits 2"), **common).decision == "yes"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 6), st.integers(0, 6), st.sampled_from([60, 300, 1500]))
 def test_a_better_challenger_never_gets_a_worse_decision(lost, won, rows):
     order = ("no", "not enough evidence", "yes")
@@ -379,7 +379,7 @@ def test_a_better_challenger_never_gets_a_worse_decision(lost, won, rows):
     assert order.index(better.decision) >= order.index(here.decision)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 12), st.integers(0, 12))
 def test_where_accuracy_is_shown_the_interval_lies_above_the_margin(lost, won):
     seen = judged(400, lost=range(lost), won=range(20, 20 + won)).comparison

@@ -44,7 +44,7 @@ def test_the_score_is_the_one_that_an_optimiser_finds(won, lost, rows, margin):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COUNTS)
 def test_at_a_margin_of_nothing_the_score_is_mcnemars(counts):
     won, lost, both = counts
@@ -54,7 +54,7 @@ def test_at_a_margin_of_nothing_the_score_is_mcnemars(counts):
     assert float(score(won, lost, won + lost + both, margin=1e-12)) ** 2 == pytest.approx(expected, abs=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COUNTS, st.floats(0.001, 0.3))
 def test_the_score_rises_with_rows_won_and_falls_with_rows_lost(counts, margin):
     won, lost, both = counts
@@ -64,7 +64,7 @@ def test_the_score_rises_with_rows_won_and_falls_with_rows_lost(counts, margin):
     assert float(score(won, lost + 1, rows, margin=margin)) <= here + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COUNTS, st.floats(0.001, 0.3))
 def test_seen_from_the_other_model_the_score_changes_its_sign(counts, margin):
     won, lost, both = counts
@@ -156,7 +156,7 @@ def test_a_margin_that_no_test_set_can_show_needs_no_number():
     assert rows_needed(discordance=0.5, margin=0.0001, alpha=0.05) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(COUNTS)
 def test_the_interval_holds_the_difference_and_mirrors(counts):
     won, lost, both = counts

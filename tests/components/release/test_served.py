@@ -209,7 +209,7 @@ def test_a_moment_is_one_category_whatever_the_unit_that_it_is_stored_in() -> No
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(texts, min_size=1), st.lists(amounts, min_size=1), st.lists(names, min_size=1))
 def test_text_is_read_as_ingest_reads_it(truths: list[str], counts: list[str], floats: list[float]) -> None:
     assert [None if np.isnan(v) else bool(v) for v in map(served.boolean, truths)] == as_ingest(truths, "boolean")

@@ -13,6 +13,7 @@ from components.report.front_plot import front_chart
 from components.report.marks import Box, Drawing, Label, Path, Text, log_ticks, placed, round_ticks, shortened, width_of
 from components.report.page import Curve, Training
 from components.report.plots import curves_chart, within
+from components.task import Metric
 from tests.components.report.pages import many
 from tests.components.report.parts import candidate, front, training
 
@@ -100,7 +101,7 @@ def test_shortened_text_fits_and_keeps_both_ends(text: str, width: float) -> Non
     assert short == text or (short[0] == text[0] and "…" in short)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), min_size=1, max_size=25))
 def test_placed_labels_that_may_be_left_out_never_overlap(points: list[tuple[float, float]]) -> None:
     labels = [
@@ -164,6 +165,18 @@ def test_a_curve_that_leaves_the_frame_says_so() -> None:
     assert said["one"].endswith("Epoch 1 lies outside the frame, at 8\N{NARROW NO-BREAK SPACE}433.")
     assert "2 epochs lie outside the frame, from epoch 1 on; the farthest at 8" in said["two"]
     assert "frame" not in said["none"]
+
+
+def test_the_caption_says_why_an_epoch_was_kept_that_has_not_the_best_metric() -> None:
+    def caption(best: int, metric: Metric = "accuracy") -> str:
+        curves = (Curve(name="validation", values=(0.90, 0.94, math.nan, 0.92)),)
+        given = replace(training(), metric=curves, metric_name=metric, best_epoch=best)
+        return curves_chart(given, what="metric").caption
+
+    why = ": the lowest validation loss of those within one standard error of the best accuracy."
+    assert caption(4) == f"By epoch; the weights of epoch 4 were kept{why}"
+    assert caption(2) == "By epoch; the weights of epoch 2 were kept."
+    assert caption(1, "log_loss") == "By epoch; the weights of epoch 1 were kept."
 
 
 def test_a_curve_is_cut_only_where_that_gains_much() -> None:

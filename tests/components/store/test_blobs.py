@@ -22,7 +22,7 @@ from components.store.blobs import Blobs
 from components.store.folder import FolderBlobs
 from tests.components.store.conftest import Shelf
 
-SHARED = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(content=st.binary(max_size=3000))

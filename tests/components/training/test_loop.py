@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 from torch import nn
 
 from components.errors import Refusal
@@ -34,7 +36,7 @@ from components.training.examples import Examples, Group, batches, dataset, orde
 from components.training.loop import fit
 from components.training.optimizers import OPTIMIZERS, optimizer
 from components.training.step import average_, one_by_one
-from components.training.validate import improvements
+from components.training.validate import improvements, standard_error
 from components.training.watch import Silent
 from tests.components.models.cases import SMALL, VALUE, raw, spec
 from tests.components.training.cases import examples, train, weights
@@ -173,21 +175,48 @@ def test_the_weights_of_the_best_epoch_are_kept(metric: Metric, tmp_path: Path) 
     config = replace(SHORT, epochs=8, optimizer=Adam(lr=0.1), schedule=Constant())
     model, fitted = train(config, tmp_path / "long", metric=metric)
     values = [epoch[f"validation_{metric}"] for epoch in fitted.history]
-    assert values[fitted.best_epoch] == (min(values) if metric == "log_loss" else max(values))
+    best = min(values) if metric == "log_loss" else max(values)
+    near = 0.0 if metric == "log_loss" else standard_error(best, rows=20)
+    assert abs(values[fitted.best_epoch] - best) <= near
     until = replace(config, epochs=fitted.best_epoch + 1)
     shorter, _ = train(until, tmp_path / "short", metric=metric)
     assert weights(model, tmp_path / "a") == weights(shorter, tmp_path / "b")
 
 
-def test_equal_metrics_are_told_apart_by_the_loss_then_by_the_earlier_epoch() -> None:
-    accuracies, losses = [0.5, 0.5, 0.5, 0.6, 0.5], [1.0, 0.9, 0.9, 2.0, 0.1]
+def judged(accuracies: Sequence[float], losses: Sequence[float], *, rows: int) -> tuple[bool, ...]:
     history = [{"validation_accuracy": a, "validation_loss": b} for a, b in zip(accuracies, losses, strict=True)]
-    assert improvements(history, metric="accuracy") == (True, True, False, True, False)
+    return improvements(history, metric="accuracy", rows=rows)
+
+
+def test_equal_metrics_are_told_apart_by_the_loss_then_by_the_earlier_epoch() -> None:
+    assert judged([0.5, 0.5, 0.5, 0.6, 0.5], [1.0, 0.9, 0.9, 2.0, 0.1], rows=10_000) == (True, True, False, True, False)
+
+
+def test_what_is_within_a_standard_error_of_the_best_is_told_apart_by_the_loss() -> None:
+    accuracies, losses = [0.90, 0.94, 0.92, 0.93, 0.80], [0.40, 0.50, 0.30, 0.35, 0.10]
+    assert judged(accuracies, losses, rows=48) == (True, False, True, False, False)  # 0.80 is seven rows from the best
+    assert judged(accuracies, losses, rows=48_000) == (True, True, False, False, False)
+
+
+def test_what_was_kept_gives_way_when_the_best_leaves_it_behind() -> None:
+    assert judged([0.90, 0.91, 0.99], [0.30, 0.40, 0.50], rows=100) == (True, False, True)
+
+
+def test_the_standard_error_is_that_of_statsmodels_and_is_some_without_a_single_mistake() -> None:
+    for right, rows in ((240, 271), (500, 1000), (30, 48)):  # where neither end is cut at 0 or 1
+        low, high = proportion_confint(right, rows, alpha=2 * stats.norm.sf(2), method="agresti_coull")
+        assert standard_error(right / rows, rows=rows) == pytest.approx((high - low) / 4, rel=1e-6)
+    assert 1 / 48 < standard_error(1.0, rows=48) < 2 / 48
+
+
+def test_figures_that_are_no_shares_of_rows_are_taken_by_the_letter() -> None:
+    history = [{"validation_rmse": value, "validation_loss": loss} for value, loss in ((0.50, 0.3), (0.49, 0.4))]
+    assert improvements(history, metric="rmse", rows=20) == (True, True)
 
 
 def test_an_undefined_metric_leaves_the_choice_to_the_loss() -> None:
     history = [{"validation_loss": loss} for loss in (2.0, 1.0, 3.0)]
-    assert improvements(history, metric="roc_auc") == (True, True, False)
+    assert improvements(history, metric="roc_auc", rows=20) == (True, True, False)
 
 
 def test_early_stopping_ends_when_nothing_improves(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_packed_source_keeps_its_origin_and_must_have_the_rows_that_its_card_s
         max_size=30,
     )
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_was_packed_is_loaded_again(
     tmp_path_factory: object, cells: list[tuple[float | None, str, bool | None]]
 ) -> None:

@@ -67,7 +67,7 @@ floats = st.lists(st.floats(-1e6, 1e6), min_size=80, max_size=120, unique=True)
 
 
 @given(values=floats, more=floats, seed=st.integers(0, 2**64 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_rows_keep_their_part_when_rows_are_added(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], more: list[float], seed: int
 ) -> None:
@@ -88,7 +88,7 @@ def test_rows_keep_their_part_when_rows_are_added(
 
 
 @given(values=st.lists(st.integers(0, 40), min_size=200, max_size=300))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @pytest.mark.parametrize("method", ["hash", "stratified"])
 def test_exact_duplicates_stay_together(
     tmp_path_factory: pytest.TempPathFactory, method: str, values: list[int]
@@ -241,7 +241,7 @@ def test_regression_counts_parts_only(tmp_path: Path) -> None:
 
 
 @given(part=st.sampled_from(PARTS), purpose=st.sampled_from(sorted(frozenset.union(*PURPOSES.values()))))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_purpose_reads_one_part_only(
     tmp_path_factory: pytest.TempPathFactory, part: Part, purpose: Purpose
 ) -> None:

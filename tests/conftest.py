@@ -13,7 +13,13 @@ from tests.servers.postgres import PostgresServer, postgres_server
 from tests.servers.s3 import BUCKET, S3Server, s3_server
 from tests.servers.tables import shared_tables
 
-LONGEST = ("torture", "dying", "production", "runs", "processes")
+S3, POSTGRES = "s3", "postgres"  # tests whose server is started once a process
+FOLDERS = {Path("components/store/s3"): S3, Path("components/database"): POSTGRES, Path("components/planning"): POSTGRES}
+# Groups that take long, longest first: else all others have ended, and one processor waits for the last of them.
+LONGEST = (
+    *("runs", "production", "torture", "dying", S3, "test_lost_answers", "test_parity", "test_plain_script"),
+    *("test_bunched", "test_gate", "test_quantization", POSTGRES, "test_served_by_mlflow", "processes"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,10 +32,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(stack.close)
 
 
-@pytest.hookimpl(trylast=True)  # groups are named by then
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups, and behind the folders that name some
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest groups: else all others have ended, and one processor waits for the last of them."""
+    """Keep each file on one process, which so makes what its tests share once, and begin with the longest."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group_of(item.path)))
     items.sort(key=_rank)
+
+
+def _group_of(file: Path) -> str:
+    room = file.relative_to(Path(__file__).parent).parent
+    return FOLDERS.get(room, file.stem)
 
 
 def _rank(item: pytest.Item) -> int:

@@ -21,6 +21,7 @@ WORKERS = "workers: {train: {pool: local}, export: {pool: local}}\n"
 TRAINER = "workers: {train: {pool: local, cpus: 1}}\n"
 
 
+@pytest.hookimpl(tryfirst=True)  # before other groups are named
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep them on one process of pytest-xdist, since the servers are started once; the slow ones on two, with two sets."""
     for item in items:

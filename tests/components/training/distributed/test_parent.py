@@ -138,7 +138,8 @@ def test_killed_while_its_processes_start_a_parent_leaves_none(tmp_path: Path) -
             started = psutil.Process(parent.pid).children(recursive=True)
             time.sleep(0.02)
         parent.kill()
-        assert all(gone(one.pid, seconds=1.0) for one in started)
+        assert all(gone(one.pid) for one in started)
+    assert not list(tmp_path.glob("*.safetensors")), "they trained to the end"
 
 
 @pytest.mark.slow

@@ -14,7 +14,11 @@ from tests.servers.s3 import BUCKET, S3Server, s3_server
 from tests.servers.tables import shared_tables
 
 S3, POSTGRES = "s3", "postgres"  # tests whose server is started once a process
-FOLDERS = {Path("components/store/s3"): S3, Path("components/database"): POSTGRES, Path("components/planning"): POSTGRES}
+FOLDERS = {
+    Path("components/store/s3"): S3,
+    Path("components/database"): POSTGRES,
+    Path("components/planning"): POSTGRES,
+}
 # Groups that take long, longest first: else all others have ended, and one processor waits for the last of them.
 LONGEST = (
     *("runs", "production", "torture", "dying", S3, "test_lost_answers", "test_parity", "test_plain_script"),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any
 
 import mlflow
@@ -135,6 +136,11 @@ def frame(given: object, facts: Facts) -> pd.DataFrame:
             f"The model needs {', '.join(facts.columns)}"
             f" and was given {', '.join(map(str, rows.columns)) or 'none'}. {hint}."
         )
+    for other in [name for name in rows.columns if name not in facts.columns]:
+        named = rows[other].notna().to_numpy()
+        for name in get_close_matches(str(other), facts.columns, n=1):
+            if named.any() and not named.all() and rows[name].isna().to_numpy()[named].all():
+                raise BadRows(f"row {int(named.argmax()) + 1} has no {name}, but {other}: did you mean '{name}'?")
     return rows[list(facts.columns)]
 
 

@@ -38,6 +38,17 @@ def test_frames_lists_of_dicts_and_dicts_of_lists_give_the_same_answers(table: s
     assert list(ask(table, rows)["prediction"]) == ["yes <b>"] * 3
 
 
+def test_a_mistyped_name_in_one_row_of_several_is_not_taken_for_a_missing_value(table: served.Served) -> None:
+    rows: list[dict[str, object]] = [
+        {"age": 3, "member": True, "city": "Bonn", "cities": 2},
+        {"agee": 3, "member": True, "city": "Bonn", "cities": 2},
+    ]
+    with pytest.raises(MlflowException, match=r"row 2 has no age, but agee: did you mean 'age'\?"):
+        ask(table, rows)
+    # A column of one's own that resembles one of the model's stands beside it.
+    assert totals(table, [rows[0], {**rows[0], "agee": 3}]) == totals(table, [rows[0]] * 2)
+
+
 @pytest.mark.parametrize(
     ("column", "values", "expected"),
     [

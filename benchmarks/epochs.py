@@ -34,7 +34,7 @@ from tasks.split import Splits
 from tasks.train import train
 
 Epoch = Mapping[str, float]
-RECIPES: Final = ("digits", "mnist5k")
+RECIPES: Final = {"images of digits": "digits", "images of mnist5k": "mnist5k"}
 FEW: Final = 250  # rows of a table that is taken in part
 
 
@@ -141,7 +141,7 @@ def recipe_of(name: str, folder: Path, *, seed: int) -> Recipe:
     """Return a shipped recipe, or the drafted one of a table: `moons`, or `moons in part` for a few of its rows."""
     changes = [f"seed={seed}", f"split.seed={seed}", "train.threads=1"]
     if name in RECIPES:
-        return read(Path("recipes") / f"{name}.yaml", changes=changes)
+        return read(Path("recipes") / f"{RECIPES[name]}.yaml", changes=changes)
     table, _, part = name.partition(" ")
     frame = TABLES[table].make()
     source, file = folder / f"{table}-{seed}.csv", folder / f"{table}-{seed}.yaml"
@@ -195,7 +195,7 @@ def main() -> None:
 
 def _too_small(name: str) -> bool:
     table, _, part = name.partition(" ")
-    return bool(part) and len(TABLES[table].make()) < 2 * FEW
+    return bool(part) and name not in RECIPES and len(TABLES[table].make()) < 2 * FEW
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ types: env
 
 # Measure every claim: each benchmark prints a table and writes JSON; the last one prints the README's table.
 bench: env
-	@for name in store store_s3 tracking training distributed memory overhead workers quality tables gate gate_bunches readme; do $(PYTHON) -m benchmarks.$$name || exit 1; done
+	@for name in store store_s3 tracking training distributed memory overhead workers quality tables epochs gate gate_bunches readme; do $(PYTHON) -m benchmarks.$$name || exit 1; done
 
 # End real runs by SIGKILL and Ctrl-C at every stage, at 50 random moments and, on workers, 50 times; compare their files.
 torture: env

@@ -28,7 +28,7 @@ from components.recipe_file import read
 from components.task import Metric
 from components.training import loop
 from components.training.examples import Dataset, dataset
-from components.training.validate import improvements, outputs, validate
+from components.training.validate import improvements, outputs, telling_rows, validate
 from flows.running import yard_of
 from tasks.split import Splits
 from tasks.train import train
@@ -44,6 +44,7 @@ class Seen:
 
     metric: Metric
     rows: int  # of validation
+    telling: float  # the same, as `improvements` counts them
     validation: list[Epoch] = field(default_factory=list)
     test: list[Epoch] = field(default_factory=list)
 
@@ -65,8 +66,8 @@ def last(seen: Seen) -> int:
 
 
 def standard_error(seen: Seen) -> int:
-    """What training does: the lowest loss within one standard error of the best metric."""
-    better = improvements(seen.validation, metric=seen.metric, rows=seen.rows)
+    """What training does: lower losses within one standard error of the best metric."""
+    better = improvements(seen.validation, metric=seen.metric, rows=seen.telling)
     return max(at for at in _places(seen) if better[at])
 
 
@@ -109,7 +110,8 @@ def trained(recipe: Recipe, home: Home) -> Seen:
     test = dataset(
         examples(preparation, testing), model, model.head.target, device=torch.device("cpu"), channels_last=True
     )
-    seen = Seen(metric=recipe.judged_by, rows=len(judging))
+    telling = telling_rows(torch.from_numpy(judging.target), metric=recipe.judged_by)
+    seen = Seen(metric=recipe.judged_by, rows=len(judging), telling=telling)
 
     def watched(network: torch.nn.Module, rows: Dataset, **rest: Any) -> dict[str, float]:
         known = validate(network, rows, **rest)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from components.rules import Breach, Ruled, breach
+
+LEAST_MARGIN: Final = 0.000001  # less than that no test set of this world could show
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +28,8 @@ class GateConfig(Ruled):
     on_not_enough_evidence: Literal["hold", "if_not_worse"] = "hold"
 
     def _breaches(self) -> Iterator[Breach]:
-        if not 0 < self.margin < 1:
-            yield breach("margin is above 0 and below 1", "margin")
+        if not LEAST_MARGIN <= self.margin < 1:
+            yield breach(f"margin is at least {LEAST_MARGIN:f} and below 1", "margin")
         if not 0.5 < self.confidence < 1:
             yield breach("confidence is above 0.5 and below 1", "confidence")
         if self.class_margin is not None and self.class_margin >= 1:

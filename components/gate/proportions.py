@@ -29,6 +29,7 @@ MANY: Final = 20_000  # rows above which the size is computed at a quarter of th
 # elsewhere the normal approximation is right within 0.0005 by then (benchmarks/gate.py)
 TAIL: Final = 1e-9  # probability that a sum over the distribution may leave out on each side
 LEAST: Final = 1e-14  # probability of a count below which it is left out: all of them together are within the tails'
+HIGHEST: Final = 8.0  # critical value that is looked for
 STEPS: Final = 10  # narrowings of the critical value, which end within 5e-4
 SEARCHED: Final = 2_000  # rows up to which `rows_needed` searches with the exact power
 LARGEST: Final = 10_000_000  # rows beyond which `rows_needed` gives no number
@@ -81,7 +82,7 @@ def chances(rows: int, *, p_won: npt.ArrayLike, p_lost: npt.ArrayLike, limits: t
     density = np.exp(ways[place] + xlogy(won[place], p_won[model]) + xlog1py(rows - won[place], -p_won[model]))
     counts = (limit[place] >= 0) & (density > LEAST)
     model, place, density = model[counts], place[counts], density[counts]
-    share = np.minimum(1.0, p_lost / (1 - p_won))[model]
+    share = np.minimum(1.0, p_lost / np.maximum(1 - p_won, np.finfo(np.float64).tiny))[model]
     below = bdtr(limit[place], (rows - won[place]).astype(np.int64), share)
     below = np.where(limit[place] >= rows - won[place], 1.0, below)
     return np.bincount(model, density * below, minlength=len(p_won)).astype(np.float64)
@@ -99,10 +100,13 @@ def _counts(rows: int, shares: Floats, probability: float) -> Floats:
 
 @lru_cache(maxsize=256)
 def critical_value(rows: int, *, margin: float, alpha: float) -> float:
-    """Return the score from which on the answer is yes: the least that holds alpha where the margin is lost."""
+    """Return the score from which on the answer is yes: the least that holds alpha where the margin is lost.
+
+    It is infinite where so few rows can't show it.
+    """
     from scipy.special import ndtri
 
-    low, high = float(-ndtri(alpha)), 8.0
+    low, high = float(-ndtri(alpha)), HIGHEST
     if size(rows, margin=margin, critical=low) <= alpha:
         return low
     for _ in range(STEPS):
@@ -111,7 +115,7 @@ def critical_value(rows: int, *, margin: float, alpha: float) -> float:
             high = middle
         else:
             low = middle
-    return high
+    return high if high < HIGHEST or size(rows, margin=margin, critical=high) <= alpha else math.inf
 
 
 def size(rows: int, *, margin: float, critical: float) -> float:
@@ -195,5 +199,6 @@ def shown_worse(won: int, lost: int, rows: int, *, margin: float) -> float:
         return 1.0
     # Seen from the old model: won and lost change places, and it is to be better by more than the margin.
     shares = margin + _nuisances(rows, margin)
-    limits = _limits(rows, float(shares[-1]), margin=-margin, critical=-seen)
+    # The mirrored score may differ in its last digit: what was seen is no less extreme than itself.
+    limits = _limits(rows, float(shares[-1]), margin=-margin, critical=-seen * (1 - 1e-9))
     return min(1.0, float(chances(rows, p_won=shares, p_lost=shares - margin, limits=limits).max()))

@@ -80,7 +80,8 @@ def _kept(training: Training, metric: Metric | None) -> str:
     if metric is None or metric in LOWER_IS_BETTER or not judged:
         return kept
     better = [value for value in judged[0] if value > judged[0][training.best_epoch - 1]]
-    why = f"the lowest validation loss of those within one standard error of the best {wording.NAMES[metric]}"
+    name = wording.NAMES[metric]
+    why = f"its {name} is within one standard error of the best, and its validation loss is lower"
     return f"{kept}: {why}" if better else kept
 
 

@@ -28,7 +28,9 @@ class State:
     losses: Tensor
     best: dict[str, Tensor] = field(default_factory=dict)
     history: History = field(default_factory=list)
-    improved: tuple[bool, ...] = ()  # of each epoch of the history: was it the best so far?
+    improved: tuple[
+        bool, ...
+    ] = ()  # of each epoch of the history: did its weights take the place of those kept before?
     step: int = 0  # within the epoch; the epoch is the length of the history
     seconds: float = 0.0
     memory: dict[str, Tensor] = field(default_factory=dict)  # what the processes keep between steps

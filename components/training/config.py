@@ -182,7 +182,7 @@ class OneCycle(Ruled):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnPlateau(Ruled):
-    """The rate times `factor` after more than `patience_epochs` in a row that weren't better than the best."""
+    """The rate times `factor` after more than `patience_epochs` in a row whose weights weren't kept."""
 
     name: Literal["on_plateau"] = "on_plateau"
     factor: float = 0.3
@@ -296,8 +296,8 @@ Distributed = Alone | DDP
 class TrainConfig(Ruled):
     """How the network is fitted.
 
-    The weights are kept of the epoch with the lowest validation loss among those whose validation metric is within one
-    standard error of the best: what is closer than that is chance.
+    Weights are kept of an epoch whose validation metric is within one standard error of the best, since what is closer
+    than that is chance: an epoch takes the place of the one kept until then where its validation loss is lower.
     """
 
     epochs: int = 60
@@ -305,7 +305,7 @@ class TrainConfig(Ruled):
     optimizer: Optimizer = field(default_factory=AdamW)
     loss: Loss | None = None  # None: cross-entropy for classification, MSE for regression
     schedule: Schedule = field(default_factory=Cosine)
-    stop_after_epochs: int | None = None  # early stopping: so many epochs in a row that weren't better than the best
+    stop_after_epochs: int | None = None  # early stopping: so many epochs in a row whose weights weren't kept
     augment: Augment = field(default_factory=Augment)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     compile: bool = False

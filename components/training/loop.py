@@ -34,7 +34,7 @@ from components.training.precision import scaler
 from components.training.room import check_room
 from components.training.step import Run, learn_
 from components.training.together import OneProcess, Together
-from components.training.validate import improvements, validate
+from components.training.validate import improvements, telling_rows, validate
 from components.training.watch import Observer
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,8 @@ def _end_epoch_(run: Run, state: State) -> dict[str, float]:
     figures = {"train_loss": losses.sum().item() / len(run.train), **judged, "lr": lr}
     _refuse_nonsense(run, state, losses, validation_loss=figures["validation_loss"])
     state.history.append(figures)
-    state.improved = improvements(state.history, metric=run.metric, rows=len(run.validation))
+    rows = telling_rows(run.validation.target, metric=run.metric)
+    state.improved = improvements(state.history, metric=run.metric, rows=rows)
     state.step = 0
     if state.improved[-1]:
         state.best = {name: tensor.detach().clone() for name, tensor in state.evaluated.state_dict().items()}

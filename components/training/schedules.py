@@ -13,7 +13,7 @@ from components.training.config import Constant, Cosine, OneCycle, OnPlateau, Sc
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
-    """Where training stands. `improved` says of each finished epoch whether it was the best so far."""
+    """Where training stands. `improved` says of each finished epoch whether its weights were kept."""
 
     step: int  # from 0
     steps: int  # of the whole run

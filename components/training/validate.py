@@ -55,13 +55,14 @@ def outputs(network: nn.Module, rows: Dataset, *, chunk: int, together: Together
     return together.join(torch.cat(parts), of=len(rows))
 
 
-def improvements(history: Sequence[Mapping[str, float]], *, metric: Metric, rows: int) -> tuple[bool, ...]:
-    """Say of each epoch whether it was the best so far, judged on N = `rows` rows.
+def improvements(history: Sequence[Mapping[str, float]], *, metric: Metric, rows: float) -> tuple[bool, ...]:
+    """Say of each epoch whether its weights took the place of those that were kept until then.
 
-    That is the lowest validation loss among the epochs that are as good as the best metric. Shares of rows are within
-    one standard error of it (the rule of Breiman et al., Classification and Regression Trees, 1984, 3.4.3): on 48 rows
-    0.92 and 0.94 are one row apart, and the loss knows better which of the two will do well on others. A figure that
-    isn't a share must equal it.
+    They do where the metric is within one standard error of the best so far, on `rows` rows, and the validation loss
+    is lower than that of the kept ones, or where the best has left those behind. So the last one to do it is as good
+    as the best, as far as the rows can tell, and has a lower loss (the idea of the rule of Breiman et al.,
+    Classification and Regression Trees, 1984, 3.4.3): on 48 rows 0.92 and 0.94 are one row apart, and the loss knows
+    better which of the two will do well on others. A figure that isn't a share of rows must equal the best.
     """
     best, kept, improved = -inf, (-inf, inf), list[bool]()
     for epoch in history:
@@ -73,13 +74,27 @@ def improvements(history: Sequence[Mapping[str, float]], *, metric: Metric, rows
     return tuple(improved)
 
 
-def standard_error(share: float, *, rows: int) -> float:
+def standard_error(share: float, *, rows: float) -> float:
     """Return that of a share of N rows, after two rows more of either kind, which leave it some at 0 and at 1.
 
     Agresti and Coull, Approximate is better than "exact" for interval estimation of binomial proportions, 1998.
     """
     middle = (share * rows + 2) / (rows + 4)
     return sqrt(middle * (1 - middle) / (rows + 4))
+
+
+def telling_rows(target: Tensor, *, metric: Metric) -> float:
+    """Return of how many rows a share would vary as much as the metric does on rows of these classes, [N].
+
+    N for the accuracy, and where nothing is a share. The others are means over K classes of n_k rows, however unequal
+    these are: the mean of K shares, all alike, varies as one of K^2 / sum(1 / n_k) rows. Classes without a row tell
+    nothing.
+    """
+    if metric == "accuracy" or metric not in SHARES:
+        return len(target)
+    counts = torch.bincount(target).cpu().numpy().astype(np.float64)
+    counts = counts[counts > 0]
+    return float(len(counts) ** 2 / np.sum(1 / counts))
 
 
 def _signed(epoch: Mapping[str, float], *, metric: Metric) -> float:

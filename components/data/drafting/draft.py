@@ -367,7 +367,7 @@ def _train_lines(plan: Draft) -> Iterator[str]:
     yield f"  epochs: {epochs}"
     yield f"  batch_size: {batch}"
     yield "  optimizer: {name: adamw, lr: 0.002}"
-    yield f"  stop_after_epochs: {max(4, epochs // 4)}  # so many epochs without a better one end it"
+    yield f"  stop_after_epochs: {max(4, epochs // 4)}  # so many epochs in a row whose weights aren't kept end it"
     if plan.seen.image:
         yield "  augment:  # random changes to train images that must not change the answer"
         yield f"    crop_pixels: {1 if max(_typical_size(plan.seen)) < 16 else 2}"

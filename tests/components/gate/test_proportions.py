@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import multinomial
+from scipy.stats import binom, multinomial
 from statsmodels.stats.contingency_tables import mcnemar
 
+from components.evaluation.interval import Interval
 from components.gate.proportions import (
+    chances,
     critical_value,
     interval,
+    most_lost,
     power,
     rows_needed,
     score,
@@ -172,13 +175,50 @@ def test_the_interval_is_that_of_tangos_definition():
         assert score_by_optimiser(8, 20, 300, -edge) == pytest.approx(target, abs=1e-3)
 
 
-def test_shown_worse_holds_its_size():
-    rows, margin, random = 40, 0.1, np.random.default_rng(0)
-    for q in (0.0, 0.05, 0.3):
-        won, lost, _ = random.multinomial(rows, [q, q + margin, 1 - 2 * q - margin], size=20_000).T
-        pairs, times = np.unique(np.stack([won, lost], axis=1), axis=0, return_counts=True)
-        p = np.array([shown_worse(int(w), int(x), rows, margin=margin) for w, x in pairs])
-        assert times[p <= 0.05].sum() / 20_000 <= 0.055
+@pytest.mark.parametrize("q", [0.001, 0.1, 0.3])
+def test_a_sum_over_the_counts_in_reach_is_the_sum_over_all(q):
+    rows, margin, critical = 900, 0.05, 1.7
+    won = np.arange(rows + 1.0)
+    limit = most_lost(won, rows, margin=margin, critical=critical)
+    below = binom.cdf(limit, rows - won, (q + margin) / (1 - q))
+    whole = float(np.sum(binom.pmf(won, rows, q) * np.where(limit < 0, 0.0, below)))
+    assert chances(rows, p_won=q, p_lost=q + margin, limits=(won, limit)).item() == pytest.approx(whole, abs=1e-8)
+
+
+def outcomes(rows, *, most):
+    """All (won, lost) of at most so many rows in all, [S, 2]."""
+    return np.array([(won, lost) for won in range(most + 1) for lost in range(most + 1 - won) if won + lost <= rows])
+
+
+def chances_of(pairs, rows, *, q, margin):
+    """How likely each is where `q` of the rows are won, and `margin` more are lost."""
+    given = np.column_stack([pairs, rows - pairs.sum(axis=1)])
+    return multinomial.pmf(given, rows, [q, q + margin, max(0.0, 1 - 2 * q - margin)])
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("rows", [1, 2, 4, 9])
+def test_shown_worse_is_the_chance_of_what_is_as_bad_or_worse(rows, margin):
+    pairs, shares = outcomes(rows, most=rows), (1 - margin) / 2 * np.linspace(0, 1, 96) ** 2
+    scores = score(pairs[:, 0], pairs[:, 1], rows, margin=margin)
+    chances = np.array([chances_of(pairs, rows, q=q, margin=margin) for q in shares])
+    for (won, lost), seen in zip(pairs, scores, strict=True):
+        wanted = chances[:, scores <= seen + 1e-7].sum(axis=1).max() if seen < 0 else 1.0
+        assert shown_worse(int(won), int(lost), rows, margin=margin) == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize(("rows", "margin"), [(40, 0.1), (100, 0.05), (200, 0.01), (300, 0.03)])
+def test_shown_worse_holds_its_size(rows, margin):
+    pairs = outcomes(rows, most=round(rows * margin) + 25)  # what is left out is worse still, and its p-value less
+    seen = np.array([shown_worse(int(won), int(lost), rows, margin=margin) for won, lost in pairs])
+    for q in (0.0, 0.002, 0.01):
+        chance = chances_of(pairs, rows, q=q, margin=margin)
+        assert chance[seen <= 0.05].sum() + 1 - chance.sum() <= 0.0501
+
+
+def test_three_rows_show_nothing_at_a_confidence_that_they_cannot_reach():
+    assert critical_value(3, margin=0.99, alpha=0.001) == math.inf
+    assert interval(0, 0, 3, critical=math.inf) == Interval(0.0, -1.0, 1.0)
 
 
 def test_shown_worse_needs_a_loss_beyond_the_margin():

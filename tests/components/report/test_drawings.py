@@ -173,7 +173,7 @@ def test_the_caption_says_why_an_epoch_was_kept_that_has_not_the_best_metric() -
         given = replace(training(), metric=curves, metric_name=metric, best_epoch=best)
         return curves_chart(given, what="metric").caption
 
-    why = ": the lowest validation loss of those within one standard error of the best accuracy."
+    why = ": its accuracy is within one standard error of the best, and its validation loss is lower."
     assert caption(4) == f"By epoch; the weights of epoch 4 were kept{why}"
     assert caption(2) == "By epoch; the weights of epoch 2 were kept."
     assert caption(1, "log_loss") == "By epoch; the weights of epoch 1 were kept."

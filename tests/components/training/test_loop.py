@@ -16,7 +16,7 @@ from components.models.dropout import Dropout
 from components.models.mlp import Perceptron
 from components.models.model import build
 from components.task import Metric
-from components.training import validate
+from components.training import loop, validate
 from components.training.config import (
     SGD,
     Adafactor,
@@ -36,7 +36,7 @@ from components.training.examples import Examples, Group, batches, dataset, orde
 from components.training.loop import fit
 from components.training.optimizers import OPTIMIZERS, optimizer
 from components.training.step import average_, one_by_one
-from components.training.validate import improvements, standard_error
+from components.training.validate import improvements, standard_error, telling_rows
 from components.training.watch import Silent
 from tests.components.models.cases import SMALL, VALUE, raw, spec
 from tests.components.training.cases import examples, train, weights
@@ -202,6 +202,32 @@ def test_what_was_kept_gives_way_when_the_best_leaves_it_behind() -> None:
     assert judged([0.90, 0.91, 0.99], [0.30, 0.40, 0.50], rows=100) == (True, False, True)
 
 
+def test_of_classes_unequal_in_size_a_mean_over_them_varies_as_fewer_rows_would() -> None:
+    target, draw = torch.tensor([0] * 990 + [1] * 10), np.random.default_rng(0)
+    assert telling_rows(target, metric="accuracy") == 1000
+    assert telling_rows(torch.arange(30) % 3, metric="balanced_accuracy") == pytest.approx(30)
+    rows = telling_rows(target, metric="balanced_accuracy")
+    recalls = (draw.binomial(990, 0.8, 4000) / 990 + draw.binomial(10, 0.8, 4000) / 10) / 2
+    assert recalls.std() == pytest.approx((0.8 * 0.2 / rows) ** 0.5, rel=0.05)
+
+
+def test_the_classes_of_the_validation_rows_say_how_much_a_metric_varies(tmp_path: Path) -> None:
+    asked = []
+
+    def noted(target: torch.Tensor, *, metric: Metric) -> float:
+        asked.append((len(target), metric))
+        return telling_rows(target, metric=metric)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "telling_rows", noted)
+        train(SHORT, tmp_path, rows=37)
+    assert asked == [(20, "accuracy")] * 2
+
+
+def test_an_epoch_that_was_passed_over_is_not_come_back_to() -> None:
+    assert judged([0.80, 0.84, 0.88], [0.1, 0.3, 0.5], rows=48) == (True, False, True)
+
+
 def test_the_standard_error_is_that_of_statsmodels_and_is_some_without_a_single_mistake() -> None:
     for right, rows in ((240, 271), (500, 1000), (30, 48)):  # where neither end is cut at 0 or 1
         low, high = proportion_confint(right, rows, alpha=2 * stats.norm.sf(2), method="agresti_coull")
@@ -210,8 +236,11 @@ def test_the_standard_error_is_that_of_statsmodels_and_is_some_without_a_single_
 
 
 def test_figures_that_are_no_shares_of_rows_are_taken_by_the_letter() -> None:
-    history = [{"validation_rmse": value, "validation_loss": loss} for value, loss in ((0.50, 0.3), (0.49, 0.4))]
-    assert improvements(history, metric="rmse", rows=20) == (True, True)
+    for metric, values in (("rmse", (0.50, 0.49)), ("r2", (-0.5, -0.4)), ("log_loss", (0.50, 0.49))):
+        history = [
+            {f"validation_{metric}": value, "validation_loss": loss} for value, loss in zip(values, (3, 4), strict=True)
+        ]
+        assert improvements(history, metric=metric, rows=20) == (True, True)
 
 
 def test_an_undefined_metric_leaves_the_choice_to_the_loss() -> None:

@@ -189,6 +189,7 @@ def tested(recipe: Recipe, preparation: Preparation, files: Mapping[str, Path], 
             train=learned,
             part=part,
             preparation=preparation,
+            metric=recipe.judged_by,
             seed=recipe.seed,
             balanced=recipe.train.balanced,
         ).outputs

@@ -64,7 +64,13 @@ def _figures(recipe: Recipe, yard: Yard, *, splits: Splits, trained: Trained) ->
     loaded = load(store.get(trained.model))
     preparation = loaded.spec.preparation
     simple = baselines(
-        recipe.task, train=learned, part=rows, preparation=preparation, seed=recipe.seed, balanced=recipe.train.balanced
+        recipe.task,
+        train=learned,
+        part=rows,
+        preparation=preparation,
+        metric=recipe.judged_by,
+        seed=recipe.seed,
+        balanced=recipe.train.balanced,
     ).outputs
     outputs = {"network": reference(loaded.model, preparation, rows).astype(float), **simple}
     target, classes = encode_target(preparation, rows), len(preparation.target.classes)

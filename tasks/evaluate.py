@@ -120,7 +120,13 @@ def evaluate_test(
 
         learned = rows_for(here, splits, "train", data=aim.data, purpose="fit")
         simple = baselines(
-            aim.task, train=learned, part=rows, preparation=preparation, seed=aim.seed, balanced=balanced
+            aim.task,
+            train=learned,
+            part=rows,
+            preparation=preparation,
+            metric=aim.metric,
+            seed=aim.seed,
+            balanced=balanced,
         )
     released = measured(answers[selected.onnx.digest])
     released.of(aim.metric)

@@ -1,7 +1,8 @@
 """What simple models would answer on the same rows: a constant, a linear model; on tables boosting, and one column.
 
 A net that doesn't beat them isn't worth its keep. They see what the net sees: the same train rows, encoded by the same
-preparation, with the same weights of classes. On large data they are bounded, and say so.
+preparation, with the same weights of classes; and they are fitted for what is judged: where that is the mean absolute
+error, the best constant is the median. On large data they are bounded, and say so.
 
 N rows, K classes.
 """
@@ -13,16 +14,18 @@ from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import HuberRegressor, LogisticRegression, Ridge
+from sklearn.preprocessing import RobustScaler
 
 from components.data.preparing.preparation import Preparation
 from components.data.preparing.prepare import encode_target
 from components.data.rows import Rows
 from components.evaluation.baseline_features import SIDE, Features, boosted_features, is_reduced, linear_features, width
 from components.evaluation.one_column import OneColumn
-from components.task import Task
+from components.task import Metric, Task
 
 Floats = npt.NDArray[np.float64]
 Target = npt.NDArray[np.int64] | Floats
@@ -63,25 +66,35 @@ class Learner(Protocol):
 
 
 def baselines(
-    task: Task, *, train: Rows, part: Rows, preparation: Preparation, seed: int, balanced: bool = False
+    task: Task,
+    *,
+    train: Rows,
+    part: Rows,
+    preparation: Preparation,
+    metric: Metric,
+    seed: int,
+    balanced: bool = False,
 ) -> Baselines:
     """Fit the simple models on train rows, and answer for the rows of another part.
 
-    `balanced` weighs each class by the inverse of its share of the train rows, as the loss of that name does.
+    `balanced` weighs each class by the inverse of its share of the train rows, as the loss of that name does. For the
+    metric mae, absolute errors are made small, for others of a regression squared ones.
     """
+    absolute = metric == "mae"
     target = encode_target(preparation, train)
     classes = len(preparation.target.classes) if task == "classification" else 0
-    outputs = {"constant": constant(target, rows=len(part), classes=classes)}
+    outputs = {"constant": constant(target, rows=len(part), classes=classes, absolute=absolute)}
     if len(np.unique(target)) < 2:
         note = "All train rows have one value of the target: no other baseline than the constant."
         return Baselines(outputs=outputs, notes=(note,))
     ways: list[tuple[float, Callable[[Preparation, Rows], Features], dict[str, Learner]]] = [
-        (LINEAR_WORK, linear_features, {"linear": _linear(classes, balanced=balanced)}),
+        (LINEAR_WORK, linear_features, {"linear": _linear(classes, balanced=balanced, absolute=absolute)}),
     ]
     names = [column.name for column in preparation.numbers] + [column.name for column in preparation.categories]
-    alone = OneColumn(classes, balanced=balanced, seed=seed)
+    alone = OneColumn(classes, balanced=balanced, absolute=absolute, seed=seed)
     if preparation.image is None:
-        boosted = {"gradient_boosting": _boosted(classes, preparation, seed=seed, balanced=balanced)}
+        boosting = _boosted(classes, preparation, seed=seed, balanced=balanced, absolute=absolute)
+        boosted: dict[str, Learner] = {"gradient_boosting": boosting}
         ways.append((BOOSTED_WORK, boosted_features, boosted | ({"one_column": alone} if len(names) > 1 else {})))
     notes = [SMALL] if is_reduced(preparation) else []
     for work, features_of, learners in ways:
@@ -99,29 +112,36 @@ def baselines(
     return Baselines(outputs=outputs, notes=tuple(notes), column=names[alone.place] if "one_column" in outputs else "")
 
 
-def constant(target: Target, *, rows: int, classes: int) -> Floats:
-    """Answer every row with the shares of the classes, [N, K], or with the mean, [N]."""
+def constant(target: Target, *, rows: int, classes: int, absolute: bool = False) -> Floats:
+    """Answer every row with the shares of the classes, [N, K], or with the mean or the median, [N]."""
     if not classes:
-        return np.full(rows, float(np.mean(target)))
+        return np.full(rows, float(np.median(target) if absolute else np.mean(target)))
     shares = np.bincount(target.astype(np.int64), minlength=classes) / len(target)
     return np.tile(shares, (rows, 1))
 
 
-def _linear(classes: int, *, balanced: bool) -> Learner:
-    weights = "balanced" if balanced else None
-    model: Learner = LogisticRegression(max_iter=LINEAR_STEPS, class_weight=weights) if classes else Ridge()
+def _linear(classes: int, *, balanced: bool, absolute: bool) -> Learner:
+    model: Learner
+    if classes:
+        model = LogisticRegression(max_iter=LINEAR_STEPS, class_weight="balanced" if balanced else None)
+    elif absolute:  # Huber's loss is the absolute error but for the smallest ones, and quickly fitted
+        huber = HuberRegressor(epsilon=1.0, max_iter=LINEAR_STEPS)
+        model = TransformedTargetRegressor(huber, transformer=RobustScaler())
+    else:
+        model = Ridge()
     return model
 
 
-def _boosted(classes: int, preparation: Preparation, *, seed: int, balanced: bool) -> Learner:
+def _boosted(classes: int, preparation: Preparation, *, seed: int, balanced: bool, absolute: bool) -> Learner:
     trees = max(10, min(TREES, ALL_TREES // max(classes, 1)))
     categorical = [False] * len(preparation.numbers) + [True] * len(preparation.categories)
     # Early stopping would hold out rows by class, and fail where a class has a single one.
     how = {"max_iter": trees, "early_stopping": False, "categorical_features": categorical, "random_state": seed}
-    weights = "balanced" if balanced else None
-    model: Learner = (
-        HistGradientBoostingClassifier(**how, class_weight=weights) if classes else HistGradientBoostingRegressor(**how)
-    )
+    model: Learner
+    if classes:
+        model = HistGradientBoostingClassifier(**how, class_weight="balanced" if balanced else None)
+    else:
+        model = HistGradientBoostingRegressor(**how, loss="absolute_error" if absolute else "squared_error")
     return model
 
 

@@ -23,10 +23,14 @@ RARE: Final = 1e-3  # the least probability that a tree is taken to have meant
 
 
 class OneColumn:
-    """A tree of few leaves of one feature, with the methods of scikit-learn's models. No classes: a regression."""
+    """A tree of few leaves of one feature, with the methods of scikit-learn's models. No classes: a regression.
 
-    def __init__(self, classes: int, *, balanced: bool, seed: int) -> None:
+    `absolute` makes the absolute errors small, in place of the squared ones: the leaves answer with their medians.
+    """
+
+    def __init__(self, classes: int, *, balanced: bool, absolute: bool, seed: int) -> None:
         self.seed, self.weights = seed, "balanced" if balanced else None
+        self.absolute, self.medians = absolute, np.empty(0)  # of the leaves, by their number in the tree
         self.place = 0  # of the feature that it goes by
         self.tree = self._tree(classes)
 
@@ -52,14 +56,25 @@ class OneColumn:
         learned, held = order[rows // 3 :], order[: rows // 3]
         losses = []
         for place in range(features.shape[1]):
-            self.tree.fit(features[learned, place][:, None], target[learned])
+            self._grow(features[learned, place][:, None], target[learned])
             losses.append(self._loss(features[held, place][:, None], target[held]))
         self.place = int(np.argmin(losses))
-        self.tree.fit(features[:, [self.place]], target)
+        self._grow(features[:, [self.place]], target)
+
+    def _grow(self, feature: Floats, target: Target) -> None:
+        self.tree.fit(feature, target)
+        if self.absolute:
+            leaves = self.tree.apply(feature)
+            self.medians = np.zeros(self.tree.tree_.node_count)
+            for leaf in np.unique(leaves):
+                self.medians[leaf] = np.median(target[leaves == leaf])
 
     def predict(self, features: Floats) -> Floats:
         """Answer with values, [N]."""
-        values: Floats = self.tree.predict(features[:, [self.place]])
+        return self._values(features[:, [self.place]])
+
+    def _values(self, feature: Floats) -> Floats:
+        values: Floats = self.medians[self.tree.apply(feature)] if self.absolute else self.tree.predict(feature)
         return values
 
     def predict_proba(self, features: Floats) -> Floats:
@@ -68,9 +83,10 @@ class OneColumn:
         return shares
 
     def _loss(self, features: Floats, target: Target) -> float:
-        """Return the mean log loss, or squared error."""
+        """Return the mean log loss, or absolute or squared error."""
         if isinstance(self.tree, DecisionTreeRegressor):
-            return float(np.mean((self.tree.predict(features) - target) ** 2))
+            error = np.abs(self._values(features) - target)
+            return float(np.mean(error if self.absolute else error**2))
         known, said = self.tree.classes_, self.tree.predict_proba(features)
         place = np.searchsorted(known, target).clip(max=len(known) - 1)
         right = np.where(known[place] == target, said[np.arange(len(target)), place], 0.0)

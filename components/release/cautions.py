@@ -55,12 +55,14 @@ def cautions(
     recipe without a floor.
     """
     value = released.of(metric).value
-    sentences = [*_told_by_one(metric, value, simple, leads, column=column)]
+    told = [*_told_by_one(metric, value, simple, leads, column=column)]
+    sentences = [*told]
     sentences += _lost(metric, value, uncompressed, worst=worst, selected_on=selected_on)
     sentences += _coarse(metric, selected_on, max_loss)
+    words = {**WORDS, "one_column": f"the column '{column}' alone"}
     for name, other in simple.items():
-        if name != "one_column":
-            sentences += _beside(metric, released, other, words=WORDS.get(name, name), lead=leads.get(name))
+        if not (told and name == "one_column"):
+            sentences += _beside(metric, released, other, words=words.get(name, name), lead=leads.get(name))
     if metric != "log_loss":
         sentences += _probabilities(released, log_loss)
     sentences += [*_few(released), *_copied(in_train, of=released.rows), *_grouped(input_group)]
@@ -163,7 +165,7 @@ def _copied(rows: int, *, of: int) -> Iterator[str]:
         are = "is an exact copy of a train row" if rows == 1 else "are exact copies of train rows"
         yield (
             f"{rows:,} of the {of:,} test rows {are}, which the model may know by heart: take copies out of the data, "
-            "or group them (split.group)"
+            "or have one column that groups them (split.group)"
         )
 
 

@@ -293,7 +293,7 @@ def test_quality_is_measured_on_validation_and_reported_of_test(place: Place, st
     assert np.array_equal(np.load(place.yard.store.get(stages.tested.answers)), test["int8"])
 
     learned, asked = place.rows("train"), place.rows("test")
-    simple = baselines(AIM.task, train=learned, part=asked, preparation=known, seed=7, balanced=True)
+    simple = baselines(AIM.task, train=learned, part=asked, preparation=known, metric=AIM.metric, seed=7, balanced=True)
     assert stages.tested.column == simple.column != ""
     for name, other in simple.outputs.items():
         assert stages.tested.baselines[name] == measured(place, script, "test", other).figures
@@ -443,7 +443,13 @@ def test_rows_of_one_group_count_once_wherever_it_is_said_how_sure_a_figure_is(
     target, test = encode_target(known, place.rows("test")), answers(place, script, script.file, "test")
     assert tested.selected == measure(FIGURES, target=target, output=test, classes=("no", "yes"), **said)
     for name, other in baselines(
-        AIM.task, train=place.rows("train"), part=place.rows("test"), preparation=known, seed=7, balanced=True
+        AIM.task,
+        train=place.rows("train"),
+        part=place.rows("test"),
+        preparation=known,
+        metric=AIM.metric,
+        seed=7,
+        balanced=True,
     ).outputs.items():
         ahead = lead(FIGURES, metric=AIM.metric, target=target, output=test, other=other, classes=2, **said)
         assert tested.leads[name] == ahead

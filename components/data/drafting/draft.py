@@ -415,7 +415,8 @@ def _floor(plan: Draft) -> str:
     """A first release's least value, half-way from what needs no model to what is perfect."""
     if plan.task == "regression":
         deviation = plan.seen.columns[plan.target].deviation
-        return f"{_plain(deviation * 0.8)}  # largest test RMSE, 0.8 of the target's standard deviation"
+        tail = "; with metric: mae, a MAE" if abs(plan.seen.columns[plan.target].skewness) > SKEWED else ""
+        return f"{_plain(deviation * 0.8)}  # largest test RMSE, 0.8 of the target's standard deviation{tail}"
     if plan.metric == "roc_auc":
         return "0.75  # least test ROC AUC; guessing has 0.5"
     name, share = plan.largest

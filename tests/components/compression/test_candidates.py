@@ -206,6 +206,14 @@ def test_a_loss_of_exactly_the_limit_is_allowed() -> None:
     assert select(CONFIG, "accuracy", field).name == "edge"
 
 
+def test_what_floats_make_of_the_limit_refuses_nothing() -> None:
+    """0.8 - 0.1 is above 0.7 in floats."""
+    whole = replace(WHOLE, quality=Interval(0.8, 0.7, 0.9))
+    at = measured("at", 0.7, size=400, speed=3)
+    assert limit(replace(CONFIG, max_loss=0.1), "accuracy", 0.8) > 0.7
+    assert select(replace(CONFIG, max_loss=0.1), "accuracy", [whole, at]).name == "at"
+
+
 def test_limit_of_rmse_is_a_share_and_of_other_metrics_absolute() -> None:
     assert limit(CONFIG, "rmse", 50.0) == pytest.approx(50.5)
     assert limit(CONFIG, "log_loss", 0.5) == pytest.approx(0.51)

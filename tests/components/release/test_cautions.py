@@ -110,10 +110,22 @@ def test_a_column_that_tells_nearly_all_alone_is_named(
         selected_on=30,
     )
     alone = figure(simple.get("one_column", 0.0))
-    assert [one for one in found if "column" in one] == [
+    assert [one for one in found if "kind must be" in one] == [
         f"the column 'paid back' alone has {metric} {alone}, this one {figure(released)}: if it is known only once the "
         "answer is, its kind must be ignore"
     ] * told
+
+
+def test_a_column_alone_that_is_better_is_told_as_any_simple_model_is() -> None:
+    leads = {"constant": Interval(-0.03, -0.1, 0.04), "one_column": Interval(-0.13, -0.2, -0.06)}
+    found = said(
+        simple={"constant": 0.53, "one_column": 0.63},
+        leads=leads,
+        column="CRP",
+        released=evaluation("accuracy", Interval(0.5, 0.4, 0.6)),
+    )
+    assert any(one.startswith("the column 'CRP' alone is better: it has accuracy 0.63") for one in found)
+    assert not any("known only once" in one for one in found)
 
 
 def test_a_column_that_tells_nearly_all_is_the_first_of_all() -> None:

@@ -226,6 +226,7 @@ def test_the_classes_of_the_validation_rows_say_how_much_a_metric_varies(tmp_pat
 
 def test_an_epoch_that_was_passed_over_is_not_come_back_to() -> None:
     assert judged([0.80, 0.84, 0.88], [0.1, 0.3, 0.5], rows=48) == (True, False, True)
+    assert judged([0.80, 0.95, 0.95], [0.1, 0.5, 0.4], rows=48) == (True, True, True)  # compared with what is kept
 
 
 def test_the_standard_error_is_that_of_statsmodels_and_is_some_without_a_single_mistake() -> None:

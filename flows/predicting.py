@@ -49,6 +49,7 @@ def predict(
     from components.data.answering.strange import Strange
     from components.data.answering.unlabelled import unlabelled
     from components.data.sources.chunk import no_rows
+    from components.data.sources.image_folder import told_of
     from components.export.metadata import read_columns
     from components.release.serving import features
 
@@ -62,7 +63,7 @@ def predict(
         kinds = features(wanted.kinds, target=wanted.target)
         strange = Strange(known=wanted.known, complete=wanted.complete, spans=wanted.spans, target=wanted.target)
         answer = load(files)
-        ignored: tuple[str, ...] = ()
+        ignored, strays = tuple[str, ...](), tuple[str, ...]()
         asked = unlabelled(
             source,
             kinds,
@@ -78,11 +79,13 @@ def predict(
             if wanted.target in wanted.spans:
                 strange.look_at_answers(answered["prediction"].to_numpy())
             answers.write(_beside_answers(rows, answered))
-            ignored = rows.ignored
+            ignored, strays = rows.ignored, rows.strays
         if not answers.rows:
             raise no_rows(str(source))
     if ignored:
         say(f"ignored, since the model doesn't take them: {', '.join(name or NAMELESS for name in ignored)}")
+    if strays:
+        say(told_of(strays))
     for sentence in strange.told():
         say(sentence)
     return answers.rows

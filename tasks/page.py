@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from components.compression.candidates import UNCOMPRESSED, Measurement
 from components.data.classes import in_order
+from components.data.config import SplitConfig
 from components.data.splitting.purposes import PARTS
 from components.evaluation.metrics import Evaluation
 from components.gate.judgement import Judgement
@@ -306,9 +307,15 @@ def _data(recipe: Recipe, splits: Splits) -> Data:
             Fact(name="exact copies of others", value=_copies(splits)),
             Fact(name="SHA-256", value=data.folder.digest),
             Fact(name="DVC", value=data.dvc_md5),
-            Fact(name="split", value=f"{recipe.split.method}, seed {recipe.split.seed}"),
+            Fact(name="split", value=_way(recipe.split)),
         ),
     )
+
+
+def _way(split: SplitConfig) -> str:
+    if split.method == "time":
+        return f"time, by {split.time_column}: validation from {split.validation_from}, test from {split.test_from}"
+    return f"{split.method}, seed {split.seed}" + (f", by {split.group}" if split.group else "")
 
 
 def _copies(splits: Splits) -> str:

@@ -128,6 +128,8 @@ def accept_csv() -> None:
 def frame(given: object, facts: Facts) -> pd.DataFrame:
     """Return the rows as a data frame of the model's own columns, in their order."""
     rows = unpacked(as_frame(given, facts))
+    if not len(rows) and not len(rows.columns):
+        raise BadRows(f"there are no rows. The model needs {', '.join(facts.columns)}.")
     missing = [name for name in facts.columns if name not in rows]
     if missing:
         hint = f"An image is {IMAGES}" if facts.image in missing else "A missing value may be null"
@@ -140,7 +142,7 @@ def frame(given: object, facts: Facts) -> pd.DataFrame:
         named = rows[other].notna().to_numpy()
         for name in get_close_matches(str(other), facts.columns, n=1):
             if named.any() and not named.all() and rows[name].isna().to_numpy()[named].all():
-                raise BadRows(f"row {int(named.argmax()) + 1} has no {name}, but {other}: did you mean '{name}'?")
+                raise BadRows(f"row {int(named.argmax())} has no {name}, but {other}: did you mean '{name}'?")
     return rows[list(facts.columns)]
 
 
@@ -305,7 +307,8 @@ def each(values: pd.Series, name: str, convert: Callable[[Any], Any], dtype: typ
         try:
             cells[row] = convert(value)
         except (ValueError, TypeError, OverflowError) as error:
-            shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+            text = repr(value.item() if isinstance(value, np.generic) else value)
+            shown = text if len(text) <= 60 else f"{text[:57]}..."
             raise BadRows(f"column '{name}', row {row}: {shown} can't be read; {error}") from None
     return cells
 

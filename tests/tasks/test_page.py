@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.data.config import ColumnKind, DataConfig
+from components.data.config import ColumnKind, DataConfig, SplitConfig
 from components.data.splitting.purposes import PARTS
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.interval import Interval
@@ -15,7 +15,7 @@ from components.recipe import Recipe
 from components.report.page import ClassScore, Column, Confused, Fact
 from components.store.artifact import Artifact
 from tasks.ingest import Dataset
-from tasks.page import _class_scores, _comparison, _confused, _confusion, _data, _simple
+from tasks.page import _class_scores, _comparison, _confused, _confusion, _data, _simple, _way
 from tasks.split import Splits
 
 FILE = Artifact(digest="0" * 64, kind="file", size_bytes=1, name="file")
@@ -35,6 +35,21 @@ def test_classes_that_are_numbers_stand_in_their_order() -> None:
     )
     shown = _data(Recipe(model="m", task="classification", data=columns, network=MLP()), splits)
     assert [(one.name, one.rows[0]) for one in shown.classes] == [("1", 1), ("2", 2), ("10", 3)]
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        (SplitConfig(method="stratified", seed=3), "stratified, seed 3"),
+        (SplitConfig(method="hash", group="patient"), "hash, seed 0, by patient"),
+        (
+            SplitConfig(method="time", time_column="day", validation_from="2026-01-01", test_from="2026-02-01"),
+            "time, by day: validation from 2026-01-01, test from 2026-02-01",
+        ),
+    ],
+)
+def test_the_report_says_how_the_rows_were_split(split: SplitConfig, said: str) -> None:
+    assert _way(split) == said
 
 
 def test_simple_models_have_names_to_read() -> None:

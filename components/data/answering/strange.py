@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 EXAMPLES: Final = 3
+LETTERS: Final = 40  # of a value that is shown
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,7 +68,7 @@ class Strange:
         """Return a sentence per column and kind of strangeness."""
         unknown = (
             f"column '{name}': {_rows(count)} a category that the model doesn't know, such as "
-            + ", ".join(map(repr, self.examples[name]))
+            + ", ".join(map(_shown, self.examples[name]))
             for name, count in self.unknown.items()
         )
         missing = (
@@ -90,6 +91,10 @@ class Strange:
             f"{self.beyond:,} {lie} beyond what '{self.target}' was in training (about {least:g} to {greatest:g}), "
             f"the farthest is {self.extreme:g}"
         ]
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= LETTERS else value[: LETTERS - 3] + "...")
 
 
 def _rows(count: int) -> str:

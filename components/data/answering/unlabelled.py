@@ -18,8 +18,9 @@ from components.data.kinds import CONVERSIONS, IMAGE_TYPE, accepts, convert, is_
 from components.data.packing.check import bad_cells
 from components.data.parts import one_array
 from components.data.sources.chunk import Chunk
-from components.data.sources.table import kind_of, source_at
-from components.data.sources.walking import files_below, is_file
+from components.data.sources.image_folder import odd_file, sorted_below
+from components.data.sources.table import KIND_OF_SUFFIX, kind_of, source_at
+from components.data.sources.walking import is_file
 from components.errors import Problem, Refusal, nearest, refuse
 
 IMAGES_AT_ONCE: Final = 64
@@ -34,6 +35,7 @@ class Asked:
     files: tuple[str, ...] = ()  # of images, by row
     kept: Mapping[str, pa.Array] = field(default_factory=dict)  # columns as they are in the file
     ignored: tuple[str, ...] = ()  # the file's other columns
+    strays: tuple[str, ...] = ()  # files beside the images whose names say that they are none
 
 
 def unlabelled(
@@ -56,6 +58,11 @@ def unlabelled(
         Refusal: nothing is there, columns are missing, cells aren't of their column's kind, or names aren't UTF-8.
     """
     image = next((name for name, kind in columns.items() if kind == "image"), None)
+    if image is not None and path.is_file() and path.suffix.lower() not in SUFFIXES | KIND_OF_SUFFIX.keys():
+        allowed = f"{', '.join(sorted(SUFFIXES))}, a folder of such images, or a Parquet or npz file that holds them"
+        raise refuse(
+            "images of this format can't be read", where=path.name, allowed=allowed, do="save it as one of these"
+        )
     if _holds_images(path):
         if image is None:
             what = "this model wants the columns of a table, and was given images"
@@ -173,7 +180,7 @@ def _converted(
 
 
 def _images(path: Path, name: str, *, size: tuple[int, int] | None) -> Iterator[Asked]:
-    files = [path] if path.is_file() else _below(path)
+    files, strays = ([path], ()) if path.is_file() else _below(path)
     check_names([file.name if file == path else file.relative_to(path).as_posix() for file in files])
     for start in range(0, len(files), IMAGES_AT_ONCE):
         some = files[start : start + IMAGES_AT_ONCE]
@@ -182,7 +189,7 @@ def _images(path: Path, name: str, *, size: tuple[int, int] | None) -> Iterator[
             [{"bytes": file.read_bytes(), "path": shown} for file, shown in zip(some, names, strict=True)], IMAGE_TYPE
         )
         _check_images(raw, [file.relative_to(path.parent).as_posix() for file in some], size=size)
-        yield Asked(table=pa.table({name: raw}), files=names)
+        yield Asked(table=pa.table({name: raw}), files=names, strays=strays)
 
 
 def _check_images(raw: pa.Array, places: Sequence[str], *, size: tuple[int, int] | None) -> None:
@@ -204,11 +211,14 @@ def _other_size(name: str, found: tuple[int, int] | None, wanted: tuple[int, int
     return Problem(what=what, where=name, do=do)
 
 
-def _below(folder: Path) -> list[Path]:
-    """Return the images in a folder and in those within, hidden ones left out, by the order of their paths."""
-    files = sorted(path for path in files_below(folder) if path.suffix.lower() in SUFFIXES and is_file(path))
-    shown = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    if not shown:
-        do = "name a folder with images in it, or a file"
-        raise refuse("the folder holds no images", where=str(folder), allowed=", ".join(sorted(SUFFIXES)), do=do)
-    return shown
+def _below(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the images in a folder and in those within, hidden ones left out, and what its names say is none.
+
+    Raises:
+        Refusal: there are none, or what may be an image can't be read as one: it isn't left out without a word.
+    """
+    allowed = ", ".join(sorted(SUFFIXES))
+    found = sorted_below(folder, allowed=allowed, do="name a folder with images in it, or a file")
+    if problems := [odd_file(folder, name) for name in found.odd]:
+        raise Refusal(shortened(problems, count=len(problems)))
+    return [path for path in (folder / name for name in found.images) if is_file(path)], found.strays

@@ -47,7 +47,10 @@ def _gap(place: int, count: int) -> int:
 
 
 def _numbers(column: NumberColumn, count: int, chance: np.random.Generator) -> Floats:
-    """Draw between the quantiles, or around the median, to three digits of the spread."""
+    """Draw between the quantiles, or around the median, to three digits of the spread: nothing that train rows weren't.
+
+    Where the least, the middle and the greatest of these are whole, so are the numbers that are drawn.
+    """
     if column.ranks is not None:
         known = column.ranks.quantiles
         spread = known[-1] - known[0]
@@ -57,8 +60,10 @@ def _numbers(column: NumberColumn, count: int, chance: np.random.Generator) -> F
         drawn = column.fill + spread * chance.standard_normal(count)
     if not 1e-290 < spread < 1e290:  # so many digits that they can't be counted
         return np.full(count, column.fill)
-    rounded: Floats = np.round(drawn, 2 - int(np.floor(np.log10(spread))))
-    return rounded
+    low, high = column.span or (-np.inf, np.inf)
+    whole = all(float(known).is_integer() for known in (low, column.fill, high))
+    rounded: Floats = np.round(drawn, 0 if whole else 2 - int(np.floor(np.log10(spread))))
+    return rounded.clip(low, high)
 
 
 def _truths(count: int, chance: np.random.Generator) -> Floats:

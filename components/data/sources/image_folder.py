@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -76,24 +77,45 @@ def told_of(strays: Sequence[str]) -> str:
     return f"{count:,} {files} in the folder {are}, by the name, and passed over: {named}"
 
 
-def _files(root: Path) -> tuple[list[str], list[str]]:
-    """Return the paths below the root, sorted, of images and of strays.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sorted:
+    """The files below a folder by what their names say: images, strays that are none, and what may be, or hold, one."""
+
+    images: tuple[str, ...]
+    strays: tuple[str, ...]
+    odd: tuple[str, ...]
+
+
+def sorted_below(root: Path, *, allowed: str, do: str) -> Sorted:
+    """Sort the files below the root, each kind by its paths; `allowed` and `do` are for a folder that isn't meant.
 
     Raises:
-        Refusal: there are no images, or there is anything else, or a name isn't UTF-8.
+        Refusal: there are no images, or hardly any among many others, or a name isn't UTF-8.
     """
     images, strays, odd = list[str](), list[str](), list[str]()
     for name in _walk(root):
         (images if _is_image(name) else strays if says_no_image(name) else odd).append(name)
         if len(strays) + len(odd) > MOST_OTHERS + len(images):
             what = f"more than {MOST_OTHERS:,} files in it are no images, such as {shown(name)!r}"
-            raise refuse(what, where=str(root), allowed=ALLOWED, do="name the folder that holds the classes")
+            raise refuse(what, where=str(root), allowed=allowed, do=do)
     check_names([*images, *odd])
-    if not images:
-        do = "name the folder that holds the classes"
+    if not images and not odd:
+        raise refuse("the folder holds no images", where=root.name, allowed=allowed, do=do)
+    return Sorted(images=tuple(sorted(images)), strays=tuple(sorted(map(shown, strays))), odd=tuple(sorted(odd)))
+
+
+def _files(root: Path) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the paths below the root of images and of strays.
+
+    Raises:
+        Refusal: there are no images, or there is anything else, or a name isn't UTF-8.
+    """
+    do = "name the folder that holds the classes"
+    found = sorted_below(root, allowed=ALLOWED, do=do)
+    if not found.images:
         raise refuse("the folder holds no images", where=root.name, allowed=ALLOWED, do=do)
-    _check_layout(root, sorted(images), sorted(odd))
-    return sorted(images), sorted(map(shown, strays))
+    _check_layout(root, found.images, found.odd)
+    return found.images, found.strays
 
 
 def _is_image(name: str) -> bool:
@@ -136,7 +158,7 @@ def _loose(root: Path, names: list[str]) -> list[Problem]:
     return [Problem(what=f"{len(names)} images lie in no class folder: {shown}", where=root.name, do=do)]
 
 
-def _odd(root: Path, name: str) -> Problem:
+def odd_file(root: Path, name: str) -> Problem:
     """Return the problem of a file that may be, or hold, an image."""
     where, out = _place(root, name), "move it out of the folder"
     if _OTHER_IMAGE.fullmatch(Path(name).suffix):
@@ -145,8 +167,8 @@ def _odd(root: Path, name: str) -> Problem:
     return Problem(what="is not an image, by its name", where=where, allowed=_CAN_BE_READ, do=out)
 
 
-def _check_layout(root: Path, images: list[str], odd: list[str]) -> None:
-    problems = [_odd(root, name) for name in odd]
+def _check_layout(root: Path, images: Sequence[str], odd: Sequence[str]) -> None:
+    problems = [odd_file(root, name) for name in odd]
     problems += _loose(root, [name for name in images if "/" not in name])
     classes = {name.partition("/")[0] for name in images if "/" in name}
     empty = sorted({p.name for p in root.iterdir() if p.is_dir() and _counts(p.name)} - classes)

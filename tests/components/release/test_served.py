@@ -43,7 +43,7 @@ def test_a_mistyped_name_in_one_row_of_several_is_not_taken_for_a_missing_value(
         {"age": 3, "member": True, "city": "Bonn", "cities": 2},
         {"agee": 3, "member": True, "city": "Bonn", "cities": 2},
     ]
-    with pytest.raises(MlflowException, match=r"row 2 has no age, but agee: did you mean 'age'\?"):
+    with pytest.raises(MlflowException, match=r"row 1 has no age, but agee: did you mean 'age'\?"):
         ask(table, rows)
     # A column of one's own that resembles one of the model's stands beside it.
     assert totals(table, [rows[0], {**rows[0], "agee": 3}]) == totals(table, [rows[0]] * 2)
@@ -129,6 +129,7 @@ def test_regression_gives_values(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([{"age": 1}], "missing columns: member, city"),
+        ([], "there are no rows. The model needs age, member, city."),
         ([{"age": "old", "member": 1, "city": ""}], "column 'age', row 0: 'old' can't be read"),
         ([{"age": "1_000", "member": 1, "city": ""}], "column 'age', row 0"),
         ([{"age": float("inf"), "member": 1, "city": ""}], "column 'age', row 0: a number must be finite"),
@@ -139,7 +140,7 @@ def test_regression_gives_values(tmp_path: Path) -> None:
     ],
 )
 def test_bad_rows_are_refused_with_column_and_row(table: served.Served, rows: Any, message: str) -> None:
-    with pytest.raises(MlflowException, match=r"can't be read|missing|finite|differ|rows are") as caught:
+    with pytest.raises(MlflowException, match=r"can't be read|missing|finite|differ|rows are|no rows") as caught:
         ask(table, rows)
     assert message in str(caught.value)
     assert caught.value.error_code == "INVALID_PARAMETER_VALUE"

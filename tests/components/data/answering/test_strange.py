@@ -16,6 +16,12 @@ def test_unknown_categories_are_counted_over_all_pieces_with_three_examples() ->
     ]
 
 
+def test_a_long_value_is_shown_by_its_beginning() -> None:
+    strange = Strange(known={"plan": ["basic"]}, complete=(), spans={}, target="y")
+    strange.look(pa.table({"plan": ["x" * 5000]}))
+    assert strange.told()[0].endswith(f"such as '{'x' * 37}...'")
+
+
 def test_gaps_count_where_the_train_rows_had_none() -> None:
     strange = Strange(known={}, complete=["age", "plan"], spans={}, target="y")
     strange.look(pa.table({"age": [1.0, None], "plan": ["a", None], "income": [None, None]}))

@@ -173,6 +173,24 @@ def test_images_anywhere_in_a_folder_come_by_their_paths(tmp_path: Path) -> None
     assert pieces[0].table["image"][0].as_py()["bytes"] == (tmp_path / "a.png").read_bytes()
 
 
+def test_what_may_be_an_image_is_refused_and_what_is_none_is_told(tmp_path: Path) -> None:
+    """Else a folder of a hundred photos of which five can be read has five answers, and nobody hears of it."""
+    (tmp_path / "a.png").write_bytes(png(np.zeros((4, 4, 1), dtype=np.uint8)))
+    (tmp_path / "notes.txt").write_text("of the photos")
+    (asked,) = unlabelled(tmp_path, {"picture": "image"}, target="kind", known={})
+    assert (asked.files, asked.strays) == (("a.png",), ("notes.txt",))
+    for name in ("b.heic", "c.HEIC"):
+        (tmp_path / name).write_bytes(b"photo")
+    with pytest.raises(Refusal, match=r"b\.heic(.|\n)*images of this format can't be read(.|\n)*c\.HEIC"):
+        list(unlabelled(tmp_path, {"picture": "image"}, target="kind", known={}))
+
+
+def test_a_file_that_a_model_of_images_cannot_read_is_told_which_ones_it_can(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"photo")
+    with pytest.raises(Refusal, match=r"a\.heic: images of this format can't be read(.|\n)*allowed: \.bmp"):
+        list(unlabelled(tmp_path / "a.heic", {"picture": "image"}, target="kind", known={}))
+
+
 def test_one_image_is_one_row(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 0)
     (asked,) = unlabelled(tmp_path / "a.png", {"image": "image"}, target="label", known={})

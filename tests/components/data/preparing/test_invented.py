@@ -51,6 +51,19 @@ def test_rows_are_drawn_by_the_seed() -> None:
     assert one != other
 
 
+def test_numbers_are_drawn_within_what_was_seen_and_whole_where_that_was() -> None:
+    kinds: dict[str, ColumnKind] = {"visits": "number", "share": "number"}
+    columns = (
+        NumberColumn(name="visits", fill=1.0, center=2.0, scale=3.0, span=(0.0, 12.0)),
+        NumberColumn(name="share", fill=0.01, center=0.2, scale=0.4, span=(0.0, 1.0)),
+    )
+    rows = invented(Preparation(target=Target(name="y"), numbers=columns), kinds, count=50, seed=0)
+    assert set(rows["visits"]) <= set(range(13))
+    assert len(set(rows["visits"])) > 4
+    assert 0 == rows["share"].min() < rows["share"].max() <= 1
+    assert any(not value.is_integer() for value in rows["share"])
+
+
 def test_columns_that_know_little_are_drawn_too() -> None:
     kinds: dict[str, ColumnKind] = {"rare": "category", "steady": "number", "tiny": "number", "huge": "number"}
     preparation = Preparation(

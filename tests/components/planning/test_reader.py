@@ -6,7 +6,6 @@ taken for.
 
 import ast
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -92,7 +91,6 @@ IN_A_CLASS = listed(
     try: a: HOLE\nfinally: pass; def a(self): pass\na: HOLE; class a: pass\na: HOLE
     """
 )
-GENERIC = listed("def a[T](): BODY; class a[T]: BODY; class a[T: HOLE]: BODY; class a[*T]: BODY; type a = HOLE")
 
 
 def filled(template: str, *inner: str) -> str:
@@ -121,8 +119,7 @@ def expressions() -> Iterator[str]:
 def statements() -> Iterator[str]:
     parts = (*ATOMS, "b", "(a, a)", "a.a", "a[a]", "a(a)")
     blocks = ("a", "pass", "1", "a = 1", "import a", "return a", "if a: pass", "def a(): pass", "class a: pass")
-    known = STATEMENTS + (GENERIC if sys.version_info >= (3, 12) else ())
-    for template in known:
+    for template in STATEMENTS:
         for inner, block in itertools.product(parts, blocks if "BODY" in template else ("",)):
             yield with_block(filled(template, inner), block)
         for one, two in itertools.product(parts, parts) if template.count("HOLE") > 1 else ():

@@ -13,7 +13,8 @@ classes carry a tag (`x: Literal["y"] = "y"`), only the entries count that the i
 code name. A table that is iterated over or passed on counts whole, and so does one of which nothing is named.
 
 The user's own modules count whole, with all that they import from outside the installed libraries, and with the
-versions of those; if they import by computed names, every file of their package does.
+versions of those; if they have what imports by computed names (`importlib`, `runpy`, `__import__`), every file of
+their package does.
 
 What isn't seen, and so isn't written here: `getattr`, `globals` or `import_module` with a computed name, a table's
 key put together from pieces of strings, data files read by code, first-party methods reached only through an object
@@ -40,6 +41,7 @@ OBSERVERS = (
     "components.store",
     "components.planning",
 )
+IMPORTERS = frozenset({"importlib", "importlib.machinery", "importlib.util", "pkgutil", "runpy"})  # by computed names
 INSTALLED = "(installed)"  # beside the name of a library that the user's code imports
 FIRST_PARTY = frozenset({"components", "tasks"})
 
@@ -175,7 +177,7 @@ class _Walk:
         self.named |= content.strings
         for loaded in module.loads | content.loads:
             self._reach_import(loaded)
-        if content.chains & {("importlib", "import_module"), ("import_module",), ("__import__",)}:
+        if _may_import_by_name(content):
             for other in _files_of(name.partition(".")[0]):
                 self.reach_users(other)
 
@@ -309,6 +311,12 @@ class _Walk:
                 return set()
             module, chain = following, rest
         return set()
+
+
+def _may_import_by_name(content: Content) -> bool:
+    """Say whether the module imports or names what imports by computed names, under whatever name of its own."""
+    named = {name for chain in content.chains | content.lookups for name in chain}
+    return bool(content.loads & IMPORTERS or (named | content.strings) & {"import_module", "__import__"})
 
 
 def _files_of(package: str) -> Iterator[str]:

@@ -56,12 +56,16 @@ _SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores", "returns"})
 
 
 class Reader:
-    """Goes through a tree once: writes down what counts, and collects what it refers to."""
+    """Goes through a tree once: writes down what counts, and collects what it refers to.
+
+    What is written of a node has an end, or is a name that a mark follows: else `a[b[c]]` would be `a[b][c]`.
+    """
 
     def __init__(self, module: Scope) -> None:
         self.module = module
         self.content = Content()
         self.text: list[str] = []
+        self.in_class = False
 
     def read(self, nodes: Iterable[ast.AST]) -> Content:
         """Return what the pieces are, taken together."""
@@ -82,17 +86,15 @@ class Reader:
             case ast.Attribute():
                 self._attribute(node)
             case ast.Subscript():
-                self._lookup(node.value)
-                self.text.append("[]")
-                self._visit(node.slice)
+                self._subscript(node)
             case ast.Compare():
                 self._compare(node)
             case ast.arg():
                 self.text.append(f"@{node.arg}")
             case ast.AnnAssign():
-                self._fields(node, ("target", "value"))
-            case ast.ClassDef():
-                self._class(node)
+                self._annotated(node)
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                self._definition(node)
             case ast.Import() | ast.ImportFrom():
                 self._import(node)
                 self._fields(node, node._fields)
@@ -134,8 +136,9 @@ class Reader:
     def _attribute(self, node: ast.Attribute, *, lookup: bool = False) -> None:
         chain = chain_of(node)
         if not chain:
-            self.text.append(f".{node.attr}")
+            self.text.append(f"(.{node.attr}:")
             self._visit(node.value)
+            self.text.append(")")
             return
         self.text.append("=" + ".".join(chain))
         if chain[-1] == "get":
@@ -152,27 +155,33 @@ class Reader:
         else:
             self._visit(node)
 
+    def _subscript(self, node: ast.Subscript) -> None:
+        self.text.append("(Subscript:")
+        self._lookup(node.value)
+        self.text.append(":")
+        self._visit(node.slice)
+        self.text.append(")")
+
     def _compare(self, node: ast.Compare) -> None:
         self.text.append("(Compare")
         self._visit(node.left)
         for operator, right in zip(node.ops, node.comparators, strict=True):
-            self.text.append(type(operator).__name__)
+            self.text.append(f":{type(operator).__name__}:")
             if isinstance(operator, ast.In | ast.NotIn):
                 self._lookup(right)
             else:
                 self._visit(right)
         self.text.append(")")
 
-    def _class(self, node: ast.ClassDef) -> None:
-        self.text.append(f"(class {node.name}")
-        for part in (*node.bases, *node.keywords, *node.decorator_list):
-            self._visit(part)
-            self.text.append(",")
-        for statement in node.body:
-            if isinstance(statement, ast.AnnAssign):
-                self._annotation(statement.annotation)
-        self._list(list(node.body))
-        self.text.append(")")
+    def _definition(self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        outside, self.in_class = self.in_class, isinstance(node, ast.ClassDef)
+        self._fields(node, node._fields)
+        self.in_class = outside
+
+    def _annotated(self, node: ast.AnnAssign) -> None:
+        self._fields(node, ("target", "simple", "value"))  # in brackets, `(x): int = 1`, it is no field
+        if self.in_class:
+            self._annotation(node.annotation)
 
     def _annotation(self, node: ast.expr) -> None:
         reader = Reader(self.module)

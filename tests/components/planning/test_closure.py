@@ -375,7 +375,7 @@ def user(code: Code, tmp_path: Path) -> str:
     (tmp_path / name / "blocks").mkdir(parents=True)
     (tmp_path / f"{name}_beside.py").write_text("def beside(): return 5")
     for path, text in {
-        "__init__": "",
+        "__init__": "BEGUN = 6",
         "net": f"from .blocks import block\nimport {name}_beside\ndef Net(): return block.make()\ndef other(): return 2",
         "blocks/__init__": "STARTED = 3",
         "blocks/block": "import json\ndef make(): return 1\n",
@@ -391,6 +391,7 @@ def user(code: Code, tmp_path: Path) -> str:
     [
         ("{}/net.py", "block.make()", True),
         ("{}/net.py", "return 2", True),  # they may call it by any means
+        ("{}/__init__.py", "BEGUN = 6", True),  # runs before the module, which doesn't name it
         ("{}/blocks/__init__.py", "STARTED = 3", True),
         ("{}/blocks/block.py", "return 1", True),
         ("{}_beside.py", "return 5", True),
@@ -417,14 +418,41 @@ def test_the_libraries_that_the_users_code_imports_count_by_their_versions(
     }
 
 
-def test_a_user_who_imports_by_computed_names_has_the_whole_package_counted(
-    code: Code, user: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("from importlib import import_module\nNet = import_module('x' + 'y')", True),
+        ("from importlib import import_module as load\nNet = load('x' + 'y')", True),
+        ("from importlib import *\nNet = import_module('x' + 'y')", True),
+        ("import importlib\nNet = importlib.import_module('x' + 'y')", True),
+        ("import importlib as il\nNet = il.import_module('x' + 'y')", True),
+        ("import importlib as il\nload = il.import_module\nNet = load('x' + 'y')", True),
+        ("def Net():\n    import importlib as il\n    return il.import_module('x' + 'y')", True),
+        (
+            "import importlib.metadata as m, importlib.util as u\nNet = u.find_spec('x' + 'y').loader.load_module()",
+            True,
+        ),
+        ("from importlib.machinery import SourceFileLoader as Load\nNet = Load('x', 'y').load_module()", True),
+        ("import importlib.metadata\nNet = importlib.import_module('x' + 'y')", True),
+        ("Net = __import__('x' + 'y')", True),
+        ("load = __import__\nNet = load('x' + 'y')", True),
+        ("import builtins as b\nNet = b.__import__('x' + 'y')", True),
+        ("import builtins\nNet = getattr(builtins, '__import__')('x' + 'y')", True),
+        ("import runpy as r\nNet = r.run_module('x' + 'y')", True),
+        ("from runpy import run_path as run\nNet = run('x' + 'y')", True),
+        ("import pkgutil\nNet = pkgutil.resolve_name('x' + 'y')", True),
+        ("from importlib.metadata import version\nNet = version('numpy')", False),
+        ("from importlib.resources import files\nNet = files('numpy')", False),
+    ],
+)
+def test_a_user_who_may_import_by_computed_names_has_the_whole_package_counted(
+    code: Code, user: str, tmp_path: Path, text: str, counts: bool
 ) -> None:
-    net, also = tmp_path / user / "net.py", (f"{user}.net:Net",)
-    net.write_text("from importlib import import_module\nNet = import_module('x' + 'y')")
+    also = (f"{user}.net:Net",)
+    (tmp_path / user / "net.py").write_text(text)
     before = code.digests(also=also)
     (tmp_path / user / "script.py").write_text("print(44)")
-    assert code.digests(also=also) != before
+    assert (code.digests(also=also) != before) is counts
 
 
 @pytest.mark.parametrize("also", ["nowhere.to_be:Found", "{}.net:Nets", "{}.broken:Net"])

@@ -233,6 +233,22 @@ def test_what_another_stage_can_go_on_from_stays(
     assert (another.folder / "start").read_text() == "how both begin"
 
 
+def test_what_is_replaced_stays_where_another_stage_can_go_on_from_it(
+    machine: Callable[[str], Mirror], ledger: Ledger, lease: Lease
+) -> None:
+    one = machine("one")
+    other, another = replace(machine("another"), key="other"), replace(machine("third"), key="other")
+    own = ledger.acquire("stage other", seconds=60)
+    assert own is not None
+    for mirror, held in ((one, lease), (other, own)):
+        write(mirror, "how both begin")
+        assert mirror.send(held)
+    write(one, "gone on")
+    assert one.send(lease)
+    another.bring()
+    assert lying(another) == {"state": "how both begin"}
+
+
 def test_what_another_stage_has_put_and_not_yet_named_stays(
     machine: Callable[[str], Mirror], ledger: Ledger, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,8 +45,10 @@ def test_images_of_mixed_sizes_go_from_init_to_answers(tmp_path: Path) -> None:
     changes = [part for key, value in QUICK.items() for part in ("--set", f"{key}={value}")]
     result = place.call("run", "bars.yaml", *changes, "--json", code=0).json
     assert result["decision"]["promoted"], result["decision"]
+    (tmp_path / "bars" / "notes.txt").write_text("of the bars")
     told = place.call("predict", "bars", "bars", "--output", "out.csv")
     assert told.code == 0, told.err
+    assert "1 file in the folder is no image, by the name, and passed over: notes.txt" in told.err
     with (tmp_path / "out.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)

@@ -215,7 +215,7 @@ class Releases:
         A rejection or a roll-back bars the file, and so every version of the same bytes, until one of them rises
         again, also where its registry was lost since. What was said of the code that answers bars only the versions of
         that file and code: wrong answers to the smoke test, and a roll-back to another version of the same file. That
-        it was judged again and rejected, as where its recipe is run once more, bars no way back to a champion of before.
+        it was judged again and rejected, as where its recipe is run once more, bars no way back to an earlier champion.
         """
         file_is_good = False
         for known, number, move in self._past(version):

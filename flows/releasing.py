@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -105,6 +106,8 @@ def listed(home: Home, model: str | None, *, say: Say) -> list[Listed]:
     for name in names:
         releases = Releases(ledger, name)
         gone = _gone(home, releases, say=say)
+        if moved := moved_elsewhere(home, releases, gone=gone):
+            say(moved)
         found += [_listed(release, releases, gone) for release in releases.all()]
     return found
 
@@ -249,6 +252,27 @@ def _gone(home: Home, releases: Releases, *, say: Say) -> set[int]:
     except Refusal as refusal:
         say(f"versions that were deleted in MLflow aren't told: {refusal.problems[0].what}")
         return set()
+
+
+def moved_elsewhere(home: Home, releases: Releases, *, gone: Collection[int] = ()) -> str:
+    """Say where the registry's alias names another version than the record does; nothing where it can't be asked.
+
+    That it names none is told only where the recorded champion is there: it isn't among the versions `gone`.
+    """
+    from tasks.registry import named_champion
+
+    uri, champion = settings_of(home).mlflow_tracking_uri, releases.champion()
+    if champion is None or champion.registry not in (None, without_secrets(uri or "")):
+        return ""
+    with suppress(Refusal):
+        actual = named_champion(home, releases.model, uri=uri)
+        if actual != champion.version and not (actual is None and champion.version in gone):
+            return (
+                f"the registry's alias `champion` names {_named(actual)} of {releases.model}, the record says "
+                f"{_named(champion.version)}: it was changed elsewhere, or an older registry was put back; "
+                f"`steelyard promote {releases.model} VERSION --force` sets both"
+            )
+    return ""
 
 
 def _listed(release: Release, releases: Releases, gone: Collection[int]) -> Listed:

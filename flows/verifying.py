@@ -9,12 +9,13 @@ from components.errors import Refusal, refuse
 from components.home import Home
 from components.release.files import ONNX, PARTS, check
 from components.release.files import digests as digests_of
+from components.release.foreign import foreign_code
 from components.release.provenance import LinkCheck, stated
 from components.release.provenance import verify as verify_chain
 from components.release.releases import Release
 from components.store.artifact import Artifact
 from components.store.store import Store
-from flows.releasing import release_of, releases_of
+from flows.releasing import moved_elsewhere, release_of, releases_of
 from flows.servers.backend import enter_registry
 from flows.state import store_of
 
@@ -27,6 +28,8 @@ STORED: Final[dict[str, Literal["file", "folder"]]] = {"data": "folder", "assign
 def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
     """Return a check for each link of the version's chain, and one for its other files.
 
+    One more says it where the registry's alias names another version than the record of who is champion.
+
     The version's files are hashed as the registry has them; data, split and checkpoint as the store has them. What
     must be in the version and isn't is broken; what the store no longer has can't be verified, and may be rightly gone.
 
@@ -34,19 +37,24 @@ def verify(home: Home, model: str, version: int | None) -> list[LinkCheck]:
         Refusal: there is no such version, or it came before provenance.
     """
     release = release_of(home, model, version)
-    kept = releases_of(home, model).files(release.version)
+    releases = releases_of(home, model)
+    kept = releases.files(release.version)
     enter_registry(home)
     from tasks.registry import bring
 
     with tempfile.TemporaryDirectory() as folder:
         files = bring(model, release.version, into=Path(folder))
         found = digests_of(files)
+        code = foreign_code(files, released=kept or _known(release))
         chain = _chain(files, release, found=found, store=store_of(home))
     others: dict[str, str | None] = {**(kept or _known(release))}
     for name in [STATEMENT, *(ONNX for one in chain if one.name == "onnx")]:  # the chain spoke for it
         others.pop(name, None)
         found.pop(name, None)
-    return [*chain, check(found, released=others)]
+    checks = [*chain, check(found, released=others, code=code)]
+    if moved := moved_elsewhere(home, releases):
+        checks.append(LinkCheck(name="alias", status="broken", text=f"{moved[0].upper()}{moved[1:]}."))
+    return checks
 
 
 def _chain(files: Path, release: Release, *, found: dict[str, str], store: Store) -> list[LinkCheck]:

@@ -38,15 +38,17 @@ def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted |
     releases = Releases(yard.ledger, registered.model)
     moves = releases.moves()
     past = [move for move in moves if move.version == registered.version and move.basis == judged.basis]
-    if not past or past[-1].state in ("pending", "abandoned"):
-        return None
     champion = releases.champion()
     reigns = champion is not None and champion.version == registered.version
     barred = None if reigns else releases.barred(registered.version)  # what bars a champion only counts once it fell
+    if barred and not past and judged.judgement.decision == "yes":  # as another version: nothing is to be noted
+        return _outcome(releases, registered, judged, _barring(barred, registered))
+    if not past or past[-1].state in ("pending", "abandoned"):
+        return None
     moved_since = any(move.moved and move.seq > past[-1].seq for move in moves)
     if judged.judgement.decision == "yes" and not reigns and not barred and moved_since:
         return None  # it lost its place to others since, and has won it again
-    reason = _barring(barred, registered.version) if barred else _worded(past[-1], judged)
+    reason = _barring(barred, registered) if barred else _worded(past[-1], judged)
     return _outcome(releases, registered, judged, reason + _changed_elsewhere(yard, champion))
 
 
@@ -56,9 +58,10 @@ def _worded(move: Move, judged: Judged) -> str:
     return move.reason if move.reason.startswith(now) else now
 
 
-def _barring(move: Move, version: int) -> str:
-    same = "" if move.accused == version else f"version {version} is the same file as version {move.accused}, and "
-    return same + move.objection
+def _barring(move: Move, registered: Registered) -> str:
+    if (move.model, move.accused) == (registered.model, registered.version):
+        return move.objection
+    return f"version {registered.version} is the same file as {move.defendant}, and {move.objection}"
 
 
 @stage(settled=decided)
@@ -250,7 +253,10 @@ def _restore_alias(releases: Releases, client: "Client") -> int | None:
 def _changed_elsewhere(yard: Yard, champion: Release | None) -> str:
     from tasks.registry import known_versions, named_champion
 
-    actual, recorded = named_champion(yard), None if champion is None else champion.version
+    actual, recorded = (
+        named_champion(yard.home, yard.model, uri=yard.registry_uri),
+        None if champion is None else champion.version,
+    )
     if actual == recorded:
         return ""
     if champion and champion.version not in known_versions(yard.home, yard.model, uri=yard.registry_uri):

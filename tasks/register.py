@@ -53,7 +53,8 @@ def register(here: Workspace, recipe: Recipe, evidence: Evidence, *, reported: R
         releases.set_aside()  # the registry is new, or was lost
     parts = bundle(here, recipe, evidence, page=reported.page)
     sentence, tags = _told(evidence, recipe.judged_by)
-    version = registry.register(run, parts, model=recipe.model, description=sentence, tags=tags)
+    spent = {one.version for one in releases.all() if one.run_id != here.yard.run}
+    version = registry.register(run, parts, model=recipe.model, description=sentence, tags=tags, spent=spent)
     release = Release(
         model=recipe.model,
         version=version,

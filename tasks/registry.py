@@ -1,7 +1,7 @@
 """The registry of models, in MLflow: versions with their files, and the alias `champion`."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -20,7 +20,6 @@ from tasks.tracking.runs import Tracking
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import Model, ModelSignature
 
 UNKNOWN: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's words for: no version, no alias
@@ -40,19 +39,32 @@ class Bundle:
     example: Sequence[Mapping[str, str | float | bool | None]]
 
 
-def register(tracking: Tracking, bundle: Bundle, *, model: str, description: str, tags: Mapping[str, str]) -> int:
+def register(
+    tracking: Tracking,
+    bundle: Bundle,
+    *,
+    model: str,
+    description: str,
+    tags: Mapping[str, str],
+    spent: Collection[int] = (),
+) -> int:
     """Log the bundle as a pyfunc model from code, register it, and return its version.
 
     A version that the run has made already is taken, and so is a model that it has logged: an attempt was broken off.
+    Numbers that are `spent` on versions of other runs are passed over: a registry that was put back as it was earlier
+    gives them once more.
     """
     client = tracking.client
 
-    def find() -> "ModelVersion | None":
-        made = client.search_model_versions(f"name = '{model}' and run_id = '{tracking.run_id}'")
-        return min(made, key=lambda one: int(one.version), default=None)
+    def made() -> list[int]:
+        found = client.search_model_versions(f"name = '{model}' and run_id = '{tracking.run_id}'")
+        return sorted(int(one.version) for one in found)
 
-    def make() -> "ModelVersion":
-        return client.create_model_version(
+    def find() -> int | None:
+        return next((version for version in made() if version not in doubles), None)
+
+    def make() -> int:
+        one = client.create_model_version(
             model,
             f"models:/{logged}",
             run_id=tracking.run_id,
@@ -60,13 +72,25 @@ def register(tracking: Tracking, bundle: Bundle, *, model: str, description: str
             description=description,
             model_id=logged,
         )
+        return int(one.version)
 
-    if found := find():
-        return int(found.version)
+    doubles = set(spent).intersection(made())
+    if before := find():
+        _drop(client, model, doubles)
+        return before
     logged = _logged(tracking) or _log(tracking, bundle)
     _drop_unfinished(tracking)
     _enter_name(client, model)
-    return int(made_once(make, find=find).version)
+    while (version := made_once(make, find=find)) in spent:
+        doubles.add(version)
+    _drop(client, model, doubles)  # only now: a registry may count from the last one that is there
+    return version
+
+
+def _drop(client: "Client", model: str, doubles: Collection[int]) -> None:
+    """Delete the versions that a run made under numbers that are spent."""
+    for double in sorted(doubles):
+        client.delete_model_version(model, str(double))
 
 
 def _logged(tracking: Tracking) -> str | None:
@@ -315,11 +339,11 @@ def _requirements() -> list[str]:
     return [f"{name}=={version(name)}" for name in names]
 
 
-def named_champion(yard: Yard) -> int | None:
-    """Return the version that the alias `champion` names, whichever registry the yard has."""
-    if yard.registry_uri is None:
-        return alias_in_database(yard.home, yard.model)
-    return alias(connect(yard.home, uri=yard.registry_uri), yard.model)
+def named_champion(home: Home, model: str, *, uri: str | None) -> int | None:
+    """Return the version that the alias `champion` names in the registry at the address; without one, the home's."""
+    if uri is None:
+        return alias_in_database(home, model)
+    return alias(connect(home, uri=uri), model)
 
 
 def known_versions(home: Home, model: str, *, uri: str | None) -> set[int]:

@@ -1,6 +1,6 @@
 """The files of a registered version: whether they are those that were released."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -53,18 +53,22 @@ def altered(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> 
     return {name: digest for name, digest in known.items() if found.get(name, digest) != digest}
 
 
-def check(found: Mapping[str, str], *, released: Mapping[str, str | None]) -> LinkCheck:
+def check(found: Mapping[str, str], *, released: Mapping[str, str | None], code: Collection[str] = ()) -> LinkCheck:
     """Say whether the files of a version are those that were released.
 
     Args:
         found: The SHA-256 of each file that is there now, by its path.
         released: That of each file that must be there; None where it wasn't kept.
+        code: Files that aren't of the release, and that Python might run when the version is loaded.
     """
     faults = [f"{name} is gone." for name in released if name not in found]
     faults += [
         f"{name} has the digest {found[name][:12]}, it was released with {digest[:12]}."
         for name, digest in altered(found, released=released).items()
     ]
+    if code:
+        names = ", ".join(code)
+        faults.append(f"{names}: not of the release, and code that may answer in its place; remove it.")
     if faults:
         return LinkCheck(name="files", status="broken", text=" ".join(faults))
     text = f"Hashed: {', '.join(name for name, digest in released.items() if digest is not None) or 'none'}."

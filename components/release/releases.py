@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Action = Literal["promote", "rollback", "reject", "hold"]
 State = Literal["pending", "done", "undone", "abandoned"]
 MOVE_SECONDS = 15.0  # lease of a move of the champion; it is renewed while the move goes on
+OF_NOW = 0  # where versions of a lost registry are looked at: the one of now that they are compared with
 FILES = "files"  # in a row's content, beside the fields of the release
+LOST = " (its registry was lost, "  # between the name of a model that was set aside and the time of that
 PATIENCE_SECONDS = 240.0  # for those who moved before
 
 
@@ -88,13 +90,20 @@ class Move:
         return self.replaced if self.action == "rollback" else None
 
     @property
+    def defendant(self) -> str:
+        """The version that it says something against, in words: one of a lost registry is told from those of now."""
+        lost = " of the registry that was lost" if LOST in self.model else ""
+        return f"version {self.accused}{lost}"
+
+    @property
     def objection(self) -> str:
         """What it says against that version. The reason of a move that was undone spoke for the version."""
+        on = f" on {time.strftime('%Y-%m-%d', time.localtime(self.at))}" if LOST in self.model else ""
         if self.state == "undone":
-            return f"version {self.accused} didn't answer as it should when it was to become champion"
+            return f"{self.defendant} didn't answer as it should when it was to become champion{on}"
         word = "rolled back" if self.action == "rollback" else "rejected"
-        said = self.reason if self.reason.startswith(word) else f"{word}: {self.reason}"
-        return f"version {self.accused} was {said}"
+        said = self.reason.removeprefix(word) if self.reason.startswith(word) else f": {self.reason}"
+        return f"{self.defendant} was {word}{on}{said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +113,27 @@ class Releases:
     ledger: Ledger
     model: str
 
+    @repeated
     def add(self, release: Release, *, files: Mapping[str, str] | None = None) -> None:
         """Keep a release that was just registered, with the SHA-256 of each file of its version, by its path there.
 
         They lie beside the release, not in it: a champion is an input of the gate, and its key would be another.
+
+        Raises:
+            Refusal: the version is known already, as that of another run or file.
         """
         content = json.dumps({**asdict(release), FILES: dict(files or {})})
         row = (self.model, release.version, release.onnx.digest, content, release.at)
-        self.ledger.database.change(_ADD, row)
+        with self._alone() as connection:
+            found = connection.execute(_FILES, (self.model, release.version)).fetchone()
+            known = None if found is None else _release(found)
+            if known is not None and (known.onnx.digest, known.run_id) != (release.onnx.digest, release.run_id):
+                raise refuse(
+                    f"the registry gave the number {release.version} twice: it is that of run {known.run_id} already",
+                    where=f"{self.model} version {release.version}",
+                    do="look whether an older registry was put back; then run again, which passes over known numbers",
+                )
+            connection.execute(_ADD, row)
 
     def files(self, version: int) -> dict[str, str]:
         """Return the SHA-256 of each file of a version as it was registered; older releases have none."""
@@ -150,7 +172,7 @@ class Releases:
     @repeated
     def set_aside(self) -> None:
         """Keep what is known of a model that its registry lost under another name: version numbers begin anew."""
-        name = f"{self.model} (its registry was lost, {time.strftime('%Y-%m-%d %H:%M:%S')})"
+        name = f"{self.model}{LOST}{time.strftime('%Y-%m-%d %H:%M:%S')})"
         with self._alone() as connection:
             connection.execute("UPDATE releases SET model = ? WHERE model = ?", (name, self.model))
             connection.execute("UPDATE moves SET model = ? WHERE model = ?", (name, self.model))
@@ -191,27 +213,45 @@ class Releases:
         """Return the move that forbids the version's promotion without force, or the way `back` to it, if one does.
 
         A rejection or a roll-back bars the file, and so every version of the same bytes, until one of them rises
-        again. What was said of the code that answers bars only the versions of that file and code: wrong answers to
-        the smoke test, and a roll-back to another version of the same file. That it was judged again and rejected, as
-        where its recipe is run once more, bars no way back to a champion of before.
+        again, also where its registry was lost since. What was said of the code that answers bars only the versions of
+        that file and code: wrong answers to the smoke test, and a roll-back to another version of the same file. That
+        it was judged again and rejected, as where its recipe is run once more, bars no way back to an earlier champion.
         """
-        known = {release.version: release for release in self.all()}
-        own, file_is_good = known.get(version), False
-        for move in reversed(self.moves()):
-            if move.state not in ("done", "undone") or move.action == "hold":  # nothing was found out
+        file_is_good = False
+        for known, number, move in self._past(version):
+            if move.state not in ("done", "undone"):  # nothing was found out
                 continue
             if back and move.action == "reject":
                 continue
             accused = move.accused
-            if accused is not None and (accused == version or _same_file(known, accused, version)):
+            if accused is not None and (accused == number or _same_file(known, accused, number)):
                 by_code = move.state == "undone" or _same_file(known, accused, move.version)
-                if _same_code(known, accused, version) if by_code else not file_is_good:
+                if _same_code(known, accused, number) if by_code else not file_is_good:
                     return move
-            if move.moved and (move.version == version or _same_file(known, move.version, version)):
-                if own is None or _same_code(known, move.version, version):
+            if move.moved and (move.version == number or _same_file(known, move.version, number)):
+                if number not in known or _same_code(known, move.version, number):
                     return None
                 file_is_good = True
         return None
+
+    def _past(self, version: int) -> Iterator[tuple[dict[int, Release], int, Move]]:
+        """Yield the moves from the latest on, with the releases of their time and the version's number among these.
+
+        Behind those of the registry of now come those of the registries that were lost, where the version has the
+        number OF_NOW: none of them is that version, but some may be its file.
+        """
+        known = {release.version: release for release in self.all()}
+        own = known.get(version)
+        for move in reversed(self.moves()):
+            yield known, version, move
+        if own is None:
+            return
+        names = [str(name) for (name,) in self.ledger.database.ask(_NAMES)]
+        for name in sorted((name for name in names if name.startswith(self.model + LOST)), reverse=True):
+            lost = Releases(self.ledger, name)
+            known = {OF_NOW: own, **{release.version: release for release in lost.all()}}
+            for move in reversed(lost.moves()):
+                yield known, OF_NOW, move
 
     @repeated
     def note(self, action: Literal["reject", "hold"], version: int, *, actor: str, reason: str, basis: str) -> None:
@@ -331,6 +371,7 @@ _ADD = """
 """
 _RELEASES = "SELECT content FROM releases WHERE model = ? ORDER BY version DESC"
 _FILES = "SELECT content FROM releases WHERE model = ? AND version = ?"
+_NAMES = "SELECT DISTINCT model FROM moves"
 _MOVES = """
     SELECT seq, model, action, version, replaced, state, actor, reason, basis, at FROM moves
     WHERE model = ? ORDER BY seq

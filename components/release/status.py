@@ -36,6 +36,8 @@ def status(releases: Releases, version: int, *, gone: Collection[int] = ()) -> S
     if barred := releases.barred(version):
         if barred.state == "undone":
             return Status(word="failed", at=barred.at, reason=barred.objection)
+        if barred.model != releases.model:
+            return Status(word=BARRED[barred.action], at=barred.at, reason=barred.objection)
         return _told(BARRED[barred.action], barred)
     return _passed(moves, version)
 

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -219,6 +221,44 @@ def test_where_the_champion_was_deleted_a_version_that_fails_its_smoke_test_leav
     assert alias_of(place) is None
     moves = Releases(ledger_at(Home(place.home).ledger), "people").moves()
     assert [move.state for move in moves] == ["done", "done", "undone"]
+
+
+def test_a_number_that_an_older_registry_gives_again_is_passed_over_and_nothing_is_taken_for_champion(
+    place: Place,
+) -> None:
+    figures = {one["version"]: one["value"] for one in place.call("list", "people", "--json", code=0).json}
+    put_back_before_2(place)
+    rejected = ("--set", "train.optimizer.lr=0.07", "--set", "gate.floor=1.0")
+    told = run(place, *rejected)
+    assert (told["version"], told["decision"]["promoted"], alias_of(place)) == (3, False, 1)
+    rows = place.call("list", "people", "--json", code=0)
+    assert {one["version"]: one["state"] for one in rows.json} == {3: "rejected", 2: "deleted", 1: "was champion"}
+    assert {one["version"]: one["value"] for one in rows.json if one["version"] < 3} == figures
+    assert "names version 1 of people, the record says version 2" in rows.err
+    again = run(place, *rejected)
+    assert (ran(again), again["version"], again["decision"]["promoted"]) == (set(), 3, False)
+
+
+def put_back_before_2(place: Place) -> None:
+    """Make the registry what it was before version 2 was made."""
+    with closing(sqlite3.connect(Home(place.home).mlflow_db)) as connection:
+        for table in ("model_versions", "model_version_tags"):
+            connection.execute(f"DELETE FROM {table} WHERE version = 2")
+        connection.execute("UPDATE registered_model_aliases SET version = 1")
+        connection.commit()
+
+
+def test_what_was_rolled_back_is_not_promoted_again_where_the_registrys_model_was_deleted(place: Place) -> None:
+    assert place.call("rollback", "people", "--reason", "it was rude", code=0)
+    connect(Home(place.home)).delete_registered_model("people")
+    told = run(place, *OF_2)
+    assert (told["version"], told["decision"]["promoted"], alias_of(place)) == (1, False, None)
+    assert "version 2 of the registry that was lost was rolled back on" in told["decision"]["reason"]
+    assert "it was rude" in told["decision"]["reason"]
+    assert is_settled(place, told, *OF_2)
+    assert run(place)["decision"]["promoted"], "nobody said anything against that one"
+    assert place.call("promote", "people", "1").refused("barred: version 2 of the registry that was lost")
+    assert run(place, *OF_2, "--force", "promote")["decision"]["promoted"]
 
 
 def test_a_list_says_where_the_registry_can_not_be_asked(place: Place) -> None:

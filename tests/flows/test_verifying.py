@@ -1,13 +1,18 @@
 """`verify` names the link that broke."""
 
 import json
+import py_compile
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.util import cache_from_source
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import pytest
 
+from components.home import Home
+from tasks.tracking.connecting import connect
 from tests.flows.place import Place, Told, flip
 
 pytestmark = pytest.mark.timeout(900)
@@ -163,13 +168,30 @@ def test_a_version_without_a_chain_is_broken_and_its_files_are_hashed_all_the_sa
     assert states(place.call("verify", "people", "--json")) == {"statement": "broken", "files": "broken"}
 
 
-def test_what_mlflow_and_python_leave_in_a_version_is_told_and_breaks_nothing(place: Place) -> None:
-    (folder_of(place, 2) / "registered_model_meta").write_text("model_name: people")
-    (folder_of(place, 2) / "__pycache__").mkdir()
-    (folder_of(place, 2) / "__pycache__" / "served.pyc").write_bytes(b"compiled")
-    told = place.call("verify", "people", "--json", code=0)
-    assert states(told) == UNTOUCHED
-    assert told.json[-1]["text"].endswith("Also there, and not of the release: __pycache__/served.pyc.")
+@pytest.mark.parametrize("more", ["", "\nprint('a stranger')\n"])
+def test_what_mlflow_and_python_leave_in_a_version_breaks_nothing_and_code_of_a_stranger_does(
+    place: Place, tmp_path: Path, more: str
+) -> None:
+    folder = folder_of(place, 2)
+    (folder / "registered_model_meta").write_text("model_name: people")
+    source, name = tmp_path / "source.py", cache_from_source(str(folder / "served.py"))
+    source.write_text((folder / "served.py").read_text("utf-8") + more, "utf-8")
+    mode = PycInvalidationMode.UNCHECKED_HASH if more else PycInvalidationMode.TIMESTAMP
+    py_compile.compile(str(source), cfile=name, invalidation_mode=mode, doraise=True)
+    told = place.call("verify", "people", "--json", code=3 if more else 0)
+    assert states(told) == UNTOUCHED | ({"files": "broken"} if more else {})
+    kept = Path(name).relative_to(folder)
+    said = f"{kept}: not of the release, and code" if more else f"Also there, and not of the release: {kept}."
+    assert said in told.json[-1]["text"]
+
+
+def test_an_alias_that_names_another_version_than_the_record_is_broken_and_listed(place: Place) -> None:
+    connect(Home(place.home)).set_registered_model_alias("people", "champion", "1")
+    for version in ("1", "2"):
+        told = place.call("verify", "people", "--version", version, "--json", code=3)
+        assert states(told) == UNTOUCHED | {"alias": "broken"}
+        assert "names version 1 of people, the record says version 2" in told.json[-1]["text"]
+    assert "names version 1 of people, the record says version 2" in place.call("list", "people", code=0).err
 
 
 def test_a_version_of_before_the_digests_were_kept_holds_and_its_files_are_only_stated(place: Place) -> None:

@@ -138,6 +138,17 @@ def test_a_chain_written_anew_is_found_by_its_recorded_head():
     assert broken(forged, head=head(STATEMENT)) == ["gate"]
 
 
+def test_a_chain_that_says_that_something_came_before_its_first_link_is_found_though_it_was_sealed_again():
+    def edit(whole):
+        previous = sha("a link that was removed")
+        for link in whole["predicate"]["links"]:
+            link["previous"] = previous
+            link["digest"] = previous = Sealed(**{**link, "digest": ""}).computed()
+
+    (check,) = [c for c in verify(edited(edit), digest_of=HERE.get) if c.status == "broken"]
+    assert (check.name, check.text) == (LINKS[0], "Links before it were removed.")
+
+
 def test_another_subject_breaks_the_onnx_link():
     def edit(whole):
         whole["subject"][0]["digest"]["sha256"] = sha("other")

@@ -313,6 +313,66 @@ def test_what_the_registry_lost_is_forgotten_of_this_model_alone(releases: Relea
     assert len(other.all()) == 1
 
 
+def test_a_number_that_is_known_of_another_run_or_file_is_refused_and_the_record_stays(releases: Releases) -> None:
+    releases.add(replace(release(2), latency_ms={}), files={"MLmodel": "digest"})  # by the same run once more
+    assert (releases.get(2).latency_ms, releases.files(2)) == ({}, {"MLmodel": "digest"})
+    for other in (replace(release(2), run_id="another run"), release(2, onnx="another file")):
+        with pytest.raises(Refusal, match=r"gave the number 2 twice: it is that of run run 2 already"):
+            releases.add(other)
+    assert (releases.get(2).run_id, releases.files(2)) == ("run 2", {"MLmodel": "digest"})
+
+
+def lose_registry(releases: Releases) -> None:
+    move(releases, "promote", 1)
+    move(releases, "promote", 2)
+    move(releases, "rollback", 1)
+    releases.note("reject", 3, actor="me", reason="rejected: too slow", basis="")
+    releases.set_aside()
+
+
+def test_what_a_lost_registry_rolled_back_or_rejected_stays_barred_under_any_number(releases: Releases) -> None:
+    lose_registry(releases)
+    for version, name in ((1, "onnx 2"), (2, "onnx 3"), (3, "onnx 1"), (4, "onnx 4")):
+        releases.add(release(version, onnx=name))
+    assert [barred(releases, version) for version in (1, 2, 3, 4)] == ["rollback done", "reject done", None, None]
+    day = time.strftime("%Y-%m-%d")
+    said = [found.objection for version in (1, 2) if (found := releases.barred(version))]
+    assert said[0] == f"version 2 of the registry that was lost was rolled back on {day}: "
+    assert said[1] == f"version 3 of the registry that was lost was rejected on {day}: too slow"
+    assert releases.barred(2, back=True) is None
+    time.sleep(1.0)  # the name tells the second
+    releases.set_aside()
+    releases.add(release(1, onnx="onnx 2"))
+    assert barred(releases, 1) == "rollback done", "also where it was lost twice"
+    assert Releases(releases.ledger, "digit").barred(1) is None
+
+
+def test_what_rises_by_force_is_good_whatever_a_lost_registry_said(releases: Releases) -> None:
+    lose_registry(releases)
+    releases.add(release(1, onnx="onnx 2"))
+    releases.add(release(2, onnx="onnx 2", code="other code"))
+    move(releases, "promote", 1)  # forced
+    assert barred(releases, 1) is None
+    assert barred(releases, 2) is None
+
+
+def test_code_that_answered_wrongly_in_a_lost_registry_bars_the_file_until_it_is_mended(releases: Releases) -> None:
+    move(releases, "promote", 2, end="undone")
+    releases.set_aside()
+    releases.add(release(1, onnx="onnx 2"))
+    releases.add(release(2, onnx="onnx 2", code="mended code"))
+    assert barred(releases, 1) == "promote undone"
+    assert barred(releases, 2) is None
+
+
+def test_a_version_that_was_held_is_barred_by_what_was_said_before(releases: Releases) -> None:
+    releases.note("reject", 1, actor="me", reason="", basis="")
+    releases.note("hold", 1, actor="me", reason="", basis="")
+    releases.note("hold", 2, actor="me", reason="", basis="")
+    assert barred(releases, 1) == "reject done"
+    assert barred(releases, 2) is None
+
+
 def test_a_registry_that_has_other_versions_is_refused(releases: Releases) -> None:
     releases.check_registry("http://anywhere")  # older releases don't say where they are
     releases.add(replace(release(4), registry=""))

@@ -296,6 +296,10 @@ def test_a_registered_version_tells_nothing_of_the_machine_it_came_from(home: Ho
     seen = run.client.get_model_version("private", str(version))
     assert register(run, bundle, model="private", description="again", tags={}) == version, "the run has made it"
     assert (seen.description, seen.tags, seen.run_id) == ("the first", {"steelyard.gate": "yes"}, run.run_id)
+    again = {"model": "private", "description": "", "tags": {}}
+    assert register(run, bundle, **again, spent={1, 2}) == 3, "another run's number is passed over"
+    assert registry.versions(run.client, "private") == [3]
+    assert register(run, bundle, **again, spent={1, 2}) == 3
 
 
 def test_a_home_that_was_moved_has_its_versions_and_one_whose_files_are_gone_says_so(

@@ -85,9 +85,21 @@ def _guess_number(facts: ColumnFacts) -> Guess | None:
     if not facts.mostly_numbers or (facts.whole and is_named_id(facts)):
         return None
     if facts.wrong and facts.odd:
-        share = f"but not every value is a number, such as '{facts.odd[:40]}'"
-        return Guess(kind="number", why=f"{share}: {MEND}")
-    return Guess(kind="number", why=_missing(facts, blanks=facts.blanks))
+        why = f"but not every value is a number, such as '{facts.odd[:40]}': {MEND}"
+    else:
+        why = _missing(facts, blanks=facts.blanks)
+    return Guess(kind="number", why="; ".join(filter(None, [why, _marks(facts)])))
+
+
+def _marks(facts: ColumnFacts, *, do: str = "empty those cells") -> str:
+    """Say so where a number seems to stand for a missing one."""
+    found = facts.marks
+    if not found:
+        return ""
+    named, rows = " and ".join(map(str, found)), sum(one.rows for one in found)
+    low, high = found[0].others
+    far = f"{named} in {rows:,} of {facts.rows:,} rows, all other values are {low:,.6g} to {high:,.6g}"
+    return f"{far}: {do} if they stand for missing ones"
 
 
 def _guess_text(facts: ColumnFacts) -> Guess:
@@ -203,7 +215,9 @@ def guess_target(facts: ColumnFacts, *, where: str, pointed: Sequence[str]) -> t
             filter(None, [why, f"{facts.blanks:,} rows say NA or the like: mend them" if facts.blanks else ""])
         )
         odd = f"not every value is a number, such as '{facts.odd[:40]}'" if facts.wrong and facts.odd else ""
-        return "regression", Guess(kind="number", why="; ".join(filter(None, [why, odd])))
+        return "regression", Guess(
+            kind="number", why="; ".join(filter(None, [why, odd, _marks(facts, do="take those rows out")]))
+        )
     few = not facts.uncounted and len(facts.distinct) <= facts.present / LEAST_ROWS
     if not few and (comma := decimal_comma(facts)):
         what = f"the target's numbers, such as '{comma}', have a decimal comma: they are read as text"

@@ -16,6 +16,7 @@ def warnings(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[str]:
     """Yield a sentence for each thing that no run should begin with, or that a person may not expect."""
     yield from _of_torn_rows(seen)
     yield from _of_decimal_commas(seen, columns)
+    yield from _of_marks(seen, columns)
     yield from _of_images(seen)
     yield from [told_of(seen.strays)] * bool(seen.strays)
 
@@ -46,6 +47,17 @@ def _of_decimal_commas(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[s
         yield (
             f"decimal commas: {these}. Values such as '{such}' are read as text; "
             f"if they are numbers, {to_mend(text[0])}, then `init` again{mark}"
+        )
+
+
+def _of_marks(seen: Survey, columns: Mapping[str, Guess]) -> Iterator[str]:
+    numbers = [seen.columns[name] for name, said in columns.items() if said.kind == "number"]
+    marked = {facts.name: found for facts in numbers if (found := facts.marks)}
+    if marked:
+        named = [f"{' and '.join(map(str, found))} in {name}" for name, found in marked.items()]
+        yield (
+            f"{_few(named)}, far from all other values: a model takes that as a number like any other. If it stands "
+            "for a missing one, empty those cells (or, of the target, take those rows out), then `init` again"
         )
 
 

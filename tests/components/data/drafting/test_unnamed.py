@@ -36,6 +36,13 @@ def test_a_column_within_whose_values_rows_have_the_same_answer_is_found(tmp_pat
     assert found(table(tmp_path, patient=patients, ill=mostly)) == {"patient": 200}
 
 
+def test_words_that_say_that_there_is_no_value_are_no_subject_whose_rows_disagree(tmp_path: Path) -> None:
+    words = ["N/A", "?", "None", "na", "NULL", "NaN"]
+    patients = [words[i % 6] if i % 2 else f"P{one}" for i, one in enumerate(WHOSE)]
+    answers = np.where(np.arange(ROWS) % 2, rng.integers(0, 2, ROWS), OF_EACH[WHOSE])
+    assert found(table(tmp_path, patient=patients, ill=answers)) == {"patient": 200}
+
+
 def test_a_number_that_each_has_is_an_answer_too(tmp_path: Path) -> None:
     heights = rng.normal(170, 9, 200).round(2)
     assert found(table(tmp_path, patient=WHOSE, height=heights[WHOSE]), "height") == {"patient": 200}
@@ -48,16 +55,16 @@ ordinary = {
         "n": [f"text {i}" if i % 20 else "all is well" for i in range(ROWS)],
         "ill": rng.random(ROWS) < 0.03,
     },
+    "few rows whose answers are rare": {
+        "n": np.where(np.arange(ROWS) < 400, WHOSE, np.nan),
+        "ill": np.arange(ROWS) % 50 == 0,
+    },
     "a category of few values that decides": {"n": [f"c{one % 12}" for one in WHOSE], "ill": WHOSE % 12 % 2},
     "a quantity whose size decides": {"n": WHOSE, "ill": WHOSE > 100},
     "a quantity of which the answer is made": {"n": WHOSE, "ill": WHOSE**2 + 0.5},
     "a category that says much": {
         "n": [f"c{one}" for one in WHOSE],
         "ill": np.where(rng.random(ROWS) < 0.1, 1 - OF_EACH[WHOSE], OF_EACH[WHOSE]),
-    },
-    "words that say that there is nothing": {
-        "n": [["N/A", "?", "None", "na", "NULL"][i % 5] if i % 2 else f"text {i}" for i in range(ROWS)],
-        "ill": np.arange(ROWS) % 2,
     },
     "a different value in each row": {"n": [f"r{i}" for i in range(ROWS)], "ill": np.arange(ROWS) % 2},
     "numbers that aren't whole": {"n": WHOSE + 0.5, "ill": OF_EACH[WHOSE]},

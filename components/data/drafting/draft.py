@@ -11,12 +11,14 @@ from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
 from components.data.drafting.decimal_mark import survey_by_mark
 from components.data.drafting.guess import Guess, guess, guess_target, is_named_id
-from components.data.drafting.mend_first import FEW, rowless, warnings
+from components.data.drafting.mend_first import FEW, rowless, torn_rows_first, warnings
 from components.data.drafting.subjects import Subjects, subjects
 from components.data.drafting.survey import ColumnFacts, Survey
 from components.data.drafting.time_cuts import time_cuts
 from components.data.drafting.unnamed import unnamed_subjects
 from components.data.sources.chunk import Source
+from components.data.sources.csv_file import CsvFile
+from components.data.sources.csv_header import check_first_line
 from components.data.sources.table import kind_of, source_at
 from components.errors import nearest, refuse
 from components.figure import figure
@@ -93,7 +95,8 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
         raise rowless(seen, source.name)
     label = named or ""
     seen.columns[label] = seen.columns[label].labelled()
-    task, said = guess_target(seen.columns[label], where=source.name, pointed=seen.pointed)
+    with torn_rows_first(seen, source.name):
+        task, said = guess_target(seen.columns[label], where=source.name, pointed=seen.pointed)
     columns = {name: said if name == label else guess(facts, seen) for name, facts in seen.columns.items()}
     columns |= {name: Guess(kind=kind) for name, kind in _card_kinds(source).items() if name != label}
     kept = subjects(opened, seen, label)
@@ -142,6 +145,8 @@ def _placeholder(source: Path, target: str) -> DataConfig:
 
 def _check_target(target: str | None, opened: Source, source: Path) -> None:
     names = opened.schema.names
+    if target not in names and isinstance(opened, CsvFile):
+        check_first_line(opened.path, target)
     if target is None:
         last = f"--target {quoted(names[-1])}, say" if names else ""
         raise refuse("which column is the target?", where=source.name, allowed=", ".join(names), do=last)

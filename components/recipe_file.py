@@ -15,6 +15,7 @@ from components.recipe_tree import LARGEST_BYTES, Mapping, Scalar, changed, pars
 from components.recipe_types import Decoder, plain
 
 URL_MARK: Final = "://"
+_START_BYTES: Final = 1 << 16  # of a file, in which a recipe's first keys are
 _SECRETS: Final = re.compile(r"(?<=://)[^/?#\s]*@|(?<=[^\s?#])[?#][^\s'\"]*")
 _URLS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#\s]*@)?[^\s'\"]*")
 _HOST: Final = re.compile(r"[^:/@]*(?::\d*)?(?:/.*)?")
@@ -106,10 +107,23 @@ def _missing(path: Path) -> Problem:
     folder = path.parent
     if not folder.is_dir():
         return Problem(what="no such file, and no such folder", where=str(path))
-    near = [other.name for other in sorted(folder.iterdir()) if other.suffix in (".yaml", ".yml")]
+    near = [other.name for other in sorted(folder.iterdir()) if _is_recipe(other)]
     close = get_close_matches(path.stem, [Path(name).stem for name in near], n=1)  # endings make none of them similar
     do = f"did you mean '{folder / next(name for name in near if Path(name).stem == close[0])}'?" if close else ""
+    do = do if near else "`steelyard init DATA --target COLUMN` writes a starter"
     return Problem(what="no such file", where=str(path), allowed=", ".join(near[:10]), do=do)
+
+
+def _is_recipe(path: Path) -> bool:
+    """Say whether a file is a recipe, by its ending and by keys that every recipe has: dvc.yaml has none of them."""
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_START_BYTES)
+    except OSError:
+        return False
+    return all(re.search(rb"^['\"]?%s['\"]?[ \t]*:" % key, start, re.MULTILINE) for key in (b"task", b"data"))
 
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:

@@ -51,7 +51,7 @@ class Findings:
         shown = sorted(named[:SHOWN], key=_row)
         problems = []
         for finding, where in zip(shown, places([one.row for one in shown]), strict=True):
-            often = f"; so it is in {self.counts[finding.column]} of {rows} rows" if finding.column in whole else ""
+            often = f"; so it is in {self.counts[finding.column]:,} of {rows:,} rows" if finding.column in whole else ""
             place = where if finding.column is None else f"{where}, column '{finding.column}'"
             problems.append(Problem(what=finding.what + often, where=place, do=mostly if often else ""))
         again = sum(self.counts[one] - 1 for one in whole)

@@ -212,6 +212,14 @@ def test_a_written_recipe_reads_back(tmp_path: Path) -> None:
     assert read(tmp_path / "a.yaml") == recipe
 
 
+def test_where_no_recipe_is_a_missing_one_is_told_how_to_come_by_one(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    with pytest.raises(Refusal) as refused:
+        read(tmp_path / "nosuch.yaml")
+    assert "dvc.yaml" not in str(refused.value)
+    assert "`steelyard init DATA --target COLUMN` writes a starter" in str(refused.value)
+
+
 def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "digits.yaml").write_text(GOOD)
     with pytest.raises(Refusal, match=r"did you mean .*digits\.yaml"):
@@ -219,6 +227,12 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refused:
         read(tmp_path / "nosuch.yaml")  # whose ending alone is like the other's
     assert "did you mean" not in str(refused.value)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  data:\n    cmd: make data\n    task: none\n")
+    (tmp_path / "broken.yaml").write_text('task: what\n"data" :')
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(Refusal) as refused:
+        read(tmp_path / "nosuch.yaml")
+    assert str(refused.value).endswith("allowed: broken.yaml, digits.yaml")  # recipes alone
     with pytest.raises(Refusal, match="no such folder"):
         read(tmp_path / "none" / "digit.yaml")
     with pytest.raises(Refusal, match="can't be read"):

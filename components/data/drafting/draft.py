@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +11,14 @@ from components.data.classes import LEAST_ROWS
 from components.data.config import ColumnKind, DataConfig
 from components.data.drafting.decimal_mark import survey_by_mark
 from components.data.drafting.guess import Guess, guess, guess_target, is_named_id
-from components.data.drafting.mend_first import rowless, warnings
+from components.data.drafting.mend_first import FEW, rowless, torn_rows_first, warnings
 from components.data.drafting.subjects import Subjects, subjects
 from components.data.drafting.survey import ColumnFacts, Survey
 from components.data.drafting.time_cuts import time_cuts
+from components.data.drafting.unnamed import unnamed_subjects
 from components.data.sources.chunk import Source
+from components.data.sources.csv_file import CsvFile
+from components.data.sources.csv_header import check_first_line
 from components.data.sources.table import kind_of, source_at
 from components.errors import nearest, refuse
 from components.figure import figure
@@ -41,6 +44,7 @@ class Draft:
     seen: Survey
     classes: dict[str, int]
     subjects: Subjects | None  # whose rows are kept together
+    unnamed: list[Subjects]  # columns that may say whom rows are of: if so, a person groups by one
 
     @property
     def largest(self) -> tuple[str, float]:
@@ -91,7 +95,8 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
         raise rowless(seen, source.name)
     label = named or ""
     seen.columns[label] = seen.columns[label].labelled()
-    task, said = guess_target(seen.columns[label], where=source.name, pointed=seen.pointed)
+    with torn_rows_first(seen, source.name):
+        task, said = guess_target(seen.columns[label], where=source.name, pointed=seen.pointed)
     columns = {name: said if name == label else guess(facts, seen) for name, facts in seen.columns.items()}
     columns |= {name: Guess(kind=kind) for name, kind in _card_kinds(source).items() if name != label}
     kept = subjects(opened, seen, label)
@@ -99,6 +104,8 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
         columns[kept.column] = Guess(
             kind="ignore", why=f"names whom the {seen.rows:,} rows are of: {kept.counted} values"
         )
+    unnamed = unnamed_subjects(opened, seen, label) if kept is None else []
+    columns |= {one.column: _perhaps_of_one(columns[one.column], one, label) for one in unnamed}
     plan = Draft(
         model=model or _model_name(source),
         source=written_as or str(source),
@@ -108,8 +115,14 @@ def draft(source: Path, *, target: str | None = None, model: str | None = None, 
         seen=seen,
         classes=dict(seen.columns[label].distinct) if task == "classification" else {},
         subjects=kept,
+        unnamed=unnamed,
     )
     return "\n".join(_lines(plan)) + "\n"
+
+
+def _perhaps_of_one(said: Guess, one: Subjects, target: str) -> Guess:
+    what = f"{one.alike:.0%} of the rows of one value have the same '{target}': see the {WARNING} above"
+    return replace(said, why="; ".join(filter(None, [said.why, what])))
 
 
 def _natural_target(source: Path, kind: str) -> str | None:
@@ -132,6 +145,8 @@ def _placeholder(source: Path, target: str) -> DataConfig:
 
 def _check_target(target: str | None, opened: Source, source: Path) -> None:
     names = opened.schema.names
+    if target not in names and isinstance(opened, CsvFile):
+        check_first_line(opened.path, target)
     if target is None:
         last = f"--target {quoted(names[-1])}, say" if names else ""
         raise refuse("which column is the target?", where=source.name, allowed=", ".join(names), do=last)
@@ -174,7 +189,10 @@ def quoted(text: str) -> str:
 
 def _lines(plan: Draft) -> Iterator[str]:
     yield "# A starter recipe, written by looking at the data: read it, and change what you know better."
-    yield from (f"# {WARNING}: {_one_line(what)}" for what in (*warnings(plan.seen, plan.columns), *_kept(plan)))
+    yield from (
+        f"# {WARNING}: {_one_line(what)}"
+        for what in (*warnings(plan.seen, plan.columns), *_kept(plan), *_perhaps_kept(plan))
+    )
     yield f"model: {quoted(plan.model)}"
     yield f"task: {plan.task}  # {_about_task(plan)}"
     yield from _metric_lines(plan)
@@ -194,6 +212,19 @@ def _kept(plan: Draft) -> Iterator[str]:
             f"{one.alike:.0%} of the rows of one '{one.column}' have the same '{plan.target}': they are kept together "
             "(split.group), or a model would be tested on those that it knows. If later rows will be of the same "
             f"{one.counted}, take the group out"
+        )
+
+
+def _perhaps_kept(plan: Draft) -> Iterator[str]:
+    """Say so where rows of one value have the same answer: whether these are of one subject, a person knows."""
+    if plan.unnamed:
+        one = min(plan.unnamed, key=lambda one: one.count)
+        others = [f"'{other.column}'" for other in plan.unnamed if other is not one]
+        more = f" (so it is with {', '.join(others[:FEW])}{' ...' * (len(others) > FEW)} too)" if others else ""
+        yield (
+            f"{one.alike:.0%} of the rows of one '{one.column}' have the same '{plan.target}'{more}. If they are of "
+            f"one subject, such as a patient or a machine, write `group: {quoted(one.column)}` under split, and the "
+            "kind ignore for the column: else a model is tested on those that it knows, and its figures are too good"
         )
 
 

@@ -21,6 +21,7 @@ MOST_WHOLE_CLASSES: Final = 20  # whole numbers with more values than this are a
 _ID_NAME: Final = re.compile(
     r"^$|^(id|index|uuid|guid|key|unnamed.*|__index_level_\d+__)$|[_\- .](id|uuid)$|[a-z]I[dD]$"
 )
+_AS_SECONDS: Final = "write them as seconds (in pandas: .dt.total_seconds())"
 _ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 _WHOLE: Final = re.compile(r"[+-]?(?:\d+|[1-9]\d{0,2}(?:[.,]\d{3})+)")  # thousands may stand apart
@@ -47,6 +48,8 @@ def guess(facts: ColumnFacts, seen: Survey) -> Guess:
 def _guess_by_type(facts: ColumnFacts, seen: Survey) -> Guess | None:
     if facts.name == seen.image:
         return Guess(kind="image", why=_sizes(seen))
+    if pa.types.is_duration(facts.type) and facts.present:
+        return Guess(kind="ignore", why=f"lengths of time: of use to a model as numbers, so {_AS_SECONDS}")
     if not accepts("category", facts.type):
         return Guess(kind="ignore", why=f"values of type {facts.type} are beyond a model here")
     if seen.image is not None:
@@ -85,9 +88,21 @@ def _guess_number(facts: ColumnFacts) -> Guess | None:
     if not facts.mostly_numbers or (facts.whole and is_named_id(facts)):
         return None
     if facts.wrong and facts.odd:
-        share = f"but not every value is a number, such as '{facts.odd[:40]}'"
-        return Guess(kind="number", why=f"{share}: {MEND}")
-    return Guess(kind="number", why=_missing(facts, blanks=facts.blanks))
+        why = f"but not every value is a number, such as '{facts.odd[:40]}': {MEND}"
+    else:
+        why = _missing(facts, blanks=facts.blanks)
+    return Guess(kind="number", why="; ".join(filter(None, [why, _marks(facts)])))
+
+
+def _marks(facts: ColumnFacts, *, do: str = "empty those cells") -> str:
+    """Say so where a number seems to stand for a missing one."""
+    found = facts.marks
+    if not found:
+        return ""
+    named, rows = " and ".join(map(str, found)), sum(one.rows for one in found)
+    low, high = found[0].others
+    far = f"{named} in {rows:,} of {facts.rows:,} rows, all other values are {low:,.6g} to {high:,.6g}"
+    return f"{far}: {do} if they stand for missing ones"
 
 
 def _guess_text(facts: ColumnFacts) -> Guess:
@@ -194,6 +209,9 @@ def guess_target(facts: ColumnFacts, *, where: str, pointed: Sequence[str]) -> t
     place = f"{where}, column '{facts.name}'"
     if len(facts.distinct) < 2:
         raise refuse("the target has fewer than two values", where=place, do="name another target")
+    if pa.types.is_duration(facts.type):
+        what = f"the target's values are lengths of time, of type {facts.type}"
+        raise refuse(what, where=place, allowed="numbers, classes, true and false", do=_AS_SECONDS)
     missing = _missing(facts)
     why = f"{missing}: {MEND}" if missing else ""
     if pa.types.is_boolean(facts.type):
@@ -203,7 +221,9 @@ def guess_target(facts: ColumnFacts, *, where: str, pointed: Sequence[str]) -> t
             filter(None, [why, f"{facts.blanks:,} rows say NA or the like: mend them" if facts.blanks else ""])
         )
         odd = f"not every value is a number, such as '{facts.odd[:40]}'" if facts.wrong and facts.odd else ""
-        return "regression", Guess(kind="number", why="; ".join(filter(None, [why, odd])))
+        return "regression", Guess(
+            kind="number", why="; ".join(filter(None, [why, odd, _marks(facts, do="take those rows out")]))
+        )
     few = not facts.uncounted and len(facts.distinct) <= facts.present / LEAST_ROWS
     if not few and (comma := decimal_comma(facts)):
         what = f"the target's numbers, such as '{comma}', have a decimal comma: they are read as text"

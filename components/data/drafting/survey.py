@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from components.data.classes import no_labels
 from components.data.config import DecimalMark
+from components.data.drafting.marks import Ends, Mark, marks
 from components.data.images import size_of
 from components.data.kinds import accepts, as_text, is_text, says_missing, to_boolean, to_number
 from components.data.parts import one_array
@@ -50,6 +51,7 @@ class ColumnFacts:
     center: float = 0.0
     scale: float = 1.0
     moments: tuple[float, float, float] = (0.0, 0.0, 0.0)  # sums of powers 1 to 3 of (x - center) / scale
+    ends: Ends = field(default_factory=Ends)  # its smallest and its largest numbers
 
     def hopeless(self, *, before: int) -> bool:
         """Say whether so few of the values before were numbers that the others can't be mistakes."""
@@ -71,6 +73,11 @@ class ColumnFacts:
     def mostly_numbers(self) -> bool:
         """Whether so many values are numbers that the others are mistakes. Codes with leading zeros are none."""
         return bool(self.numbers) and not self.padded and self.numbers >= MOSTLY * (self.present - self.blanks)
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Numbers that seem to stand for missing ones."""
+        return marks(self.ends, numbers=self.numbers)
 
     @property
     def deviation(self) -> float:
@@ -200,6 +207,7 @@ def _look_at_numbers(column: ColumnFacts, values: pa.Array, *, before: int) -> N
     one, two, three = (total + new for total, new in zip(column.moments, sums, strict=True))
     column.moments = (one, two, three)
     column.numbers += len(numbers)
+    column.ends.add(numbers)
 
 
 def _count_distinct(column: ColumnFacts, text: pa.Array) -> None:

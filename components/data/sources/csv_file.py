@@ -95,7 +95,7 @@ class CsvFile:
     def _lines(self, rows: set[int]) -> dict[int, int]:
         found: dict[int, int] = {}
         with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            reader = _parsed((line.replace("\0", "") for line in stream), self.delimiter)
+            reader = parsed((line.replace("\0", "") for line in stream), self.delimiter)
             row, before = -1, 0
             for fields in reader:
                 row += bool(fields)
@@ -126,7 +126,7 @@ class CsvFile:
     def _check_quotes(self) -> None:
         """Refuse a file whose last quotation mark is never closed: it has swallowed all rows below."""
         with self.path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = _parsed(stream, self.delimiter, strict=True)
+            reader = parsed(stream, self.delimiter, strict=True)
             started = 0
             try:
                 for _ in reader:
@@ -141,7 +141,7 @@ class CsvFile:
                     ) from None
 
 
-def _parsed(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> "Reader":
+def parsed(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> "Reader":
     """Return the rows of the lines, by Python's own reader, which counts lines.
 
     Its limit on a cell is one for the whole process: it is raised and never lowered, for other threads may be reading.
@@ -159,7 +159,7 @@ def find_delimiter(path: Path) -> str:
         start = stream.read(1 << 20)
 
     def fits(mark: str) -> tuple[bool, float, int]:
-        lines = islice(filter(None, _parsed(start.splitlines(), mark)), FIRST_LINES)
+        lines = islice(filter(None, parsed(start.splitlines(), mark)), FIRST_LINES)
         fields = [len(line) for line in lines] or [0]
         return fields[0] > 1, fields.count(fields[0]) / len(fields), fields[0]
 
@@ -179,7 +179,7 @@ def header(path: Path, delimiter: str) -> list[str]:
         )
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            names = next(filter(None, _parsed(stream, delimiter)), None)
+            names = next(filter(None, parsed(stream, delimiter)), None)
     except UnicodeDecodeError:
         check_utf8(path)
         raise

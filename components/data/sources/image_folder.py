@@ -25,7 +25,7 @@ _CAN_BE_READ: Final = ", ".join(sorted(SUFFIXES))
 ALLOWED: Final = f"one folder per class with {_CAN_BE_READ} files in it"
 _LEFT_BY_SYSTEMS: Final = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 _OTHER_IMAGE: Final = re.compile(
-    r"\.(heic|heif|avif|jfif|svg|psd|raw|cr[23]|nef|arw|dng|dcm|jp2|jxl|ico|tga|eps|exr)", re.IGNORECASE
+    r"\.(heic|heif|avif|svg|psd|raw|cr[23]|nef|arw|dng|dcm|jp2|jxl|ico|tga|eps|exr)", re.IGNORECASE
 )
 _PARTS: Final = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 

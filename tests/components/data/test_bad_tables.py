@@ -51,6 +51,11 @@ def test_ten_problems_are_shown_and_the_rest_counted(tmp_path: Path) -> None:
     assert "and 15 more" in said
 
 
+def test_counts_of_thousands_have_a_mark(tmp_path: Path) -> None:
+    said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 1200 + GOOD * 9))
+    assert "; so it is in 1,200 of 1,236 rows" in said
+
+
 def test_a_column_of_another_kind_is_named_once_and_hides_no_other(tmp_path: Path) -> None:
     said = refusal(tmp_path, csv(tmp_path, HEAD + "x,r,yes,n,p\n" * 25 + "1,r,maybe,n,q\n" + "y,r,yes,n,q\n"))
     assert "row 1 (line 2), column 'a': 'x' is not a finite number; so it is in 26 of 27 rows" in said

@@ -121,10 +121,17 @@ def test_folders_that_are_laid_out_otherwise_are_refused(tmp_path: Path) -> None
     said = refusal(tmp_path, root, COLUMNS)
     assert "loose.png: lies in no class folder" in said
     for name in ("all.zip", "0001"):
-        assert f"cat/{name}: is not an image, by its name\n  allowed: .bmp, .gif, .jpeg" in said
-    assert "cat/phone.HEIC: images of this format can't be read\n  allowed: .bmp, .gif, .jpeg" in said
+        assert f"cat/{name}: is not an image, by its name\n  allowed: .bmp, .gif, .jfif, .jpeg" in said
+    assert "cat/phone.HEIC: images of this format can't be read\n  allowed: .bmp, .gif, .jfif, .jpeg" in said
     assert "save it as one of these, or move it out" in said
     assert "empty: the class folder holds no images" in said
+
+
+def test_a_jpeg_whose_name_ends_in_jfif_is_an_image_like_any_other(tmp_path: Path) -> None:
+    root = pictures(tmp_path)
+    before = packed(tmp_path, root, COLUMNS, "before").rows
+    csv(root / "cat", saved(Image.fromarray(noise(8, 8)), format="JPEG"), "download.JFIF")
+    assert packed(tmp_path, root, COLUMNS).rows == before + 1
 
 
 def test_files_that_say_that_they_are_no_images_are_passed_over_and_told(tmp_path: Path) -> None:

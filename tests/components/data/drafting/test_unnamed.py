@@ -103,7 +103,7 @@ def test_a_person_is_told_beside_the_column_and_in_the_first_lines_and_nothing_i
     assert "    ward: category  # 50 values; 100% of the rows of one value have the same 'ill': see" in text
     said = "# WARNING: 100% of the rows of one 'ward' have the same 'ill' (so it is with 'patient' too). If they are of"
     assert said in text
-    assert "write `group: ward` under split" in text
+    assert "write `method: hash` and `group: ward` under split" in text
     assert "\n  group:" not in text
 
 

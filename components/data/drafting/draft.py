@@ -209,10 +209,9 @@ def _kept(plan: Draft) -> Iterator[str]:
     if plan.subjects is not None:
         one = plan.subjects
         yield (
-            f"{one.alike:.0%} of the rows of one '{one.column}' have the same '{plan.target}'{more}. If they are of "
-            "one subject, such as a patient or a machine, write `method: hash` and "
-            f"`group: {quoted(one.column)}` under split, and the kind ignore for the column: else a model is tested on "
-            "those that it knows, and its figures are too good"
+            f"{one.alike:.0%} of the rows of one '{one.column}' have the same '{plan.target}': they are kept together "
+            "(split.group), or a model would be tested on those that it knows. If later rows will be of the same "
+            f"{one.counted}, take the group out"
         )
 
 
@@ -225,7 +224,8 @@ def _perhaps_kept(plan: Draft) -> Iterator[str]:
         yield (
             f"{one.alike:.0%} of the rows of one '{one.column}' have the same '{plan.target}'{more}. If they are of "
             "one subject, such as a patient or a machine, write `method: hash` and "
-            f"`group: {quoted(one.column)}` under split, and the kind ignore for the column: else a model is tested on those that it knows, and its figures are too good"
+            f"`group: {quoted(one.column)}` under split, and the kind ignore for the column: else a model is tested on "
+            "those that it knows, and its figures are too good"
         )
 
 

@@ -1,8 +1,11 @@
 """Figures of quality: of the trained model on validation, and of what may be released on the test rows."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from components.aim import Aim
+from components.compression.candidates import UNCOMPRESSED
 from components.evaluation.config import EvaluateConfig
 from components.evaluation.interval import Interval
 from components.evaluation.metrics import Evaluation
@@ -13,6 +16,12 @@ from tasks.select import Selected
 from tasks.split import READ, Splits, groups_for, rows_for
 from tasks.stage import Workspace, stage
 from tasks.train import Trained
+
+if TYPE_CHECKING:
+    from components.data.preparing.preparation import Preparation
+    from components.data.rows import Rows
+    from components.evaluation.baselines import Baselines
+    from components.runtimes.feeds import Output
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,68 +99,64 @@ def evaluate_test(
     from components.evaluation.metrics import evaluate as measure
     from components.evaluation.metrics import lead
     from components.models.model import read_preparation
-    from components.runtimes.feeds import predict
-    from components.runtimes.table import RUNTIMES
 
     preparation = read_preparation(here.open(selected.model))
     rows = rows_for(here, splits, "test", data=aim.data, purpose="report")
     target, groups = encode_target(preparation, rows), groups_for(here, splits, "test", purpose="report")
-
-    def measured(output: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> Evaluation:
-        return measure(
-            config,
-            task=aim.task,
-            target=target,
-            output=output,
-            classes=preparation.target.classes,
-            seed=aim.seed,
-            groups=groups,
-        )
-
-    runtime = RUNTIMES[selected.runtime]
-    answers = {
-        one.onnx.digest: predict(runtime(here.open(one.onnx), threads=1), preparation, rows)
-        for one in exported
-        if one.onnx in (selected.onnx, exported[0].onnx)
-    }
-    simple = None
-    if config.baselines:
-        from components.evaluation.baselines import baselines  # two seconds of imports that not everybody needs
-
-        learned = rows_for(here, splits, "train", data=aim.data, purpose="fit")
-        simple = baselines(
-            aim.task,
-            train=learned,
-            part=rows,
-            preparation=preparation,
-            metric=aim.metric,
-            seed=aim.seed,
-            balanced=balanced,
-        )
-    released = measured(answers[selected.onnx.digest])
+    classes = preparation.target.classes
+    (whole,) = (one for one in exported if one.name == UNCOMPRESSED)
+    answers = {one.digest: _answers(here, selected, one, preparation, rows) for one in {selected.onnx, whole.onnx}}
+    simple = _simple(here, aim, splits, preparation, rows, balanced=balanced) if config.baselines else None
+    outputs, ours = simple.outputs if simple else {}, answers[selected.onnx.digest]
+    measured = partial(measure, config, task=aim.task, target=target, classes=classes, seed=aim.seed, groups=groups)
+    ahead = partial(
+        lead,
+        config,
+        metric=aim.metric,
+        task=aim.task,
+        target=target,
+        output=ours,
+        classes=len(classes),
+        seed=aim.seed,
+        groups=groups,
+    )
+    released = measured(output=ours)
     released.of(aim.metric)
-    leads = {
-        name: lead(
-            config,
-            metric=aim.metric,
-            task=aim.task,
-            target=target,
-            output=answers[selected.onnx.digest],
-            other=output,
-            classes=len(preparation.target.classes),
-            seed=aim.seed,
-            groups=groups,
-        )
-        for name, output in (simple.outputs if simple else {}).items()
-    }
+    leads = {name: ahead(other=output) for name, output in outputs.items()}
     file = here.folder / "answers.npy"
-    np.save(file, answers[selected.onnx.digest], allow_pickle=False)
+    np.save(file, ours, allow_pickle=False)
     return Tested(
         selected=released,
-        uncompressed=measured(answers[exported[0].onnx.digest]),
-        baselines={name: measured(output).figures for name, output in simple.outputs.items()} if simple else {},
+        uncompressed=measured(output=answers[whole.onnx.digest]),
+        baselines={name: measured(output=output).figures for name, output in outputs.items()},
         leads={name: found for name, found in leads.items() if found is not None},
         notes=simple.notes if simple else (),
         column=simple.column if simple else "",
         answers=here.keep(file),
+    )
+
+
+def _answers(here: Workspace, selected: Selected, onnx: Artifact, preparation: "Preparation", rows: "Rows") -> "Output":
+    """Return a file's outputs on the rows, [N, K], in the runtime that was selected."""
+    from components.runtimes.feeds import predict
+    from components.runtimes.table import RUNTIMES
+
+    return predict(RUNTIMES[selected.runtime](here.open(onnx), threads=1), preparation, rows)
+
+
+def _simple(
+    here: Workspace, aim: Aim, splits: Splits, preparation: "Preparation", rows: "Rows", *, balanced: bool
+) -> "Baselines":
+    """Return the simple models, which learn from the train rows, on the rows."""
+    from components.evaluation.baselines import baselines  # two seconds of imports that not everybody needs
+
+    learned = rows_for(here, splits, "train", data=aim.data, purpose="fit")
+    return baselines(
+        aim.task,
+        train=learned,
+        part=rows,
+        preparation=preparation,
+        metric=aim.metric,
+        seed=aim.seed,
+        balanced=balanced,
     )

@@ -9,13 +9,13 @@ import marshal
 import re
 from collections.abc import Collection
 from pathlib import Path
-from types import CodeType
 from typing import Final
+
+from components.release.compiled import plain
 
 RUN: Final = (".py", ".pyw", ".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".pth")  # by Python, or loaded by it
 _COMPILED: Final = re.compile(r"(?P<module>[^.]+)\.(?P<tag>[^.]+)(?:\.opt-(?P<level>[12]))?\.pyc")
 _HEADER: Final = 16  # bytes of a .pyc before its code: a magic number of the Python, flags, time and size or a hash
-_PLAIN: Final = 2  # the form of marshal without references, which depend on how often an object happens to be used
 
 
 def foreign_code(folder: Path, *, released: Collection[str]) -> list[str]:
@@ -40,17 +40,6 @@ def _is_of_its_source(path: Path) -> bool:
         return False
     try:
         made = compile(source.read_bytes(), "", "exec", dont_inherit=True, optimize=int(named["level"] or 0))
-        kept = marshal.loads(content[_HEADER:])  # noqa: S302 - it is compared, and never run
-        return isinstance(kept, CodeType) and _plain(kept) == _plain(made)
-    except (ValueError, EOFError, TypeError, SyntaxError):
+        return plain(content[_HEADER:]) == plain(marshal.dumps(made))
+    except (ValueError, SyntaxError):
         return False
-
-
-def _plain(code: CodeType) -> bytes:
-    return marshal.dumps(_nameless(code), _PLAIN)
-
-
-def _nameless(code: CodeType) -> CodeType:
-    """Return the code without the path that it was compiled at, here and in the functions within it."""
-    consts = tuple(_nameless(one) if isinstance(one, CodeType) else one for one in code.co_consts)
-    return code.replace(co_filename="", co_consts=consts)

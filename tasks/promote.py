@@ -253,10 +253,8 @@ def _restore_alias(releases: Releases, client: "Client") -> int | None:
 def _changed_elsewhere(yard: Yard, champion: Release | None) -> str:
     from tasks.registry import known_versions, named_champion
 
-    actual, recorded = (
-        named_champion(yard.home, yard.model, uri=yard.registry_uri),
-        None if champion is None else champion.version,
-    )
+    actual = named_champion(yard.home, yard.model, uri=yard.registry_uri)
+    recorded = None if champion is None else champion.version
     if actual == recorded:
         return ""
     if champion and champion.version not in known_versions(yard.home, yard.model, uri=yard.registry_uri):

@@ -28,9 +28,7 @@ class State:
     losses: Tensor
     best: dict[str, Tensor] = field(default_factory=dict)
     history: History = field(default_factory=list)
-    improved: tuple[
-        bool, ...
-    ] = ()  # of each epoch of the history: did its weights take the place of those kept before?
+    improved: tuple[bool, ...] = ()  # of each epoch of the history: were its weights kept?
     step: int = 0  # within the epoch; the epoch is the length of the history
     seconds: float = 0.0
     memory: dict[str, Tensor] = field(default_factory=dict)  # what the processes keep between steps

@@ -47,9 +47,9 @@ def _gap(place: int, count: int) -> int:
 
 
 def _numbers(column: NumberColumn, count: int, chance: np.random.Generator) -> Floats:
-    """Draw between the quantiles, or around the median, to three digits of the spread: nothing that train rows weren't.
+    """Draw between the quantiles, or around the median, to three digits of the spread, within the train rows' span.
 
-    Where the least, the middle and the greatest of these are whole, so are the numbers that are drawn.
+    Where the ends of that and the median are whole, so are the numbers that are drawn.
     """
     if column.ranks is not None:
         known = column.ranks.quantiles

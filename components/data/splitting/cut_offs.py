@@ -81,7 +81,7 @@ def as_cut_off(seconds: float, *, zone: tzinfo, offset: bool) -> str:
     try:
         stamp = moment.tz_convert(zone)
         day = stamp.date().isoformat()
-    except (OverflowError, NotImplementedError):  # in zones by name, and by offset: beyond the years 1 to 9999 there
+    except (OverflowError, NotImplementedError):  # beyond the years 1 to 9999 there: by conversion, or by its date
         return moment.isoformat()
     if offset:
         return stamp.isoformat()

@@ -87,9 +87,9 @@ def test_what_is_remembered_is_bounded_however_many_columns_there_are(
 
 def test_a_column_is_given_up_as_soon_as_its_rows_disagree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    add = room._Tally.add
+    add = room.Tally.add
     monkeypatch.setattr(
-        room._Tally, "add", lambda one, values, given: (seen.append(len(values)), add(one, values, given))[1]
+        room.Tally, "add", lambda one, values, given: (seen.append(len(values)), add(one, values, given))[1]
     )
     assert found(table(tmp_path, n=WHOSE, ill=rng.integers(0, 2, ROWS))) == {}
     assert sum(seen) == room.PIECE

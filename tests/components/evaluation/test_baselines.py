@@ -95,6 +95,16 @@ def test_the_column_is_chosen_on_rows_that_its_tree_did_not_see():
     assert alone.place == 7
 
 
+@pytest.mark.parametrize(("absolute", "place"), [(True, 0), (False, 1)])
+def test_the_column_is_the_one_that_is_best_by_what_is_judged(absolute, place):
+    """One tells nearly all of most rows, the other which few are ten times as far off."""
+    random = np.random.default_rng(0)
+    most, far = random.normal(size=3000), random.random(3000) < 0.05
+    alone = OneColumn(0, balanced=False, absolute=absolute, seed=0)
+    alone.fit(np.column_stack([most, far]), most + 10 * far)
+    assert alone.place == place
+
+
 def test_a_table_of_one_column_has_no_better_one():
     rows = table(200)
     kinds = {"x": "number", "named": "category"}

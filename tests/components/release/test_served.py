@@ -47,6 +47,8 @@ def test_a_mistyped_name_in_one_row_of_several_is_not_taken_for_a_missing_value(
         ask(table, rows)
     # A column of one's own that resembles one of the model's stands beside it.
     assert totals(table, [rows[0], {**rows[0], "agee": 3}]) == totals(table, [rows[0]] * 2)
+    without = {**rows[0], "age": None}
+    assert totals(table, [{**without, "agee": 3}] * 2) == totals(table, [without] * 2)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,7 @@ def test_regression_gives_values(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([{"age": 1}], "missing columns: member, city"),
+        (pd.DataFrame({"age": [1], "member": [3], "city": [""]}), "column 'member', row 0: 3 can't be read"),
         ([], "there are no rows. The model needs age, member, city."),
         ([{"age": "old", "member": 1, "city": ""}], "column 'age', row 0: 'old' can't be read"),
         ([{"age": "1_000", "member": 1, "city": ""}], "column 'age', row 0"),

@@ -34,6 +34,9 @@ def test_of_classes_unequal_in_size_a_mean_over_them_varies_as_fewer_rows_would(
     target, draw = torch.tensor([0] * 990 + [1] * 10), np.random.default_rng(0)
     assert telling_rows(target, metric="accuracy") == 1000
     assert telling_rows(torch.arange(30) % 3, metric="balanced_accuracy") == pytest.approx(30)
+    assert telling_rows(torch.arange(30) % 3 * 2, metric="roc_auc") == pytest.approx(
+        30
+    )  # of two classes no row is here
     rows = telling_rows(target, metric="balanced_accuracy")
     recalls = (draw.binomial(990, 0.8, 4000) / 990 + draw.binomial(10, 0.8, 4000) / 10) / 2
     assert recalls.std() == pytest.approx((0.8 * 0.2 / rows) ** 0.5, rel=0.05)

@@ -90,6 +90,7 @@ def test_a_target_with_a_long_tail_asks_for_another_metric(tmp_path: Path) -> No
     for values, asked in ((rng.normal(size=300), False), (rng.lognormal(0, 3, 300), True)):
         _, text = drafted(table(tmp_path, y=values), target="y")
         assert ("# metric: mae" in text) == asked
+        assert ("of the target's standard deviation; with metric: mae, a MAE" in text) == asked
 
 
 def test_where_one_class_is_almost_every_row_accuracy_is_not_what_is_judged(tmp_path: Path) -> None:

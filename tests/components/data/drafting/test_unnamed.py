@@ -59,6 +59,10 @@ ordinary = {
         "n": np.where(np.arange(ROWS) < 400, WHOSE, np.nan),
         "ill": np.arange(ROWS) % 50 == 0,
     },
+    "rows that agree since nearly all do": {
+        "n": [f"c{i // 2}" if i < 400 else "" for i in range(ROWS)],
+        "ill": np.arange(ROWS) < 2,
+    },
     "a category of few values that decides": {"n": [f"c{one % 12}" for one in WHOSE], "ill": WHOSE % 12 % 2},
     "a quantity whose size decides": {"n": WHOSE, "ill": WHOSE > 100},
     "a quantity of which the answer is made": {"n": WHOSE, "ill": WHOSE**2 + 0.5},

@@ -104,8 +104,7 @@ def test_leases_are_listed_by_how_they_begin(ledger: Ledger) -> None:
     given_back = ledger.acquire("run of d", seconds=5)
     assert given_back is not None
     ledger.release(given_back)
-    ledger.acquire("run of e", seconds=0.01)
-    time.sleep(0.05)
+    ledger.acquire("run of e", seconds=0.0)
     assert ledger.taken("run of ") == {"a", "b", "e"}, "the database may have been away"
     ledger.database.change("UPDATE leases SET expires = expires - 300 WHERE name = 'run of e'")
     assert ledger.taken("run of ") == {"a", "b"}
@@ -126,18 +125,16 @@ def test_new_stamps_are_kept(ledger: Ledger) -> None:
 
 
 def test_a_lease_is_held_by_one_until_it_is_released_or_expires(ledger: Ledger) -> None:
-    lease = ledger.acquire("work", seconds=0.3)
+    lease = ledger.acquire("work", seconds=60)
     assert lease is not None
     assert ledger.acquire("work", seconds=5) is None
     assert ledger.acquire("other work", seconds=5) is not None
     assert ledger.holds(lease)
     ledger.release(lease)
     assert not ledger.holds(lease)
-    again = ledger.acquire("work", seconds=0.2)
+    again = ledger.acquire("work", seconds=0.0)
     assert again is not None
-    time.sleep(0.3)
-    assert ledger.renew(again, seconds=0.2)  # late, but nobody wanted it
-    time.sleep(0.3)
+    assert ledger.renew(again, seconds=0.0)  # late, but nobody wanted it
     assert ledger.acquire("work", seconds=5) is not None
     assert not ledger.renew(again, seconds=5)
 
@@ -150,8 +147,7 @@ def test_a_lease_that_ran_out_is_not_taken_over_too_late(ledger: Ledger) -> None
 
 
 def test_who_lost_the_lease_commits_nothing_and_takes_nothing_away(ledger: Ledger) -> None:
-    slow = ledger.acquire("k", seconds=0.01)
-    time.sleep(0.05)
+    slow = ledger.acquire("k", seconds=0.0)
     quick = ledger.acquire("k", seconds=5)
     assert slow is not None
     assert quick is not None
@@ -174,7 +170,7 @@ def test_of_many_processes_one_gets_the_lease(address: Path | str) -> None:
 
 def test_many_processes_write_at_once_from_the_first_moment_on(address: Path | str) -> None:
     body = """
-        for i in range(40):
+        for i in range(15):
             key = f"{sys.argv[2]}-{i}"
             lease = ledger.acquire(key, seconds=60)
             ledger.commit(lease, record(key))
@@ -182,13 +178,13 @@ def test_many_processes_write_at_once_from_the_first_moment_on(address: Path | s
             assert ledger.record(key).key == key
     """
     processes(body, address, count=8)
-    assert ledger_at(address).database.ask("SELECT count(*) FROM records") == [(320,)]
+    assert ledger_at(address).database.ask("SELECT count(*) FROM records") == [(120,)]
 
 
 def test_twenty_processes_that_want_the_same_work_do_each_piece_once(address: Path | str) -> None:
     body = """
         import random
-        pieces = list(range(40))
+        pieces = list(range(15))
         random.shuffle(pieces)
         done = 0
         for i in pieces:
@@ -204,8 +200,8 @@ def test_twenty_processes_that_want_the_same_work_do_each_piece_once(address: Pa
         print(done)
     """
     said = processes(body, address, count=20)
-    assert sum(map(int, said)) == 40
-    assert len(ledger_at(address).history("m", "s", limit=100)) == 40
+    assert sum(map(int, said)) == 15
+    assert len(ledger_at(address).history("m", "s", limit=100)) == 15
 
 
 def test_twenty_challengers_that_are_decided_on_at_once_come_one_after_another(address: Path | str) -> None:

@@ -1,21 +1,23 @@
+import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from components.errors import Refusal
+from components.every import every
+from components.planning import held as held_module
 from components.planning.ledger import ledger_at
 from components.release import releases as releases_module
 from components.release.releases import Action, Release, Releases
 from components.store.artifact import Artifact
+from tests.servers.faults import wait_until
 
 
 def artifact(name: str) -> Artifact:
@@ -451,7 +453,6 @@ STOPPED = """
     from components.errors import Refusal
     from components.planning.ledger import ledger_at
     from components.release import releases as module
-    module.MOVE_SECONDS = 0.3
     releases = module.Releases(ledger_at(Path(sys.argv[1]) if sys.argv[1].startswith("/") else sys.argv[1]), "digits")
     try:
         with releases.moving():
@@ -465,34 +466,22 @@ STOPPED = """
 """
 
 
-def stop(child: "subprocess.Popen[str]", address: Path | str) -> None:
-    """Stop the process at a moment at which it doesn't hold the database: it renews its lease ten times a second."""
-    child.send_signal(signal.SIGSTOP)
-    while isinstance(address, Path) and _is_held(address):
-        child.send_signal(signal.SIGCONT)
-        time.sleep(0.01)
-        child.send_signal(signal.SIGSTOP)
-
-
-def _is_held(database: Path) -> bool:
-    with closing(sqlite3.connect(database, timeout=1.0, isolation_level=None)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return True
-    return False
+def run_out(releases: Releases) -> None:
+    """Have the lease of the move that goes on be over."""
+    releases.ledger.database.change("UPDATE leases SET expires = clock() - 1")
 
 
 def test_a_promoter_that_was_stopped_past_its_lease_changes_nothing_afterwards(
-    releases: Releases, address: Path | str, monkeypatch: pytest.MonkeyPatch
+    releases: Releases, address: Path | str
 ) -> None:
     command = [sys.executable, "-c", textwrap.dedent(STOPPED), str(address)]
     child = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdout.readline() == "began\n"
     try:
-        stop(child, address)
-        monkeypatch.setattr(releases_module, "MOVE_SECONDS", 5.0)
+        child.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)  # all its threads: the one that renews the lease, too
+        run_out(releases)
         with releases.moving():
             for one in releases.unfinished():
                 releases.end(one.seq, "abandoned")
@@ -508,11 +497,12 @@ def test_a_promoter_that_was_stopped_past_its_lease_changes_nothing_afterwards(
 def test_a_move_that_takes_longer_than_its_lease_is_not_taken_over(
     releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases_module, "MOVE_SECONDS", 0.3)
-    monkeypatch.setattr(releases_module, "PATIENCE_SECONDS", 0.6)
+    monkeypatch.setattr(releases_module, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(held_module, "every", lambda _, renew, *, name, first: every(0.02, renew, name=name))
     with releases.moving():
         seq = releases.begin("promote", 1, expected=None, actor="slow", reason="", basis="")
-        time.sleep(1.0)  # a smoke test of a large model
+        run_out(releases)
+        wait_until(lambda: releases.ledger.is_taken("promotion digits"))
         with pytest.raises(Refusal, match="by someone else"), releases.moving():
             pass
         releases.end(seq, "done")

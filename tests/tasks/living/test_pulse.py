@@ -1,15 +1,16 @@
 """A run that lives looks at its state in a real Prefect, and ends where that says so."""
 
-import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 from httpx import HTTPStatusError
 
+from tasks.living import pulse as module
 from tasks.living.deleted import DELETED
 from tasks.living.pulse import CANCELLED, Pulse
 from tasks.living.stopping import Stop
+from tests.clock import Clock
 from tests.tasks.living.conftest import Begin
 
 if TYPE_CHECKING:
@@ -26,21 +27,22 @@ class Told(Stop):
 
 
 def test_what_was_cancelled_and_goes_on_has_all_its_time_when_it_is_cancelled_again(
-    client: "SyncPrefectClient", begin: Begin
+    client: "SyncPrefectClient", begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.states import Cancelling, Running
 
-    stop, patience = Told(0.0), 2.0
+    stop, patience, clock = Told(0.0), 20.0, Clock()
+    monkeypatch.setattr(module, "time", clock)
     run = begin(Cancelling())
     pulse = Pulse(client, run, stop, patience)
     pulse.turn()
     client.set_flow_run_state(run, Running(), force=True)
-    time.sleep(patience)
+    clock.sleep(patience)
     pulse.turn()
     client.set_flow_run_state(run, Cancelling(), force=True)
     pulse.turn()
     assert stop.why == ""
-    time.sleep(patience)
+    clock.sleep(patience)
     pulse.turn()
     assert stop.why == CANCELLED
 

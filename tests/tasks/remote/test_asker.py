@@ -1,18 +1,26 @@
 """A worker's process ends when the run that asked for its stage is gone for good, not when that is only late."""
 
-import time
 from pathlib import Path
 
 import pytest
 
 from components.planning.held import RUN, living
 from components.planning.ledger import Ledger, ledger_at
+from tasks.remote import asker as module
 from tasks.remote.asker import GONE, Asker
+from tests.clock import Clock
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     return ledger_at(tmp_path / "ledger.db")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 class Told:
@@ -22,30 +30,30 @@ class Told:
         self.why = why
 
 
-def test_it_goes_on_while_the_run_lives_and_for_a_while_after(ledger: Ledger) -> None:
+def test_it_goes_on_while_the_run_lives_and_for_a_while_after(ledger: Ledger, clock: Clock) -> None:
     told = Told()
-    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)
+    asker = Asker(ledger, RUN + "r1", told, gone_seconds=20.0)
     with living(RUN + "r1", ledger, seconds=15.0):
         asker.look()
-        time.sleep(0.3)
+        clock.sleep(30.0)
         asker.look()
         assert not told.why
     asker.look()
     assert not told.why
-    time.sleep(0.3)
+    clock.sleep(30.0)
     asker.look()
     assert told.why == GONE
 
 
-def test_a_run_that_was_away_for_a_moment_is_not_gone(ledger: Ledger) -> None:
+def test_a_run_that_was_away_for_a_moment_is_not_gone(ledger: Ledger, clock: Clock) -> None:
     told = Told()
-    asker = Asker(ledger, RUN + "r1", told, gone_seconds=0.2)
+    asker = Asker(ledger, RUN + "r1", told, gone_seconds=20.0)
     asker.look()
-    time.sleep(0.15)
+    clock.sleep(15.0)
     with living(RUN + "r1", ledger, seconds=15.0):
         asker.look()
     asker.look()
-    time.sleep(0.1)
+    clock.sleep(10.0)
     asker.look()
     assert not told.why
 

@@ -5,7 +5,6 @@ tests/flows/production/.
 """
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,10 +19,11 @@ from components.errors import Refusal
 from components.planning.held import living
 from components.planning.ledger import Ledger, ledger_at
 from tasks.living.signs import SILENT
-from tasks.remote import attempt
+from tasks.remote import attempt, patience
 from tasks.remote.attempt import Attempt, lease_of
 from tasks.remote.endings import Lost
 from tasks.remote.patience import Patience
+from tests.clock import Clock
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -91,9 +91,11 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in {"POLL_SECONDS": 0.02, "GONE_SECONDS": 0.1, "END_SECONDS": 0.2}.items():
-        monkeypatch.setattr(attempt, name, seconds)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (attempt, patience):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 def wait(
@@ -142,32 +144,30 @@ def test_prefect_may_come_back(prefect: Prefect, ledger: Ledger) -> None:
 
 
 def test_a_prefect_that_stays_away_ends_the_wait(prefect: Prefect, ledger: Ledger) -> None:
-    with pytest.raises(Refusal, match=r"Prefect answers with an error \(500\), for 0 minutes now"):
-        wait(prefect, ledger, polls=1000, seconds=0.1)
+    with pytest.raises(Refusal, match=r"Prefect answers with an error \(500\), for 2 minutes now"):
+        wait(prefect, ledger, polls=1000, seconds=120.0)
 
 
 @pytest.mark.parametrize("met_by", ["is_taken", "record"])
 def test_a_process_that_could_not_renew_its_lease_since_the_ledger_was_away_is_not_lost(
-    prefect: Prefect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, met_by: str
+    prefect: Prefect, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, met_by: str
 ) -> None:
     """Whichever question it is that waits for the ledger's server."""
     from prefect.states import Completed, Running
 
-    looks = iter([(0.0, True), (0.5, False), *[(0.0, False)] * 3])
-    waits = iter([0.0, 0.5])
+    looks = iter([(0.0, True), (60.0, False), *[(0.0, False)] * 3])
+    waits = iter([0.0, 60.0])
 
     def is_taken(_ledger: Ledger, _name: str) -> bool:
         seconds, taken = next(looks, (0.0, True))
-        time.sleep(seconds if met_by == "is_taken" else 0.0)
+        clock.sleep(seconds if met_by == "is_taken" else 0.0)
         return taken
 
     def is_there() -> bool:
-        time.sleep(next(waits, 0.0) if met_by == "record" else 0.0)
+        clock.sleep(next(waits, 0.0) if met_by == "record" else 0.0)
         return False
 
     monkeypatch.setattr(Ledger, "is_taken", is_taken)
-    monkeypatch.setattr(attempt, "SLOW_SECONDS", 0.2)
-    monkeypatch.setattr(attempt, "GONE_SECONDS", 0.4)
     prefect.states = [*[Running()] * 8, Completed()]
     assert wait(prefect, ledger, done=is_there, alive=False) == []
 
@@ -204,15 +204,12 @@ def test_a_stage_that_thought_itself_abandoned_is_asked_for_again(prefect: Prefe
         wait(prefect, ledger, polls=1000)
 
 
-def test_a_process_that_is_deaf_to_its_time_limit_is_ended_by_who_waits(
-    prefect: Prefect, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_deaf_to_its_time_limit_is_ended_by_who_waits(prefect: Prefect, ledger: Ledger) -> None:
     from prefect.states import Running
 
-    monkeypatch.setattr(attempt, "DEAF_SECONDS", 0.1)
     prefect.states = [Running()]
-    with pytest.raises(Refusal, match=r"train: it took longer than 0\.001 minutes"):
-        wait(prefect, ledger, polls=1000, minutes=0.001)
+    with pytest.raises(Refusal, match=r"train: it took longer than 0\.5 minutes"):
+        wait(prefect, ledger, polls=1000, minutes=0.5)
     assert prefect.proposed == ["CANCELLING"]
 
 
@@ -222,8 +219,8 @@ def test_a_stage_that_nobody_takes_up_is_waited_for_as_long_as_is_said_and_cance
     from prefect.states import Late, Scheduled
 
     prefect.states = [Scheduled(), *[state for _ in range(1000) for state in (Late(), Scheduled())]]
-    with pytest.raises(Refusal, match=r"train: waited 0\.005 minutes for pool 'local' to take it up: it is paused"):
-        wait(prefect, ledger, polls=1000, alive=False, wait_minutes=0.005)
+    with pytest.raises(Refusal, match=r"train: waited 0\.5 minutes for pool 'local' to take it up: it is paused"):
+        wait(prefect, ledger, polls=1000, alive=False, wait_minutes=0.5)
     assert prefect.proposed == ["CANCELLED"]
 
 
@@ -231,7 +228,7 @@ def test_what_a_worker_is_at_was_taken_up(prefect: Prefect, ledger: Ledger) -> N
     from prefect.states import Completed, Pending, Running, Scheduled
 
     prefect.states = [Scheduled(), *[Pending()] * 10, *[Running()] * 20, Completed()]
-    assert wait(prefect, ledger, polls=1000, wait_minutes=0.005) == []
+    assert wait(prefect, ledger, polls=1000, wait_minutes=0.1) == []
 
 
 def test_who_stops_waiting_cancels_it(prefect: Prefect, ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ run: env
 test: env
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup -m "not slow"
 
-# Run those that take longest: more ways in which servers, workers and runs end, other machines, a wipe and its backup.
+# Run those that take longest: more ways in which servers, workers and runs end, retraining, other machines, a wipe.
 test-slow: env
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup -m slow
 

@@ -25,7 +25,7 @@ from tests.flows.place import Place, flip
 from tests.flows.test_serving import free_port, served
 from tests.flows.test_verifying import folder_of
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 OF_2 = ("--set", "train.optimizer.lr=0.03")  # what version 2 is made of; version 1 is of the recipe as it is
 
 

@@ -26,7 +26,7 @@ from tasks.split import split
 from tests.flows.conftest import RECIPE, people
 from tests.flows.place import Place, flip
 
-pytestmark = pytest.mark.xdist_group("runs")  # where the Prefect server is
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("runs")]  # where the Prefect server is
 HUSH = "hush-hush-9"
 
 

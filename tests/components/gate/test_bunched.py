@@ -83,6 +83,7 @@ def test_of_groups_of_many_sizes_it_lets_a_loss_of_the_margin_through_at_most_on
     assert 0 < yes / TIMES <= 0.05 + WITHIN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["log_loss", "rmse"])
 @pytest.mark.parametrize("uneven", [False, True])
 def test_of_copies_other_figures_hold_their_promise_too(metric, uneven):

@@ -46,7 +46,9 @@ def a_bundle(folder: Path) -> Bundle:
     )
 
 
-@pytest.mark.parametrize("fault", ["cut answer", "cut", "502"])
+@pytest.mark.parametrize(
+    "fault", ["cut answer", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cut", "502"))]
+)
 def test_what_was_made_though_the_answer_was_lost_is_not_made_again(
     client: MlflowClient, behind: Proxy, fault: str, tmp_path: Path
 ) -> None:
@@ -140,6 +142,7 @@ def test_a_server_that_answers_with_an_error_is_not_told_to_be_silent(client: Ml
     assert [line.strip() for line in said] == ["waiting for MLflow: its server answers with an error (503)"]
 
 
+@pytest.mark.slow
 def test_of_two_who_make_the_first_of_a_model_at_once_both_go_on(
     client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

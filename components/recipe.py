@@ -64,6 +64,7 @@ class Recipe(Ruled):
             yield breach(f"seed is 0 or more and below 2**32, not {self.seed}", "seed")
         yield from self._of_task()
         yield from self._of_images()
+        yield from self._of_lists()
         yield from self._of_split()
         if self.select.batch_size not in self.profile.batch_sizes:
             what = f"select.batch_size {self.select.batch_size} isn't among profile.batch_sizes"
@@ -100,6 +101,17 @@ class Recipe(Ruled):
         if self.train.augment != Augment():
             what = "train.augment is for images, and no column is one: leave it out"
             yield breach(what, "train.augment", *kinds)
+        for key in ("image_size", "image_channels"):
+            if getattr(self.prepare, key) is not None:
+                what = f"prepare.{key} is for images, and no column is one: leave it out"
+                yield breach(what, f"prepare.{key}", *kinds)
+
+    def _of_lists(self) -> Iterator[Breach]:
+        for key in ("prune", "quantize"):
+            entries = getattr(self, key)
+            if len(set(entries)) < len(entries):
+                what = f"{key} lists the same twice, which would be the same candidates twice: take one out"
+                yield breach(what, key)
 
     def _of_split(self) -> Iterator[Breach]:
         kinds = self.data.columns

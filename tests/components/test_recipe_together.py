@@ -48,7 +48,7 @@ def test_a_mistake_in_a_section_hides_no_clash_of_its_other_fields() -> None:
 
 def test_a_clash_hides_no_other_clash() -> None:
     rest = "task: regression\nmetric: accuracy\nnetwork: {family: cnn}\nsplit: {method: time}\n"
-    train = "train:\n  loss: cross_entropy\n  augment: {flip: true}\n"
+    train = "train:\n  loss: cross_entropy\n  augment: {flip: true}\nprepare: {image_size: [8, 8], image_channels: 3}\n"
     assert told(DATA + rest + train) == [
         "2:31 data.target is y: regression needs a target of kind number, 'y' is of another",
         "4:9 metric accuracy isn't one of regression",
@@ -56,7 +56,15 @@ def test_a_clash_hides_no_other_clash() -> None:
         "6:17 split.method is time: method: time needs time_column, validation_from and test_from",
         "8:9 train.loss is cross_entropy",
         "9:12 train.augment is for images, and no column is one: leave it out",
+        "10:23 prepare.image_size is for images, and no column is one: leave it out",
+        "10:47 prepare.image_channels is for images, and no column is one: leave it out",
     ]
+
+
+@pytest.mark.parametrize(("key", "entry"), [("prune", "{ratio: 0.3}"), ("quantize", "{method: int8_static}")])
+def test_the_same_is_listed_once(key: str, entry: str) -> None:
+    (said,) = told(f"{CLASSES}{key}: [{entry}, {entry}]\n")
+    assert f"{key} lists the same twice" in said
 
 
 def test_ten_mistakes_of_ten_sections_come_together() -> None:

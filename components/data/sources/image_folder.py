@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -123,10 +123,22 @@ def _is_image(name: str) -> bool:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Yield the paths of all files that count, from the root on."""
+    """Yield the paths of all files that count, from the root on.
+
+    Raises:
+        Refusal: a folder is a link or may not be read: going on without it would be a release of less than was given.
+    """
     for folder, inner, names in os.walk(root, onerror=refuse_unreadable):
         inner[:] = sorted(name for name in inner if _counts(name))
+        _refuse_links(root, [Path(folder) / name for name in inner])
         yield from ((Path(folder) / name).relative_to(root).as_posix() for name in names if _counts(name))
+
+
+def _refuse_links(root: Path, folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if folder.is_symlink():
+            what, do = "is a link to a folder, which isn't followed", "put the folder itself in its place, or a copy"
+            raise refuse(what, where=_place(root, shown(folder.relative_to(root).as_posix())), do=do)
 
 
 def _place(root: Path, name: str) -> str:

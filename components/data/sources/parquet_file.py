@@ -90,12 +90,19 @@ def _schema(file: Path) -> pa.Schema:
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """The table with dictionary columns as their values."""
+    """The table with dictionary columns as their values, and text and bytes of the types that Arrow computes with."""
     for place, column in enumerate(table.schema):
-        if pa.types.is_dictionary(column.type):
-            plain = table.column(place).cast(column.type.value_type)
-            table = table.set_column(place, pa.field(column.name, column.type.value_type), plain)
+        if (kind := _plain_type(column.type)) != column.type:
+            table = table.set_column(place, pa.field(column.name, kind), table.column(place).cast(kind))
     return table
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(kind) else kind
 
 
 def _first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.data.config import PrepareConfig
 from components.data.drafting.draft import draft
-from components.data.images import Unreadable, decode, png, with_channels
+from components.data.images import Unreadable, decode, png, size_of, with_channels
 from components.data.load import load
 from components.data.packing import pack as pack_module
 from components.data.packing.pack import look_ahead
@@ -64,6 +64,15 @@ def test_orientation_alpha_palette_and_depth_have_one_meaning() -> None:
         decode(saved(Image.fromarray(grey.astype(np.float32)), format="TIFF"))
     with pytest.raises(Unreadable, match="32-bit pixels"):
         decode(saved(Image.fromarray(grey.astype(np.int32) + 65536), format="TIFF"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_in_the_head_is_that_of_the_pixels(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.fromarray(noise(4, 6, 3)), exif=exif, format=kind)
+    assert size_of(data) == decode(data).shape[:2]
 
 
 def test_an_image_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +198,15 @@ def test_a_name_that_is_not_utf_8_is_refused_escaped(tmp_path: Path) -> None:
     assert said in refusal(tmp_path, root, COLUMNS)
     with pytest.raises(Refusal, match=re.escape(said)):
         draft(root)
+
+
+@pytest.mark.parametrize("name", ["cat/more", "cow"])
+def test_a_folder_that_is_a_link_is_refused_and_not_passed_over(tmp_path: Path, name: str) -> None:
+    folder = pictures(tmp_path)
+    elsewhere = pictures(tmp_path / "elsewhere")
+    (folder / name).symlink_to(elsewhere / "cat")
+    problem = refusal(tmp_path, folder, COLUMNS)
+    assert f"pets/{name}: is a link to a folder, which isn't followed" in problem
 
 
 def test_folders_named_like_parts_of_a_split_are_refused(tmp_path: Path) -> None:

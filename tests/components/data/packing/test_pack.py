@@ -149,6 +149,17 @@ def test_whole_numbers_of_a_category_lose_their_point_and_parquet_types_become_t
     assert got["y"].tolist() == ["7", "7", "8", "8"]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_text_of_any_parquet_type_is_read(tmp_path: Path, kind: pa.DataType) -> None:
+    columns: dict[str, ColumnKind] = {"a": "number", "b": "boolean", "k": "category", "y": "category"}
+    text = {"a": ["1", "2.5", "", "4"], "b": ["yes", "no", "yes", "no"], "k": ["u", "v", "u", "v"], "y": ["p", "q"] * 2}
+    pq.write_table(pa.table({name: pa.array(cells, kind) for name, cells in text.items()}), tmp_path / "t.parquet")
+    packed(tmp_path, tmp_path / "t.parquet", config(columns))
+    got = load(tmp_path / "packed", None, columns)
+    assert np.array_equal(got["a"].astype(float), [1, 2.5, np.nan, 4], equal_nan=True)
+    assert [got[name].tolist() for name in "ky"] == [text["k"], text["y"]]
+
+
 def test_half_precision_numbers_are_numbers_categories_and_groups_like_others(tmp_path: Path) -> None:
     half = pa.array(np.array([1, 2.5, np.nan, 7], dtype=np.float16))
     pq.write_table(pa.table({"a": half, "k": half, "note": half, "y": half.take([0, 0, 1, 1])}), tmp_path / "t.parquet")

@@ -87,7 +87,7 @@ class Recipe(Ruled):
             what = f"gate.floor {floor:g} is {side} {end:g}, which {self.judged_by} never is"
             yield breach(what, "gate.floor", "metric", "task")
         target = self.data.target
-        if self.task == "regression" and self.data.columns.get(target) != "number":
+        if self.task == "regression" and self.data.columns.get(target, "number") != "number":
             what = f"regression needs a target of kind number, '{target}' is of another"
             yield breach(what, "data.target", "data.columns", f"data.columns.{target}", "task")
 

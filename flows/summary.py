@@ -31,6 +31,7 @@ def summary(
         "decision": {
             "promoted": outcome.promoted.promoted,
             "gate": outcome.evidence.judged.judgement.decision,
+            "barred": outcome.promoted.barred,
             "reason": outcome.promoted.reason,
         },
         "test": {

@@ -62,6 +62,7 @@ class Decided(TypedDict):
 
     promoted: bool
     gate: str  # "yes", "no" or "not enough evidence"
+    barred: bool  # it is promoted only by force
     reason: str
 
 
@@ -148,13 +149,12 @@ def print_summary(result: dict[str, Json]) -> None:
 
 
 def _next(model: str, version: int, decision: Decided) -> str:
-    """Say what can be done now. What the gate said no to is barred: only by force is it promoted."""
+    """Say what can be done now: what is barred is promoted only by force."""
     if decision["promoted"]:
         return f"{called()} predict {model} FILE"
     of = f"{model} --version {version}"
-    if decision["gate"] == "no":
-        return f"{called()} show {of}; to overrule the gate: {called()} promote {of} --force"
-    return f"{called()} show {of}; to promote it all the same: {called()} promote {of}"
+    why = "to overrule the gate" if decision["gate"] == "no" else "to promote it all the same"
+    return f"{called()} show {of}; {why}: {called()} promote {of}{' --force' * decision['barred']}"
 
 
 def print_plan(lines: Sequence[Planned], *, server: bool) -> None:

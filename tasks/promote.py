@@ -31,6 +31,7 @@ class Promoted:
     version: int
     champion: int | None
     reason: str
+    barred: bool = False  # by hand it is promoted only with force
 
 
 def decided(yard: Yard, *, registered: Registered, judged: Judged) -> Promoted | None:
@@ -123,6 +124,7 @@ def _outcome(releases: Releases, registered: Registered, judged: Judged, reason:
         version=version,
         champion=None if champion is None else champion.version,
         reason=reason,
+        barred=not reigns and releases.barred(version) is not None,
     )
 
 

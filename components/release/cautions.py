@@ -19,6 +19,7 @@ FEWEST_OF_CLASS: Final = 5  # test rows, below which a class's figures say next 
 OF_ROWS: Final[frozenset[Metric]] = frozenset(
     {"accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
 )  # metrics that count rows: one more that is wrong takes a step
+ERRORS: Final[frozenset[Metric]] = frozenset({"rmse", "mae"})
 MANY_GONE: Final = 0.5  # of the rows that the champion learned from
 
 
@@ -118,13 +119,18 @@ def _told_by_one(
         return
     nothing, one = simple["constant"], simple["one_column"]
     lead = leads.get("constant")
-    learned = _sign(metric) * (value - nothing)
-    if lead is None or lead.low <= 0 or _sign(metric) * (one - nothing) < NEARLY_ALL * learned:
+    if lead is None or lead.low <= 0 or _told(metric, one, nothing) < NEARLY_ALL * _told(metric, value, nothing):
         return
     yield (
         f"the column '{column}' alone has {metric} {figure(one)}, this one {figure(value)}: if it is known only once "
         "the answer is, its kind must be ignore"
     )
+
+
+def _told(metric: Metric, value: float, nothing: float) -> float:
+    """By how much a value is better than a constant's. Errors count by their squares, as in R2."""
+    power = 2 if metric in ERRORS else 1
+    return _sign(metric) * (value**power - nothing**power)
 
 
 def _untold(released: Evaluation, lead: Interval | None, *, ahead: str) -> str:

@@ -136,7 +136,7 @@ def frame(given: object, facts: Facts) -> pd.DataFrame:
         raise BadRows(
             f"missing column{'s' * (len(missing) > 1)}: {', '.join(missing)}. "
             f"The model needs {', '.join(facts.columns)}"
-            f" and was given {', '.join(map(str, rows.columns)) or 'none'}. {hint}."
+            f" and found {', '.join(map(str, rows.columns)) or 'none'}: look for a mistyped name. {hint}."
         )
     for other in [name for name in rows.columns if name not in facts.columns]:
         named = rows[other].notna().to_numpy()

@@ -75,7 +75,7 @@ def test_every_command_that_is_promised_is_there() -> None:
 def test_a_run_ends_with_one_json_object_on_its_last_line(first: Place) -> None:
     result = first.told["first"].json
     assert {name: sorted(value) for name, value in result.items() if isinstance(value, dict)} == {
-        "decision": ["gate", "promoted", "reason"],
+        "decision": ["barred", "gate", "promoted", "reason"],
         "test": ["baseline", "selected"],
         "selected": ["latency_ms", "name", "reason", "runtime", "size_bytes", "speedup"],
         "onnx": ["path", "sha256"],
@@ -276,7 +276,7 @@ def test_rollback_goes_to_the_version_before_and_the_next_run_leaves_it_so(place
     assert champion(place) == 1
     again = place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--json", code=0).json
     assert again["version"] == 2
-    assert again["decision"]["promoted"] is False
+    assert (again["decision"]["promoted"], again["decision"]["barred"]) == (False, True)
     assert again["decision"]["reason"] == "version 2 was rolled back: it was rude"
     assert champion(place) == 1
     place.call("run", "recipe.yaml", "--set", "train.optimizer.lr=0.03", "--strict", code=3)

@@ -58,22 +58,29 @@ ALL_THE_SAME = "to promote it all the same: steelyard promote m --version 2"
 
 
 @pytest.mark.parametrize(
-    ("promoted", "gate", "way_on"),
+    ("promoted", "gate", "barred", "way_on"),
     [
-        (True, "yes", "predict m FILE"),
-        (False, "no", "show m --version 2; to overrule the gate: steelyard promote m --version 2 --force"),
-        (False, "not enough evidence", f"show m --version 2; {ALL_THE_SAME}"),
-        (False, "yes", f"show m --version 2; {ALL_THE_SAME}"),  # as where another became champion meanwhile
+        (True, "yes", False, "predict m FILE"),
+        (False, "no", True, "show m --version 2; to overrule the gate: steelyard promote m --version 2 --force"),
+        (False, "not enough evidence", False, f"show m --version 2; {ALL_THE_SAME}"),
+        (False, "yes", False, f"show m --version 2; {ALL_THE_SAME}"),  # as where another became champion meanwhile
+        (False, "yes", True, f"show m --version 2; {ALL_THE_SAME} --force"),  # it was rolled back
+        (False, "not enough evidence", True, f"show m --version 2; {ALL_THE_SAME} --force"),
     ],
 )
-def test_a_run_ends_with_the_way_on_and_proposes_force_only_after_a_no(
-    promoted: bool, gate: str, way_on: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_run_ends_with_the_way_on_and_proposes_force_only_where_it_is_wanted(
+    promoted: bool,
+    gate: str,
+    barred: bool,
+    way_on: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tables, "called", lambda: "steelyard")
     selected = {"name": "dense", "size_bytes": 9, "latency_ms": {}, "reason": "it is small"}
     result = {"model": "m", "version": 2, "metric": "accuracy", "candidates": [], "stages": [], "report": "r.html"}
     test = {"baseline": {}, "selected": {"accuracy": 0.9}}
-    decision = {"promoted": promoted, "gate": gate, "reason": "so."}
+    decision = {"promoted": promoted, "gate": gate, "barred": barred, "reason": "so."}
     print_summary({**result, "selected": selected, "test": test, "decision": decision})
     assert capsys.readouterr().out.splitlines()[-1] == f"  next       steelyard {way_on}"
 

@@ -21,6 +21,7 @@ BLOCK_BYTES: Final = 4 << 20  # no line may be longer
 DELIMITERS: Final = (",", ";", "\t", "|")
 FIRST_LINES: Final = 100  # by which the delimiter is found
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_CODE_PAGES: Final = ("cp1252", "cp1250")  # of Western and of Central Europe; Latin-1 is a part of the first
 
 
 class CsvFile:
@@ -201,11 +202,13 @@ def check_utf8(path: Path) -> None:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                near = line[max(0, error.start - 20) : error.start + 20].decode("latin-1").strip()
+                near = line[max(0, error.start - 20) : error.start + 20]
+                read = [f"'{near.decode(code, errors='replace').strip()}' as {code}" for code in _CODE_PAGES]
                 raise refuse(
-                    f"byte {error.start + 1} of the line (0x{line[error.start]:02x}) is not UTF-8; "
-                    f"read as Latin-1, it says '{near}'",
+                    f"byte {error.start + 1} of the line (0x{line[error.start]:02x}) is not UTF-8; it reads "
+                    f"{' and '.join(read)}",
                     where=f"{path.name}, line {number}",
                     allowed="UTF-8, with or without a BOM",
-                    do=f"save the file as UTF-8, for instance: iconv -f LATIN1 -t UTF-8 {path.name} > utf8.csv",
+                    do="save the file as UTF-8, with the name of the code page as which it reads right: "
+                    f"iconv -f {_CODE_PAGES[0]} -t UTF-8 {path.name} > utf8.csv",
                 ) from None

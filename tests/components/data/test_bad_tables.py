@@ -127,7 +127,13 @@ def test_latin_1_is_refused_with_line_and_byte(tmp_path: Path, where: str) -> No
     said = refusal(tmp_path, csv(tmp_path, text.encode("latin-1")))
     assert ("line 1: byte 1 " if where == "header" else "line 6: byte 6 ") in said
     assert "(0xe9) is not UTF-8" in said
-    assert "iconv" in said
+    assert "iconv -f cp1252" in said
+
+
+def test_text_of_a_code_page_is_shown_as_it_may_read(tmp_path: Path) -> None:
+    text = HEAD + GOOD + "5,Škoda Ďuro,yes,n,p\n"
+    said = refusal(tmp_path, csv(tmp_path, text.encode("cp1250")))
+    assert "Škoda Ïuro,yes,n,p' as cp1252 and '5,Škoda Ďuro,yes,n,p' as cp1250" in said
 
 
 def test_utf_16_is_refused_by_name(tmp_path: Path) -> None:

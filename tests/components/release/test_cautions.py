@@ -65,7 +65,7 @@ def test_what_is_worth_a_warning_is_said(
     metric: Metric, released: float, uncompressed: float, worst: float, simple: dict[str, float], expected: list[str]
 ) -> None:
     """A lead is certain from 0.02 on."""
-    sign = -1 if metric == "rmse" else 1
+    sign = -1 if metric in ("rmse", "mae") else 1
     leads = {name: sign * (released - value) for name, value in simple.items()}
     found = cautions(
         metric,
@@ -87,15 +87,17 @@ def test_what_is_worth_a_warning_is_said(
         ("accuracy", 0.99, {"constant": 0.5, "one_column": 0.96}, False),
         ("accuracy", 0.99, {"constant": 0.98, "one_column": 0.99}, False),  # hardly anything was learned
         ("accuracy", 0.99, {"constant": 0.5, "one_column": 0.995}, True),
-        ("rmse", 1.0, {"constant": 9.0, "one_column": 1.3}, True),
-        ("rmse", 1.0, {"constant": 9.0, "one_column": 1.6}, False),
+        ("rmse", 1.0, {"constant": 9.0, "one_column": 2.1}, True),
+        ("rmse", 1.0, {"constant": 9.0, "one_column": 2.4}, False),
+        ("rmse", 3.2, {"constant": 7638.0, "one_column": 971.9}, True),  # the target itself, in 64 steps
+        ("mae", 1.0, {"constant": 9.0, "one_column": 2.1}, True),
         ("accuracy", 0.99, {"constant": 0.5}, False),
     ],
 )
 def test_a_column_that_tells_nearly_all_alone_is_named(
     metric: Metric, released: float, simple: dict[str, float], told: bool
 ) -> None:
-    sign = -1 if metric == "rmse" else 1
+    sign = -1 if metric in ("rmse", "mae") else 1
     found = cautions(
         metric,
         released=evaluation(metric, Interval(released, released, released)),

@@ -231,7 +231,8 @@ def test_bad_rows_are_a_bad_request_with_the_reason(table_server: str) -> None:
     status, answer = post(table_server, {"dataframe_records": [{"age": 1, "city": "Bonn"}]})
     assert status == 400
     assert answer["message"] == (
-        "missing column: member. The model needs age, member, city and was given age, city. A missing value may be null."
+        "missing column: member. The model needs age, member, city and found age, city: look for a mistyped name. "
+        "A missing value may be null."
     )
     status, answer = post(table_server, {"dataframe_records": [{"age": "old", "city": "Bonn", "member": True}]})
     assert status == 400

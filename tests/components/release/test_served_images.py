@@ -117,6 +117,7 @@ def test_an_image_of_another_size_than_the_model_takes_is_refused(grey: served.S
 
 def test_who_sends_no_image_is_told_what_one_is(grey: served.Served) -> None:
     with pytest.raises(
-        MlflowException, match=r"missing column: picture\..* was given photo\. An image is a file's bytes"
+        MlflowException,
+        match=r"missing column: picture\..* found photo: look for a mistyped name\. An image is a file's bytes",
     ):
         ask(grey, [{"photo": "holiday"}])

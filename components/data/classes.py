@@ -1,15 +1,15 @@
 """Classes of a target: their order, and whether each has enough rows."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 
-from components.data.findings import shortened
 from components.data.kinds import to_boolean, to_number
-from components.errors import Problem, Refusal, refuse
+from components.errors import refuse
 
 LEAST_ROWS: Final = 2  # of a class
+SHOWN: Final = 10  # classes that are named
 MOST: Final = 10_000  # classes
 # What pandas, NumPy and spreadsheets write where there is no value: never a class.
 _NO_LABEL: Final = frozenset({"NaN", "nan", "NAN", "<NA>", "#N/A"})
@@ -53,9 +53,14 @@ def check_classes(counts: Mapping[str, int], *, where: str) -> None:
         )
     rare = [name for name in in_order(counts) if counts[name] < LEAST_ROWS]
     if rare:
-        do = f"add rows of it, join it with another class, or leave it out: {LEAST_ROWS} rows are the least"
-        problems = [Problem(what=f"the class '{name}' has 1 row", where=where, do=do) for name in rare[:11]]
-        raise Refusal(shortened(problems, count=len(rare)))
+        which = "class" if len(rare) == 1 else f"{len(rare):,} classes"
+        have = "has 1 row" if len(rare) == 1 else "have 1 row each"
+        do = f"add rows, join classes, or leave the rows out: {LEAST_ROWS} of a class are the least"
+        raise refuse(f"the {which} {_named(rare)} {have}", where=where, do=do)
+
+
+def _named(classes: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
 
 
 def check_count(names: Collection[str], *, where: str) -> None:

@@ -187,6 +187,13 @@ def test_a_class_with_one_row_is_refused(tmp_path: Path) -> None:
     assert "column 'y': the class 'rare' has 1 row" in said
 
 
+def test_many_classes_with_one_row_are_one_refusal(tmp_path: Path) -> None:
+    rare = "".join(f"5,r,yes,n,k{i:02}\n" for i in range(12))
+    said = refusal(tmp_path, csv(tmp_path, HEAD + GOOD * 3 + rare))
+    assert "column 'y': the 12 classes 'k00', 'k01'," in said
+    assert "'k09', ... have 1 row each" in said
+
+
 def test_a_single_class_is_refused(tmp_path: Path) -> None:
     assert "every row is of the one class 'p'" in refusal(tmp_path, csv(tmp_path, HEAD + "1,r,yes,n,p\n" * 3))
 

@@ -116,6 +116,7 @@ def _prune_(network: nn.Module, features: tuple[Tensor, ...], *, ratio: float, l
             features,
             importance=tp.importance.GroupMagnitudeImportance(p=2),
             pruning_ratio=ratio,
+            pruning_ratio_dict=_narrow(network, ratio),
             round_to=_rounding(network, ratio),
             ignored_layers=[module for module in names if isinstance(module, nn.MultiheadAttention)],
             in_channel_groups={},  # the defaults are shared between calls
@@ -128,7 +129,8 @@ def _prune_(network: nn.Module, features: tuple[Tensor, ...], *, ratio: float, l
 
 @contextmanager
 def _traced(network: nn.Module) -> Iterator[None]:
-    wanted = [parameter.requires_grad for parameter in network.parameters()]
+    # By name: pruning puts other parameters in their places, and ties none of those that were one.
+    wanted = {name: one.requires_grad for name, one in network.named_parameters(remove_duplicate=False)}
     try:
         network.requires_grad_(True)
         with torch.enable_grad(), warnings.catch_warnings():
@@ -142,8 +144,8 @@ def _traced(network: nn.Module) -> Iterator[None]:
             do="leave out `prune`, or write the network of torch.nn layers",
         ) from error
     finally:
-        for parameter, was in zip(network.parameters(), wanted, strict=True):
-            parameter.requires_grad_(was)
+        for name, parameter in network.named_parameters(remove_duplicate=False):
+            parameter.requires_grad_(wanted[name])
 
 
 def _reaches_output(group: tp.dependency.Group, graph: tp.DependencyGraph) -> bool:
@@ -155,6 +157,12 @@ def _narrowed(group: tp.dependency.Group, graph: tp.DependencyGraph, names: dict
     """Return the layers that lose outputs with the group."""
     losing = (dep.target.module for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler))
     return {names[module] for module in losing if module in names}
+
+
+def _narrow(network: nn.Module, ratio: float) -> dict[nn.Module, float]:
+    """Return the ratio of each layer of which less than one output would be left: torch-pruning leaves it whole."""
+    widths = {network.get_submodule(name): width for name, width in _outputs(network).items()}
+    return {layer: 1 - 1.5 / width for layer, width in widths.items() if width > 1 and width * (1 - ratio) < 1}
 
 
 def _rounding(network: nn.Module, ratio: float) -> int | None:

@@ -1,4 +1,4 @@
-"""A network of the user's own, by import path. It is tried on two rows before anything is trained.
+"""A network of the user's own, by import path. It is tried on two and three rows before anything is trained.
 
 What its code raises is said as the network's fault, by name, at any time: it isn't a bug of ours.
 """
@@ -87,28 +87,31 @@ def _try(network: nn.Module, config: Custom, *, shape: tuple[int, ...], outputs:
         raise refuse(what, where="network", do="make them of the shape that it is called with, without Lazy modules")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise refuse(f"{config.path} has no weights to train", where="network", allowed="at least one nn.Parameter")
-    for training in (False, True):
+    if odd := [name for name, one in network.named_parameters() if not one.is_floating_point()]:
+        what = f"{config.path} has weights that are no real numbers: {', '.join(odd[:3])}"
+        raise refuse(what, where="network", allowed="floating-point weights", do="keep real and imaginary parts apart")
+    for training, rows in ((False, 2), (False, 3), (True, 2)):
         mode = "in training" if training else "in evaluation"
         try:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
-                output: object = deepcopy(network).train(training)(torch.zeros(2, *shape))
-                _check_output(output, f"{config.path} {mode}", outputs=outputs)
+                output: object = deepcopy(network).train(training)(torch.zeros(rows, *shape))
+                _check_output(output, f"{config.path} {mode}", rows=rows, outputs=outputs)
                 if training and isinstance(output, Tensor):
                     torch.autograd.backward(output.sum())
         except Refusal:
             raise
         except (Exception, SystemExit) as error:
-            what = f"{config.path} {mode} on zeros of shape {[2, *shape]} raised {_said(error, config.path)}"
+            what = f"{config.path} {mode} on zeros of shape {[rows, *shape]} raised {_said(error, config.path)}"
             raise refuse(what, where="network", do="mend the network") from error
 
 
-def _check_output(output: object, who: str, *, outputs: int) -> None:
+def _check_output(output: object, who: str, *, rows: int, outputs: int) -> None:
     if not isinstance(output, Tensor):
         raise refuse(f"{who} returns {type(output).__name__}", where="network", allowed="one tensor")
-    if tuple(output.shape) != (2, outputs) or not output.is_floating_point():
+    if tuple(output.shape) != (rows, outputs) or not output.is_floating_point():
         given = f"{output.dtype} of shape {list(output.shape)}".removeprefix("torch.")
-        wanted = f"float32 of shape [2, {outputs}]: a row of {outputs} output(s) for each row"
-        raise refuse(f"{who} returns {given} for 2 rows", where="network", allowed=wanted)
+        wanted = f"float32 of shape [{rows}, {outputs}]: a row of {outputs} output(s) for each row"
+        raise refuse(f"{who} returns {given} for {rows} rows", where="network", allowed=wanted)
 
 
 def _said(error: BaseException, path: str) -> str:

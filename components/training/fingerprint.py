@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from hashlib import sha256
 
+import torch
 from torch import Tensor, nn
 
 from components.task import Metric
@@ -25,4 +26,4 @@ def fingerprint_of(
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().numpy().tobytes()
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16

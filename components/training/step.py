@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from components.errors import refuse
 from components.models.model import Head
 from components.task import Metric
 from components.training.augment import augment
@@ -49,7 +50,7 @@ def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
         with together.exchange(now=last == behind):
             features, target = run.train.batch(rows[start:end])
             with autocast(config.precision, run.device):
-                output = forward(*_augmented(run, features))
+                output = _answers(run, forward, _augmented(run, features))
             # Without a row of its own a process still takes part: its gradients are zeros.
             loss = run.criterion(*one_by_one(output.float(), target)) if end > start else output.float().sum()
             state.losses[first // config.batch_size] = loss.detach() * (end - start)
@@ -67,6 +68,25 @@ def learn_(run: Run, state: State, forward: Forward, rows: Tensor) -> None:
     if state.average is not None:
         average_(state.average, state.network, decay=min(config.weight_average, (1 + number) / (10 + number)))
     state.step += 1
+
+
+def _answers(run: Run, forward: Forward, features: tuple[Tensor, ...]) -> Tensor:
+    """Return the network's answers.
+
+    Raises:
+        Refusal: the batch is too small for its batch normalisation, or nothing is there to compile it with.
+    """
+    try:
+        return forward(*features)
+    except Exception as error:
+        said = str(error)
+        if "more than 1 value per channel" in said:
+            what = "batch normalisation has a single value per channel in a batch of one row: nothing to normalise by"
+            raise refuse(what, where="train.batch_size", allowed="2 or more for this network", do="raise it") from error
+        if run.config.compile and "compiler" in said:
+            what, do = f"the network can't be compiled: {said.splitlines()[0][:200]}", "install g++, or set it to false"
+            raise refuse(what, where="train.compile", do=do) from error
+        raise
 
 
 def one_by_one(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

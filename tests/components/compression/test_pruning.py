@@ -11,7 +11,7 @@ from components.compression.pruning import PRUNERS, finetuning, prune_channels
 from components.data.preparing.prepare import encode
 from components.errors import Refusal
 from components.export.parity import parity, reference
-from components.models.config import MLP, Custom, Network
+from components.models.config import CNN, MLP, Custom, Network
 from components.models.model import ModelSpec, load, save
 from components.training.config import SGD, TrainConfig
 from tests.components.export.samples import (
@@ -49,6 +49,21 @@ class OneLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         output: Tensor = self.output(features)
+        return output
+
+
+class Twice(nn.Module):
+    """Two layers of one weight."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.first, self.one, self.two = nn.Linear(shape[0], 16), nn.Linear(16, 16), nn.Linear(16, 16)
+        self.two.weight = self.one.weight
+        self.output = nn.Linear(16, outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = torch.relu(self.one(torch.relu(self.first(features))))
+        output: Tensor = self.output(torch.relu(self.two(hidden)))
         return output
 
 
@@ -184,6 +199,27 @@ def test_layers_that_would_break_the_network_are_left_and_named() -> None:
     pruned = prune_channels(model(custom("TiedToItsInput"), preparation), PruneChannels(), example=example)
     assert pruned.channels == {"body.network.free": (32, 16)}
     assert pruned.kept == ("body.network.tied",)
+
+
+@pytest.mark.parametrize("ratio", [0.8, 0.9, 0.97])
+def test_of_a_narrow_layer_one_channel_is_left(ratio: float) -> None:
+    preparation = image_preparation(IMAGES)
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, IMAGES))
+    pruned = prune_channels(model(CNN(width=8, stages=2), preparation), PruneChannels(ratio=ratio), example=example)
+    left = dict(pruned.channels.values())
+    assert left == {width: max(1, int(width * (1 - ratio))) for width in (8, 16)}
+
+
+def test_layers_of_one_weight_are_pruned_each() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    pruned = prune_channels(model(custom("Twice"), preparation), PruneChannels(), example=example)
+    assert {name.rpartition(".")[2]: left for name, (_, left) in pruned.channels.items()} == {
+        "first": 8,
+        "one": 8,
+        "two": 8,
+    }
+    assert all(weight.requires_grad for weight in pruned.model.network.get_submodule("body.network").parameters())
 
 
 def test_pruning_that_removes_nothing_is_refused() -> None:

@@ -68,6 +68,13 @@ class Picky(Good):
             raise ValueError("five")
         return self.layers(x)
 
+class OfTwo(Good):
+    def forward(self, x):
+        return self.layers(x).reshape(2, -1)
+
+def imaginary(shape, outputs):
+    return torch.nn.Linear(shape[0], outputs, dtype=torch.complex64)
+
 def leaving(shape, outputs):
     raise SystemExit(0)
 """
@@ -102,6 +109,8 @@ def test_a_network_of_the_users_own_is_built_saved_and_loaded(package: str, tmp_
         ("Forgets", "raised RuntimeError"),
         ("Pair", "returns tuple"),
         ("Goood", "did you mean 'Good'"),
+        ("OfTwo", "on zeros of shape .3, .*RuntimeError"),
+        ("imaginary", "weights that are no real numbers: weight, bias"),
         ("Lazy", "Lazy leaves the shape of its weights open: 0.weight, 0.bias"),
     ],
 )

@@ -30,7 +30,8 @@ from components.training.config import (
     Optimizer,
     TrainConfig,
 )
-from components.training.examples import Examples, Group, batches, dataset, order, steps_of_epoch
+from components.training.examples import Dataset, Examples, Group, batches, dataset, order, steps_of_epoch
+from components.training.fingerprint import fingerprint_of
 from components.training.loop import fit
 from components.training.optimizers import OPTIMIZERS, optimizer
 from components.training.step import average_, one_by_one
@@ -459,3 +460,31 @@ def test_on_cuda_a_training_repeats_itself_and_comes_back_to_the_cpu(precision: 
     assert weights(first, tmp_path / "1") == weights(second, tmp_path / "2")
     assert fitted.device == "cuda"
     assert all(p.device.type == "cpu" for p in first.parameters())
+
+
+def test_a_batch_of_one_row_that_leaves_nothing_to_normalise_by_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"train.batch_size: batch normalisation(.|\n)*allowed: 2 or more"):
+        train(replace(SHORT, batch_size=1), tmp_path, network=CNN(width=4, stages=4), rows=5)
+
+
+def test_a_network_that_nothing_can_compile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_(_network: object) -> object:
+        def forward(*_features: object) -> object:
+            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found in 'g++'\nand more")
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    with pytest.raises(Refusal, match=r"train.compile: .*No working C\+\+ compiler found(.|\n)*install g\+\+"):
+        train(replace(SHORT, compile=True), tmp_path, rows=5)
+
+
+def test_weights_of_any_floating_type_have_a_fingerprint() -> None:
+    rows = Dataset(features=(torch.zeros(3, 2),), target=torch.zeros(3))
+    names = set()
+    for kind in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+        for first in (0.5, 0.25):
+            network = torch.nn.Linear(1, 1, bias=False, dtype=kind)
+            torch.nn.init.constant_(network.weight, first)
+            names.add(fingerprint_of(network, SHORT, rows, rows, metric="rmse", seed=0))
+    assert len(names) == 8

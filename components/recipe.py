@@ -78,7 +78,7 @@ class Recipe(Ruled):
             what, do = f"metric {self.metric} isn't one of {self.task}", "take one of these, or leave metric out"
             yield breach(what, "metric", "task", allowed=", ".join(JUDGED_BY[self.task]), do=do)
         elif self.metric is not None and self.metric not in JUDGED_BY[self.task]:
-            what = f"models can't be judged by {self.metric}: chance makes it larger, most where a model is calibrated"
+            what = f"metric {self.metric} can't judge models: chance makes it larger, most where they are calibrated"
             do = "take log_loss, which rewards calibration too: the calibration error is reported all the same"
             yield breach(what, "metric", allowed=", ".join(JUDGED_BY[self.task]), do=do)
         loss = self.train.loss

@@ -97,7 +97,7 @@ POWER = "train: {{precision: {}, distributed: {{name: ddp, compress: {{{}}}}}}}"
         (
             "metric: calibration_error",
             "r.yaml:11:9",
-            "models can't be judged by calibration_error: chance makes it larger",
+            "metric calibration_error can't judge models: chance",
         ),
         ("seed: !!python/name:os.system x", "r.yaml:11:7", "isn't data"),
         ("seed: 1\nseed: 2", "r.yaml:12:1", "seed is given twice"),

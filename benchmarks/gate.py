@@ -22,13 +22,13 @@ from components.evaluation.weighted import weighted
 from components.gate import proportions
 from components.gate.config import GateConfig
 from components.gate.gate import compare
-from components.task import LOWER_IS_BETTER, Metric, Task
+from components.task import JUDGED_BY, LOWER_IS_BETTER, Metric, Task
 
 ALPHA = 0.05
 CLASSES = {"3 even classes": [1 / 3] * 3, "4 uneven classes": [0.6, 0.3, 0.05, 0.05]}  # their shares
 FREEDOM = {"normal errors": 50.0, "t errors, 5 df": 5.0}
-FIGURES: tuple[Metric, ...] = ("balanced_accuracy", "f1_macro", "precision_macro", "roc_auc", "log_loss")
-ERRORS: tuple[Metric, ...] = ("rmse", "mae", "r2")
+FIGURES: tuple[Metric, ...] = tuple(metric for metric in JUDGED_BY["classification"] if metric != "accuracy")
+ERRORS = JUDGED_BY["regression"]
 Floats = npt.NDArray[np.float64]
 
 

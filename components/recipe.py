@@ -15,7 +15,7 @@ from components.gate.config import GateConfig
 from components.models.config import Network
 from components.rules import Breach, Ruled, breach
 from components.runtimes.config import ProfileConfig
-from components.task import DEFAULT_METRIC, METRICS, RANGES, Metric, Task
+from components.task import DEFAULT_METRIC, JUDGED_BY, METRICS, RANGES, Metric, Task
 from components.training.config import LOSSES_OF, Augment, TrainConfig
 from components.workers import Workers
 
@@ -29,7 +29,7 @@ class Recipe(Ruled):
 
     model: str  # the registered model's name
     task: Task
-    metric: Metric | None = None  # what selection and the gate compare; None: accuracy, or RMSE for regression
+    metric: Metric | None = None  # what selection and gate compare, not calibration_error; None: accuracy, or rmse
     seed: int = 0  # of training; the split has its own
     data: DataConfig
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -76,7 +76,11 @@ class Recipe(Ruled):
     def _of_task(self) -> Iterator[Breach]:
         if self.metric is not None and self.metric not in METRICS[self.task]:
             what, do = f"metric {self.metric} isn't one of {self.task}", "take one of these, or leave metric out"
-            yield breach(what, "metric", "task", allowed=", ".join(METRICS[self.task]), do=do)
+            yield breach(what, "metric", "task", allowed=", ".join(JUDGED_BY[self.task]), do=do)
+        elif self.metric is not None and self.metric not in JUDGED_BY[self.task]:
+            what = f"metric {self.metric} can't judge models: chance makes it larger, most where they are calibrated"
+            do = "take log_loss, which rewards calibration too: the calibration error is reported all the same"
+            yield breach(what, "metric", allowed=", ".join(JUDGED_BY[self.task]), do=do)
         loss = self.train.loss
         if loss is not None and loss.name not in LOSSES_OF[self.task]:
             what, do = f"train.loss {loss.name} isn't one for {self.task}", "take one of these, or leave train.loss out"

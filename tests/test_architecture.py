@@ -1,4 +1,5 @@
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from components.recipe_file import read
+from components.task import JUDGED_BY
 from flows.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -140,3 +142,14 @@ def test_the_readmes_results_are_those_of_the_benchmarks() -> None:
     from benchmarks.readme import lines
 
     assert "\n".join(lines()) in (ROOT / "README.md").read_text("utf-8"), "python -m benchmarks.readme prints them"
+
+
+def test_the_gates_promise_is_simulated_for_every_figure_that_a_recipe_may_be_judged_by() -> None:
+    from benchmarks.frame import RESULTS
+    from benchmarks.gate import ERRORS, FIGURES
+
+    judging = {metric for metrics in JUDGED_BY.values() for metric in metrics}
+    assert judging == {"accuracy", *FIGURES, *ERRORS}
+    for name in ("gate", "gate_bunches"):
+        measured = {row["metric"] for row in json.loads((RESULTS / f"{name}.json").read_text("utf-8"))["rows"]}
+        assert measured == judging, f"python -m benchmarks.{name} measures them"

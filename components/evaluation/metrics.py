@@ -131,11 +131,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model thoroughly.
 
-    Intervals are two-sided. Those of accuracy, and of the figures of each class's labels and ranks, are `unseen`'s:
-    they hold what so few rows can't rule out, also where none is wrong. The others are by the percentile bootstrap over
-    rows; the calibration error, which resampling biases upwards, has its resamples shifted back by their mean bias.
-    Rows that share one of the `groups`, [N], are drawn together. Where there are fewer than FEWEST rows, or bunches of
-    them, intervals are `of_few`.
+    Intervals are two-sided. Those of accuracy, of the figures of each class's labels and ranks and of the calibration
+    error are `unseen`'s: they hold what so few rows can't rule out, also where none is wrong. The others are by the
+    percentile bootstrap over rows. Rows that share one of the `groups`, [N], are drawn together. Where there are fewer
+    than FEWEST rows, or bunches of them, intervals are `of_few`.
 
     Raises:
         Refusal: As `figures`.
@@ -230,8 +229,6 @@ def _intervals(
     ]
     for metric in rest:
         drawn = np.concatenate([block[metric] for block in blocks])
-        if metric == "calibration_error":
-            drawn = np.clip(drawn - (drawn.mean() - values[metric]), 0, 1)
         low, high = np.nanquantile(drawn, tails(confidence, bunched)).tolist()
         ends[metric] = low, high
     return {

@@ -1,4 +1,4 @@
-"""Intervals of the figures of labels and of ranks: they hold what so few rows can't rule out, also where none is wrong.
+"""Intervals of the figures of labels, ranks and calibration: they hold what so few rows can't rule out.
 
 Resamples of rows that are all right are all right too, so that they would leave an interval without a width.
 
@@ -15,7 +15,7 @@ from components.evaluation.bootstrap import BLOCK, tails
 from components.evaluation.bunches import Bunches, independent, repeats
 from components.evaluation.few import wilson
 from components.evaluation.small_classes import Drawn, drawn, ends, seen, seen_counts
-from components.evaluation.weighted import area_under_roc, counts
+from components.evaluation.weighted import area_under_roc, calibration_gaps, counts
 from components.task import Metric
 
 BY_CLASS: Final[tuple[Metric, ...]] = (
@@ -150,6 +150,29 @@ def _weights(rows: int, resamples: int, *, seed: int, bunched: Bunches | None) -
         yield weights if bunched is None else weights[bunched.of], random.standard_exponential(columns)
 
 
+def of_calibration(
+    given: Labels, resamples: int, *, confidence: float, seed: int, bunched: Bunches | None
+) -> tuple[float, float]:
+    """Return a two-sided interval of the calibration error: what is seen, plus and minus what chance may make of it.
+
+    The error is the sum of the bins' absolute gaps, and chance gives a calibrated model gaps too: what is seen is
+    too large on average (Roelofs et al. 2022, AISTATS), most where the truth is 0, and resamples are larger still. But
+    it is never further from the truth than all gaps together are from theirs (triangle inequality), whatever the truth.
+    So the interval reaches as far as the distance that resampled gaps keep to those seen, of which the share
+    `confidence` is smaller (a region of several parameters: Davison and Hinkley 1997, section 5.8). The weights are
+    `by_class`'s; the unseen row, or bunch, is fully wrong. Where gaps are large the interval is wider than need be.
+    """
+    seen, distances = calibration_gaps(given, np.ones((len(given.target), 1))), []
+    size = 1.0 if bunched is None else len(given.target) / bunched.effective
+    for weights, drawn_unseen in _weights(len(given.target), resamples, seed=seed, bunched=bunched):
+        share = size * drawn_unseen / (weights.sum(axis=0) + size * drawn_unseen)
+        gaps = (1 - share) * calibration_gaps(given, weights)
+        distances.append(np.abs(gaps - seen).sum(axis=0) + share)
+    low, high = tails(confidence, bunched)
+    value, reach = float(np.abs(seen).sum()), float(np.quantile(np.concatenate(distances), high - low))
+    return max(0.0, value - reach), min(1.0, value + reach)
+
+
 def intervals(
     given: Labels,
     values: Mapping[Metric, float],
@@ -159,7 +182,8 @@ def intervals(
     seed: int,
     bunched: Bunches | None,
 ) -> dict[Metric, tuple[float, float]]:
-    """Return the intervals of accuracy and of BY_CLASS, as far as the figures are defined."""
+    """Return the intervals of accuracy, of the calibration error and of BY_CLASS, as far as these are defined."""
     metrics = [metric for metric in BY_CLASS if metric in values]
     found = by_class(given, metrics, resamples, confidence=confidence, seed=seed, bunched=bunched)
+    found["calibration_error"] = of_calibration(given, resamples, confidence=confidence, seed=seed, bunched=bunched)
     return {"accuracy": of_accuracy(given, bunched, confidence=confidence), **found}

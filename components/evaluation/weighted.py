@@ -112,11 +112,16 @@ def _log_loss(given: Labels, weights: Floats) -> Floats:
     return np.asarray(-np.log(np.clip(chosen, CLIP, 1 - CLIP)) @ weights / weights.sum(axis=0))
 
 
-def _calibration_error(given: Labels, weights: Floats) -> Floats:
-    """Return the expected calibration error of the top class. Source: Guo et al. 2017, equation 3."""
+def calibration_gaps(given: Labels, weights: Floats) -> Floats:
+    """Return accuracy minus confidence of each bin times the bin's share of the rows, [CALIBRATION_BINS, B]."""
     gap = given.correct - given.probabilities.max(axis=1)
     per_bin = per_class(confidence_bins(given), weights * gap[:, None], CALIBRATION_BINS)
-    return np.asarray(np.abs(per_bin).sum(axis=0) / weights.sum(axis=0))
+    return np.asarray(per_bin / weights.sum(axis=0))
+
+
+def _calibration_error(given: Labels, weights: Floats) -> Floats:
+    """Return the expected calibration error of the top class. Source: Guo et al. 2017, equation 3."""
+    return np.asarray(np.abs(calibration_gaps(given, weights)).sum(axis=0))
 
 
 def _rmse(given: Values, weights: Floats) -> Floats:

@@ -29,6 +29,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from components.errors import refuse
 from components.evaluation.answers import Answers, Labels, answers
 from components.evaluation.bunches import Bunches, bunches, independent, rows_in_words
 from components.evaluation.few import FEWEST
@@ -41,7 +42,7 @@ from components.gate.checks import class_changes, floor_check, ratio_check, reca
 from components.gate.config import GateConfig
 from components.gate.judgement import Check, ClassChange, Comparison, Judgement, Status
 from components.gate.paired import Gain, gain, scale_of
-from components.task import Metric, Task
+from components.task import JUDGED_BY, Metric, Task
 
 QUALITY: Final = "quality"
 WANTED: Final = 0.8  # power that `rows_needed` is about
@@ -81,7 +82,7 @@ def judge(
 
     Args:
         config: The rule.
-        metric: What is compared.
+        metric: What is compared, one of JUDGED_BY.
         task: What the recipe's model does.
         target: The truth on the test rows: class indexes in the challenger's order, or values, [N]. The rows are
             those that neither model was trained on.
@@ -93,8 +94,11 @@ def judge(
         tested: The challenger's figure on all of its test rows, which the floor is about. None: there are no others.
 
     Raises:
-        Refusal: An output doesn't fit the target, or holds NaN.
+        Refusal: An output doesn't fit the target, or holds NaN. The task's models aren't judged by the metric.
     """
+    if metric not in JUDGED_BY[task]:
+        what = f"models of {task} can't be judged by {metric}"
+        raise refuse(what, where="metric", allowed=", ".join(JUDGED_BY[task]), do="judge by one of these")
     truth, bunched = np.asarray(target), bunches(groups)
     blank = Judgement(
         decision="no",
@@ -313,7 +317,7 @@ def _amount(judged: Judgement, amount: float) -> str:
     amount = abs(amount)
     if judged.task == "regression":
         return f"{100 * amount:.3g} %"
-    if judged.metric in ("log_loss", "roc_auc", "calibration_error"):
+    if judged.metric in ("log_loss", "roc_auc"):
         return f"{amount:.3g}"
     return f"{100 * amount:.3g} {'point' if f'{100 * amount:.3g}' == '1' else 'points'}"
 

@@ -94,6 +94,11 @@ POWER = "train: {{precision: {}, distributed: {{name: ddp, compress: {{{}}}}}}}"
         ("prepare: {image_size: [8]}", "r.yaml:11:23", "a list of 2 values"),
         ("profile: {batch_sizes: [2]}", "r.yaml:11:24", "isn't among profile.batch_sizes"),
         ("metric: rmse", "r.yaml:11:9", "isn't one of classification"),
+        (
+            "metric: calibration_error",
+            "r.yaml:11:9",
+            "metric calibration_error can't judge models: chance",
+        ),
         ("seed: !!python/name:os.system x", "r.yaml:11:7", "isn't data"),
         ("seed: 1\nseed: 2", "r.yaml:12:1", "seed is given twice"),
         ("seed: @", "r.yaml:11:7", "not YAML"),
@@ -359,6 +364,11 @@ def test_a_column_without_a_name_is_not_learned_from() -> None:
     [
         ("train: {loss: {name: mse}}", "cross_entropy, bce", "take one of these, or leave train.loss out"),
         ("metric: rmse", "accuracy, balanced_accuracy", "take one of these, or leave metric out"),
+        (
+            "metric: calibration_error",
+            "accuracy, balanced_accuracy, precision_macro, recall_macro, f1_macro, roc_auc, log_loss",
+            "take log_loss, which rewards calibration too: the calibration error is reported all the same",
+        ),
         ("split: {group: zz}", "label, width", "name one of these, or leave split.group out"),
     ],
 )

@@ -197,3 +197,45 @@ def test_accuracy_of_a_single_bunch_is_hardly_known():
     low, high = of_accuracy(given, bunches(np.zeros(8)), confidence=0.95)
     assert low < 0.25
     assert high == 1
+
+
+def calibration(target, sure, *, resamples=100, confidence=0.95, groups=None):
+    """The calibration error of two classes, of which the second has the probabilities `sure`."""
+    config = EvaluateConfig(resamples=resamples, confidence=confidence)
+    given = {"task": "classification", "target": target, "output": np.c_[1 - sure, sure], "classes": ("a", "b")}
+    return evaluate(config, **given, seed=0, groups=groups).figures["calibration_error"]
+
+
+@pytest.mark.parametrize(("rows", "error"), [(100, 0.0), (300, 0.0), (300, 0.1)])
+def test_the_interval_of_the_calibration_error_holds_the_truth_as_often_as_it_says(rows, error):
+    """Resamples that are shifted back to what was seen, which is too large, hold a truth of 0 hardly ever."""
+    random, held = np.random.default_rng(0), 0
+    for _ in range(40):
+        chance = random.uniform(0.55, 0.85, rows)
+        seen = calibration((random.random(rows) < chance).astype(np.int64), chance + error)
+        held += seen.low <= error <= seen.high
+    assert held >= binom.ppf(0.001, 40, 0.95)
+
+
+def test_answers_that_are_all_right_may_be_calibrated_though_they_are_not_wholly_sure():
+    """Of 100 answers at 99 % the one that is expected to be wrong is missing 37 times in 100."""
+    seen = calibration(np.ones(100, dtype=np.int64), np.full(100, 0.99), resamples=1000)
+    assert seen.value == pytest.approx(0.01)
+    assert seen.low == 0
+    assert seen.high == pytest.approx(0.01 + 3 / 100, abs=0.005)  # the rule of three
+
+
+def test_a_model_that_is_far_from_calibrated_is_shown_to_be():
+    target = (np.random.default_rng(0).random(1000) < 0.6).astype(np.int64)
+    seen, surer = (calibration(target, np.full(1000, 0.9), confidence=share) for share in (0.95, 0.6))
+    assert 0.2 < seen.low < surer.low < seen.value < surer.high < seen.high < 0.4
+
+
+def test_copies_make_the_calibration_error_no_surer():
+    random = np.random.default_rng(0)
+    sure = random.uniform(0.55, 0.85, 100)
+    target = (random.random(100) < sure).astype(np.int64)
+    once = calibration(target, sure, resamples=1000)
+    copied = calibration(np.repeat(target, 5), np.repeat(sure, 5), resamples=1000, groups=np.repeat(np.arange(100), 5))
+    assert copied.value == pytest.approx(once.value)
+    assert copied.high == pytest.approx(once.high, rel=0.05)

@@ -331,6 +331,12 @@ def test_an_output_of_nan_is_refused():
         )
 
 
+@pytest.mark.parametrize("metric", ["calibration_error", "rmse"])
+def test_no_figure_judges_that_would_break_the_promise_or_is_of_another_task(metric):
+    with pytest.raises(Refusal, match=f"models of classification can't be judged by {metric}\n  allowed: accuracy"):
+        judged(metric=metric)
+
+
 def test_a_judgement_survives_json_unchanged():
     for made in (judged(300, lost=[1, 2], won=[5]), first(), judged(60, metric="roc_auc")):
         text = json.dumps(asdict(made), allow_nan=False)

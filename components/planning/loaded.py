@@ -69,8 +69,9 @@ def _file(module: ModuleType | None) -> Path | None:
 
 
 def _is_theirs(name: str, file: Path) -> bool:
+    """Say so of what was written by a person: what torch.compile makes is in packages of torch, or in none there is."""
     top = name.partition(".")[0]
-    above = _file(sys.modules.get(top))  # what a library writes and loads at run time lies elsewhere
-    if top in sys.stdlib_module_names or top in OURS or file.is_relative_to(sysconfig.get_path("stdlib")):
+    if top not in sys.modules or top in sys.stdlib_module_names or top in OURS:
         return False
-    return not is_installed(file) and not (above is not None and is_installed(above))
+    above = _file(sys.modules[top]) or file
+    return not (is_installed(file) or is_installed(above) or file.is_relative_to(sysconfig.get_path("stdlib")))

@@ -21,6 +21,12 @@ sys.modules[spec.name] = module_from_spec(spec)
 spec.loader.exec_module(sys.modules[spec.name])
 Net = sys.modules[spec.name].block
 """
+COMPILED = """
+import torch
+Net = torch.compile(lambda x: x.sin() + 1)
+Net(torch.ones(8))
+Net = 1
+"""
 PLAIN = "import json, sklearn\nfrom {name} import blocks\nimport {name}_beside.inner as inner\nNet = blocks.block"
 COMPUTED = "import importlib\nNet = importlib.import_module('{name}.' + 'blocks').block"
 
@@ -55,7 +61,7 @@ def test_a_module_that_no_key_counts_is_refused_each_time(name: str, tmp_path: P
             load(name, text, tmp_path)
 
 
-@pytest.mark.parametrize("text", [PLAIN, COMPUTED])
+@pytest.mark.parametrize("text", [PLAIN, COMPUTED, pytest.param(COMPILED, marks=pytest.mark.slow)])
 def test_what_the_key_counts_is_loaded(name: str, tmp_path: Path, text: str) -> None:
     load(name, text, tmp_path)
     assert vars(import_module(f"{name}.net"))["Net"] == 1

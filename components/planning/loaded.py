@@ -2,6 +2,8 @@
 
 The key is computed from the source alone, so it can't see what is found through a changed `sys.path` or by a computed
 name. It would stay the same when that changed.
+
+Seen is what is in `sys.modules` afterwards: not a file that is read, or run without being put there.
 """
 
 import sys

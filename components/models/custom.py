@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from components.errors import Refusal, nearest, refuse
 from components.models.config import Custom
+from components.planning.loaded import only_counted
 
 
 class Theirs(nn.Module):
@@ -46,8 +47,15 @@ def custom(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module
     """Return what the user's `Name(shape, outputs, **options)` gives, once it has proved to be a fitting network.
 
     Raises:
-        Refusal: it can't be imported or called, or its output isn't [N, outputs].
+        Refusal: it can't be imported or called, or loads what no key counts, or its output isn't [N, outputs].
     """
+    with only_counted(config.path):
+        network = _made(config, shape=shape, outputs=outputs)
+        _try(network, config, shape=shape, outputs=outputs)
+    return Theirs(network, config.path)
+
+
+def _made(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module:
     maker = _found(config)
     call = f"{config.path}({shape}, {outputs}{''.join(f', {k}={v!r}' for k, v in config.options.items())})"
     try:
@@ -58,8 +66,7 @@ def custom(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module
         ) from error
     if not isinstance(network, nn.Module):
         raise refuse(f"{call} returned {type(network).__name__}", where="network", allowed="a torch.nn.Module")
-    _try(network, config, shape=shape, outputs=outputs)
-    return Theirs(network, config.path)
+    return network
 
 
 def _found(config: Custom) -> type[nn.Module]:

@@ -14,7 +14,8 @@ code name. A table that is iterated over or passed on counts whole, and so does 
 
 The user's own modules count whole, with all that they import from outside the installed libraries, and with the
 versions of those; if they have what imports by computed names (`importlib`, `runpy`, `__import__`), every file of
-their package does.
+their package does, or every module beside one that is in none. What they load by other means is refused as soon as
+they are imported (`components.planning.loaded`).
 
 What isn't seen, and so isn't written here: `getattr`, `globals` or `import_module` with a computed name, a table's
 key put together from pieces of strings, data files read by code, first-party methods reached only through an object
@@ -26,11 +27,12 @@ import sys
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from components.errors import nearest, refuse
 from components.planning.key import installed_version
 from components.planning.reader import Chain, Content, Import
-from components.planning.syntax import Module, module_at, path_of
+from components.planning.syntax import Module, module_at, path_of, places_of
 
 OBSERVERS = (
     "tasks.stage",
@@ -72,6 +74,18 @@ def code_of(entry: str, *, named: Set[str], also: Iterable[str] = (), types: Ite
             walk.follow_module(module, (name.partition(".")[0],))
         walk.settle()
     return dict(sorted(walk.digests.items()))
+
+
+def users_files(target: str) -> set[Path]:
+    """Return the files that count of the user's code `module:name`.
+
+    Raises:
+        Refusal: it isn't there, or isn't Python.
+    """
+    walk = _Walk(packages=FIRST_PARTY, users={_package(target)} - FIRST_PARTY, named=set())
+    walk.reach_users(module_of(target).name)
+    paths = (path_of(name) for kind, name in walk.seen if kind == "user")
+    return {path.resolve() for path in paths if path is not None}
 
 
 @contextmanager
@@ -179,7 +193,7 @@ class _Walk:
             self._reach_import(loaded)
         if _may_import_by_name(content):
             for other in _files_of(name.partition(".")[0]):
-                self.reach_users(other)
+                self._reach_import(other)
 
     def _reach_import(self, name: str) -> None:
         top = name.partition(".")[0]
@@ -320,12 +334,14 @@ def _may_import_by_name(content: Content) -> bool:
 
 
 def _files_of(package: str) -> Iterator[str]:
-    path = path_of(package)
-    if path is None or path.name != "__init__.py":
-        return
-    for file in sorted(path.parent.rglob("*.py")):
-        inner = file.relative_to(path.parent).with_suffix("").parts
-        yield ".".join([package, *(inner[:-1] if inner[-1] == "__init__" else inner)])
+    """Yield the modules of the package; of a module that is in none, those beside it."""
+    if places := places_of(package):
+        for place in places:
+            for file in sorted(place.rglob("*.py")):
+                inner = file.relative_to(place).with_suffix("").parts
+                yield ".".join([package, *(inner[:-1] if inner[-1] == "__init__" else inner)])
+    elif _is_local(package) and (path := path_of(package)) is not None:
+        yield from sorted(file.stem for file in path.parent.glob("*.py"))
 
 
 def _is_local(top: str) -> bool:
@@ -333,4 +349,10 @@ def _is_local(top: str) -> bool:
     if top in sys.stdlib_module_names:
         return False
     path = path_of(top)
-    return path is not None and not {"site-packages", "dist-packages"} & set(path.parts)
+    places = [path] if path is not None else places_of(top)
+    return bool(places) and not any(is_installed(place) for place in places)
+
+
+def is_installed(path: Path) -> bool:
+    """Say whether it is one of the libraries' files."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)

@@ -5,8 +5,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.util import find_spec
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from pathlib import Path
 
 from components.errors import refuse
@@ -155,7 +154,7 @@ class Module:
                 self.inside.add(node.id)
 
 
-_PATHS: dict[str, Path] = {}
+_PATHS: dict[tuple[str, ...], dict[str, Path]] = {}  # by sys.path, and by the module's name
 _MODULES: dict[Path, tuple[tuple[int, int], Module]] = {}
 
 
@@ -177,40 +176,45 @@ def module_at(name: str) -> Module | None:
 
 
 def path_of(name: str) -> Path | None:
-    """Return the file of a module, without importing it or a package above it."""
-    if name not in _PATHS:
-        path = _loaded_from(name) or _found(name)
+    """Return the file of a module, without importing it or a package above it.
+
+    What this process has imported decides nothing: every process must find the same.
+    """
+    known = _PATHS.setdefault(tuple(sys.path), {})
+    if name not in known:
+        path = _found(name, above=known.get(name.rpartition(".")[0]))
         if path is None:
             return None
-        _PATHS[name] = path
-    return _PATHS[name]
+        known[name] = path
+    return known[name]
 
 
-def _loaded_from(name: str) -> Path | None:
-    file = getattr(sys.modules.get(name), "__file__", None)
-    return Path(file) if file else None
+def places_of(top: str) -> list[Path]:
+    """Return the folders that a top-level package's modules are in; none of what isn't a package."""
+    spec = _spec_of(top)
+    return list(map(Path, (spec.submodule_search_locations if spec else None) or ()))
 
 
-def _found(name: str) -> Path | None:
-    above = _PATHS.get(name.rpartition(".")[0])
+def _found(name: str, *, above: Path | None) -> Path | None:
     if above is not None and above.name != "__init__.py":
         return None  # a module has no modules in it
     top, *rest = name.split(".")
-    try:
-        spec = find_spec(top) if top else None
-    except ValueError:  # loaded without a spec
-        return None
-    if spec is None:
-        return None
     if not rest:
-        return Path(spec.origin) if spec.origin and spec.has_location else None
-    for place in spec.submodule_search_locations or ():
-        path = Path(place).joinpath(*rest)
+        spec = _spec_of(top)
+        return Path(spec.origin) if spec and spec.origin and spec.has_location else None
+    for place in places_of(top):
+        path = place.joinpath(*rest)
         compiled = (path.with_name(f"{path.name}{suffix}") for suffix in EXTENSION_SUFFIXES)
         for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py"), *compiled):
             if candidate.is_file():
                 return candidate
     return None
+
+
+def _spec_of(top: str) -> ModuleSpec | None:
+    """As importlib's `find_spec`, which would look among the imported modules first."""
+    specs = (finder.find_spec(top, None) for finder in sys.meta_path) if top else ()
+    return next((spec for spec in specs if spec is not None), None)
 
 
 def _parsed(path: Path) -> ast.Module:

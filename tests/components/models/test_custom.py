@@ -119,6 +119,23 @@ def test_a_network_that_does_not_fit_is_refused(package: str, name: str, said: s
         build(spec(Custom(path=f"{package}:{name}")), seed=0)
 
 
+HIDING = """
+import sys
+from pydoc import locate
+def Net(shape, outputs):
+    sys.path.append({!r})
+    return locate("hidden_for_tests.Linear")(shape[0], outputs)
+"""
+
+
+def test_a_network_that_loads_what_no_key_counts_is_refused(package: str, tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "hidden_for_tests.py").write_text("from torch.nn import Linear")
+    (tmp_path / "hiding_for_tests.py").write_text(HIDING.format(str(tmp_path / "lib")))
+    with pytest.raises(Refusal, match="hiding_for_tests:Net loads what would change unnoticed: hidden_for_tests"):
+        build(spec(Custom(path="hiding_for_tests:Net")), seed=0)
+
+
 def test_a_network_that_is_not_there_names_those_that_are(package: str) -> None:
     with pytest.raises(Refusal, match=r"allowed: Good, Lazy, wide, .*\n  to do:   name one of these behind the colon"):
         build(spec(Custom(path=f"{package}:Zzzz")), seed=0)

@@ -98,6 +98,29 @@ def test_a_user_who_may_import_by_computed_names_has_the_whole_package_counted(
     assert (code.digests(also=also) != before) is counts
 
 
+def test_a_module_in_no_package_has_those_beside_it_counted_where_it_may_import_by_computed_names(
+    code: Code, user: str, tmp_path: Path
+) -> None:
+    alone = tmp_path / f"{user}_alone.py"
+    alone.write_text("import importlib\nNet = importlib.import_module('x' + 'y')")
+    assert {f"{user}_alone", f"{user}_beside"} <= set(code.digests(also=(f"{user}_alone:Net",)))
+
+
+def test_packages_without_init_count_as_others_do(code: Code, user: str, tmp_path: Path) -> None:
+    for path, text in {
+        "one/net": f"import importlib\nimport {user}_two.deep.b\nNet = importlib.import_module('x' + 'y')",
+        "one/deep/a": "",
+        "two/deep/b": "",
+        "two/c": "",
+    }.items():
+        file = tmp_path / f"{user}_{path}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    importlib.invalidate_caches()
+    counted = {one for one in code.digests(also=(f"{user}_one.net:Net",)) if one.startswith(user)}
+    assert counted == {f"{user}_one.net", f"{user}_one.deep.a", f"{user}_two.deep.b"}
+
+
 @pytest.mark.parametrize("also", ["nowhere.to_be:Found", "{}.net:Nets", "{}.broken:Net"])
 def test_user_code_that_is_not_there_or_not_python_is_refused(code: Code, user: str, tmp_path: Path, also: str) -> None:
     (tmp_path / user / "broken.py").write_text("def Net(:")

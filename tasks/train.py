@@ -68,8 +68,8 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
     """Fit the uncompressed model."""
     from components.data.preparing.prepare import fit as fit_preparation
     from components.evaluation.metrics import check_areas
-    from components.models.model import ModelSpec, build, outline
-    from components.training.from_rows import examples
+    from components.models.model import ModelSpec, build, check_whole, outline
+    from components.training.from_rows import examples, few
     from components.training.linear_start import start_linear_
     from components.training.loop import fit
     from components.training.room import check_room
@@ -95,6 +95,7 @@ def train(here: Workspace, config: TrainConfig, *, aim: Aim, prepare: PrepareCon
         folder=here.checkpoints,
         observer=Watch(here, "train"),
     )
+    check_whole(model, spec, few(learned, rows=8))
     return kept(here, "train", model, spec, fitted)
 
 

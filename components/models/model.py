@@ -226,6 +226,31 @@ def load(folder: Path) -> LoadedModel:
     return LoadedModel(model=model.eval(), spec=spec)
 
 
+def check_whole(model: Model, spec: ModelSpec, example: tuple[Tensor, ...]) -> None:
+    """Check that the weights and buffers that are saved are all of a user's network that its answers hang on.
+
+    Args:
+        model: on the CPU from here on.
+        spec: what it was built of.
+        example: raw tensors of a few rows.
+
+    Raises:
+        Refusal: built anew, with these weights, it answers otherwise.
+    """
+    if not isinstance(spec.network, Custom):
+        return
+    anew = build(spec, seed=0).eval()
+    anew.network.load_state_dict(model.network.cpu().state_dict())
+    with torch.no_grad():
+        trained, loaded = model.cpu().eval()(*example), anew(*example)
+    if not torch.allclose(trained, loaded, rtol=1e-3, atol=1e-3 * trained.abs().max().item()):
+        what = (
+            f"{spec.network.path} has learned what isn't in its parameters and buffers: saved and loaded, it answers "
+        )
+        do = "keep what it learns in parameters, or in buffers of register_buffer with persistent=True"
+        raise refuse(f"{what}otherwise", where="network", do=do)
+
+
 def read_preparation(folder: Path) -> Preparation:
     """Return how a saved model's features are made. Its network isn't built: a user's class may be another by now.
 

@@ -1,5 +1,6 @@
 """The stages make of their rows what a plain script makes that calls the same components, and nobody else's rows do."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,14 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from torch import Tensor, nn
 
 from components.compression.config import SelectConfig
 from components.data.preparing.prepare import encode_target
+from components.errors import Refusal
 from components.evaluation.baselines import baselines
 from components.evaluation.interval import Interval
 from components.evaluation.metrics import evaluate as measure
 from components.evaluation.metrics import figures, lead
 from components.export.parity import parity, reference
+from components.models.config import Custom
 from components.models.model import save
 from components.planning.held import Hold
 from components.planning.ledger import LeaseLost
@@ -53,6 +58,27 @@ from tests.tasks.plain import (
 )
 
 pytestmark = pytest.mark.xdist_group("plain script")  # what the stages make is made once
+
+
+class Remembers(nn.Linear):
+    """Answers by how often it was trained, which is saved with its weights, or isn't."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, *, saved: bool) -> None:
+        super().__init__(shape[0], outputs)
+        self.register_buffer("steps", torch.zeros(()), persistent=saved)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.training:
+            self.steps += 1
+        return super().forward(features) * (1 + self.steps)
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_network_that_learns_what_is_not_saved_is_refused(place: Place, stages: Stages, saved: bool) -> None:
+    network = Custom(path=f"{__name__}:Remembers", options={"saved": saved})
+    aim, config = replace(AIM, network=network), replace(TRAIN, epochs=1, weight_average=0.0)
+    with nullcontext() if saved else pytest.raises(Refusal, match="has learned what isn't in its parameters"):
+        train.function(place.workspace(f"remembers {saved}"), config, aim=aim, prepare=PREPARE, splits=stages.splits)
 
 
 def test_a_training_that_another_worker_has_taken_over_ends_at_a_step(place: Place, stages: Stages) -> None:

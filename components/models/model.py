@@ -244,11 +244,9 @@ def check_whole(model: Model, spec: ModelSpec, example: tuple[Tensor, ...]) -> N
     with torch.no_grad():
         trained, loaded = model.cpu().eval()(*example), anew(*example)
     if not torch.allclose(trained, loaded, rtol=1e-3, atol=1e-3 * trained.abs().max().item()):
-        what = (
-            f"{spec.network.path} has learned what isn't in its parameters and buffers: saved and loaded, it answers "
-        )
+        what = f"{spec.network.path} has learned what isn't in its parameters and buffers: loaded again, it differs"
         do = "keep what it learns in parameters, or in buffers of register_buffer with persistent=True"
-        raise refuse(f"{what}otherwise", where="network", do=do)
+        raise refuse(what, where="network", do=do)
 
 
 def read_preparation(folder: Path) -> Preparation:

@@ -179,6 +179,18 @@ def odd_file(root: Path, name: str) -> Problem:
     return Problem(what="is not an image, by its name", where=where, allowed=_CAN_BE_READ, do=out)
 
 
+def _too_high(root: Path, folders: list[str]) -> Iterator[Problem]:
+    """Folders right below the root that hold the classes, and are none."""
+    if {name.lower() for name in folders} <= _PARTS:
+        what = f"the folders {', '.join(folders)} look like parts of a split, not like classes"
+        do = "put the class folders of all parts into one folder: Steelyard splits the rows itself"
+        yield Problem(what=what, where=root.name, do=do)
+    elif len(folders) == 1:
+        what = f"all images lie below '{folders[0]}', which would be the only class"
+        do = f"name the folder that holds the classes: it may be {_place(root, shown(folders[0]))}"
+        yield Problem(what=what, where=root.name, do=do)
+
+
 def _check_layout(root: Path, images: Sequence[str], odd: Sequence[str]) -> None:
     problems = [odd_file(root, name) for name in odd]
     problems += _loose(root, [name for name in images if "/" not in name])
@@ -188,9 +200,7 @@ def _check_layout(root: Path, images: Sequence[str], odd: Sequence[str]) -> None
         Problem(what="the class folder holds no images", where=_place(root, name), do="fill or remove it")
         for name in empty
     ]
-    if classes and {name.lower() for name in classes} <= _PARTS and all(name.count("/") > 1 for name in images):
-        what = f"the folders {', '.join(sorted(classes))} look like parts of a split, not like classes"
-        do = "put the class folders of all parts into one folder: Steelyard splits the rows itself"
-        problems.append(Problem(what=what, where=root.name, do=do))
+    if images and all(name.count("/") > 1 for name in images):
+        problems += _too_high(root, sorted(classes))
     if problems:
         raise Refusal(shortened(problems, count=len(problems)))

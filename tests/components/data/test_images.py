@@ -136,6 +136,13 @@ def test_folders_that_are_laid_out_otherwise_are_refused(tmp_path: Path) -> None
     assert "empty: the class folder holds no images" in said
 
 
+def test_a_folder_above_that_of_the_classes_is_refused(tmp_path: Path) -> None:
+    pictures(tmp_path / "above")
+    said = refusal(tmp_path, tmp_path / "above", COLUMNS)
+    assert "all images lie below 'pets', which would be the only class" in said
+    assert "name the folder that holds the classes: it may be above/pets" in said
+
+
 def test_a_jpeg_whose_name_ends_in_jfif_is_an_image_like_any_other(tmp_path: Path) -> None:
     root = pictures(tmp_path)
     before = packed(tmp_path, root, COLUMNS, "before").rows

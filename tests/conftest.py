@@ -21,8 +21,9 @@ FOLDERS = {
 }
 # Groups that take long, longest first: else all others have ended, and one processor waits for the last of them.
 LONGEST = (
-    *("runs", "production", "torture", "dying", S3, "test_lost_answers", "test_parity", "plain script"),
-    *("test_bunched", "test_gate", "test_quantization", POSTGRES, "test_served_by_mlflow", "processes"),
+    *("runs", "production", "torture", "dying", S3, "processes", POSTGRES, "test_lost_answers", "test_parity"),
+    *("test_services", "test_quantization", "test_versioning", "test_reaping", "test_resume", "plain script"),
+    *("test_bunched", "test_gate", "test_served_by_mlflow"),
 )
 
 

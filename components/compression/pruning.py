@@ -50,8 +50,8 @@ def prune_channels(model: Model, config: PruneChannels, *, example: tuple[Tensor
     """Return a copy of the model, on the CPU, without the `ratio` of each layer's channels whose weights are smallest.
 
     Channels that depend on each other go together; their importance is the L2 norm of all their weights. Counts are
-    rounded down to a multiple of 8 where layers are wide enough. Attention keeps its width. `example` holds the raw
-    tensors of a few real rows.
+    rounded down to a multiple of 8 where layers are wide enough, and no layer comes below it. Attention keeps its
+    width. `example` holds the raw tensors of a few real rows.
 
     Raises:
         Refusal: the network can't be traced, or nothing could be removed.
@@ -66,7 +66,7 @@ def prune_channels(model: Model, config: PruneChannels, *, example: tuple[Tensor
     changed = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
     sizes = _parameters(whole), _parameters(network)
     if sizes[1] >= sizes[0]:
-        raise _nothing_removed(whole, config, kept)
+        raise _more_than_before(config) if changed else _nothing_removed(whole, config, kept)
     smaller.network = network
     logger.info("pruned %d of %d parameters", sizes[0] - sizes[1], sizes[0])
     return Pruned(model=smaller, parameters_before=sizes[0], parameters_after=sizes[1], channels=changed, kept=kept)
@@ -110,14 +110,15 @@ def _breaks(network: nn.Module, name: str, features: tuple[Tensor, ...], ratio: 
 def _prune_(network: nn.Module, features: tuple[Tensor, ...], *, ratio: float, leave: frozenset[str]) -> None:
     """Prune in place all layers but those to leave, and those whose outputs are the network's."""
     names = {module: name for name, module in network.named_modules()}
+    multiple = _rounding(network, ratio)
     with _traced(network):
         pruner = tp.pruner.BasePruner(
             network,
             features,
             importance=tp.importance.GroupMagnitudeImportance(p=2),
             pruning_ratio=ratio,
-            pruning_ratio_dict=_narrow(network, ratio),
-            round_to=_rounding(network, ratio),
+            pruning_ratio_dict=_narrow(network, ratio, least=multiple or 1),
+            round_to=multiple,
             ignored_layers=[module for module in names if isinstance(module, nn.MultiheadAttention)],
             in_channel_groups={},  # the defaults are shared between calls
             out_channel_groups={},
@@ -159,14 +160,14 @@ def _narrowed(group: tp.dependency.Group, graph: tp.DependencyGraph, names: dict
     return {names[module] for module in losing if module in names}
 
 
-def _narrow(network: nn.Module, ratio: float) -> dict[nn.Module, float]:
-    """Return the ratio of each layer of which less than one output would be left: torch-pruning leaves it whole."""
-    widths = {network.get_submodule(name): width for name, width in _outputs(network).items()}
-    return {layer: 1 - 1.5 / width for layer, width in widths.items() if width > 1 and width * (1 - ratio) < 1}
+def _narrow(network: nn.Module, ratio: float, *, least: int) -> dict[nn.Module, float]:
+    """Return a lower ratio for each layer of which fewer outputs would be left: torch-pruning would leave it whole."""
+    widths = {network.get_submodule(name): width for name, width in _outputs(network).items() if width > least}
+    return {layer: 1 - (least + 0.5) / width for layer, width in widths.items() if width * (1 - ratio) < least}
 
 
 def _rounding(network: nn.Module, ratio: float) -> int | None:
-    """Return the largest multiple that leaves every layer something, but the narrow ones whose counts don't matter."""
+    """Return the largest multiple that leaves every wide layer two of it; narrow ones are cut to one of it at most."""
     left = [int(width * (1 - ratio)) for width in _outputs(network).values() if width >= 16]
     return next((multiple for multiple in _ROUNDINGS if left and min(left) >= 2 * multiple), None)
 
@@ -198,8 +199,16 @@ def _parameters(network: nn.Module) -> int:
 def _nothing_removed(network: nn.Module, config: PruneChannels, kept: tuple[str, ...]) -> Exception:
     widths = ", ".join(f"{name} {width}" for name, width in list(_outputs(network).items())[:6]) or "none"
     tied = f"; {', '.join(kept[:6])} can't be narrowed without breaking the network" if kept else ""
+    mend = "take sizes in the network's forward from its tensors" if kept else "widen the network"
     return refuse(
         f"pruning with ratio {config.ratio} removed nothing (layers by outputs: {widths}{tied})",
         allowed="networks with hidden Linear or Conv layers; the last layer's outputs always stay",
-        do="raise the ratio, widen the network, or leave out `prune`",
+        do=f"{mend}, or leave out `prune`",
+    )
+
+
+def _more_than_before(config: PruneChannels) -> Exception:
+    return refuse(
+        f"pruning with ratio {config.ratio} removed less than it added: layers of one weight get a weight each",
+        do="raise the ratio, give each layer a weight of its own, or leave out `prune`",
     )

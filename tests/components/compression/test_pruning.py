@@ -67,6 +67,16 @@ class Twice(nn.Module):
         return output
 
 
+class Often(nn.Sequential):
+    """Four layers of one weight."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        same = [nn.Linear(16, 16) for _ in range(4)]
+        for layer in same:
+            layer.weight = same[0].weight
+        super().__init__(nn.Linear(shape[0], 16), *same, nn.Linear(16, outputs))
+
+
 class Attends(nn.Module):
     """Attention over four parts of a row, and a layer behind it."""
 
@@ -210,6 +220,17 @@ def test_of_a_narrow_layer_one_channel_is_left(ratio: float) -> None:
     assert left == {width: max(1, int(width * (1 - ratio))) for width in (8, 16)}
 
 
+@pytest.mark.parametrize(("ratio", "left"), [(0.5, {4: 4, 8: 4, 16: 8}), (0.75, {4: 2, 8: 2, 16: 4})])
+def test_a_narrow_layer_is_cut_to_the_multiple_that_wide_ones_are_rounded_to(
+    ratio: float, left: dict[int, int]
+) -> None:
+    """Rounded further down nothing would be left of it, and torch-pruning left all."""
+    preparation = image_preparation(IMAGES)
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, IMAGES))
+    pruned = prune_channels(model(CNN(width=4, stages=3), preparation), PruneChannels(ratio=ratio), example=example)
+    assert dict(pruned.channels.values()) == {before: after for before, after in left.items() if before != after}
+
+
 def test_layers_of_one_weight_are_pruned_each() -> None:
     preparation = table_preparation()
     example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
@@ -222,10 +243,26 @@ def test_layers_of_one_weight_are_pruned_each() -> None:
     assert all(weight.requires_grad for weight in pruned.model.network.get_submodule("body.network").parameters())
 
 
+def test_layers_of_one_weight_that_take_more_apart_are_refused() -> None:
+    preparation = table_preparation()
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    with pytest.raises(Refusal, match=r"ratio 0.1 removed less than it added.*\n.*raise the ratio"):
+        prune_channels(model(custom("Often"), preparation), PruneChannels(ratio=0.1), example=example)
+
+
+def test_pruned_layers_of_one_weight_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
+    preparation, network = table_preparation(), custom("Twice")
+    example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
+    pruned = prune_channels(model(network, preparation), PruneChannels(), example=example).model
+    torch.nn.init.normal_(pruned.network.get_parameter("body.network.two.weight"))  # as if trained: no longer alike
+    spec = ModelSpec(task="classification", network=network, preparation=preparation)
+    assert load(save(pruned, spec, tmp_path)).model(*example).equal(pruned(*example))
+
+
 def test_pruning_that_removes_nothing_is_refused() -> None:
     preparation = table_preparation()
     example = tuple(torch.from_numpy(array[:4]) for array in encode(preparation, TABLE))
-    with pytest.raises(Refusal, match=r"removed nothing .*output"):
+    with pytest.raises(Refusal, match=r"removed nothing .*output(.|\n)*to do:   widen the network, or leave out"):
         prune_channels(model(custom("OneLayer"), preparation), PruneChannels(), example=example)
 
 

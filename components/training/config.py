@@ -347,12 +347,13 @@ class TrainConfig(Ruled):
 
     @property
     def halved(self) -> "TrainConfig | None":
-        """The same with half the batch and twice as many of them to a step, None where a batch has no half.
+        """The same with half the batch and twice as many of them to a step, None where a batch has no half of 2 rows.
 
-        It learns the same but for the last digits, and for batch normalisation, which sees smaller batches.
+        It learns the same but for the last digits, and for batch normalisation, which sees smaller batches: of one
+        row it may have nothing to normalise by.
         """
         half, odd = divmod(self.batch_size, 2)
-        least = self.distributed.processes if isinstance(self.distributed, DDP) else 1
+        least = self.distributed.processes if isinstance(self.distributed, DDP) else 2
         return None if odd or half < least else replace(self, batch_size=half, accumulate=2 * self.accumulate)
 
     def _of_processes(self, ddp: DDP) -> Iterator[Breach]:

@@ -288,6 +288,7 @@ def test_a_training_is_halved_without_changing_its_steps() -> None:
     inputs = smaller_batches({"config": config, "seed": 3})
     assert inputs == {"config": TrainConfig(batch_size=32, accumulate=6), "seed": 3}
     assert smaller_batches({"config": TrainConfig(batch_size=33)}) is None
+    assert smaller_batches({"config": TrainConfig(batch_size=2)}) is None
     assert smaller_batches({"config": TrainConfig(batch_size=6, distributed=DDP(processes=4))}) is None
     assert smaller_batches({"config": 3}) is None
     assert smaller_batches({}) is None

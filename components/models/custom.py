@@ -18,25 +18,28 @@ from components.planning.loaded import only_counted
 
 
 class Theirs(nn.Module):
-    """The user's network, whose exceptions are Refusals that name it. Running out of memory stays what it is."""
+    """The user's network, whose exceptions and misfits are Refusals that name it. Out of memory stays what it is."""
 
-    def __init__(self, network: nn.Module, path: str) -> None:
+    def __init__(self, network: nn.Module, path: str, *, outputs: int) -> None:
         super().__init__()
         self.network = network
         self.path = path
+        self.outputs = outputs
 
     def forward(self, features: Tensor) -> Tensor:
         """What the user's network answers."""
-        if torch.compiler.is_compiling():  # a compiler's own exceptions must reach it
+        if torch.compiler.is_compiling():  # a compiler's own exceptions must reach it, and sizes stay open
             return self._answer(features)
+        mode = "in training" if self.training else "in evaluation"
         try:
-            return self._answer(features)
+            output = self._answer(features)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except (Exception, SystemExit) as error:
-            mode = "in training" if self.training else "in evaluation"
             what = f"{self.path} on {list(features.shape)} {mode} raised {_said(error, self.path)}"
             raise refuse(what, where="network", do="mend the network") from error
+        _check_output(output, f"{self.path} {mode}", rows=len(features), outputs=self.outputs)
+        return output
 
     def _answer(self, features: Tensor) -> Tensor:
         output: Tensor = self.network(features)
@@ -52,7 +55,7 @@ def custom(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module
     with only_counted(config.path):
         network = _made(config, shape=shape, outputs=outputs)
         _try(network, config, shape=shape, outputs=outputs)
-    return Theirs(network, config.path)
+    return Theirs(network, config.path, outputs=outputs)
 
 
 def _made(config: Custom, *, shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -97,7 +100,7 @@ def _try(network: nn.Module, config: Custom, *, shape: tuple[int, ...], outputs:
     if odd := [name for name, one in network.named_parameters() if not one.is_floating_point()]:
         what = f"{config.path} has weights that are no real numbers: {', '.join(odd[:3])}"
         raise refuse(what, where="network", allowed="floating-point weights", do="keep real and imaginary parts apart")
-    for training, rows in ((False, 2), (False, 3), (True, 2)):
+    for training, rows in ((False, 2), (False, 3), (True, 2), (True, 3)):
         mode = "in training" if training else "in evaluation"
         try:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():

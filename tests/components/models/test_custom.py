@@ -72,6 +72,15 @@ class OfTwo(Good):
     def forward(self, x):
         return self.layers(x).reshape(2, -1)
 
+class OfTwoInTraining(Good):
+    def forward(self, x):
+        y = self.layers(x)
+        return y.reshape(2, -1)[:, :3] if self.training else y
+
+class Cropped(Good):
+    def forward(self, x):
+        return self.layers(x)[:4]
+
 def imaginary(shape, outputs):
     return torch.nn.Linear(shape[0], outputs, dtype=torch.complex64)
 
@@ -162,6 +171,7 @@ def test_a_module_that_can_not_be_imported_is_refused(package: str, module: str)
     ("name", "said"),
     [
         ("TwoWays", r"TwoWays in training returns tuple"),
+        ("OfTwoInTraining", "in training on zeros of shape .3, .*RuntimeError"),
         ("FailsInTraining", "in training on zeros .* raised KeyError"),
         ("Cut", "in training on zeros .* raised RuntimeError"),
     ],
@@ -190,5 +200,13 @@ def test_trying_a_network_changes_none_of_its_weights_and_buffers(package: str) 
 def test_what_a_network_raises_later_is_a_refusal_that_names_it(package: str) -> None:
     model = build(spec(Custom(path=f"{package}:Picky")), seed=0).train()
     with pytest.raises(Refusal, match=r"theirs_for_tests:Picky on \[5, \d+\] in training raised ValueError: five"):
+        model(*tensors(TABLE, rows=5))
+    assert model(*tensors(TABLE, rows=4)).shape == (4, 3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_answers_that_are_not_a_row_for_each_row_are_refused_later_too(package: str, training: bool) -> None:
+    model = build(spec(Custom(path=f"{package}:Cropped")), seed=0).train(training)
+    with pytest.raises(Refusal, match=r"theirs_for_tests:Cropped in \w+ returns float32 of shape \[4, 3\] for 5 rows"):
         model(*tensors(TABLE, rows=5))
     assert model(*tensors(TABLE, rows=4)).shape == (4, 3)

@@ -7,6 +7,7 @@ from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from torch.nn.parameter import is_lazy
 from components.errors import Refusal, nearest, refuse
 from components.models.config import Custom
 from components.planning.loaded import only_counted
+
+_KINDS: Final = (torch.float32, torch.float64, torch.float16)  # ONNX Runtime multiplies no others on a CPU
 
 
 class Theirs(nn.Module):
@@ -38,7 +41,8 @@ class Theirs(nn.Module):
         except (Exception, SystemExit) as error:
             what = f"{self.path} on {list(features.shape)} {mode} raised {_said(error, self.path)}"
             raise refuse(what, where="network", do="mend the network") from error
-        _check_output(output, f"{self.path} {mode}", rows=len(features), outputs=self.outputs)
+        kinds = (*_KINDS, torch.bfloat16)  # which train.precision may make of it
+        _check_output(output, f"{self.path} {mode}", rows=len(features), outputs=self.outputs, kinds=kinds)
         return output
 
     def _answer(self, features: Tensor) -> Tensor:
@@ -97,15 +101,16 @@ def _try(network: nn.Module, config: Custom, *, shape: tuple[int, ...], outputs:
         raise refuse(what, where="network", do="make them of the shape that it is called with, without Lazy modules")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise refuse(f"{config.path} has no weights to train", where="network", allowed="at least one nn.Parameter")
-    if odd := [name for name, one in network.named_parameters() if not one.is_floating_point()]:
-        what = f"{config.path} has weights that are no real numbers: {', '.join(odd[:3])}"
-        raise refuse(what, where="network", allowed="floating-point weights", do="keep real and imaginary parts apart")
+    if odd := [f"{name} {one.dtype}" for name, one in network.named_parameters() if one.dtype not in _KINDS]:
+        what = f"{config.path} has weights that can't be released: {', '.join(odd[:3])}".replace("torch.", "")
+        do = "keep real and imaginary parts apart; to learn in bfloat16, keep float32 and set train.precision: bf16"
+        raise refuse(what, where="network", allowed="weights of float32, float64 or float16", do=do)
     for training, rows in ((False, 2), (False, 3), (True, 2), (True, 3)):
         mode = "in training" if training else "in evaluation"
         try:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 output: object = deepcopy(network).train(training)(torch.zeros(rows, *shape))
-                _check_output(output, f"{config.path} {mode}", rows=rows, outputs=outputs)
+                _check_output(output, f"{config.path} {mode}", rows=rows, outputs=outputs, kinds=_KINDS)
                 if training and isinstance(output, Tensor):
                     torch.autograd.backward(output.sum())
         except Refusal:
@@ -115,10 +120,10 @@ def _try(network: nn.Module, config: Custom, *, shape: tuple[int, ...], outputs:
             raise refuse(what, where="network", do="mend the network") from error
 
 
-def _check_output(output: object, who: str, *, rows: int, outputs: int) -> None:
+def _check_output(output: object, who: str, *, rows: int, outputs: int, kinds: tuple[torch.dtype, ...]) -> None:
     if not isinstance(output, Tensor):
         raise refuse(f"{who} returns {type(output).__name__}", where="network", allowed="one tensor")
-    if tuple(output.shape) != (rows, outputs) or not output.is_floating_point():
+    if tuple(output.shape) != (rows, outputs) or output.dtype not in kinds:
         given = f"{output.dtype} of shape {list(output.shape)}".removeprefix("torch.")
         wanted = f"float32 of shape [{rows}, {outputs}]: a row of {outputs} output(s) for each row"
         raise refuse(f"{who} returns {given} for {rows} rows", where="network", allowed=wanted)

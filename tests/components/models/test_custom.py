@@ -84,6 +84,13 @@ class Cropped(Good):
 def imaginary(shape, outputs):
     return torch.nn.Linear(shape[0], outputs, dtype=torch.complex64)
 
+def brain(shape, outputs):
+    return torch.nn.Linear(shape[0], outputs, bias=False, dtype=torch.bfloat16)
+
+class BrainInside(Good):
+    def forward(self, x):
+        return self.layers(x).bfloat16()
+
 def leaving(shape, outputs):
     raise SystemExit(0)
 """
@@ -119,7 +126,9 @@ def test_a_network_of_the_users_own_is_built_saved_and_loaded(package: str, tmp_
         ("Pair", "returns tuple"),
         ("Goood", "did you mean 'Good'"),
         ("OfTwo", "on zeros of shape .3, .*RuntimeError"),
-        ("imaginary", "weights that are no real numbers: weight, bias"),
+        ("imaginary", "weights that can't be released: weight complex64, bias complex64"),
+        ("brain", "weights that can't be released: weight bfloat16(.|\n)*set train.precision: bf16"),
+        ("BrainInside", r"BrainInside in evaluation returns bfloat16 of shape .2, 3. for 2 rows"),
         ("Lazy", "Lazy leaves the shape of its weights open: 0.weight, 0.bias"),
     ],
 )
@@ -210,3 +219,9 @@ def test_answers_that_are_not_a_row_for_each_row_are_refused_later_too(package: 
     with pytest.raises(Refusal, match=r"theirs_for_tests:Cropped in \w+ returns float32 of shape \[4, 3\] for 5 rows"):
         model(*tensors(TABLE, rows=5))
     assert model(*tensors(TABLE, rows=4)).shape == (4, 3)
+
+
+def test_in_bf16_the_answers_of_a_network_may_be_so(package: str) -> None:
+    model = build(spec(Custom(path=f"{package}:Good")), seed=0).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model.network(*model.features(*tensors(TABLE, rows=3))).dtype == torch.bfloat16

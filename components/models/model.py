@@ -235,18 +235,26 @@ def check_whole(model: Model, spec: ModelSpec, example: tuple[Tensor, ...]) -> N
         example: raw tensors of a few rows.
 
     Raises:
-        Refusal: built anew, with these weights, it answers otherwise.
+        Refusal: it answers otherwise each time, or built anew with these weights.
     """
     if not isinstance(spec.network, Custom):
         return
     anew = build(spec, seed=0).eval()
     anew.network.load_state_dict(model.network.cpu().state_dict())
     with torch.no_grad():
-        trained, loaded = model.cpu().eval()(*example), anew(*example)
-    if not torch.allclose(trained, loaded, rtol=1e-3, atol=1e-3 * trained.abs().max().item()):
+        trained, again, loaded = model.cpu().eval()(*example), model(*example), anew(*example)
+    if not _alike(again, trained):
+        what = f"{spec.network.path} answers the same rows otherwise each time in evaluation"
+        do = "draw at random in training alone: by nn.Dropout, or functional.dropout(x, training=self.training)"
+        raise refuse(what, where="network", do=do)
+    if not _alike(loaded, trained):
         what = f"{spec.network.path} has learned what isn't in its parameters and buffers: loaded again, it differs"
         do = "keep what it learns in parameters, or in buffers of register_buffer with persistent=True"
         raise refuse(what, where="network", do=do)
+
+
+def _alike(answers: Tensor, wanted: Tensor) -> bool:
+    return torch.allclose(answers, wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max().item())
 
 
 def read_preparation(folder: Path) -> Preparation:

@@ -1,4 +1,5 @@
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from components.errors import Refusal
 from components.models.config import Custom
-from components.models.model import build, load, save
+from components.models.model import build, check_whole, load, save
 from tests.components.models.cases import TABLE, spec, tensors
 
 SOURCE = """
@@ -80,6 +81,15 @@ class OfTwoInTraining(Good):
 class Cropped(Good):
     def forward(self, x):
         return self.layers(x)[:4]
+
+class Throws(Good):
+    def forward(self, x):
+        return self.layers(nn.functional.dropout(x, 0.5))
+
+class Counts(Good):
+    def forward(self, x):
+        self.steps = getattr(self, "steps", 0) + self.training
+        return self.layers(x) * (1 + self.steps)
 
 def imaginary(shape, outputs):
     return torch.nn.Linear(shape[0], outputs, dtype=torch.complex64)
@@ -225,3 +235,19 @@ def test_in_bf16_the_answers_of_a_network_may_be_so(package: str) -> None:
     model = build(spec(Custom(path=f"{package}:Good")), seed=0).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert model.network(*model.features(*tensors(TABLE, rows=3))).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Good", None),
+        ("Throws", "Throws answers the same rows otherwise each time in evaluation"),
+        ("Counts", "Counts has learned what isn't in its parameters and buffers"),
+    ],
+)
+def test_answers_must_hang_on_what_is_saved_alone(package: str, name: str, said: str | None) -> None:
+    what, raw = spec(Custom(path=f"{package}:{name}")), tensors(TABLE, rows=5)
+    model = build(what, seed=0).train()
+    model(*raw)
+    with pytest.raises(Refusal, match=said) if said else nullcontext():
+        check_whole(model, what, raw)

@@ -83,8 +83,9 @@ def _answers(run: Run, forward: Forward, features: tuple[Tensor, ...]) -> Tensor
         if "more than 1 value per channel" in said:
             what = "batch normalisation has a single value per channel in a batch of one row: nothing to normalise by"
             raise refuse(what, where="train.batch_size", allowed="2 or more for this network", do="raise it") from error
-        if run.config.compile and "compiler" in said:
-            what, do = f"the network can't be compiled: {said.splitlines()[0][:200]}", "install g++, or set it to false"
+        if run.config.compile and any(word in said for word in ("compile", "triton")):
+            what = f"the network can't be compiled: {said.splitlines()[0][:200]}"
+            do = "install g++ (on CUDA triton too) and Python's headers, or set it to false"
             raise refuse(what, where="train.compile", do=do) from error
         raise
 

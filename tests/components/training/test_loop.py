@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -467,15 +468,25 @@ def test_a_batch_of_one_row_that_leaves_nothing_to_normalise_by_is_refused(tmp_p
         train(replace(SHORT, batch_size=1), tmp_path, network=CNN(width=4, stages=4), rows=5)
 
 
-def test_a_network_that_nothing_can_compile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "InvalidCxxCompiler: No working C++ compiler found in 'g++'",
+        "CppCompileError: C++ compile error",
+        "TritonMissing: Cannot find a working triton installation.",
+    ],
+)
+def test_a_network_that_nothing_can_compile_is_refused(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def compile_(_network: object) -> object:
         def forward(*_features: object) -> object:
-            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found in 'g++'\nand more")
+            raise RuntimeError(f"{said}\nand more")
 
         return forward
 
     monkeypatch.setattr(torch, "compile", compile_)
-    with pytest.raises(Refusal, match=r"train.compile: .*No working C\+\+ compiler found(.|\n)*install g\+\+"):
+    with pytest.raises(Refusal, match=rf"train.compile: .*{re.escape(said)}\n.*install g\+\+"):
         train(replace(SHORT, compile=True), tmp_path, rows=5)
 
 

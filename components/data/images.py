@@ -53,9 +53,8 @@ def size_of(data: bytes) -> tuple[int, int] | None:
     """Return height and width of an image file as its head has them; None where that is none of an image."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            turned = (
-                image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED
-            )  # Pillow turns a TIFF's head
+            by_pillow = image.format == "TIFF"  # turned when it was opened
+            turned = not by_pillow and image.getexif().get(_ORIENTATION) in _TURNED
             return (image.width, image.height) if turned else (image.height, image.width)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

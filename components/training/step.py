@@ -83,11 +83,17 @@ def _answers(run: Run, forward: Forward, features: tuple[Tensor, ...]) -> Tensor
         if "more than 1 value per channel" in said:
             what = "batch normalisation has a single value per channel in a batch of one row: nothing to normalise by"
             raise refuse(what, where="train.batch_size", allowed="2 or more for this network", do="raise it") from error
-        if run.config.compile and any(word in said for word in ("compile", "triton")):
+        if run.config.compile and _is_the_compilers(error):
             what = f"the network can't be compiled: {said.splitlines()[0][:200]}"
             do = "install g++ (on CUDA triton too) and Python's headers, or set it to false"
             raise refuse(what, where="train.compile", do=do) from error
         raise
+
+
+def _is_the_compilers(error: Exception) -> bool:
+    from torch._dynamo.exc import TorchDynamoException  # seconds to load, and loaded where something is compiled
+
+    return isinstance(error, TorchDynamoException)
 
 
 def one_by_one(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

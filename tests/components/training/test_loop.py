@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.exc import TorchDynamoException
 
 from components.errors import Refusal
 from components.models.config import CNN, MLP
@@ -468,6 +469,15 @@ def test_a_batch_of_one_row_that_leaves_nothing_to_normalise_by_is_refused(tmp_p
         train(replace(SHORT, batch_size=1), tmp_path, network=CNN(width=4, stages=4), rows=5)
 
 
+def failing(error: Exception) -> Callable[[object], Callable[..., object]]:
+    """In place of `torch.compile`, which compiles when the network is first called."""
+
+    def forward(*_features: object) -> object:
+        raise error
+
+    return lambda _network: forward
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -479,14 +489,16 @@ def test_a_batch_of_one_row_that_leaves_nothing_to_normalise_by_is_refused(tmp_p
 def test_a_network_that_nothing_can_compile_is_refused(
     said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def compile_(_network: object) -> object:
-        def forward(*_features: object) -> object:
-            raise RuntimeError(f"{said}\nand more")
-
-        return forward
-
-    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(torch, "compile", failing(TorchDynamoException(f"{said}\nand more")))
     with pytest.raises(Refusal, match=rf"train.compile: .*{re.escape(said)}\n.*install g\+\+"):
+        train(replace(SHORT, compile=True), tmp_path, rows=5)
+
+
+def test_what_else_fails_where_a_network_is_compiled_is_told_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", failing(RuntimeError("a bug behind the compiler")))
+    with pytest.raises(RuntimeError, match="a bug behind"):
         train(replace(SHORT, compile=True), tmp_path, rows=5)
 
 

@@ -172,6 +172,21 @@ def test_a_process_that_could_not_renew_its_lease_since_the_ledger_was_away_is_n
     assert wait(prefect, ledger, done=is_there, alive=False) == []
 
 
+@pytest.mark.parametrize(("lived", "within"), [(True, attempt.GONE_SECONDS), (False, attempt.BEGIN_SECONDS)])
+def test_a_process_whose_lease_is_gone_is_lost_and_one_that_begins_is_given_longer(
+    prefect: Prefect, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, lived: bool, within: float
+) -> None:
+    """Whatever Prefect still believes."""
+    from prefect.states import Running
+
+    looks = iter([lived])
+    monkeypatch.setattr(Ledger, "is_taken", lambda _ledger, _name: next(looks, False))
+    prefect.states, began = [Running()], clock.monotonic()
+    with pytest.raises(Lost, match="its process in pool 'local' is gone"):
+        wait(prefect, ledger, polls=1000, alive=False)
+    assert within < clock.monotonic() - began < within + 5 * attempt.POLL_SECONDS
+
+
 def test_a_process_that_lives_is_not_lost_because_prefect_did_not_hear_of_it(prefect: Prefect, ledger: Ledger) -> None:
     from prefect.states import Completed, Crashed, Running
 
